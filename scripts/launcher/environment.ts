@@ -1,0 +1,43 @@
+import { existsSync } from "node:fs";
+import { delimiter, dirname } from "node:path";
+import { inHastack, inRoot, pinnedVersion } from "../lib/paths.ts";
+
+/** Where the Pulumi CLI and its language host lie in the project's own home. */
+export const cliFolder = (): string =>
+  inHastack("pulumi", "versions", pinnedVersion("@pulumi/pulumi"), "bin");
+
+export const passphraseFile = (): string => inHastack("passphrase");
+export const stateFolder = (): string => inHastack("state");
+
+/** PATH with this project's Node first: the language host runs the `node` that it finds there. */
+function searchPath(path: string | undefined): string {
+  const bin = inRoot("node_modules/.bin");
+  const node = existsSync(`${bin}/node`) ? [] : [dirname(process.execPath)];
+  return [...node, bin, cliFolder(), ...(path ?? "").split(delimiter)]
+    .filter(Boolean)
+    .join(delimiter);
+}
+
+/** The environment of the real CLI: what the user set stays, what is not set is the project's own. */
+export function pulumiEnvironment(user: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const hasPassphrase =
+    user.PULUMI_CONFIG_PASSPHRASE !== undefined || user.PULUMI_CONFIG_PASSPHRASE_FILE !== undefined;
+  return {
+    PULUMI_HOME: inHastack("pulumi"),
+    PULUMI_BACKEND_URL: `file://${stateFolder()}`,
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    // `stack rm` and `destroy --remove` would delete the tracked Pulumi.<stack>.yaml
+    PULUMI_OPTION_PRESERVE_CONFIG: "true",
+    ...(hasPassphrase ? {} : { PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile() }),
+    ...user,
+    PATH: searchPath(user.PATH),
+  };
+}
+
+/** The folder of a `file://` backend; nothing for any other kind. */
+export function fileBackend(env: NodeJS.ProcessEnv): string | undefined {
+  const url = env.PULUMI_BACKEND_URL ?? "";
+  if (!url.startsWith("file://")) return undefined;
+  const path = (url.slice("file://".length).split("?")[0] ?? "").replace(/^~/, env.HOME ?? "~");
+  return path === "" ? undefined : path;
+}

@@ -1,0 +1,27 @@
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+/** The checkout: the folder that holds package.json. */
+export const root = resolve(import.meta.dirname, "../..");
+
+/** A path inside the checkout. */
+export const inRoot = (...parts: string[]): string => join(root, ...parts);
+
+/** A path inside `.hastack/`, the untracked folder of everything that set-up makes. */
+export const inHastack = (...parts: string[]): string => join(root, ".hastack", ...parts);
+
+interface Manifest {
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies: Readonly<Record<string, string>>;
+}
+
+/**
+ * The exact version of a package that package.json asks for: the one place where versions stand.
+ * @throws when the package is not listed.
+ */
+export function pinnedVersion(name: string): string {
+  const manifest = JSON.parse(readFileSync(inRoot("package.json"), "utf8")) as Manifest;
+  const version = manifest.dependencies[name] ?? manifest.optionalDependencies[name];
+  if (version === undefined) throw new Error(`package.json: ${name} is not listed`);
+  return version;
+}

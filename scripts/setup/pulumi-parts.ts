@@ -1,0 +1,260 @@
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, dirname, join, resolve } from "node:path";
+import { inHastack, pinnedVersion, root } from "../lib/paths.ts";
+import { lastWords, run } from "../lib/run.ts";
+
+/** One of Pulumi's own programs that this project needs. */
+export interface Part {
+  readonly kind: "cli" | "plugin";
+  /** `pulumi`, or the plugin's name, such as `docker`. */
+  readonly name: string;
+  readonly version: string;
+}
+
+/** A place where parts can be had. They are asked in order; the first that has a part provides it. */
+export interface Source {
+  readonly name: string;
+  /**
+   * Puts the part's programs into the empty folder `into`.
+   * @returns where it came from, or why this source has it not
+   */
+  provide(part: Part, into: string): Promise<{ from: string } | { lacking: string }>;
+}
+
+const plugins = ["docker", "random", "command"];
+const cliPrograms = ["pulumi", "pulumi-language-nodejs"];
+/** Optional company of the two: dynamic providers' runner and the policy analyzer. */
+const cliCompany = ["pulumi-resource-pulumi-nodejs", "pulumi-analyzer-policy"];
+const probeSeconds = 5;
+const downloadSeconds = 600;
+
+/** All parts, in the versions of the npm packages that speak with them. */
+export const requiredParts = (): Part[] => [
+  { kind: "cli", name: "pulumi", version: pinnedVersion("@pulumi/pulumi") },
+  ...plugins.map((name): Part => {
+    return { kind: "plugin", name, version: pinnedVersion(`@pulumi/${name}`) };
+  }),
+];
+
+/** Where the part belongs in a PULUMI_HOME. */
+export const partFolder = (part: Part, home = inHastack("pulumi")): string =>
+  part.kind === "cli"
+    ? join(home, "versions", part.version, "bin")
+    : join(home, "plugins", `resource-${part.name}-v${part.version}`);
+
+/** The programs without which the part is not there. */
+const programsOf = (part: Part): string[] =>
+  part.kind === "cli" ? cliPrograms : [`pulumi-resource-${part.name}`];
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const holds = (folder: string, part: Part): boolean =>
+  programsOf(part).every((program) => isExecutable(join(folder, program)));
+
+const label = (part: Part): string =>
+  part.kind === "cli" ? `CLI ${part.version}` : `${part.name} plugin ${part.version}`;
+
+/** [major, minor, patch] of `v3.259.0`, `3.259.0-dev` and the like; nothing for other text. */
+function numbers(version: string): number[] | undefined {
+  return /^v?(\d+)\.(\d+)\.(\d+)/.exec(version.trim())?.slice(1).map(Number);
+}
+
+/** True for a version that is not older than `wanted` and has the same major number. */
+export function isCompatible(version: string, wanted: string): boolean {
+  const [have, need] = [numbers(version), numbers(wanted)];
+  if (have === undefined || need === undefined || have[0] !== need[0]) return false;
+  const at = have.findIndex((number, index) => number !== need[index]);
+  return at === -1 || (have[at] ?? 0) > (need[at] ?? 0);
+}
+
+/** A `pulumi` on PATH that is not this project's launcher. */
+function usersCli(): string | undefined {
+  const ours = [join(root, "node_modules/.bin"), inHastack()];
+  return (
+    (process.env.PATH ?? "")
+      .split(delimiter)
+      .filter((folder) => folder !== "" && !ours.some((own) => resolve(folder).startsWith(own)))
+      // npm and npx also put node_modules/.bin of other folders on PATH: a launcher, not the CLI
+      .filter((folder) => !folder.endsWith("node_modules/.bin"))
+      .map((folder) => join(folder, "pulumi"))
+      .find(isExecutable)
+  );
+}
+
+/** What the user has: linked, not copied, so that it stays theirs to update. */
+const installed: Source = {
+  name: "installed on this machine",
+  async provide(part, into) {
+    if (part.kind === "plugin") {
+      const folder = partFolder(part, join(homedir(), ".pulumi"));
+      if (!holds(folder, part)) return { lacking: `no ${folder}` };
+      for (const name of readdirSync(folder)) symlinkSync(join(folder, name), join(into, name));
+      return { from: folder };
+    }
+    const cli = usersCli();
+    if (cli === undefined) return { lacking: "no pulumi on PATH" };
+    const { stdout } = await run([cli, "version"], { limitSeconds: probeSeconds * 2 });
+    if (!isCompatible(stdout, part.version)) {
+      return { lacking: `${cli} is ${stdout.trim() || "mute"}, not ${part.version} or newer` };
+    }
+    if (!holds(dirname(cli), part)) {
+      return { lacking: `${cli} has no pulumi-language-nodejs beside it` };
+    }
+    for (const name of [...cliPrograms, ...cliCompany]) {
+      const path = join(dirname(cli), name);
+      if (existsSync(path)) symlinkSync(path, join(into, name));
+    }
+    return { from: `${cli} (${stdout.trim()})` };
+  },
+};
+
+/** Moves the wanted programs from wherever an archive put them to `into`. */
+function gather(from: string, into: string, names: readonly string[]): void {
+  for (const entry of readdirSync(from, { recursive: true, withFileTypes: true })) {
+    if (entry.isDirectory() || !names.includes(entry.name)) continue;
+    renameSync(join(entry.parentPath, entry.name), join(into, entry.name));
+    chmodSync(join(into, entry.name), 0o755);
+  }
+}
+
+/** Unpacks an archive beside `into` and moves the part's programs there. */
+async function unpack(archive: string, part: Part, into: string): Promise<string | undefined> {
+  const scratch = mkdtempSync(`${into}.unpack-`);
+  try {
+    const outcome = await run(["tar", "xf", archive, "-C", scratch]);
+    if (outcome.code !== 0) return `${archive} cannot be unpacked: ${lastWords(outcome, 2)}`;
+    gather(scratch, into, [...programsOf(part), ...(part.kind === "cli" ? cliCompany : [])]);
+    return holds(into, part) ? undefined : `${archive} has not ${programsOf(part).join(", ")}`;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** A folder with the parts as archives, for machines that reach no download site. */
+const folder: Source = {
+  name: "folder named by HASTACK_TOOLCHAIN",
+  async provide(part, into) {
+    const path = process.env.HASTACK_TOOLCHAIN;
+    if (path === undefined || path === "") return { lacking: "HASTACK_TOOLCHAIN is not set" };
+    const name =
+      part.kind === "cli" ? "bin.tar.xz" : `resource-${part.name}-v${part.version}.tar.xz`;
+    const archive = resolve(path, name);
+    if (!existsSync(archive)) return { lacking: `no ${archive}` };
+    const lacking = await unpack(archive, part, into);
+    if (lacking !== undefined) return { lacking };
+    if (part.kind === "plugin") return { from: archive };
+    const { stdout } = await run([join(into, "pulumi"), "version"], { limitSeconds: probeSeconds });
+    if (!isCompatible(stdout, part.version)) return { lacking: `${archive} is ${stdout.trim()}` };
+    return { from: archive };
+  },
+};
+
+const downloads = "https://get.pulumi.com/releases";
+
+/** Pulumi's own names for this machine. */
+const platform = (): string =>
+  `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
+
+/** The address of a part's official archive. */
+export function downloadAddress(part: Part, machine = platform()): string {
+  const goMachine = machine.replace("x64", "amd64");
+  return part.kind === "cli"
+    ? `${downloads}/sdk/pulumi-v${part.version}-${machine}.tar.gz`
+    : `${downloads}/plugins/pulumi-resource-${part.name}-v${part.version}-${goMachine}.tar.gz`;
+}
+
+/** Pulumi's download site. A short probe first: where it is not reachable, that costs seconds. */
+const site: Source = {
+  name: "Pulumi's download site",
+  async provide(part, into) {
+    const address = downloadAddress(part);
+    const archive = `${into}.tar.gz`;
+    try {
+      const probe = await fetch(address, {
+        method: "HEAD",
+        signal: AbortSignal.timeout(probeSeconds * 1000),
+      });
+      if (!probe.ok) return { lacking: `${address} answers ${probe.status}` };
+      const limit = String(downloadSeconds);
+      const get = await run(["curl", "-fsSL", "--max-time", limit, "-o", archive, address]);
+      if (get.code !== 0) return { lacking: `${address}: ${lastWords(get, 2)}` };
+      const lacking = await unpack(archive, part, into);
+      return lacking === undefined ? { from: address } : { lacking };
+    } catch (error) {
+      const cause = (error as Error).cause ?? error;
+      return { lacking: `${address}: ${(cause as Error).message}` };
+    } finally {
+      rmSync(archive, { force: true });
+    }
+  },
+};
+
+/** Where parts are looked for, in this order. */
+export const sources: readonly Source[] = [installed, folder, site];
+
+/**
+ * Gets one part from the first source that has it; it is in place whole or not at all.
+ * @returns where it came from
+ * @throws with what every source answered.
+ */
+export async function obtain(
+  part: Part,
+  from: readonly Source[] = sources,
+  home = inHastack("pulumi"),
+): Promise<string> {
+  const target = partFolder(part, home);
+  const answers: string[] = [];
+  mkdirSync(dirname(target), { recursive: true });
+  for (const source of from) {
+    const into = mkdtempSync(join(dirname(target), ".new-"));
+    try {
+      const answer = await source.provide(part, into);
+      if ("from" in answer) {
+        rmSync(target, { recursive: true, force: true });
+        renameSync(into, target);
+        return answer.from;
+      }
+      answers.push(`  ${source.name}: ${answer.lacking}`);
+    } finally {
+      rmSync(into, { recursive: true, force: true });
+    }
+  }
+  throw new Error(
+    `Pulumi's ${label(part)} is nowhere to be had:\n${answers.join("\n")}\n` +
+      "Install Pulumi (https://www.pulumi.com/docs/install), or name a folder with its archives " +
+      "in HASTACK_TOOLCHAIN, or give this machine access to get.pulumi.com; then `npm run setup`",
+  );
+}
+
+/**
+ * Puts Pulumi's CLI, language host and plugins into the project's own home, where they are missing.
+ * @param say told one line for each part that was put there
+ * @returns the parts that were there already
+ */
+export async function ensurePulumiParts(
+  say = (line: string): void => console.error(line),
+): Promise<Part[]> {
+  const [there, missing] = [[] as Part[], [] as Part[]];
+  for (const part of requiredParts()) (holds(partFolder(part), part) ? there : missing).push(part);
+  for (const part of missing) say(`Pulumi's ${label(part)}: from ${await obtain(part)}`);
+  return there;
+}
