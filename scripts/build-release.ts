@@ -21,7 +21,8 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { inHastack, inRoot, pinnedVersion } from "./lib/paths.ts";
+import { command } from "./lib/command.ts";
+import { inHastack, inRoot, pinnedVersion, withOwnNode } from "./lib/paths.ts";
 import { mustRun, run } from "./lib/run.ts";
 import { filesUnder, releaseDirectory, releaseHash, releaseSources } from "./release.ts";
 
@@ -93,6 +94,7 @@ async function stage(staging: string, hash: string, arch: Architecture): Promise
   say("installing the production packages");
   await mustRun(["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], {
     cwd: join(staging, "app"),
+    env: { ...process.env, PATH: withOwnNode() },
     show: "stderr",
   });
   await putNode(staging, arch);
@@ -159,6 +161,8 @@ async function buildRelease(arch: Architecture): Promise<string> {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { arch: { type: "string" } } });
-  console.log(await buildRelease(await targetArchitecture(values.arch)));
+  await command(async () => {
+    const { values } = parseArgs({ options: { arch: { type: "string" } } });
+    console.log(await buildRelease(await targetArchitecture(values.arch)));
+  });
 }

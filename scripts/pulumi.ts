@@ -1,40 +1,66 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { become } from "./bootstrap.mjs";
-import { readCall, stackUse } from "./launcher/arguments.ts";
+import { type Call, readCall, stackUse } from "./launcher/arguments.ts";
 import { cliFolder, fileBackend, pulumiEnvironment } from "./launcher/environment.ts";
 import { adoptSalt, makeOverlay } from "./launcher/overlay.ts";
 import { recover } from "./launcher/recovery.ts";
 import { ensureBackend, ensureStack, stackOf } from "./launcher/stack.ts";
 import { root } from "./lib/paths.ts";
+import { mustRun } from "./lib/run.ts";
 import { ensurePulumiParts } from "./setup/pulumi-parts.ts";
 
-/** Runs the real CLI with these arguments and this project's surroundings; gives its exit code. */
-export async function main(args: string[]): Promise<number> {
-  const env = pulumiEnvironment();
-  const call = readCall(args);
-  const cli = `${cliFolder()}/pulumi`;
-  await ensurePulumiParts();
-  ensureBackend();
-  const use = resolve(call.cwd ?? process.cwd()).startsWith(root) ? stackUse(call) : "none";
-  if (use === "none") return become(cli, args, env);
+/** A command line of Pulumi's, ready to be run. */
+interface Prepared {
+  readonly env: NodeJS.ProcessEnv;
+  /** To be called when the CLI has ended. */
+  settle(): void;
+}
+
+const cli = (): string => join(cliFolder(), "pulumi");
+
+/** Prepares a command about a stack: the stack exists, its overlay is made, old runs are cleared. */
+async function prepareStack(call: Call, env: NodeJS.ProcessEnv): Promise<Prepared> {
   const { name: stack, named } = stackOf(call, env);
-  if (use === "creates") {
-    const code = await become(cli, args, env);
-    if (fileBackend(env) !== undefined) adoptSalt(stack);
-    return code;
-  }
   await ensureStack(stack, env);
-  const overlay =
-    call.configFile === undefined && env.PULUMI_OPTION_CONFIG_FILE === undefined
-      ? makeOverlay(stack)
-      : undefined;
+  const own = call.configFile ?? env.PULUMI_OPTION_CONFIG_FILE;
+  const overlay = own === undefined ? makeOverlay(stack) : undefined;
   const full: NodeJS.ProcessEnv = {
     ...env,
     ...(overlay === undefined ? {} : { PULUMI_OPTION_CONFIG_FILE: overlay.path }),
     ...(named ? {} : { PULUMI_STACK: stack }),
   };
-  if (use === "changes") await recover(stack, full);
-  const code = await become(cli, args, full);
-  overlay?.settle();
+  if (stackUse(call) === "changes") await recover(stack, full);
+  return { env: full, settle: () => overlay?.settle() };
+}
+
+async function prepare(args: readonly string[]): Promise<Prepared> {
+  const env = pulumiEnvironment();
+  const call = readCall(args);
+  await ensurePulumiParts();
+  ensureBackend();
+  const here = resolve(call.cwd ?? ".") === root;
+  const use = here ? stackUse(call) : "none";
+  if (use === "none") return { env, settle() {} };
+  if (use !== "creates") return prepareStack(call, env);
+  const { name } = stackOf(call, env);
+  return { env, settle: () => fileBackend(env) !== undefined && adoptSalt(name) };
+}
+
+/** Runs the real CLI in our place, with this project's surroundings; gives its exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const { env, settle } = await prepare(args);
+  const code = await become(cli(), args, env);
+  settle();
   return code;
+}
+
+/**
+ * Runs the real CLI and gives what it prints on standard output.
+ * @throws when it fails.
+ */
+export async function pulumiOutput(args: readonly string[]): Promise<string> {
+  const { env, settle } = await prepare(args);
+  const output = await mustRun([cli(), ...args], { env });
+  settle();
+  return output;
 }

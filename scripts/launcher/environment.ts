@@ -1,6 +1,5 @@
-import { existsSync } from "node:fs";
-import { delimiter, dirname } from "node:path";
-import { inHastack, inRoot, pinnedVersion } from "../lib/paths.ts";
+import { delimiter } from "node:path";
+import { inHastack, pinnedVersion, withOwnNode } from "../lib/paths.ts";
 
 /** Where the Pulumi CLI and its language host lie in the project's own home. */
 export const cliFolder = (): string =>
@@ -8,15 +7,6 @@ export const cliFolder = (): string =>
 
 export const passphraseFile = (): string => inHastack("passphrase");
 export const stateFolder = (): string => inHastack("state");
-
-/** PATH with this project's Node first: the language host runs the `node` that it finds there. */
-function searchPath(path: string | undefined): string {
-  const bin = inRoot("node_modules/.bin");
-  const node = existsSync(`${bin}/node`) ? [] : [dirname(process.execPath)];
-  return [...node, bin, cliFolder(), ...(path ?? "").split(delimiter)]
-    .filter(Boolean)
-    .join(delimiter);
-}
 
 /** The environment of the real CLI: what the user set stays, what is not set is the project's own. */
 export function pulumiEnvironment(user: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
@@ -30,7 +20,7 @@ export function pulumiEnvironment(user: NodeJS.ProcessEnv = process.env): NodeJS
     PULUMI_OPTION_PRESERVE_CONFIG: "true",
     ...(hasPassphrase ? {} : { PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile() }),
     ...user,
-    PATH: searchPath(user.PATH),
+    PATH: withOwnNode([cliFolder(), user.PATH].filter(Boolean).join(delimiter)),
   };
 }
 

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { delimiter, dirname, join, resolve } from "node:path";
 
 /** The checkout: the folder that holds package.json. */
 export const root = resolve(import.meta.dirname, "../..");
@@ -24,4 +24,14 @@ export function pinnedVersion(name: string): string {
   const version = manifest.dependencies[name] ?? manifest.optionalDependencies[name];
   if (version === undefined) throw new Error(`package.json: ${name} is not listed`);
   return version;
+}
+
+/**
+ * PATH with this project's Node first, so that npm and Pulumi's language host run on it.
+ * @param path the PATH to put it before
+ */
+export function withOwnNode(path = process.env.PATH): string {
+  const bin = inRoot("node_modules/.bin");
+  const node = existsSync(join(bin, "node")) ? [] : [dirname(process.execPath)];
+  return [...node, bin, path ?? ""].filter(Boolean).join(delimiter);
 }

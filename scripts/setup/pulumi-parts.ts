@@ -70,7 +70,8 @@ function isExecutable(path: string): boolean {
 const holds = (folder: string, part: Part): boolean =>
   programsOf(part).every((program) => isExecutable(join(folder, program)));
 
-const label = (part: Part): string =>
+/** The part in words. */
+export const partLabel = (part: Part): string =>
   part.kind === "cli" ? `CLI ${part.version}` : `${part.name} plugin ${part.version}`;
 
 /** [major, minor, patch] of `v3.259.0`, `3.259.0-dev` and the like; nothing for other text. */
@@ -239,7 +240,7 @@ export async function obtain(
     }
   }
   throw new Error(
-    `Pulumi's ${label(part)} is nowhere to be had:\n${answers.join("\n")}\n` +
+    `Pulumi's ${partLabel(part)} is nowhere to be had:\n${answers.join("\n")}\n` +
       "Install Pulumi (https://www.pulumi.com/docs/install), or name a folder with its archives " +
       "in HASTACK_TOOLCHAIN, or give this machine access to get.pulumi.com; then `npm run setup`",
   );
@@ -255,6 +256,6 @@ export async function ensurePulumiParts(
 ): Promise<Part[]> {
   const [there, missing] = [[] as Part[], [] as Part[]];
   for (const part of requiredParts()) (holds(partFolder(part), part) ? there : missing).push(part);
-  for (const part of missing) say(`Pulumi's ${label(part)}: from ${await obtain(part)}`);
+  for (const part of missing) say(`Pulumi's ${partLabel(part)}: from ${await obtain(part)}`);
   return there;
 }

@@ -1,0 +1,60 @@
+import { relative } from "node:path";
+import { passphraseFile, pulumiEnvironment } from "./launcher/environment.ts";
+import { makeOverlay, overlayFile } from "./launcher/overlay.ts";
+import { defaultStack, ensureBackend, ensureStack } from "./launcher/stack.ts";
+import { root } from "./lib/paths.ts";
+import { baseImage, ensureBaseImage } from "./setup/base-image.ts";
+import { ensureEngine } from "./setup/engine.ts";
+import { ensurePulumiParts, partLabel } from "./setup/pulumi-parts.ts";
+
+/** One step of set-up. Done already: it does nothing. */
+export interface Step {
+  readonly name: string;
+  /**
+   * @param say told in a line what takes a while
+   * @returns how it is now, in a line
+   * @throws with what to do.
+   */
+  run(say: (line: string) => void): Promise<string>;
+}
+
+const here = (path: string): string => relative(root, path);
+
+async function pulumi(say: (line: string) => void): Promise<string> {
+  const there = await ensurePulumiParts(say);
+  return there.length === 0 ? "all in place" : `${there.map(partLabel).join(", ")} there`;
+}
+
+async function stack(): Promise<string> {
+  const { made } = ensureBackend();
+  const created = await ensureStack(defaultStack, pulumiEnvironment());
+  makeOverlay(defaultStack);
+  const passphrase = `passphrase in ${here(passphraseFile())}`;
+  const salt = `salt in ${here(overlayFile(defaultStack))}`;
+  return `${defaultStack} ${created ? "created" : "is there"}; ${passphrase}${made ? " (new)" : ""}, ${salt}`;
+}
+
+/** The steps, in their order: each needs only those before it. */
+export const steps: readonly Step[] = [
+  { name: "Docker engine", run: ensureEngine },
+  { name: "Pulumi", run: pulumi },
+  { name: `base image ${baseImage.name}`, run: ensureBaseImage },
+  { name: "stack", run: stack },
+];
+
+/** Runs steps in order, a line or more for each on standard error; stops at the first that fails. */
+export async function runSteps(list: readonly Step[]): Promise<void> {
+  for (const { name, run } of list) {
+    const say = (line: string) => process.stderr.write(`${name}: ${line}\n`);
+    try {
+      say(await run(say));
+    } catch (error) {
+      throw new Error(`${name}: ${(error as Error).message}`);
+    }
+  }
+}
+
+/** `npm run setup`: makes this machine ready for `pulumi up`. */
+export async function main(): Promise<void> {
+  await runSteps(steps);
+}

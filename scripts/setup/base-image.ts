@@ -1,0 +1,100 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onPath, thisMachine } from "../lib/machine.ts";
+import { lastWords, mustRun, run } from "../lib/run.ts";
+import { aptInstall, cannotInstall } from "./apt.ts";
+
+/** What every image of the stack stands on: the one place where it is named. */
+export const baseImage = { name: "debian:trixie-slim", suite: "trixie" } as const;
+
+const pullSeconds = 120;
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const defaultMirror = "http://deb.debian.org/debian";
+const defaultSecurityMirror = "http://deb.debian.org/debian-security";
+
+/** Left out, as in Debian's own slim image. */
+const slim = ["doc", "man", "info", "locale"].map((name) => `path-exclude=/usr/share/${name}/*`);
+const licences = "path-include=/usr/share/doc/*/copyright";
+
+/** Where Debian's packages come from. */
+export interface Mirrors {
+  readonly main: string;
+  readonly security: string;
+}
+
+/**
+ * The mirrors that this machine's own apt uses, if it is a Debian.
+ * @param targets lines "origin|label|address" from `apt-get indextargets`
+ */
+export function mirrorsOf(targets: string): Mirrors {
+  const rows = targets.split("\n").map((line) => line.split("|"));
+  const address = (label: string) =>
+    rows.find((row) => row[0] === "Debian" && row[1] === label)?.[2]?.replace(/\/$/, "");
+  return {
+    main: address("Debian") ?? defaultMirror,
+    security: address("Debian-Security") ?? defaultSecurityMirror,
+  };
+}
+
+async function hostMirrors(): Promise<Mirrors> {
+  const format = "$(ORIGIN)|$(LABEL)|$(REPO_URI)";
+  return mirrorsOf((await run(["apt-get", "indextargets", "--format", format])).stdout);
+}
+
+/** The command that makes the base image's file system as a tar archive. */
+export function bootstrapCommand(archive: string, mirrors: Mirrors, keys?: string): string[] {
+  const { suite } = baseImage;
+  return [
+    "mmdebstrap",
+    "--variant=minbase",
+    "--components=main",
+    ...(keys === undefined ? [] : [`--keyring=${keys}`]),
+    ...[...slim, licences].map((option) => `--dpkgopt=${option}`),
+    suite,
+    archive,
+    `deb ${mirrors.main} ${suite} main`,
+    `deb ${mirrors.main} ${suite}-updates main`,
+    `deb ${mirrors.security} ${suite}-security main`,
+  ];
+}
+
+async function makeImage(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "hastack-base-"));
+  try {
+    const archive = join(folder, "base.tar");
+    const keys = existsSync(keyring) ? keyring : undefined;
+    await mustRun(bootstrapCommand(archive, await hostMirrors(), keys));
+    await mustRun(["docker", "import", "--change", 'CMD ["bash"]', archive, baseImage.name]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Sees to it that the base image is there: pulled, or made where no image registry answers.
+ * @param say told what takes a while
+ * @returns what there is now
+ * @throws with what to do.
+ */
+export async function ensureBaseImage(say: (line: string) => void): Promise<string> {
+  const { name } = baseImage;
+  const there = await run(["docker", "image", "inspect", name], { limitSeconds: 20 });
+  if (there.code === 0) return `${name} is there`;
+  say(`pulling ${name}`);
+  const pull = await run(["docker", "pull", "--quiet", name], { limitSeconds: pullSeconds });
+  if (pull.code === 0) return `${name} pulled`;
+  say(`no image registry gives it (${lastWords(pull, 1)}); making it with mmdebstrap`);
+  if (onPath("mmdebstrap") === undefined) {
+    const reason = cannotInstall(thisMachine());
+    if (reason !== undefined) {
+      throw new Error(
+        `${name} can neither be pulled nor made: mmdebstrap is not installed, and ${reason}. ` +
+          `Load the image by hand (\`docker load\`), or \`sudo apt-get install mmdebstrap\``,
+      );
+    }
+    await aptInstall(["mmdebstrap"], ["debian-archive-keyring"]);
+  }
+  await makeImage();
+  return `${name} made with mmdebstrap`;
+}
