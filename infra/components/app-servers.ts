@@ -1,0 +1,83 @@
+import * as pulumi from "@pulumi/pulumi";
+import {
+  configurationDirectory,
+  type Platform,
+  type Release,
+  releaseDirectory,
+  type SharedDirectory,
+  type Workload,
+} from "../platform/platform.ts";
+import { renderApplication, type Tier } from "../render/application.ts";
+import type { Settings } from "../settings.ts";
+import { type Member, ports, type Topology } from "../topology.ts";
+import type { Credentials } from "./credentials.ts";
+
+export interface AppServersArgs {
+  readonly settings: Settings;
+  readonly topology: Topology;
+  readonly platform: Platform;
+  readonly credentials: Credentials;
+  readonly release: Release;
+  readonly uploads: SharedDirectory;
+}
+
+/** The Express application: all instances of both tiers, of one release. */
+export class AppServers extends pulumi.ComponentResource {
+  constructor(name: string, args: AppServersArgs, options?: pulumi.ComponentResourceOptions) {
+    super("hastack:index:AppServers", name, {}, options);
+    this.#placeInstances(args);
+    this.registerOutputs();
+  }
+
+  /** One chain over both tiers: a release that does not get healthy stops at the very first. */
+  #placeInstances(args: AppServersArgs): void {
+    let last: pulumi.Resource[] = [];
+    for (const tier of ["storefront", "admin"] as const) {
+      for (const member of args.topology[tier]) {
+        const workload = instance(args, member, tier);
+        last = [args.platform.place(workload, { parent: this, dependsOn: last })];
+      }
+    }
+  }
+}
+
+function instance(args: AppServersArgs, member: Member, tier: Tier): Workload {
+  const { settings, topology, credentials, release, uploads } = args;
+  return {
+    host: member,
+    component: "AppServers",
+    packages: [],
+    release,
+    processes: [
+      {
+        name: tier,
+        command: [`${releaseDirectory}/bin/node`, `${releaseDirectory}/app/src/server.ts`],
+        user: uploads.owner,
+        environment: {
+          NODE_ENV: "production",
+          HASTACK_APP_CONFIG: `${configurationDirectory}/app.json`,
+        },
+        directories: [{ path: uploads.path, mode: "0755" }],
+        stopGraceSeconds: settings.application.stopGraceSeconds + 2,
+      },
+    ],
+    files: [
+      {
+        path: "app.json",
+        content: renderApplication(settings, topology, member, tier, release.hash),
+        owner: uploads.owner,
+        mode: "0400",
+        usedBy: [tier],
+      },
+    ],
+    secrets: {
+      database_password: credentials.of(tier),
+      cookie_secret: credentials.of("cookies"),
+    },
+    shared: [uploads],
+    health: {
+      command: `curl -fsS --max-time 3 http://${member.backend}:${ports[tier]}/api/health | grep -F '"release":"${release.hash}"'`,
+      meaning: `/api/health answers 200 as release ${release.hash}`,
+    },
+  };
+}

@@ -1,0 +1,35 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Flow, Platform } from "../platform/platform.ts";
+import { ports } from "../topology.ts";
+
+/** Every way that the stack's parts talk to each other; nothing else is allowed. */
+export const flows: readonly Flow[] = [
+  { from: "visitor", to: "loadBalancer", network: "frontend", port: ports.http },
+  { from: "operator", to: "loadBalancer", network: "frontend", port: ports.stats },
+  { from: "loadBalancer", to: "storefront", network: "backend", port: ports.storefront },
+  { from: "loadBalancer", to: "admin", network: "backend", port: ports.admin },
+  { from: "loadBalancer", to: "database", network: "backend", port: ports.postgres },
+  { from: "loadBalancer", to: "database", network: "backend", port: ports.patroni },
+  { from: "storefront", to: "loadBalancer", network: "backend", port: ports.primary },
+  { from: "storefront", to: "loadBalancer", network: "backend", port: ports.replicas },
+  { from: "admin", to: "loadBalancer", network: "backend", port: ports.primary },
+  { from: "admin", to: "loadBalancer", network: "backend", port: ports.replicas },
+  { from: "storefront", to: "database", network: "backend", port: ports.postgres },
+  { from: "database", to: "database", network: "backend", port: ports.postgres },
+  { from: "database", to: "database", network: "backend", port: ports.patroni },
+  { from: "database", to: "quorum", network: "backend", port: ports.etcdClient },
+  { from: "quorum", to: "quorum", network: "backend", port: ports.etcdPeer },
+];
+
+/** Who may talk to whom: the networks of the stack and, on machines, their firewalls. */
+export class Firewall extends pulumi.ComponentResource {
+  constructor(
+    name: string,
+    args: { platform: Platform },
+    options?: pulumi.ComponentResourceOptions,
+  ) {
+    super("hastack:index:Firewall", name, {}, options);
+    args.platform.allow(flows, { parent: this, dependsOn: [] });
+    this.registerOutputs();
+  }
+}

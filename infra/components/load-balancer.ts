@@ -1,0 +1,112 @@
+import * as pulumi from "@pulumi/pulumi";
+import {
+  configurationDirectory,
+  type ManagedFile,
+  type Platform,
+  type Workload,
+} from "../platform/platform.ts";
+import { readProjectFile } from "../project.ts";
+import { renderHaproxy } from "../render/haproxy.ts";
+import { renderKeepalived, renderKeepalivedStart } from "../render/keepalived.ts";
+import type { Settings } from "../settings.ts";
+import { type LoadBalancerMember, ports, type Topology } from "../topology.ts";
+import type { Credentials } from "./credentials.ts";
+
+export interface LoadBalancerArgs {
+  readonly settings: Settings;
+  readonly topology: Topology;
+  readonly platform: Platform;
+  readonly credentials: Credentials;
+}
+
+/**
+ * HAProxy in front of the application and of the database, on two machines that share a frontend
+ * and a backend address by keepalived.
+ */
+export class LoadBalancer extends pulumi.ComponentResource {
+  constructor(name: string, args: LoadBalancerArgs, options?: pulumi.ComponentResourceOptions) {
+    super("hastack:index:LoadBalancer", name, {}, options);
+    let last: pulumi.Resource[] = [];
+    for (const [index, member] of args.topology.loadBalancers.entries()) {
+      const workload = pair(args, member, index);
+      last = [args.platform.place(workload, { parent: this, dependsOn: last })];
+    }
+    this.registerOutputs();
+  }
+}
+
+function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): Workload {
+  const { loadBalancer } = args.settings;
+  const publish = (local: number | undefined, target: number) =>
+    local === undefined ? [] : [{ local, target }];
+  return {
+    host: self,
+    component: "LoadBalancer",
+    packages: ["haproxy", "keepalived", "socat"],
+    processes: [
+      {
+        name: "haproxy",
+        command: ["haproxy", "-W", "-db", "-f", `${configurationDirectory}/haproxy.cfg`],
+        directories: [{ path: "/run/haproxy", mode: "0755" }],
+        reloadSignal: "SIGUSR2",
+        stopSignal: "SIGUSR1",
+        stopGraceSeconds: loadBalancer.drainSeconds + 2,
+      },
+      {
+        // Started last and stopped first: the addresses go before HAProxy does
+        name: "keepalived",
+        command: [
+          `${configurationDirectory}/bin/keepalived-start`,
+          "--dont-fork",
+          "--log-console",
+          `--use-file=${configurationDirectory}/keepalived.conf`,
+        ],
+        stopGraceSeconds: 5,
+        reloadSignal: "SIGHUP",
+      },
+    ],
+    files: files(args, self),
+    secrets: { stats_password: args.credentials.of("statistics") },
+    health: {
+      command: `curl -fsS --max-time 2 http://127.0.0.1:${ports.stats}/healthz > /dev/null && pidof -q keepalived`,
+      meaning: "HAProxy answers and keepalived runs",
+    },
+    published: [
+      ...publish(loadBalancer.publishedPorts[index], ports.http),
+      ...publish(loadBalancer.publishedStatsPorts[index], ports.stats),
+    ],
+    capabilities: ["NET_ADMIN", "NET_BROADCAST"],
+    // HAProxy listens on the virtual addresses before keepalived brings them
+    sysctls: { "net.ipv4.ip_nonlocal_bind": "1" },
+  };
+}
+
+function files({ settings, topology }: LoadBalancerArgs, self: LoadBalancerMember): ManagedFile[] {
+  return [
+    {
+      path: "haproxy.cfg",
+      content: renderHaproxy(settings, topology, self),
+      owner: "haproxy",
+      mode: "0600",
+      check: "haproxy -c -q -f haproxy.cfg",
+      usedBy: ["haproxy"],
+    },
+    ...[408, 502, 503, 504].map((code) => ({
+      path: `errors/${code}.http`,
+      content: readProjectFile(`haproxy/errors/${code}.http`),
+      usedBy: ["haproxy"],
+    })),
+    {
+      path: "bin/keepalived-start",
+      content: renderKeepalivedStart(self),
+      mode: "0755",
+      usedBy: ["keepalived"],
+    },
+    {
+      path: "keepalived.conf",
+      content: renderKeepalived(settings, topology, self),
+      check: 'bin/keepalived-start --config-test --use-file="$PWD/keepalived.conf"',
+      usedBy: ["keepalived"],
+    },
+  ];
+}

@@ -1,0 +1,36 @@
+/** hastack, from top to bottom: settings -> topology -> platform -> stack -> outputs. */
+import * as pulumi from "@pulumi/pulumi";
+import { releaseHash } from "../scripts/release.ts";
+import { DockerPlatform } from "./platform/docker/docker.ts";
+import { preflight } from "./platform/docker/preflight.ts";
+import { readSettings } from "./settings.ts";
+import { WebStack } from "./stack.ts";
+import { planTopology, ports } from "./topology.ts";
+
+const settings = readSettings(pulumi.getStack(), pulumi.runtime.allConfig());
+const topology = planTopology(settings);
+preflight(settings, topology);
+
+const platform = new DockerPlatform(settings, topology);
+const stack = new WebStack("hastack", {
+  settings,
+  topology,
+  platform,
+  release: { hash: releaseHash() },
+});
+
+const { vip } = topology.network.frontend;
+const { publishedPorts, publishedStatsPorts } = settings.loadBalancer;
+
+/** The site, by the address that moves between the load balancers. */
+export const url = `http://${vip}/`;
+export const adminUrl = `http://${vip}/admin`;
+/** The site on the operator's own machine, one address for each load balancer. */
+export const localUrls = publishedPorts.map((port) => `http://127.0.0.1:${port}/`);
+/** HAProxy's statistics page, one for each load balancer; user `operator`. */
+export const statsUrls = publishedStatsPorts.length
+  ? publishedStatsPorts.map((port) => `http://127.0.0.1:${port}/`)
+  : topology.loadBalancers.map((one) => `http://${one.frontend}:${ports.stats}/`);
+export const statsPassword = stack.credentials.of("statistics");
+export const machines = topology.machines;
+export const release = releaseHash();

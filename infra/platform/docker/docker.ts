@@ -1,0 +1,344 @@
+/**
+ * The `docker` platform: each workload is a container with an address of its own, its files lie in
+ * a small named volume, and networks separate who may talk to whom.
+ */
+import { createHash } from "node:crypto";
+import * as command from "@pulumi/command";
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import { readProjectFile } from "../../project.ts";
+import { deliveryScript, secretsInput, taskScript } from "../../render/delivery.ts";
+import { reloadCommand, serviceFiles, superviseCommand } from "../../render/s6.ts";
+import { commandLine } from "../../render/shell.ts";
+import type { Settings } from "../../settings.ts";
+import { dynamicRangeStart, hostAddress, type Topology } from "../../topology.ts";
+import {
+  configurationDirectory,
+  type DataDirectory,
+  type Flow,
+  type ManagedFile,
+  type PlacementOptions,
+  type Platform,
+  type Release,
+  type SharedDirectory,
+  type Task,
+  type Workload,
+} from "../platform.ts";
+import { dockerNames } from "./names.ts";
+
+/** Below the folder that Pulumi runs the program and its builds in. */
+const imageFolder = "platform/docker/image";
+
+export class DockerPlatform implements Platform {
+  readonly #settings: Settings;
+  readonly #topology: Topology;
+  readonly #names: ReturnType<typeof dockerNames>;
+  readonly #images = new Map<string, docker.RemoteImage>();
+  readonly #shared = new Map<string, docker.Volume>();
+  readonly #networks: docker.Network[] = [];
+
+  constructor(settings: Settings, topology: Topology) {
+    this.#settings = settings;
+    this.#topology = topology;
+    this.#names = dockerNames(settings.stack);
+  }
+
+  place(workload: Workload, options: PlacementOptions): pulumi.Resource {
+    const image = this.#image(workload, options);
+    const files = this.#deliver(workload, image, options);
+    const container = this.#container(workload, image, {
+      parent: options.parent,
+      dependsOn: [...options.dependsOn, ...this.#networks, files.resource],
+    });
+    return this.#gate(workload, container, files, options.parent);
+  }
+
+  runOnce(task: Task, options: PlacementOptions): pulumi.Resource {
+    const script = taskScript(task);
+    const image = task.release
+      ? this.#image({ component: task.component, packages: [], release: task.release }, options)
+      : undefined;
+    return new command.local.Command(
+      task.name,
+      {
+        create: "node platform/docker/run-task.ts",
+        environment: {
+          SCRIPT: script,
+          ...(image
+            ? {
+                IMAGE: image.imageId,
+                NETWORK: this.#names.network("backend"),
+                VOLUMES: this.#mounts([], task.shared ?? [])
+                  .map(({ volumeName, containerPath }) => `${volumeName}:${containerPath}`)
+                  .join(" "),
+                LABELS: commandLine(this.#labelArguments(task.component)),
+              }
+            : { CONTAINER: this.#names.container(task.host.name) }),
+        },
+        stdin: secretInput(task.secrets),
+        addPreviousOutputInEnv: false,
+      },
+      { parent: options.parent, dependsOn: [...options.dependsOn, ...this.#networks] },
+    );
+  }
+
+  sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource {
+    const volume = this.#volume(directory.name, directory.name, this.#settings.keepData, {
+      parent: options.parent,
+      dependsOn: [...options.dependsOn],
+    });
+    this.#shared.set(directory.name, volume);
+    return volume;
+  }
+
+  /** Two networks stand for the flows: the backend has no way out, only the frontend has a way in. */
+  allow(_flows: readonly Flow[], options: PlacementOptions): readonly pulumi.Resource[] {
+    for (const network of ["frontend", "backend"] as const) {
+      const { subnet } = this.#topology.network[network];
+      this.#networks.push(
+        new docker.Network(
+          network,
+          {
+            name: this.#names.network(network),
+            driver: "bridge",
+            internal: network === "backend",
+            ipamConfigs: [
+              {
+                subnet,
+                gateway: hostAddress(subnet, 1),
+                // Members have fixed addresses below this range; passing containers get theirs here
+                ipRange: `${hostAddress(subnet, dynamicRangeStart)}/25`,
+              },
+            ],
+            labels: this.#labels("Firewall"),
+          },
+          { parent: options.parent, dependsOn: [...options.dependsOn], deleteBeforeReplace: true },
+        ),
+      );
+    }
+    return this.#networks;
+  }
+
+  #container(
+    workload: Workload,
+    image: docker.RemoteImage,
+    options: PlacementOptions,
+  ): docker.Container {
+    const { host, processes } = workload;
+    const stopSeconds = processes.reduce((sum, one) => sum + one.stopGraceSeconds, 5);
+    return new docker.Container(
+      host.name,
+      {
+        name: this.#names.container(host.name),
+        hostname: host.name,
+        image: image.imageId,
+        command: [...superviseCommand],
+        restart: "always",
+        // How long a stop may take before Docker kills; unset would mean at once
+        destroyGraceSeconds: stopSeconds,
+        stopTimeout: stopSeconds,
+        networksAdvanced: this.#attachments(workload),
+        volumes: [
+          { volumeName: this.#names.files(host.name), containerPath: configurationDirectory },
+          ...this.#mounts(workload.data ?? [], workload.shared ?? [], host.name),
+        ],
+        labels: this.#labels(workload.component),
+        // The provider reads ports back sorted
+        ports: [...(workload.published ?? [])]
+          .sort((a, b) => a.target - b.target)
+          .map(({ local, target }) => ({ internal: target, external: local, ip: "127.0.0.1" })),
+        securityOpts: ["no-new-privileges:true"],
+        shmSize: 128,
+        logDriver: "json-file",
+        logOpts: { "max-size": "10m", "max-file": "3" },
+        ...(workload.capabilities && {
+          capabilities: { adds: workload.capabilities.map((name) => `CAP_${name}`) },
+        }),
+        ...(workload.sysctls && { sysctls: workload.sysctls }),
+      },
+      { ...mutable(options), deleteBeforeReplace: true, replaceOnChanges: ["*"] },
+    );
+  }
+
+  #attachments({ host }: Workload): docker.types.input.ContainerNetworksAdvanced[] {
+    const { frontend, backend } = host;
+    return [
+      ...(frontend ? [{ name: this.#names.network("frontend"), ipv4Address: frontend }] : []),
+      { name: this.#names.network("backend"), ipv4Address: backend },
+    ];
+  }
+
+  #mounts(
+    data: readonly DataDirectory[],
+    shared: readonly SharedDirectory[],
+    host = "",
+  ): { volumeName: string; containerPath: string }[] {
+    return [
+      ...data.map(({ name, path }) => ({
+        volumeName: this.#names.data(host, name),
+        containerPath: path,
+      })),
+      ...shared.map(({ name, path }) => ({
+        volumeName: this.#names.shared(name),
+        containerPath: path,
+      })),
+    ];
+  }
+
+  /** The files of a workload with the supervisor's own, in a volume that a passing container fills. */
+  #deliver(workload: Workload, image: docker.RemoteImage, options: PlacementOptions): Delivery {
+    const { host, component, processes } = workload;
+    const volumes = [
+      this.#volume(`${host.name}-files`, `${host.name}-files`, false, mutable(options)),
+      ...(workload.data ?? []).map(({ name, keep }) =>
+        this.#volume(
+          `${host.name}-${name}`,
+          `${host.name}-${name}`,
+          keep && this.#settings.keepData,
+          mutable(options),
+        ),
+      ),
+    ];
+    const files: ManagedFile[] = [...workload.files, ...serviceFiles(processes)];
+    const script = deliveryScript(configurationDirectory, files);
+    const stdin = secretInput(workload.secrets);
+    const resource = new command.local.Command(
+      `${host.name}-files`,
+      {
+        create: "node platform/docker/deliver-files.ts",
+        environment: {
+          SCRIPT: script,
+          IMAGE: image.imageId,
+          VOLUME: this.#names.files(host.name),
+          CONTAINER: this.#names.container(host.name),
+          LABELS: commandLine(this.#labelArguments(component)),
+          // The passing container looks like the workload's: checks may name its addresses
+          ADDRESSES: [host.frontend, host.backend].filter(Boolean).join(" "),
+          RELOADS: JSON.stringify(
+            Object.fromEntries(processes.map((one) => [one.name, reloadCommand(one)])),
+          ),
+        },
+        stdin,
+        addPreviousOutputInEnv: false,
+      },
+      { parent: options.parent, dependsOn: [...options.dependsOn, ...volumes] },
+    );
+    const version = stdin.apply((secrets) => hash(script, secrets));
+    return { resource, version: pulumi.unsecret(version) };
+  }
+
+  /** Passes once the workload is healthy, again after anything of it changed. */
+  #gate(
+    { host, health }: Workload,
+    container: docker.Container,
+    files: Delivery,
+    parent: pulumi.Resource,
+  ): pulumi.Resource {
+    return new command.local.Command(
+      `${host.name}-gate`,
+      {
+        create: "node platform/docker/gate.ts",
+        environment: {
+          CONTAINER: container.name,
+          HEALTH: health.command,
+          MEANING: health.meaning,
+          TIMEOUT_SECONDS: String(this.#settings.gateTimeoutSeconds),
+          // What the member consists of: when it changes, the member has to show its health again
+          CONTAINER_ID: container.id,
+          FILES: files.version,
+        },
+        addPreviousOutputInEnv: false,
+      },
+      { parent, dependsOn: [container, files.resource] },
+    );
+  }
+
+  #volume(
+    resource: string,
+    name: string,
+    keep: boolean,
+    options: pulumi.CustomResourceOptions,
+  ): docker.Volume {
+    return new docker.Volume(
+      resource,
+      { name: this.#names.volume(name), labels: this.#labels("Data") },
+      { ...options, retainOnDelete: keep, deleteBeforeReplace: true },
+    );
+  }
+
+  /** One image for each set of packages and release; a change of either has another tag. */
+  #image(
+    { component, packages, release }: Pick<Workload, "component" | "packages" | "release">,
+    options: PlacementOptions,
+  ): docker.RemoteImage {
+    const key = JSON.stringify([packages, release?.hash ?? null]);
+    const known = this.#images.get(key);
+    if (known) return known;
+    const recipe = ["Dockerfile", "install-packages"].map((file) =>
+      readProjectFile(`infra/${imageFolder}/${file}`),
+    );
+    const kind = release ? "release" : kebab(component);
+    const staged = release && this.#stage(release, options);
+    const image = new docker.RemoteImage(
+      `${kind}-image`,
+      {
+        name: `hastack-${this.#settings.stack}/${kind}:${release?.hash ?? hash(...recipe, key)}`,
+        build: {
+          context: release ? `../.hastack/images/${release.hash}` : imageFolder,
+          buildArgs: { PACKAGES: packages.join(" ") },
+          labels: Object.fromEntries(this.#labels(component).map((one) => [one.label, one.value])),
+        },
+        forceRemove: true,
+      },
+      { parent: options.parent, dependsOn: staged ? [staged] : [] },
+    );
+    this.#images.set(key, image);
+    return image;
+  }
+
+  /** Puts a release and the recipe of the image into one folder, which Docker can build. */
+  #stage(release: Release, options: PlacementOptions): pulumi.Resource {
+    return new command.local.Command(
+      "release",
+      {
+        create: "node platform/docker/stage-release.ts",
+        environment: { RELEASE: release.hash },
+        addPreviousOutputInEnv: false,
+      },
+      { parent: options.parent },
+    );
+  }
+
+  #labels(component: string): { label: string; value: string }[] {
+    return [
+      { label: "hastack.component", value: component },
+      { label: "hastack.stack", value: this.#settings.stack },
+    ];
+  }
+
+  #labelArguments(component: string): string[] {
+    return this.#labels(component).map(({ label, value }) => `--label=${label}=${value}`);
+  }
+}
+
+interface Delivery {
+  readonly resource: pulumi.Resource;
+  /** A hash of all that was delivered, secrets included. */
+  readonly version: pulumi.Output<string>;
+}
+
+function secretInput(secrets: Workload["secrets"]): pulumi.Output<string> {
+  return pulumi.secret(pulumi.all(secrets).apply(secretsInput));
+}
+
+function mutable({ parent, dependsOn }: PlacementOptions): pulumi.CustomResourceOptions {
+  return { parent, dependsOn: [...dependsOn] };
+}
+
+function hash(...texts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(texts)).digest("hex").slice(0, 12);
+}
+
+function kebab(name: string): string {
+  return name.replace(/(?<=[a-z])[A-Z]/g, "-$&").toLowerCase();
+}

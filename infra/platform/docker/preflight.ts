@@ -1,0 +1,126 @@
+/**
+ * Looks at the operator's machine before anything is changed: whether the Docker engine answers,
+ * the published ports are free, and no network overlaps the stack's subnets. All problems at once.
+ */
+import { spawnSync } from "node:child_process";
+import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
+import { type Settings, SettingsError } from "../../settings.ts";
+import { overlaps, type Topology } from "../../topology.ts";
+import { dockerNames } from "./names.ts";
+
+/** A subnet that something else on this machine uses. */
+export interface UsedSubnet {
+  readonly subnet: string;
+  readonly user: string;
+}
+
+/** @throws SettingsError with every problem as setting, value, fix */
+export function preflight(settings: Settings, topology: Topology): void {
+  const networks = dockerNetworks();
+  const own = new Set(
+    [...dockerNamesOf(settings)].flatMap((name) => networks.get(name)?.subnets ?? []),
+  );
+  const others = [...networks].filter(([name]) => !dockerNamesOf(settings).has(name));
+  const used: UsedSubnet[] = [
+    ...others.flatMap(([name, { subnets }]) =>
+      subnets.map((subnet) => ({ subnet, user: `the Docker network ${name}` })),
+    ),
+    ...interfaceSubnets().filter(({ subnet }) => !isOneOf(subnet, networks)),
+  ].filter(({ subnet }) => !own.has(subnet));
+  const problems = [
+    ...subnetProblems(topology.network, used),
+    ...portProblems(settings, listeningPorts(settings)),
+  ];
+  if (problems.length > 0) throw new SettingsError(problems);
+}
+
+/** The stack's subnets that overlap one in use. */
+export function subnetProblems(
+  network: Topology["network"],
+  used: readonly UsedSubnet[],
+): string[] {
+  return (["frontend", "backend"] as const).flatMap((name) => {
+    const { subnet } = network[name];
+    return used
+      .filter((other) => overlaps(subnet, other.subnet))
+      .map(
+        (other) =>
+          `hastack:network.${name}.subnet: ${subnet} overlaps ${other.subnet} of ${other.user}; use another subnet, and a vip inside it`,
+      );
+  });
+}
+
+/** The published ports that something else listens on. */
+export function portProblems(settings: Settings, taken: ReadonlySet<number>): string[] {
+  const { publishedPorts, publishedStatsPorts } = settings.loadBalancer;
+  return Object.entries({ publishedPorts, publishedStatsPorts }).flatMap(([name, ports]) =>
+    ports
+      .filter((port) => taken.has(port))
+      .map(
+        (port) =>
+          `hastack:loadBalancer.${name}: port ${port} of 127.0.0.1 is in use by another program; use another port, or end that program`,
+      ),
+  );
+}
+
+function dockerNamesOf({ stack }: Settings): Set<string> {
+  const names = dockerNames(stack);
+  return new Set([names.network("frontend"), names.network("backend")]);
+}
+
+function dockerNetworks(): Map<string, { subnets: string[] }> {
+  const ids = dockerLines(["network", "ls", "--quiet"]);
+  if (ids.length === 0) return new Map();
+  const format = "{{.Name}} {{range .IPAM.Config}}{{.Subnet}} {{end}}";
+  return new Map(
+    dockerLines(["network", "inspect", `--format=${format}`, ...ids]).map((line) => {
+      const [name = "", ...subnets] = line.trim().split(" ");
+      return [name, { subnets }];
+    }),
+  );
+}
+
+/** Networks of the machine's interfaces; bridges of the engine show up here as well. */
+function interfaceSubnets(): UsedSubnet[] {
+  return Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
+    (addresses ?? [])
+      .filter((one): one is NetworkInterfaceInfo => one.family === "IPv4" && one.cidr !== null)
+      .map((one) => ({ subnet: one.cidr ?? "", user: `the interface ${name}` })),
+  );
+}
+
+function isOneOf(subnet: string, networks: ReadonlyMap<string, { subnets: string[] }>): boolean {
+  return [...networks.values()].some(({ subnets }) =>
+    subnets.some((other) => overlaps(subnet, other)),
+  );
+}
+
+/** Published ports that cannot be listened on, less those that this stack's own containers hold. */
+function listeningPorts(settings: Settings): Set<number> {
+  const { publishedPorts, publishedStatsPorts } = settings.loadBalancer;
+  const own = dockerLines([
+    "ps",
+    `--filter=label=hastack.stack=${settings.stack}`,
+    "--format={{.Ports}}",
+  ]).join(" ");
+  const candidates = [...publishedPorts, ...publishedStatsPorts].filter(
+    (port) => !own.includes(`127.0.0.1:${port}->`),
+  );
+  // Listening is asynchronous in Node, and the program's start is not
+  const probe = `const net = require("node:net"); for (const port of process.argv.slice(1).map(Number)) net.createServer().on("error", () => console.log(port)).listen(port, "127.0.0.1", function () { this.close(); });`;
+  const { stdout } = spawnSync(process.execPath, ["-e", probe, ...candidates.map(String)], {
+    encoding: "utf8",
+  });
+  return new Set(stdout.split("\n").filter(Boolean).map(Number));
+}
+
+function dockerLines(args: readonly string[]): string[] {
+  const { error, status, stdout, stderr } = spawnSync("docker", args, { encoding: "utf8" });
+  if (error || status !== 0) {
+    const reason = (error?.message ?? stderr).trim();
+    throw new SettingsError([
+      `hastack:platform: docker does not answer (${reason}); start the engine, get access to its socket, or run npm run setup`,
+    ]);
+  }
+  return stdout.split("\n").filter(Boolean);
+}

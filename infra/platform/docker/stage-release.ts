@@ -1,0 +1,30 @@
+/** Makes the folder that Docker builds a release's image from: the recipe, and the release. */
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { projectDirectory } from "../../project.ts";
+import { releaseDirectory } from "../../../scripts/release.ts";
+import { fail, required } from "./engine.ts";
+
+function stage(hash: string): void {
+  const folder = `${projectDirectory}.hastack/images/${hash}`;
+  if (existsSync(folder)) return;
+  execFileSync(process.execPath, [`${projectDirectory}scripts/build-release.ts`], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if (!existsSync(releaseDirectory(hash))) {
+    throw new Error(`the sources are no longer those of release ${hash}; run up again`);
+  }
+  const passing = `${folder}.${process.pid}`;
+  mkdirSync(passing, { recursive: true });
+  cpSync(`${projectDirectory}infra/platform/docker/image`, passing, { recursive: true });
+  rmSync(`${passing}/release`, { recursive: true });
+  // Hard links: the folder costs no space and no time
+  execFileSync("cp", ["-al", releaseDirectory(hash), `${passing}/release`]);
+  renameSync(passing, folder);
+}
+
+try {
+  stage(required("RELEASE"));
+} catch (error) {
+  fail(error);
+}

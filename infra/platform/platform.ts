@@ -1,0 +1,162 @@
+/**
+ * The seam between what the stack is and where it runs: four verbs. Components speak only these;
+ * each platform carries them out in its own way.
+ */
+import type * as pulumi from "@pulumi/pulumi";
+import type { Member } from "../topology.ts";
+
+/** Where delivered files lie on every machine. */
+export const configurationDirectory = "/etc/hastack";
+
+/** Where an application release lies on every machine. */
+export const releaseDirectory = "/opt/hastack/current";
+
+export type Network = "frontend" | "backend";
+export type ReloadSignal = "SIGHUP" | "SIGUSR2";
+export type StopSignal = "SIGTERM" | "SIGUSR1";
+
+/** Who a machine is, to the platform. */
+export interface Host extends Member {
+  /** Address in the frontend network, for members that are in it. */
+  readonly frontend?: string;
+}
+
+/** A text file on a machine, delivered together with the others of its workload. */
+export interface ManagedFile {
+  /** Path below the configuration directory. */
+  readonly path: string;
+  /** The text; `@{name}` stands for the secret of that name. */
+  readonly content: string;
+  /** @default root */
+  readonly owner?: string;
+  /** Octal file mode. @default 0644 */
+  readonly mode?: string;
+  /**
+   * Command that refuses a bad file, run in the folder of the new files before any is moved into
+   * place. @default the file is not checked
+   */
+  readonly check?: string;
+  /** Processes that must take notice when the file changes. @default none */
+  readonly usedBy?: readonly string[];
+}
+
+/** One program of a workload. Processes start in the order given and stop in reverse. */
+export interface Process {
+  readonly name: string;
+  readonly command: readonly string[];
+  /** @default root */
+  readonly user?: string;
+  /** Plain settings only; secrets belong into a file. @default none */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Directories that the process owns, made before it starts. @default none */
+  readonly directories?: readonly { readonly path: string; readonly mode: string }[];
+  /** Makes the program read its files again. @default it is restarted */
+  readonly reloadSignal?: ReloadSignal;
+  /** @default SIGTERM */
+  readonly stopSignal?: StopSignal;
+  /** After this the process is killed. */
+  readonly stopGraceSeconds: number;
+}
+
+/** A directory that outlives the workload. */
+export interface DataDirectory {
+  readonly name: string;
+  readonly path: string;
+  /** Whether it holds what `keepData` keeps. */
+  readonly keep: boolean;
+}
+
+/** The health of a workload, as a command on its machine that succeeds. */
+export interface Health {
+  readonly command: string;
+  /** What it means to be healthy, for the error. */
+  readonly meaning: string;
+}
+
+/** An application release, known by the hash of its sources. */
+export interface Release {
+  readonly hash: string;
+}
+
+/** A port of the workload that the operator's own machine offers on 127.0.0.1, where it can. */
+export interface PublishedPort {
+  readonly local: number;
+  readonly target: number;
+}
+
+/** A long-running thing on a machine. */
+export interface Workload {
+  readonly host: Host;
+  /** The component's name, for labels. */
+  readonly component: string;
+  readonly packages: readonly string[];
+  /** @default no application release is installed */
+  readonly release?: Release;
+  readonly processes: readonly Process[];
+  readonly files: readonly ManagedFile[];
+  /** Values for the placeholders in files. */
+  readonly secrets: Readonly<Record<string, pulumi.Output<string>>>;
+  /** @default none */
+  readonly data?: readonly DataDirectory[];
+  /** @default none */
+  readonly shared?: readonly SharedDirectory[];
+  readonly health: Health;
+  /** @default none */
+  readonly published?: readonly PublishedPort[];
+  /** Linux capabilities beyond the usual ones, without `CAP_`. @default none */
+  readonly capabilities?: readonly string[];
+  /** Kernel settings of the machine's network. @default none */
+  readonly sysctls?: Readonly<Record<string, string>>;
+}
+
+/** Something that runs to its end on a machine, again whenever anything of it changes. */
+export interface Task {
+  readonly name: string;
+  readonly component: string;
+  /** The machine it runs on. */
+  readonly host: Host;
+  /** A release that the task brings along. @default what the machine's workload has */
+  readonly release?: Release;
+  /** @default root */
+  readonly user?: string;
+  /** Shell text, run in the folder of the task's files. It must be safe to run again. */
+  readonly script: string;
+  readonly files: readonly ManagedFile[];
+  readonly secrets: Readonly<Record<string, pulumi.Output<string>>>;
+  /** @default none */
+  readonly shared?: readonly SharedDirectory[];
+}
+
+/** A directory that several machines mount. */
+export interface SharedDirectory {
+  readonly name: string;
+  readonly path: string;
+  /** User that owns it on every machine. */
+  readonly owner: string;
+}
+
+/** Leave to talk: who may connect to whom, where. */
+export interface Flow {
+  readonly from: string;
+  readonly to: string;
+  readonly network: Network;
+  readonly port: number;
+}
+
+/** What a component puts around its resources; the same options as everywhere in Pulumi. */
+export interface PlacementOptions {
+  readonly parent: pulumi.Resource;
+  readonly dependsOn: readonly pulumi.Resource[];
+}
+
+/** The four verbs. */
+export interface Platform {
+  /** Places a workload. @returns the gate that passes once it is healthy */
+  place(workload: Workload, options: PlacementOptions): pulumi.Resource;
+  /** Runs a task. @returns the resource that is there once it has ended well */
+  runOnce(task: Task, options: PlacementOptions): pulumi.Resource;
+  /** @returns the resource that is there once machines can mount the directory */
+  sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource;
+  /** @returns the resources that are there once only these flows are allowed */
+  allow(flows: readonly Flow[], options: PlacementOptions): readonly pulumi.Resource[];
+}

@@ -1,0 +1,37 @@
+/** Waiting, written once: a probe, a predicate, and a limit. */
+
+export interface Wait<T> {
+  /** One look; it may throw, which counts as an answer that is not the one awaited. */
+  readonly probe: () => Promise<T> | T;
+  readonly done: (answer: T) => boolean;
+  readonly limitSeconds: number;
+  /** Time between two looks. @default 0.25 */
+  readonly intervalSeconds?: number;
+  /** Looked at after each answer; a text ends the waiting at once with this reason. */
+  readonly hopeless?: () => Promise<string | undefined> | string | undefined;
+}
+
+/**
+ * Polls until the answer is the one awaited.
+ * @returns that answer
+ * @throws Error that names what was awaited, the limit and the last answer seen
+ */
+export async function until<T>(what: string, wait: Wait<T>): Promise<T> {
+  const end = Date.now() + wait.limitSeconds * 1000;
+  let last = "nothing yet";
+  for (;;) {
+    try {
+      const answer = await wait.probe();
+      if (wait.done(answer)) return answer;
+      last = typeof answer === "string" ? answer : JSON.stringify(answer);
+    } catch (error) {
+      last = error instanceof Error ? error.message : String(error);
+    }
+    const reason = await wait.hopeless?.();
+    if (reason) throw new Error(`${what}: ${reason}; last answer: ${last}`);
+    if (Date.now() >= end) {
+      throw new Error(`${what}: not within ${wait.limitSeconds} s; last answer: ${last}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, (wait.intervalSeconds ?? 0.25) * 1000));
+  }
+}

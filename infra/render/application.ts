@@ -1,0 +1,59 @@
+/** The application's configuration file; its shape is the one that app/src/config.ts checks. */
+import type { Settings } from "../settings.ts";
+import { type Member, ports, type Topology } from "../topology.ts";
+import { databaseName } from "./patroni.ts";
+
+export type Tier = "storefront" | "admin";
+
+export const uploadsDirectory = "/var/lib/hastack/uploads";
+
+/** File of one instance; `@{…}` are secrets. */
+export function renderApplication(
+  settings: Settings,
+  topology: Topology,
+  self: Member,
+  tier: Tier,
+  release: string,
+): string {
+  const { application } = settings;
+  const { vip } = topology.network.backend;
+  return json({
+    tier,
+    instance: self.name,
+    release,
+    listen: { host: self.backend, port: ports[tier] },
+    database: {
+      name: databaseName,
+      user: tier,
+      password: "@{database_password}",
+      poolSize: tier === "admin" ? application.adminPoolSize : application.storefrontPoolSize,
+      writer: { host: vip, port: ports.primary },
+      reader: { host: vip, port: ports.replicas },
+    },
+    uploadsDirectory,
+    cookieSecret: "@{cookie_secret}",
+    trustedProxies: topology.loadBalancers.map((one) => one.backend),
+    drainSeconds: application.drainSeconds,
+    stopGraceSeconds: application.stopGraceSeconds,
+    logLevel: application.logLevel,
+  });
+}
+
+/** File of the migrations, which find the primary among the members by themselves. */
+export function renderMigrations(settings: Settings, topology: Topology): string {
+  return json({
+    database: {
+      name: databaseName,
+      user: "migrator",
+      password: "@{database_password}",
+      hosts: topology.database.map((one) => ({ host: one.backend, port: ports.postgres })),
+    },
+    principals: { storefront: "storefront", admin: "admin" },
+    uploadsDirectory,
+    sampleData: settings.sampleData,
+  });
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

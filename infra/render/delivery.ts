@@ -1,0 +1,106 @@
+/**
+ * The shell text that delivers a set of files to a machine: every file is written under a temporary
+ * name, every check is run, and only then are the files that differ moved into place. Secrets come
+ * by standard input, one line `name hexadecimal` each. It prints `reload NAME` for each process that has
+ * to take notice, and keeps that note in a file until `finishReload` removes it, so that a delivery
+ * that is cut off between the two is completed by the next one.
+ */
+import type { ManagedFile, Task } from "../platform/platform.ts";
+import { hereDocument, quote } from "./shell.ts";
+
+/** The text on standard input that carries the secrets. */
+export function secretsInput(secrets: Readonly<Record<string, string>>): string {
+  return Object.entries(secrets)
+    .map(([name, value]) => `${name} ${Buffer.from(value).toString("hex")}\n`)
+    .join("");
+}
+
+const functions = String.raw`set -eu
+umask 077
+secrets=$(cat)
+fill() {
+  SECRETS="$secrets" perl -pe '
+    BEGIN { %s = map { my ($k, $v) = split / /, $_, 2; ($k, pack "H*", $v) } split /\n/, $ENV{SECRETS} }
+    s/\@\{(\w+)\}/exists $s{$1} ? $s{$1} : die "no secret is named $1\n"/ge'
+}
+put() {
+  install -d -m 0755 "$(dirname "$new/$1")"
+  fill > "$new/$1"
+  chown "$2:" "$new/$1"
+  chmod "$3" "$new/$1"
+}
+check() {
+  (cd "$new" && sh -c "$2") > "$new/.check" 2>&1 || {
+    cat "$new/.check" >&2
+    echo "$1 was refused by: $2; nothing was changed" >&2
+    exit 1
+  }
+  rm -f "$new/.check"
+}
+same() {
+  cmp -s "$new/$1" "$root/$1" && [ "$(stat -c %a:%U "$new/$1")" = "$(stat -c %a:%U "$root/$1")" ]
+}`;
+
+const moveIntoPlace = `old=$(cat "$root/.files" 2> /dev/null || :)
+for file in $files; do
+  same "$file" && continue
+  for process in $(used_by "$file"); do : > "$root/.reload/$process"; done
+  install -d -m 0755 "$(dirname "$root/$file")"
+  mv -f "$new/$file" "$root/$file"
+  echo "changed $file"
+done
+for file in $old; do
+  case " $files " in *" $file "*) ;; *) rm -f "$root/$file"; echo "removed $file" ;; esac
+done
+echo "$files" > "$root/.files"
+rm -rf "$new"
+for process in $(ls "$root/.reload"); do echo "reload $process"; done`;
+
+/**
+ * @param root directory that the files' paths are below
+ * @param files the whole set; a file that an earlier delivery brought and this one lacks is removed
+ * @param processes what may be reloaded; a file's `usedBy` names these
+ */
+export function deliveryScript(root: string, files: readonly ManagedFile[]): string {
+  const users = files
+    .filter((file) => file.usedBy?.length)
+    .map((file) => `    ${quote(file.path)}) echo ${file.usedBy?.map(quote).join(" ")} ;;`);
+  return [
+    functions,
+    `root=${quote(root)}`,
+    'new="$root/.new"',
+    'rm -rf "$new"',
+    'install -d -m 0755 "$root" "$root/.reload" "$new"',
+    `files=${quote(files.map((file) => file.path).join(" "))}`,
+    ...files.map(
+      ({ path, owner = "root", mode = "0644", content }) =>
+        `put ${quote(path)} ${quote(owner)} ${mode} ${hereDocument(content)}`,
+    ),
+    ...files.flatMap(({ path, check }) => (check ? [`check ${quote(path)} ${quote(check)}`] : [])),
+    'used_by() {\n  case "$1" in',
+    ...users,
+    "  esac\n}",
+    moveIntoPlace,
+    "",
+  ].join("\n");
+}
+
+/** Shell text that drops the notes of these processes once they have taken notice. */
+export function finishReload(root: string, processes: readonly string[]): string {
+  return `rm -f ${processes.map((name) => quote(`${root}/.reload/${name}`)).join(" ")}`;
+}
+
+/**
+ * The shell text that brings a task's files into a folder of its own, runs the task there as its
+ * user, and removes the folder. Here-documents keep secrets and scripts off command lines.
+ */
+export function taskScript({ name, files, user, script }: Task): string {
+  const folder = `/run/hastack/${name}`;
+  return [
+    deliveryScript(folder, files).trimEnd(),
+    `trap 'rm -rf ${folder}' EXIT`,
+    `cd ${folder}`,
+    user === undefined ? script : `runuser -u ${user} -- sh -euc ${quote(script)}`,
+    "",
+  ].join("\n");
+}

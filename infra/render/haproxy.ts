@@ -1,0 +1,153 @@
+/** HAProxy's configuration: the public site, the database listeners, and the statistics page. */
+import type { Settings } from "../settings.ts";
+import { type LoadBalancerMember, type Member, ports, type Topology } from "../topology.ts";
+
+/** Socket that keepalived connects to in order to see whether HAProxy lives. */
+export const statsSocket = "/run/haproxy/admin.sock";
+
+/**
+ * @param self the load balancer that this file is for
+ * @returns text of haproxy.cfg; relative paths in it are meant from the file's own folder
+ */
+export function renderHaproxy(
+  settings: Settings,
+  topology: Topology,
+  self: LoadBalancerMember,
+): string {
+  return [
+    global(settings),
+    defaults(settings),
+    web(topology, self),
+    tier("storefront", topology.storefront, ports.storefront, settings),
+    tier("admin", topology.admin, ports.admin, settings),
+    database(topology, self, settings),
+    statistics(self),
+  ].join("\n\n");
+}
+
+function global({ loadBalancer }: Settings): string {
+  return `global
+  log stdout format raw local0 info
+  default-path config
+  user haproxy
+  group haproxy
+  maxconn ${loadBalancer.maxConnections}
+  stats socket ${statsSocket} mode 600 level admin expose-fd listeners
+  hard-stop-after ${loadBalancer.drainSeconds}s`;
+}
+
+function defaults({ loadBalancer }: Settings): string {
+  const { checkIntervalMilliseconds: inter, checkFastIntervalMilliseconds: fast } = loadBalancer;
+  return `defaults
+  log global
+  option dontlognull
+  timeout connect 500ms
+  timeout check 1s
+  timeout client 30s
+  timeout server 30s
+  # A client that sends its request slowly, or takes its time between two
+  timeout http-request 10s
+  timeout http-keep-alive 10s
+  # How long a request waits for a free place at an instance before it gets a 503
+  timeout queue 5s
+  default-server inter ${inter}ms fastinter ${fast}ms downinter ${fast}ms fall 2 rise 1`;
+}
+
+function web(topology: Topology, self: LoadBalancerMember): string {
+  return `frontend web
+  mode http
+  option httplog
+  bind ${self.frontend}:${ports.http}
+  bind ${topology.network.frontend.vip}:${ports.http}
+  errorfiles pages
+  # Neither header can be brought along from outside
+  unique-id-format %[uuid()]
+  http-request set-header X-Request-Id %[unique-id]
+  http-request set-header X-Forwarded-For %[src]
+  http-request set-header X-Forwarded-Proto http
+  http-request del-header Forwarded
+  log-format "%ci %[var(txn.path)] %HM %ST %B %Ta ms %b/%s %tsc %ID"
+  http-request set-var(txn.path) path
+  # An instance's own figures are not for visitors
+  http-request deny deny_status 404 if { path /metrics }
+  acl admin_page path /admin
+  acl admin_page path_beg /admin/
+  acl write_api path_beg /api/content /api/offers
+  acl write_method method POST PUT PATCH DELETE
+  use_backend admin if admin_page or write_api write_method
+  default_backend storefront
+
+http-errors pages
+  errorfile 408 errors/408.http
+  errorfile 502 errors/502.http
+  errorfile 503 errors/503.http
+  errorfile 504 errors/504.http`;
+}
+
+function tier(name: string, members: readonly Member[], port: number, settings: Settings): string {
+  const { balance, maxConnectionsPerInstance } = settings.loadBalancer;
+  return `backend ${name}
+  mode http
+  balance ${balance}
+  option httpchk
+  http-check send meth GET uri /api/health
+  http-check expect status 200
+  option redispatch 1
+  retries 3
+  # Only requests that change nothing are sent again once an instance has had them
+  retry-on conn-failure empty-response response-timeout
+  http-request disable-l7-retry if !METH_GET !{ method HEAD }
+  default-server maxconn ${maxConnectionsPerInstance} observe layer4 error-limit 3 on-error mark-down
+${servers(members, (member) => `${member.backend}:${port} check`)}`;
+}
+
+/** TCP listeners in the backend network: Patroni's word decides which member serves which. */
+function database(topology: Topology, self: LoadBalancerMember, settings: Settings): string {
+  const listener = (name: string, port: number, routes: string) => `frontend ${name}
+  mode tcp
+  option tcplog
+  option clitcpka
+  timeout client 1h
+  bind ${self.backend}:${port}
+  bind ${topology.network.backend.vip}:${port}
+${routes}`;
+  const backend = (name: string, path: string) => `backend ${name}
+  mode tcp
+  option srvtcpka
+  timeout server 1h
+  option httpchk
+  http-check send meth OPTIONS uri ${path}
+  http-check expect status 200
+  default-server maxconn ${settings.database.maxConnections} on-marked-down shutdown-sessions
+${servers(topology.database, (one) => `${one.backend}:${ports.postgres} check port ${ports.patroni}`)}`;
+  const standbyFirst = `  use_backend standby if { nbsrv(standby) gt 0 }
+  default_backend primary`;
+  return [
+    listener("primary", ports.primary, "  default_backend primary"),
+    listener("replicas", ports.replicas, standbyFirst),
+    backend("primary", "/primary"),
+    backend("standby", "/replica"),
+  ].join("\n\n");
+}
+
+function statistics(self: LoadBalancerMember): string {
+  return `userlist operators
+  user operator insecure-password @{stats_password}
+
+frontend statistics
+  mode http
+  bind ${self.frontend}:${ports.stats}
+  bind 127.0.0.1:${ports.stats}
+  monitor-uri /healthz
+  http-request auth realm hastack unless { http_auth(operators) }
+  http-request use-service prometheus-exporter if { path /metrics }
+  stats enable
+  stats uri /
+  stats refresh 5s
+  stats hide-version
+`;
+}
+
+function servers(members: readonly Member[], rest: (member: Member) => string): string {
+  return members.map((member) => `  server ${member.name} ${rest(member)}`).join("\n");
+}

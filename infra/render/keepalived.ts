@@ -1,0 +1,88 @@
+/** keepalived's configuration: two virtual IPs that move together, to where HAProxy lives. */
+import type { Settings } from "../settings.ts";
+import { type LoadBalancerMember, prefixLength, type Topology } from "../topology.ts";
+import { statsSocket } from "./haproxy.ts";
+
+/** Written by the start script: which interface is in which network is known on the machine only. */
+const interfacesFile = "/run/hastack/keepalived-interfaces.conf";
+
+/** VRRP router ids; on the same network they must differ from those of other VRRP pairs. */
+const routerIds = { frontend: 51, backend: 52 } as const;
+
+export function renderKeepalived(
+  settings: Settings,
+  topology: Topology,
+  self: LoadBalancerMember,
+): string {
+  const peers = topology.loadBalancers.filter((one) => one.name !== self.name);
+  // The first load balancer has the highest priority; it decides only when both start at once
+  const priority = 150 - topology.loadBalancers.findIndex((one) => one.name === self.name);
+  const instance = (network: "frontend" | "backend") => {
+    const { subnet, vip } = topology.network[network];
+    return `vrrp_instance ${network} {
+  state BACKUP
+  interface $${network.toUpperCase()}_INTERFACE
+  virtual_router_id ${routerIds[network]}
+  priority ${priority}
+  nopreempt
+  advert_int ${settings.loadBalancer.advertSeconds}
+  unicast_src_ip ${self[network]}
+  unicast_peer {
+${peers.map((peer) => `    ${peer[network]}`).join("\n")}
+  }
+  virtual_ipaddress {
+    ${vip}/${prefixLength(subnet)}
+  }
+  track_script {
+    haproxy
+  }
+}`;
+  };
+  return `include ${interfacesFile}
+
+global_defs {
+  vrrp_version 3
+  script_user root
+  enable_script_security
+}
+
+# HAProxy lives when it accepts a connection on its socket
+vrrp_script haproxy {
+  script "/usr/bin/socat -u OPEN:/dev/null UNIX-CONNECT:${statsSocket}"
+  interval 1
+  timeout 1
+  fall 1
+  rise 2
+}
+
+vrrp_sync_group together {
+  group {
+    frontend
+    backend
+  }
+  track_script {
+    haproxy
+  }
+}
+
+${instance("frontend")}
+
+${instance("backend")}
+`;
+}
+
+/** Script that finds the interfaces by their addresses, then becomes keepalived. */
+export function renderKeepalivedStart(self: LoadBalancerMember): string {
+  return `#!/bin/sh -eu
+# keepalived wants names of interfaces; which one has which address is known only here
+name_of() {
+  ip -oneline -4 address show | awk -v wanted="$1" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }'
+}
+install -d -m 0755 /run/hastack
+{
+  echo "\\$FRONTEND_INTERFACE=$(name_of ${self.frontend})"
+  echo "\\$BACKEND_INTERFACE=$(name_of ${self.backend})"
+} > ${interfacesFile}
+exec keepalived "$@"
+`;
+}

@@ -1,0 +1,213 @@
+/** Patroni's configuration: the file of each member, and the part that lives in etcd. */
+import { stringify } from "yaml";
+import type { Settings } from "../settings.ts";
+import { type Member, ports, type Topology } from "../topology.ts";
+import { patroniPrefix } from "./etcd.ts";
+
+export const clusterName = "hastack";
+export const databaseName = "hastack";
+export const socketDirectory = "/run/postgresql";
+export const binDirectory = "/usr/lib/postgresql/17/bin";
+export const dataDirectory = "/var/lib/postgresql/17/hastack";
+
+/** The database principals of the application and of its migrations. */
+export const applicationRoles = ["migrator", "storefront", "admin"] as const;
+
+/** What all members must agree on; Patroni keeps it in etcd. */
+export function dynamicConfiguration({ database }: Settings) {
+  return {
+    ttl: database.ttlSeconds,
+    loop_wait: database.loopWaitSeconds,
+    retry_timeout: database.retryTimeoutSeconds,
+    // A primary that crashed is not given time to start again: the standby is promoted
+    primary_start_timeout: 0,
+    maximum_lag_on_failover: database.maximumLagOnFailoverBytes,
+    synchronous_mode: true,
+    synchronous_mode_strict: false,
+    failsafe_mode: true,
+    postgresql: {
+      use_pg_rewind: true,
+      use_slots: true,
+      parameters: parameters(database),
+    },
+  };
+}
+
+function parameters(database: Settings["database"]) {
+  return {
+    max_connections: database.maxConnections,
+    shared_buffers: `${database.sharedBuffersMegabytes}MB`,
+    // A standby or a primary that hangs is noticed after this, instead of a minute
+    wal_sender_timeout: "2s",
+    wal_receiver_timeout: "3s",
+    wal_keep_size: "128MB",
+    max_wal_size: "512MB",
+    password_encryption: "scram-sha-256",
+    idle_in_transaction_session_timeout: "60s",
+    tcp_keepalives_idle: 5,
+    tcp_keepalives_interval: 2,
+    tcp_keepalives_count: 3,
+    log_min_duration_statement: "1s",
+    ...database.parameters,
+  };
+}
+
+/** The file of one member; `@{…}` are secrets. */
+export function renderPatroni(settings: Settings, topology: Topology, self: Member): string {
+  return stringify(
+    {
+      scope: clusterName,
+      namespace: patroniPrefix,
+      name: self.name,
+      restapi: {
+        listen: `${self.backend}:${ports.patroni}`,
+        connect_address: `${self.backend}:${ports.patroni}`,
+        authentication: { username: "patroni", password: "@{patroni_api_password}" },
+      },
+      etcd3: {
+        hosts: topology.quorum.map((one) => `${one.backend}:${ports.etcdClient}`),
+        username: "patroni",
+        password: "@{etcd_patroni_password}",
+      },
+      bootstrap: {
+        dcs: dynamicConfiguration(settings),
+        initdb: [
+          "data-checksums",
+          { encoding: "UTF8" },
+          { "locale-provider": "builtin" },
+          { locale: "C.UTF-8" },
+        ],
+      },
+      postgresql: {
+        listen: `${self.backend}:${ports.postgres}`,
+        connect_address: `${self.backend}:${ports.postgres}`,
+        bin_dir: binDirectory,
+        data_dir: dataDirectory,
+        pgpass: "/run/hastack-database/pgpass",
+        use_unix_socket: true,
+        remove_data_directory_on_diverged_timelines: true,
+        remove_data_directory_on_rewind_failure: true,
+        authentication: {
+          superuser: { username: "postgres", password: "@{postgres_password}" },
+          replication: { username: "replicator", password: "@{replicator_password}" },
+          rewind: { username: "rewinder", password: "@{rewinder_password}" },
+        },
+        parameters: { unix_socket_directories: socketDirectory },
+        pg_hba: accessRules(topology),
+      },
+      tags: { nofailover: false, noloadbalance: false },
+    },
+    { lineWidth: 0 },
+  );
+}
+
+/** pg_hba.conf: who may come from where. Applications come through the load balancers. */
+function accessRules(topology: Topology): string[] {
+  const scram = (database: string, user: string, members: readonly Member[]) =>
+    members.map((one) => `host ${database} ${user} ${one.backend}/32 scram-sha-256`);
+  const applications = topology.storefront.concat(topology.admin);
+  return [
+    "local all postgres peer",
+    ...scram("replication", "replicator", topology.database),
+    ...scram("all", "rewinder,postgres", topology.database),
+    ...topology.loadBalancers.flatMap((one) =>
+      scram(databaseName, applicationRoles.join(","), [one]),
+    ),
+    // Migrations run before the load balancers are there
+    `host ${databaseName} migrator ${topology.network.backend.subnet} scram-sha-256`,
+    ...(applications.length > 0 ? ["host all all all reject"] : []),
+  ];
+}
+
+/** A file of parameters only, for PostgreSQL's own check. */
+export function renderParameters(settings: Settings): string {
+  return Object.entries(parameters(settings.database))
+    .map(([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`)
+    .join("");
+}
+
+/**
+ * Health of a member: PostgreSQL runs under Patroni as primary, or as a standby that streams and
+ * that the primary waits for, so that either may be touched next.
+ */
+export function patroniHealth(self: Member): string {
+  const url = `http://${self.backend}:${ports.patroni}/patroni`;
+  return `curl -sS --max-time 3 ${url} | python3 -c '
+import json, sys
+state = json.load(sys.stdin)
+role, running = state.get("role"), state.get("state") == "running"
+if role in ("primary", "master") and running: sys.exit(0)
+if role == "replica" and running and state.get("sync_standby"): sys.exit(0)
+sys.exit("role %s, state %s, replication %s, synchronous %s" % (
+    role, state.get("state"), state.get("replication_state"), state.get("sync_standby", False)))'`;
+}
+
+/** Gives every principal its password, if this member is the primary; runs again without harm. */
+export function principalsScript(): string {
+  return `psql --host=${socketDirectory} --username=postgres --dbname=postgres --no-psqlrc --quiet --tuples-only \\
+  --set=ON_ERROR_STOP=1 --command='SELECT 1' > /dev/null
+if [ "$(psql -h ${socketDirectory} -U postgres -d postgres -XAtc 'SELECT pg_is_in_recovery()')" = t ]; then
+  echo 'a standby: its primary has the principals'
+  exit 0
+fi
+psql --host=${socketDirectory} --username=postgres --dbname=postgres --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --file=principals.sql
+psql -h ${socketDirectory} -U postgres -d postgres -XAtc "SELECT 1 FROM pg_database WHERE datname = '${databaseName}'" | grep -q 1 ||
+  psql --host=${socketDirectory} --username=postgres --dbname=postgres --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \\
+    --command='CREATE DATABASE ${databaseName} OWNER migrator'
+psql --host=${socketDirectory} --username=postgres --dbname=postgres --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \\
+  --command='REVOKE ALL ON DATABASE ${databaseName} FROM PUBLIC' \\
+  --command='GRANT CONNECT ON DATABASE ${databaseName} TO storefront, admin'
+echo 'the principals have their passwords'`;
+}
+
+/** SQL for `principalsScript`; the passwords are placeholders. */
+export function renderPrincipals(): string {
+  const role = (name: string, rights: string) => `DO $$ BEGIN
+  CREATE ROLE ${name};
+EXCEPTION WHEN duplicate_object THEN NULL;
+END $$;
+ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${name}_password}';
+`;
+  return [
+    "-- A standby without the new password of replication cannot confirm a commit",
+    "SET synchronous_commit = local;",
+    "SET log_statement = none;",
+    "SET log_min_duration_statement = -1;",
+    "SET log_min_error_statement = panic;",
+    role("postgres", "SUPERUSER LOGIN"),
+    role("replicator", "REPLICATION LOGIN"),
+    role("rewinder", "LOGIN"),
+    ...[
+      "pg_ls_dir(text, boolean, boolean)",
+      "pg_stat_file(text, boolean)",
+      "pg_read_binary_file(text)",
+      "pg_read_binary_file(text, bigint, bigint, boolean)",
+    ].map((name) => `GRANT EXECUTE ON FUNCTION pg_catalog.${name} TO rewinder;`),
+    ...applicationRoles.map((name) => role(name, "LOGIN")),
+  ].join("\n");
+}
+
+/**
+ * Brings the dynamic configuration into etcd, and restarts the members, the standby first, where a
+ * changed parameter wants that.
+ */
+export function settingsScript(topology: Topology): string {
+  const urls = topology.database.map((one) => `http://${one.backend}:${ports.patroni}`);
+  return `api() { curl -sS --fail-with-body --max-time 60 --config credentials "$@"; }
+api -X PATCH -H 'Content-Type: application/json' --data @dynamic.json ${urls[0]}/config > /dev/null
+echo 'the settings are in etcd'
+# Members look at etcd once per loop; a restart that a parameter wants is then pending
+sleep 3
+restart_pending() {
+  for url in ${urls.join(" ")}; do
+    state=$(curl -sS --max-time 3 "$url/patroni")
+    case $state in *'"pending_restart": true'*) ;; *) continue ;; esac
+    case $state in *'"role": "'$1'"'*) ;; *) continue ;; esac
+    echo "restarting the $1 at $url"
+    api -X POST -H 'Content-Type: application/json' --data '{"restart_pending": true, "timeout": 60}' "$url/restart"
+    echo
+    sleep 3
+  done
+}
+for role in replica primary replica; do restart_pending "$role"; done`;
+}

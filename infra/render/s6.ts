@@ -1,0 +1,92 @@
+/**
+ * Service folders for s6, the supervisor inside a container: it restarts a process that ends,
+ * signals one that must read its files again, and stops them in reverse order of start.
+ */
+import {
+  configurationDirectory,
+  type ManagedFile,
+  type Process,
+  type ReloadSignal,
+} from "../platform/platform.ts";
+import { commandLine, quote } from "./shell.ts";
+
+export const servicesDirectory = `${configurationDirectory}/services`;
+
+/** The command of a container. Notes of an earlier delivery end here: what starts now is new. */
+export const superviseCommand: readonly string[] = [
+  "sh",
+  "-c",
+  `rm -rf ${configurationDirectory}/.reload/* && exec s6-svscan ${servicesDirectory}`,
+];
+
+/** The folders' files, to be delivered with the workload's own. */
+export function serviceFiles(processes: readonly Process[]): ManagedFile[] {
+  return [
+    ...processes.flatMap((process) => [
+      {
+        path: `services/${process.name}/run`,
+        mode: "0755",
+        content: runScript(process),
+        usedBy: [process.name],
+      },
+      {
+        path: `services/${process.name}/down-signal`,
+        content: `${(process.stopSignal ?? "SIGTERM").slice("SIG".length)}\n`,
+      },
+      {
+        path: `services/${process.name}/timeout-kill`,
+        content: `${process.stopGraceSeconds * 1000}\n`,
+      },
+    ]),
+    { path: "services/.s6-svscan/SIGTERM", mode: "0755", content: stopScript(processes) },
+  ];
+}
+
+/** Shell text that makes a running process take notice of its new files. */
+export function reloadCommand(process: Process): string {
+  const options: Record<ReloadSignal, string> = { SIGHUP: "-h", SIGUSR2: "-2" };
+  const option = process.reloadSignal ? options[process.reloadSignal] : "-r";
+  return commandLine(["s6-svc", option, `${servicesDirectory}/${process.name}`]);
+}
+
+function runScript({
+  user = "root",
+  directories = [],
+  environment = {},
+  command,
+}: Process): string {
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  return [
+    "#!/bin/sh -eu",
+    "exec 2>&1",
+    ...directories.map(
+      ({ path, mode }) => `install -d -o ${user} -g ${user} -m ${mode} ${quote(path)}`,
+    ),
+    "cd /",
+    `exec ${commandLine([
+      "env",
+      "-i",
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      "LANG=C.UTF-8",
+      ...variables,
+      ...(user === "root" ? [] : ["s6-setuidgid", user]),
+      ...command,
+    ])}`,
+    "",
+  ].join("\n");
+}
+
+/** Each process goes down with its own signal before the next one is touched. */
+function stopScript(processes: readonly Process[]): string {
+  return [
+    "#!/bin/sh",
+    ...[...processes]
+      .reverse()
+      .map(
+        ({ name, stopGraceSeconds }) =>
+          `s6-svc -wD -T ${(stopGraceSeconds + 2) * 1000} -d ${servicesDirectory}/${name}`,
+      ),
+    `exec s6-svscanctl -t ${servicesDirectory}`,
+    "",
+  ].join("\n");
+}

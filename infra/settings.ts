@@ -1,0 +1,151 @@
+/**
+ * The configuration, validated once into one frozen object. Every setting of hastack, its unit and
+ * its default is in this file; `Pulumi.<stack>.yaml` gives the values that differ.
+ */
+import { z } from "zod";
+
+const cidr = z.cidrv4("must be an IPv4 subnet such as 172.28.10.0/24");
+const ipv4 = z.ipv4("must be an IPv4 address such as 172.28.10.100");
+const port = z.int().min(1, "must be a port, 1 to 65535").max(65535, "must be a port, 1 to 65535");
+const seconds = z.number().positive("must be a number of seconds above 0");
+const count = z.int().min(0, "must be a whole number, 0 or more");
+const milliseconds = z.int().min(50, "must be 50 milliseconds or more");
+
+const network = z.strictObject({ subnet: cidr, vip: ipv4 });
+
+const settingsSchema = z.strictObject({
+  /** Where the stack runs. */
+  platform: z.enum(["docker"], "must be docker (the only platform there is so far)"),
+  /** Whether `destroy` leaves data volumes in place; a later `up` adopts them. */
+  keepData: z.boolean().default(true),
+  /** Whether an empty database is filled with sample destinations. */
+  sampleData: z.boolean().default(false),
+  /** The frontend is where visitors come in; the backend has no way out. Both have a virtual IP. */
+  network: z.strictObject({ frontend: network, backend: network }),
+  /** Members per role, where the platform makes the machines itself (docker: one each). */
+  members: z
+    .strictObject({
+      loadBalancer: count.default(2),
+      quorum: count.default(3),
+      database: count.default(2),
+      storefront: count.default(2),
+      admin: count.default(2),
+    })
+    .prefault({}),
+  loadBalancer: z
+    .strictObject({
+      /** Ports on 127.0.0.1, one per load balancer (docker). */
+      publishedPorts: z.array(port).default([]),
+      /** Ports on 127.0.0.1 for the statistics page, one per load balancer (docker). */
+      publishedStatsPorts: z.array(port).default([]),
+      /** HAProxy's `balance` for both application tiers. */
+      balance: z.string().min(1).default("roundrobin"),
+      /** Connections that one HAProxy accepts at a time. */
+      maxConnections: z.int().min(10).default(4000),
+      /** Requests that one application instance handles at a time; more wait in HAProxy's queue. */
+      maxConnectionsPerInstance: z.int().min(1).default(200),
+      /** Time between two health checks of a member; two failures take it out. */
+      checkIntervalMilliseconds: milliseconds.default(500),
+      /** The same while a member changes state or is down. */
+      checkFastIntervalMilliseconds: milliseconds.default(250),
+      /** Time between keepalived's adverts; the virtual IPs move after about four of them. */
+      advertSeconds: seconds.default(0.2),
+      /** How long a reload or a stop lets requests finish. */
+      drainSeconds: z.int().min(1).default(20),
+    })
+    .prefault({}),
+  database: z
+    .strictObject({
+      maxConnections: z.int().min(20).default(100),
+      sharedBuffersMegabytes: z.int().min(16).default(128),
+      /** Any further parameter of PostgreSQL, as in postgresql.conf. */
+      parameters: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+      /** Life of the primary's lease in etcd. Patroni's floor is 20. */
+      ttlSeconds: z.int().min(20, "must be 20 or more: Patroni refuses less").default(20),
+      loopWaitSeconds: z.int().min(1).default(1),
+      retryTimeoutSeconds: z.int().min(3, "must be 3 or more: Patroni refuses less").default(3),
+      /** A standby further behind is not promoted. */
+      maximumLagOnFailoverBytes: z.int().min(0).default(1_048_576),
+    })
+    .prefault({}),
+  application: z
+    .strictObject({
+      /** Connections of one instance to the primary, and as many to the replicas. */
+      storefrontPoolSize: z.int().min(1).default(10),
+      adminPoolSize: z.int().min(1).default(5),
+      /** How long an instance that stops still serves, so that HAProxy sees it leave. */
+      drainSeconds: z.int().min(1).default(3),
+      /** How long an instance that stops may take in all. */
+      stopGraceSeconds: z.int().min(5).default(25),
+      logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
+    })
+    .prefault({}),
+  /** How long a member may take to get healthy before `up` fails. */
+  gateTimeoutSeconds: z.int().min(5).default(120),
+});
+
+export type Settings = Readonly<z.output<typeof settingsSchema>> & { readonly stack: string };
+
+/** A setting, or a set of them, that cannot stand: all problems at once. */
+export class SettingsError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`the configuration cannot stand:\n${problems.map((p) => `  ${p}`).join("\n")}`);
+    this.name = "SettingsError";
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads the configuration of a stack.
+ * @param stack the stack's name
+ * @param configuration Pulumi's configuration: full key (`hastack:platform`) to raw text
+ * @throws SettingsError with every problem as setting, problem, value
+ */
+export function readSettings(
+  stack: string,
+  configuration: Readonly<Record<string, string>>,
+): Settings {
+  const values: Record<string, unknown> = {};
+  for (const [key, raw] of Object.entries(configuration)) {
+    if (key.startsWith("hastack:")) values[key.slice("hastack:".length)] = parseValue(raw);
+  }
+  const parsed = settingsSchema.safeParse(values);
+  if (!parsed.success) {
+    throw new SettingsError(parsed.error.issues.flatMap((issue) => describe(issue, values)));
+  }
+  return deepFreeze({ ...parsed.data, stack });
+}
+
+/** Pulumi hands objects, arrays, booleans and numbers over as JSON, and strings bare. */
+function parseValue(raw: string): unknown {
+  try {
+    return JSON.parse(raw);
+  } catch {
+    return raw;
+  }
+}
+
+function describe(issue: z.core.$ZodIssue, values: unknown): string[] {
+  const path = issue.path.map(String);
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map(
+      (key) => `hastack:${[...path, key].join(".")}: is no setting; see infra/settings.ts`,
+    );
+  }
+  const value = path.reduce<unknown>(
+    (inner, key) => (inner as Record<string, unknown> | undefined)?.[key],
+    values,
+  );
+  const seen = value === undefined ? "it is missing" : `it is ${JSON.stringify(value)}`;
+  return [`hastack:${path.join(".")}: ${issue.message}; ${seen}`];
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null) {
+    for (const inner of Object.values(value)) deepFreeze(inner);
+    Object.freeze(value);
+  }
+  return value;
+}
