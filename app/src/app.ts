@@ -1,0 +1,111 @@
+import express, { type ErrorRequestHandler, type Express, type Request } from "express";
+import type { Logger } from "pino";
+import type { ServerConfig } from "./config.ts";
+import type { Database } from "./database.ts";
+import { sendAwayWhileDraining } from "./drain.ts";
+import { HttpError } from "./errors.ts";
+import type { Health } from "./health.ts";
+import { logRequests } from "./log.ts";
+import { httpSeconds } from "./metrics.ts";
+import { adminRoutes } from "./routes/admin.ts";
+import { imageRoutes } from "./routes/images.ts";
+import { operationsRoutes } from "./routes/operations.ts";
+import { storefrontRoutes } from "./routes/storefront.ts";
+import { refuseCrossSite, securityHeaders } from "./security.ts";
+import { loadViews, type Render, serveAssets } from "./views.ts";
+
+/** What the routes stand on. */
+export interface Services {
+  config: ServerConfig;
+  database: Database;
+  health: Health;
+  log: Logger;
+  render: Render;
+}
+
+/** Builds the application of one tier; it listens to nothing yet. */
+export function createApp(parts: Omit<Services, "render">): Express {
+  const services: Services = { ...parts, render: loadViews() };
+  const { config, health, log } = services;
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.set("trust proxy", config.trustedProxies);
+  app.set("query parser", "simple");
+  app.use(logRequests(log));
+  app.use(measureRequests());
+  app.use((_request, response, next) => {
+    response.set("X-Served-By", config.instance);
+    next();
+  });
+  app.use(securityHeaders());
+  app.use(sendAwayWhileDraining(health));
+  app.use(operationsRoutes(services));
+  app.use(refuseCrossSite());
+  app.use(serveAssets());
+  app.use(imageRoutes(services));
+  app.use(config.tier === "admin" ? adminRoutes(services) : storefrontRoutes(services));
+  app.use(() => {
+    throw new HttpError(404, "not-found", "There is nothing at this address.");
+  });
+  app.use(answerError(services));
+  return app;
+}
+
+function measureRequests(): express.RequestHandler {
+  return (request, response, next) => {
+    const end = httpSeconds.startTimer({ method: request.method });
+    response.once("close", () => {
+      const route = request.route?.path ? String(request.route.path) : "none";
+      end({ route, status: response.statusCode });
+    });
+    next();
+  };
+}
+
+/** Every failed request ends here, in the client's own language: a page or JSON. */
+function answerError({ config, render, log }: Services): ErrorRequestHandler {
+  return (thrown, request, response, _next) => {
+    const error = toHttpError(thrown);
+    if (error.status === 500) log.error({ err: thrown, requestId: request.id }, "request failed");
+    // Too late for an answer: the client must not take half of one for the whole.
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    for (const name of ["Content-Length", "ETag", "Accept-Ranges"]) response.removeHeader(name);
+    response.status(error.status).set("Cache-Control", "no-store");
+    if (error.retryAfterSeconds !== undefined) {
+      response.set("Retry-After", String(error.retryAfterSeconds));
+    }
+    if (!wantsPage(request)) {
+      response.json({ error: error.code, message: error.message, requestId: request.id });
+      return;
+    }
+    const { instance, release, tier } = config;
+    const { status, message } = error;
+    const data = { instance, release, tier, title: title(status), status, message };
+    response.type("html").send(render("error", { ...data, requestId: request.id }));
+  };
+}
+
+function wantsPage(request: Request): boolean {
+  const order = request.path.startsWith("/api/") ? ["json", "html"] : ["html", "json"];
+  return request.accepts(order) === "html";
+}
+
+function title(status: number): string {
+  if (status === 404) return "Nothing here";
+  if (status === 503) return "Back in a moment";
+  return status < 500 ? "That did not work" : "Something went wrong";
+}
+
+function toHttpError(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  // Express' own refusals (a path that cannot be decoded, a bad range) carry a status.
+  const status = (error as { status?: unknown }).status;
+  if (typeof status === "number" && status >= 400 && status < 500) {
+    return new HttpError(status, "bad-request", "The request cannot be understood.");
+  }
+  return new HttpError(500, "internal", "Something went wrong on our side.");
+}

@@ -1,0 +1,330 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ServerConfig } from "./config.ts";
+import { OutcomeUnknown, Unavailable } from "./errors.ts";
+import { type Lease, Member, type MemberIdentity, NotPrimary, type Query } from "./member.ts";
+import { databaseRetries, type PoolCounts } from "./metrics.ts";
+
+export type { MemberIdentity, Query } from "./member.ts";
+
+/** Milliseconds, unless the name says otherwise. */
+export const defaultLimits = {
+  /** A free or a new connection. */
+  connectMs: 1000,
+  /** One attempt of a read on one connection: what a hung server may cost a reader. */
+  readAttemptMs: 800,
+  /** All attempts of a read together. */
+  readMs: 4000,
+  /** A standby that is behind the caller's own write gets this long to catch up. */
+  catchUpMs: 200,
+  /** After the reader failed, reads start at the writer for this long. */
+  avoidReaderMs: 1000,
+  /** The first statement of a write: shows whether the connection lives at all. */
+  beginMs: 1000,
+  /** All statements of a write before its commit. */
+  writeAttemptMs: 7000,
+  /** All attempts of a write together, up to the last commit's sending. */
+  writeMs: 30_000,
+  /** The least time that a commit is waited for; longer while `writeMs` has not passed. */
+  commitMs: 5000,
+  /** Requests that may be in or wait for the database at once, for reads and for writes. */
+  readRequests: 300,
+  writeRequests: 100,
+};
+
+export type DatabaseLimits = typeof defaultLimits;
+
+/** A place in the write-ahead log, as PostgreSQL writes it: `16/B374D848`. */
+export type Position = string;
+
+/** Later than any position: only a primary has got there. */
+export const unknownPosition: Position = "FFFFFFFF/FFFFFFFF";
+
+interface Warning {
+  severity?: string | undefined;
+}
+
+const systemCodes = new Set(
+  "ECONNREFUSED ECONNRESET ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH ENOTFOUND EAI_AGAIN EHOSTDOWN".split(
+    " ",
+  ),
+);
+const clientMessages =
+  /^(Connection terminated|timeout exceeded|Client has encountered|Client was closed|Cannot use a pool)/;
+// 08 connection, 57P0x shutdown or start-up, 25006 read-only transaction: a standby, or soon one.
+const lostStates = /^(08...|57P0.|25006)$/;
+// Serialization (also a standby's conflict with replay), deadlock, lock not available, too many connections.
+const passingStates = /^(40001|40P01|55P03|53300)$/;
+
+class Behind extends Error {}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | undefined)?.code ?? "");
+}
+
+/** Whether the connection, not the request, was at fault. */
+function isLost(error: unknown): boolean {
+  if (error instanceof NotPrimary || systemCodes.has(codeOf(error))) return true;
+  if (lostStates.test(codeOf(error))) return true;
+  return error instanceof Error && clientMessages.test(error.message);
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof Behind || passingStates.test(codeOf(error));
+}
+
+function reason(error: unknown): string {
+  if (error instanceof Behind) return "behind";
+  if (error instanceof NotPrimary) return "not-primary";
+  return codeOf(error) || "connection";
+}
+
+/** Reads on any member, writes on the primary, and the rules for trying again. */
+export class Database {
+  readonly #writer: Member;
+  readonly #reader: Member;
+  readonly #limits: DatabaseLimits;
+  #readerAvoidedUntil = 0;
+  #reads = 0;
+  #writes = 0;
+
+  constructor(
+    config: Pick<ServerConfig, "database" | "instance">,
+    onError: (error: Error) => void,
+    limits: Partial<DatabaseLimits> = {},
+  ) {
+    this.#limits = { ...defaultLimits, ...limits };
+    const { name, user, password, poolSize, writer, reader } = config.database;
+    const shared = {
+      database: name,
+      user,
+      password,
+      poolSize,
+      applicationName: `hastack ${config.instance}`,
+      connectMs: this.#limits.connectMs,
+      onError,
+    };
+    this.#writer = new Member({ ...shared, ...writer, needsPrimary: true });
+    this.#reader = new Member({ ...shared, ...reader, needsPrimary: false });
+  }
+
+  /**
+   * Runs a read, on the standby if it can be. `work` may run several times.
+   * @param after the caller's last write; a standby that has not replayed it is not used
+   * @throws Unavailable when no member answered within `readMs`
+   */
+  async read<T>(work: (query: Query) => Promise<T>, after?: Position): Promise<T> {
+    if (this.#reads >= this.#limits.readRequests) throw new Unavailable("Too many are waiting.", 1);
+    this.#reads += 1;
+    try {
+      return await this.#readUntil(Date.now() + this.#limits.readMs, work, after);
+    } finally {
+      this.#reads -= 1;
+    }
+  }
+
+  /**
+   * Runs a transaction on the primary. `work` may run several times; only the last run counts.
+   * @param options.idempotent `work` finds out by itself that an earlier run was committed, so a
+   *   commit without an answer may be tried again
+   * @returns the work's value, and the position that a later read must have reached
+   * @throws Unavailable nothing was changed; OutcomeUnknown a commit went unanswered
+   */
+  async write<T>(
+    work: (query: Query) => Promise<T>,
+    options: { idempotent: boolean },
+  ): Promise<{ value: T; position: Position }> {
+    if (this.#writes >= this.#limits.writeRequests) {
+      throw new Unavailable("Too many are waiting.", 1);
+    }
+    this.#writes += 1;
+    try {
+      return await this.#writeUntil(Date.now() + this.#limits.writeMs, work, options.idempotent);
+    } finally {
+      this.#writes -= 1;
+    }
+  }
+
+  /** Asks one way to the database who answers there. */
+  async inspect(way: "writer" | "reader"): Promise<MemberIdentity> {
+    const member = way === "writer" ? this.#writer : this.#reader;
+    return await this.#attemptRead(member, async (query) => {
+      const [row] = await query<MemberIdentity>(
+        `SELECT coalesce(host(inet_server_addr()), 'local') AS member,
+                pg_is_in_recovery() AS "inRecovery"`,
+      );
+      return row as MemberIdentity;
+    });
+  }
+
+  counts(): Record<"writer" | "reader", PoolCounts> {
+    return { writer: this.#writer.counts(), reader: this.#reader.counts() };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#writer.close(), this.#reader.close()]);
+  }
+
+  async #readUntil<T>(
+    deadline: number,
+    work: (query: Query) => Promise<T>,
+    after: Position | undefined,
+  ): Promise<T> {
+    const first = Date.now() < this.#readerAvoidedUntil ? this.#writer : this.#reader;
+    const second = first === this.#reader ? this.#writer : this.#reader;
+    for (let attempt = 0; ; attempt += 1) {
+      const member = attempt % 2 === 0 ? first : second;
+      try {
+        return await this.#attemptRead(member, work, after);
+      } catch (error) {
+        if (!isLost(error) && !isPassing(error)) throw error;
+        if (member === this.#reader && isLost(error)) {
+          this.#readerAvoidedUntil = Date.now() + this.#limits.avoidReaderMs;
+        }
+        databaseRetries.inc({ operation: "read", reason: reason(error) });
+        // The first tries go at once: idle connections may have died with the old primary.
+        const pause = attempt < 3 ? 0 : 100;
+        if (Date.now() + pause >= deadline) {
+          throw new Unavailable("The database cannot be reached at the moment.");
+        }
+        await sleep(pause);
+      }
+    }
+  }
+
+  async #attemptRead<T>(
+    member: Member,
+    work: (query: Query) => Promise<T>,
+    after?: Position,
+  ): Promise<T> {
+    const lease = await member.acquire();
+    const timer = setTimeout(lease.cutOff, this.#limits.readAttemptMs);
+    let broken = false;
+    try {
+      if (after && member === this.#reader) await this.#catchUp(lease.query, after);
+      return await work(lease.query);
+    } catch (error) {
+      broken = isLost(error);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      lease.release(broken);
+    }
+  }
+
+  /** Waits until a standby has replayed `after`; a primary has, by definition. */
+  async #catchUp(query: Query, after: Position): Promise<void> {
+    const giveUp = Date.now() + this.#limits.catchUpMs;
+    for (;;) {
+      const [row] = await query<{ behind: boolean }>(
+        `SELECT pg_is_in_recovery()
+            AND coalesce(pg_last_wal_replay_lsn() < $1::pg_lsn, true) AS behind`,
+        [after],
+      );
+      if (row?.behind === false) return;
+      if (Date.now() >= giveUp) throw new Behind("the standby has not replayed the caller's write");
+      await sleep(20);
+    }
+  }
+
+  async #writeUntil<T>(
+    deadline: number,
+    work: (query: Query) => Promise<T>,
+    idempotent: boolean,
+  ): Promise<{ value: T; position: Position }> {
+    let unanswered = false;
+    for (let pause = 25; ; pause = Math.min(pause * 2, 500)) {
+      try {
+        return await this.#attemptWrite(deadline, work);
+      } catch (error) {
+        if (error instanceof OutcomeUnknown) {
+          if (!idempotent) throw error;
+          unanswered = true;
+        } else if (!isLost(error) && !isPassing(error)) {
+          throw error;
+        }
+        databaseRetries.inc({ operation: "write", reason: reason(error) });
+        if (Date.now() + pause >= deadline) {
+          if (unanswered) throw new OutcomeUnknown();
+          throw new Unavailable("The database takes no changes at the moment.", 5);
+        }
+        await sleep(pause * (0.5 + Math.random()));
+      }
+    }
+  }
+
+  async #attemptWrite<T>(
+    deadline: number,
+    work: (query: Query) => Promise<T>,
+  ): Promise<{ value: T; position: Position }> {
+    const lease = await this.#writer.acquire();
+    let broken = true;
+    try {
+      await within(lease, this.#limits.beginMs, () => lease.query("BEGIN"));
+      const value = await within(lease, this.#limits.writeAttemptMs, () => work(lease.query));
+      await within(lease, Math.max(this.#limits.commitMs, deadline - Date.now()), () =>
+        commit(lease),
+      );
+      const position = await within(lease, this.#limits.beginMs, () => currentPosition(lease));
+      broken = position === unknownPosition;
+      return { value, position };
+    } catch (error) {
+      // An error of the request itself leaves a good connection, once its transaction is ended.
+      if (!isLost(error) && !(error instanceof OutcomeUnknown)) {
+        broken = await within(lease, this.#limits.beginMs, () => lease.query("ROLLBACK")).then(
+          () => false,
+          () => true,
+        );
+      }
+      throw error;
+    } finally {
+      lease.release(broken);
+    }
+  }
+}
+
+/** Runs `work` with a time limit, at which the connection is cut off so that `work` fails. */
+async function within<T>(lease: Lease, limitMs: number, work: () => Promise<T>): Promise<T> {
+  const timer = setTimeout(lease.cutOff, limitMs);
+  try {
+    return await work();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @throws OutcomeUnknown whenever the answer does not plainly say that it is done or undone */
+async function commit({ client }: Lease): Promise<void> {
+  // A wait for the standby that the server breaks off ends with a warning, and then "success".
+  let warned = false;
+  const onNotice = (notice: Warning) => {
+    warned ||= notice.severity === "WARNING";
+  };
+  client.on("notice", onNotice);
+  try {
+    const { command } = await client.query("COMMIT");
+    if (warned) throw new OutcomeUnknown();
+    if (command !== "COMMIT") throw new Error(`the transaction ended with ${command}`);
+  } catch (error) {
+    if (isLost(error) && !neverSent(error)) throw new OutcomeUnknown();
+    throw error;
+  } finally {
+    client.off("notice", onNotice);
+  }
+}
+
+/** pg knew that the connection was dead, and put nothing on the wire. */
+function neverSent(error: unknown): boolean {
+  return error instanceof Error && /^Client (has encountered|was closed)/.test(error.message);
+}
+
+/** The commit is done already: a failure here only means that the position is not known. */
+async function currentPosition({ query }: Lease): Promise<Position> {
+  try {
+    const [row] = await query<{ position: Position }>(
+      "SELECT pg_current_wal_insert_lsn() AS position",
+    );
+    return row?.position ?? unknownPosition;
+  } catch {
+    return unknownPosition;
+  }
+}

@@ -1,0 +1,33 @@
+/** An answer other than success that the client is meant to see. */
+export class HttpError extends Error {
+  readonly status: number;
+  /** A stable word for programs, in kebab case. */
+  readonly code: string;
+  /** Sent as `Retry-After`; absent where trying again would not help. */
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(status: number, code: string, message: string, retryAfterSeconds?: number) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** Something that every instance depends on is out of reach; nothing was changed. */
+export class Unavailable extends HttpError {
+  constructor(message: string, retryAfterSeconds = 2) {
+    super(503, "unavailable", message, retryAfterSeconds);
+  }
+}
+
+/** The commit was sent and never answered: the change may or may not have been made. */
+export class OutcomeUnknown extends HttpError {
+  constructor() {
+    super(
+      500,
+      "outcome-unknown",
+      "The connection to the database was lost while your change was being saved. It may or may not have been made: look before you try again, or send an Idempotency-Key so that a repeat is safe.",
+    );
+  }
+}

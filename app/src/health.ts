@@ -1,0 +1,152 @@
+import { constants } from "node:fs";
+import { access, statfs } from "node:fs/promises";
+import type { ServerConfig } from "./config.ts";
+import { countContent } from "./content.ts";
+import type { Database, MemberIdentity } from "./database.ts";
+import { maxImageBytes } from "./uploads.ts";
+
+/** Where an instance is in its life. Only `serving` is ready. */
+export type Phase = "starting" | "serving" | "draining";
+
+/** A dependency that did not answer the last sample. */
+export interface Trouble {
+  error: string;
+}
+
+export interface StorageState {
+  state: "ok" | "full" | "read-only" | "unavailable";
+  /** Absent where the store did not say. */
+  freeBytes?: number;
+}
+
+/** The body of `/api/health`. */
+export interface HealthReport {
+  /** `degraded`: serving, but a shared dependency is in trouble. */
+  status: "ok" | "degraded" | "starting" | "draining";
+  hostname: string;
+  release: string;
+  role: "storefront" | "admin";
+  /** Null until it could be counted; then the last count that succeeded. */
+  contentCount: number | null;
+  database: { writer: MemberIdentity | Trouble; reader: MemberIdentity | Trouble };
+  cache: "none";
+  storage: StorageState;
+  /** ISO 8601; null before the first sample. */
+  sampledAt: string | null;
+}
+
+/** Between the end of one sample and the start of the next, milliseconds. */
+const sampleEveryMs = 1000;
+/** One dependency's answer; a hung one is left behind, and asked again when it has returned. */
+const sampleLimitMs = 2000;
+
+const notSampled: Trouble = { error: "not sampled yet" };
+
+/** Samples the dependencies in the background; reports come from memory, at once. */
+export class Health {
+  phase: Phase = "starting";
+  readonly #config: ServerConfig;
+  readonly #database: Database;
+  #contentCount: number | null = null;
+  #writer: MemberIdentity | Trouble = notSampled;
+  #reader: MemberIdentity | Trouble = notSampled;
+  #storage: StorageState = { state: "unavailable" };
+  #sampledAt: string | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  readonly #underWay = new Map<string, Promise<unknown>>();
+
+  constructor(config: ServerConfig, database: Database) {
+    this.#config = config;
+    this.#database = database;
+  }
+
+  /** 503 only while starting or draining: a shared fault must not take every instance out. */
+  get statusCode(): 200 | 503 {
+    return this.phase === "serving" ? 200 : 503;
+  }
+
+  report(): HealthReport {
+    return {
+      status: this.#status(),
+      hostname: this.#config.instance,
+      release: this.#config.release,
+      role: this.#config.tier,
+      contentCount: this.#contentCount,
+      database: { writer: this.#writer, reader: this.#reader },
+      cache: "none",
+      storage: this.#storage,
+      sampledAt: this.#sampledAt,
+    };
+  }
+
+  /** Takes a first sample, whatever it finds, and goes on in the background. */
+  async start(): Promise<void> {
+    await this.#sample();
+    const next = () => {
+      if (this.#stopped) return;
+      this.#timer = setTimeout(() => void this.#sample().then(next), sampleEveryMs);
+    };
+    next();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #status(): HealthReport["status"] {
+    if (this.phase !== "serving") return this.phase;
+    const troubled =
+      "error" in this.#writer || "error" in this.#reader || this.#storage.state !== "ok";
+    return troubled ? "degraded" : "ok";
+  }
+
+  async #sample(): Promise<void> {
+    const [writer, reader, storage, count] = await Promise.allSettled([
+      this.#ask("writer", () => this.#database.inspect("writer")),
+      this.#ask("reader", () => this.#database.inspect("reader")),
+      this.#ask("storage", () => sampleStorage(this.#config.uploadsDirectory)),
+      this.#ask("count", () => this.#database.read(countContent)),
+    ]);
+    this.#writer = writer.status === "fulfilled" ? writer.value : trouble(writer.reason);
+    this.#reader = reader.status === "fulfilled" ? reader.value : trouble(reader.reason);
+    this.#storage = storage.status === "fulfilled" ? storage.value : { state: "unavailable" };
+    if (count.status === "fulfilled") this.#contentCount = count.value;
+    this.#sampledAt = new Date().toISOString();
+  }
+
+  /** Never asks a dependency twice at once: a hung store would eat up every thread. */
+  async #ask<T>(name: string, question: () => Promise<T>): Promise<T> {
+    if (this.#underWay.has(name)) throw new Error("still no answer");
+    const answer = question().finally(() => this.#underWay.delete(name));
+    this.#underWay.set(name, answer);
+    answer.catch(() => {});
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error("no answer in time")), sampleLimitMs);
+    });
+    try {
+      return await Promise.race([answer, limit]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function trouble(error: unknown): Trouble {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return { error: code ?? message };
+}
+
+async function sampleStorage(directory: string): Promise<StorageState> {
+  try {
+    const { bavail, bsize } = await statfs(directory);
+    const freeBytes = bavail * bsize;
+    await access(directory, constants.W_OK);
+    return { state: freeBytes < maxImageBytes ? "full" : "ok", freeBytes };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return { state: code === "EROFS" || code === "EACCES" ? "read-only" : "unavailable" };
+  }
+}

@@ -1,0 +1,149 @@
+import pg from "pg";
+import type { PoolCounts } from "./metrics.ts";
+
+/** Runs one statement and gives its rows. */
+export type Query = <Row extends pg.QueryResultRow>(
+  text: string,
+  values?: unknown[],
+) => Promise<Row[]>;
+
+/** What a connection is to: a name for the server, and whether it is a standby. */
+export interface MemberIdentity {
+  member: string;
+  inRecovery: boolean;
+}
+
+export interface MemberOptions {
+  host: string;
+  port: number;
+  database: string;
+  user: string;
+  password: string;
+  applicationName: string;
+  poolSize: number;
+  /** Refuse connections to a server that is in recovery. */
+  needsPrimary: boolean;
+  /** Limit for a free or a new connection, milliseconds. */
+  connectMs: number;
+  onError: (error: Error) => void;
+}
+
+/** A checked-out connection. Give it back with `release`, exactly once. */
+export interface Lease {
+  query: Query;
+  /** The client itself, for what `query` does not show: command tags, notices. */
+  client: pg.PoolClient;
+  identity: MemberIdentity;
+  /** Lets every statement under way fail at once; the server is not asked to cancel anything. */
+  cutOff: () => void;
+  /** @param broken drops the connection, and with it the idle ones that may have died likewise */
+  release: (broken: boolean) => void;
+}
+
+/** The server is a standby where a primary is needed. */
+export class NotPrimary extends Error {}
+
+/** One way to the database (`writer` or `reader`): a pool that never trusts an old connection. */
+export class Member {
+  readonly #options: MemberOptions;
+  #pool: pg.Pool;
+  readonly #identities = new WeakMap<pg.ClientBase, MemberIdentity>();
+  #closed = false;
+
+  constructor(options: MemberOptions) {
+    this.#options = options;
+    this.#pool = this.#open();
+  }
+
+  /** Takes a checked connection. Fails within `connectMs`, or twice that for a new one. */
+  async acquire(): Promise<Lease> {
+    const pool = this.#pool;
+    const client = await pool.connect();
+    const identity = this.#identities.get(client) ?? { member: "unknown", inRecovery: false };
+    let released = false;
+    return {
+      client,
+      identity,
+      query: async (text, values) => (await client.query(text, values)).rows,
+      cutOff: () => cutOff(client),
+      release: (broken) => {
+        if (released) return;
+        released = true;
+        if (broken) cutOff(client);
+        client.release(broken);
+        if (broken) this.#renew(pool);
+      },
+    };
+  }
+
+  counts(): PoolCounts {
+    const { totalCount, idleCount, waitingCount } = this.#pool;
+    return { total: totalCount, idle: idleCount, waiting: waitingCount };
+  }
+
+  /** Closes the pool once every connection is given back. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#pool.end();
+  }
+
+  /** After a failover all connections of a pool are dead or lead to the wrong server: start anew. */
+  #renew(failed: pg.Pool): void {
+    if (this.#closed || failed !== this.#pool) return;
+    this.#pool = this.#open();
+    failed.end().catch(this.#options.onError);
+  }
+
+  #open(): pg.Pool {
+    const { host, port, database, user, password, applicationName, poolSize } = this.#options;
+    const pool = new pg.Pool({
+      host,
+      port,
+      database,
+      user,
+      password,
+      max: poolSize,
+      application_name: applicationName,
+      connectionTimeoutMillis: this.#options.connectMs,
+      idleTimeoutMillis: 60_000,
+      maxLifetimeSeconds: 900,
+      // Once the system has seen a silent second it asks the peer: a moved address answers with a
+      // reset, so that even a commit that waits learns of it.
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 1000,
+      // No statement_timeout: it would also cancel a commit that waits for the standby, and
+      // PostgreSQL would then report success for a row that only one member has.
+      options: "-c lock_timeout=5s -c idle_in_transaction_session_timeout=15s",
+      onConnect: (client) => this.#check(client),
+    });
+    pool.on("error", this.#options.onError);
+    // A checked-out client's error also fails its query; unheard, the event would end the process.
+    pool.on("connect", (client) => client.on("error", () => {}));
+    return pool;
+  }
+
+  async #check(client: pg.ClientBase): Promise<void> {
+    const timer = setTimeout(() => cutOff(client), this.#options.connectMs);
+    try {
+      const { rows } = await client.query<MemberIdentity>(
+        `SELECT coalesce(host(inet_server_addr()), 'local') AS member,
+                pg_is_in_recovery() AS "inRecovery"`,
+      );
+      const [identity] = rows;
+      if (!identity) throw new Error("the server did not say who it is");
+      if (this.#options.needsPrimary && identity.inRecovery) {
+        throw new NotPrimary(`${identity.member} is in recovery`);
+      }
+      this.#identities.set(client, identity);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Closes the socket under a client: pg has no public way to do so without waiting for the peer. */
+function cutOff(client: pg.ClientBase): void {
+  (
+    client as unknown as { connection: { stream: { destroy(): void } } }
+  ).connection.stream.destroy();
+}

@@ -1,0 +1,61 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+/** Every metric of this process. */
+export const registry = new Registry();
+collectDefaultMetrics({ register: registry });
+
+/** Time from request to end of answer; `route` is the pattern, never the raw path. */
+export const httpSeconds = new Histogram({
+  name: "http_request_duration_seconds",
+  help: "Time from request to the end of its answer.",
+  labelNames: ["method", "route", "status"] as const,
+  buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  registers: [registry],
+});
+
+/** Attempts that were given up and made again on another connection. */
+export const databaseRetries = new Counter({
+  name: "database_retries_total",
+  help: "Database attempts that failed and were made again.",
+  labelNames: ["operation", "reason"] as const,
+  registers: [registry],
+});
+
+/** Errors that reached no handler; the process goes on. */
+export const uncaughtErrors = new Counter({
+  name: "uncaught_errors_total",
+  help: "Errors outside of any request's handling.",
+  registers: [registry],
+});
+
+/** Files that the sweeper removed because no row names them. */
+export const orphansRemoved = new Counter({
+  name: "orphan_files_removed_total",
+  help: "Uploaded files without a row that were removed.",
+  registers: [registry],
+});
+
+/** The counts of one connection pool. */
+export interface PoolCounts {
+  total: number;
+  idle: number;
+  waiting: number;
+}
+
+/** Shows a pool's connections as `database_pool_connections{pool,state}`. */
+export function observePools(pools: () => Record<string, PoolCounts>): void {
+  registry.removeSingleMetric("database_pool_connections");
+  new Gauge({
+    name: "database_pool_connections",
+    help: "Connections of each pool, and requests that wait for one.",
+    labelNames: ["pool", "state"] as const,
+    registers: [registry],
+    collect() {
+      for (const [pool, counts] of Object.entries(pools())) {
+        this.set({ pool, state: "idle" }, counts.idle);
+        this.set({ pool, state: "active" }, counts.total - counts.idle);
+        this.set({ pool, state: "waiting" }, counts.waiting);
+      }
+    },
+  });
+}

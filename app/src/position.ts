@@ -1,0 +1,65 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import type { Request, Response } from "express";
+import { type Position, unknownPosition } from "./database.ts";
+
+/** Where a browser remembers how far the standby must be to show it its own write. */
+export const positionCookie = "hastack-position";
+
+/** How long a user's reads wait for their own write, seconds; a standby is never so far behind. */
+const maxAgeSeconds = 600;
+
+const positionPattern = /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/;
+
+function sign(secret: string, value: string): string {
+  return createHmac("sha256", secret).update(`${positionCookie}=${value}`).digest("base64url");
+}
+
+/** Value and signature, as they stand in the cookie. */
+export function sealPosition(secret: string, position: Position): string {
+  return `${position}.${sign(secret, position)}`;
+}
+
+/** The position in a sealed value; undefined where the signature is not ours. */
+export function openPosition(secret: string, sealed: string): Position | undefined {
+  const [position = "", signature = ""] = sealed.split(".", 2);
+  const expected = Buffer.from(sign(secret, position));
+  const given = Buffer.from(signature);
+  if (expected.length !== given.length || !timingSafeEqual(expected, given)) return undefined;
+  return positionPattern.test(position) ? position : undefined;
+}
+
+/** One cookie of a request, decoded. */
+export function cookie(request: Request, name: string): string | undefined {
+  for (const pair of (request.headers.cookie ?? "").split(";")) {
+    const at = pair.indexOf("=");
+    if (pair.slice(0, at).trim() !== name) continue;
+    try {
+      return decodeURIComponent(pair.slice(at + 1).trim());
+    } catch {
+      return undefined;
+    }
+  }
+  return undefined;
+}
+
+/** The caller's last write, if this browser has written lately. */
+export function positionOf(request: Request, secret: string): Position | undefined {
+  const sealed = cookie(request, positionCookie);
+  return sealed === undefined ? undefined : openPosition(secret, sealed);
+}
+
+/** Lets the caller's next reads see what has just been written. */
+export function rememberPosition(
+  request: Request,
+  response: Response,
+  secret: string,
+  position: Position,
+): void {
+  response.cookie(positionCookie, sealPosition(secret, position), {
+    httpOnly: true,
+    sameSite: "lax",
+    secure: request.secure,
+    // Reads that must go to the writer should not do so for long.
+    maxAge: (position === unknownPosition ? 60 : maxAgeSeconds) * 1000,
+  });
+}

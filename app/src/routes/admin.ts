@@ -1,0 +1,139 @@
+import { randomUUID } from "node:crypto";
+import { type Request, type RequestHandler, type Response, Router } from "express";
+import { z } from "zod";
+import type { Services } from "../app.ts";
+import { addContent, type Destination, listContent, removeContent } from "../content.ts";
+import { HttpError } from "../errors.ts";
+import { parseKey } from "../idempotency.ts";
+import { pageQuery } from "../paging.ts";
+import { cookie, positionOf, rememberPosition } from "../position.ts";
+import { receiveForm } from "../uploads.ts";
+
+/** Destinations on one page of the administrators' list. */
+const listPageSize = 20;
+
+const flashCookie = "hastack-flash";
+
+/** What a form post did, told on the page that follows it. */
+const flashes: Record<string, string> = {
+  added: "The destination was added.",
+  removed: "The destination was removed.",
+  gone: "That destination had been removed already.",
+};
+
+const idSchema = z.coerce.number().int().min(1).max(2_147_483_647);
+
+function parseId(text: string): number {
+  const { success, data } = idSchema.safeParse(text);
+  if (success) return data;
+  throw new HttpError(404, "not-found", "There is no such destination.");
+}
+
+/** The write side of the API, and pages that do the same by plain forms. */
+export function adminRoutes(services: Services): RequestHandler {
+  const router = Router();
+
+  router.post("/api/content", async (request, response) => {
+    const added = await add(services, request, response);
+    response.status(201).location(`/api/content/${added.id}`).json(added);
+  });
+
+  router.delete("/api/content/:id", async (request, response) => {
+    await remove(services, request, response, request.params.id);
+    response.status(204).end();
+  });
+
+  router.get("/admin", async (request, response) => {
+    const flash = flashes[cookie(request, flashCookie) ?? ""];
+    if (flash) response.clearCookie(flashCookie, { path: "/admin" });
+    await showPage(services, request, response, { flash });
+  });
+
+  router.post("/admin/content", async (request, response) => {
+    const typed: Record<string, string> = {};
+    try {
+      await add(services, request, response, typed);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      if (error.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
+      response.status(error.status);
+      return await showPage(services, request, response, { problem: error.message, typed });
+    }
+    redirectWithFlash(request, response, "added");
+  });
+
+  router.post("/admin/content/:id/delete", async (request, response) => {
+    try {
+      await remove(services, request, response, request.params.id);
+    } catch (error) {
+      // Two administrators, one button: the second one gets what was asked for.
+      if (!(error instanceof HttpError) || error.status !== 404) throw error;
+      return redirectWithFlash(request, response, "gone");
+    }
+    redirectWithFlash(request, response, "removed");
+  });
+  return router;
+}
+
+/** @param typed filled with the form's texts, so that a refused form can be shown again */
+async function add(
+  { database, config }: Services,
+  request: Request,
+  response: Response,
+  typed: Record<string, string> = {},
+): Promise<Destination> {
+  const directory = config.uploadsDirectory;
+  const form = await receiveForm(request, directory);
+  Object.assign(typed, form.fields);
+  const { value, position } = await addContent({ database, directory }, form, () =>
+    parseKey(request.get("Idempotency-Key") ?? form.fields.idempotencyKey),
+  );
+  rememberPosition(request, response, config.cookieSecret, position);
+  return value;
+}
+
+async function remove(
+  { database, config }: Services,
+  request: Request,
+  response: Response,
+  id: string,
+): Promise<void> {
+  const directory = config.uploadsDirectory;
+  const position = await removeContent({ database, directory }, parseId(id));
+  rememberPosition(request, response, config.cookieSecret, position);
+}
+
+interface Notes {
+  flash?: string | undefined;
+  problem?: string;
+  typed?: Record<string, string>;
+}
+
+async function showPage(
+  { config, database, render }: Services,
+  request: Request,
+  response: Response,
+  notes: Notes,
+): Promise<void> {
+  const { before } = pageQuery.catch({ limit: listPageSize }).parse(request.query);
+  const page = await database.read(
+    (query) => listContent(query, { limit: listPageSize, before }),
+    positionOf(request, config.cookieSecret),
+  );
+  const { instance, release, tier } = config;
+  const frame = { instance, release, tier, title: "Destinations – Lodestar Travel" };
+  const form = { idempotencyKey: randomUUID(), typed: {}, ...notes };
+  response.set("Cache-Control", "no-store");
+  response.type("html").send(render("admin", { ...frame, page, before, ...form }));
+}
+
+function redirectWithFlash(request: Request, response: Response, flash: string): void {
+  response.cookie(flashCookie, flash, {
+    httpOnly: true,
+    sameSite: "lax",
+    secure: request.secure,
+    path: "/admin",
+    maxAge: 60_000,
+  });
+  response.redirect(303, "/admin");
+}

@@ -1,0 +1,56 @@
+import { type RequestHandler, Router } from "express";
+import type { Services } from "../app.ts";
+import { listContent } from "../content.ts";
+import { HttpError } from "../errors.ts";
+import { pageQuery } from "../paging.ts";
+import { positionOf } from "../position.ts";
+
+/** Destinations on one page of the gallery. */
+const galleryPageSize = 12;
+
+/** The gallery, and the read side of the API. */
+export function storefrontRoutes({ config, database, render }: Services): RequestHandler {
+  const router = Router();
+  const { instance, release, tier, cookieSecret } = config;
+
+  router.get("/", async (request, response) => {
+    // A page number that nobody could have clicked on shows the first page.
+    const { before } = pageQuery.catch({ limit: galleryPageSize }).parse(request.query);
+    const page = await database.read(
+      (query) => listContent(query, { limit: galleryPageSize, before }),
+      positionOf(request, cookieSecret),
+    );
+    const frame = { instance, release, tier, title: "Lodestar Travel" };
+    response.set("Cache-Control", "no-cache");
+    response.type("html").send(render("gallery", { ...frame, page, before }));
+  });
+
+  router.get("/api/content", async (request, response) => {
+    const parsed = pageQuery.safeParse(request.query);
+    if (!parsed.success) {
+      throw new HttpError(422, "bad-page", "limit is 1 to 100, before is the id of a destination.");
+    }
+    const { limit, before } = parsed.data;
+    const page = await database.read(
+      (query) => listContent(query, { limit, before }),
+      positionOf(request, cookieSecret),
+    );
+    const next = page.next ? `/api/content?limit=${limit}&before=${page.next}` : null;
+    response.json({ items: page.items, next });
+  });
+
+  router.get("/api/time", async (request, response) => {
+    const time = await database.read(
+      async (query) => {
+        const [row] = await query<{ time: Date; member: string; inRecovery: boolean }>(
+          `SELECT now() AS time, coalesce(host(inet_server_addr()), 'local') AS member,
+                pg_is_in_recovery() AS "inRecovery"`,
+        );
+        return row;
+      },
+      positionOf(request, cookieSecret),
+    );
+    response.json({ ...time, hostname: instance });
+  });
+  return router;
+}

@@ -1,0 +1,113 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Logger } from "pino";
+import { createApp } from "./app.ts";
+import { ConfigError, exitConfig, loadServerConfig, type ServerConfig } from "./config.ts";
+import { Database, type DatabaseLimits } from "./database.ts";
+import { drain } from "./drain.ts";
+import { Health } from "./health.ts";
+import { createLog } from "./log.ts";
+import { observePools, uncaughtErrors } from "./metrics.ts";
+import { startSweeper } from "./sweeper.ts";
+
+/** A running instance. */
+export interface Instance {
+  port: number;
+  health: Health;
+  /** Drains and closes. @returns whether everything was finished within the grace */
+  stop: () => Promise<boolean>;
+}
+
+/** Starts one instance. It is ready once it listens; it waits for no dependency. */
+export async function startInstance(
+  config: ServerConfig,
+  log: Logger,
+  limits: Partial<DatabaseLimits> = {},
+): Promise<Instance> {
+  const onError = (error: Error) => log.warn({ err: error }, "database connection lost");
+  const database = new Database(config, onError, limits);
+  observePools(() => database.counts());
+  const health = new Health(config, database);
+  const server = createHttpServer(createApp({ config, database, health, log }));
+  await listen(server, config.listen);
+  const { port } = server.address() as AddressInfo;
+  await health.start();
+  const directory = config.uploadsDirectory;
+  const stopSweeper =
+    config.tier === "admin" ? startSweeper(database, { directory, log }) : () => {};
+  health.phase = "serving";
+  log.info({ host: config.listen.host, port }, "serving");
+  const { drainSeconds, stopGraceSeconds } = config;
+  const close = async () => {
+    health.stop();
+    stopSweeper();
+    await database.close();
+  };
+  const stop = () => drain({ server, health, log, drainSeconds, stopGraceSeconds, close });
+  return { port, health, stop };
+}
+
+function createHttpServer(app: ReturnType<typeof createApp>): Server {
+  const server = createServer(
+    {
+      // A client has this long for its headers, and for a whole request with 5 MB.
+      headersTimeout: 10_000,
+      requestTimeout: 60_000,
+      connectionsCheckingInterval: 2000,
+      maxHeaderSize: 16 * 1024,
+      // Longer than the load balancer keeps an idle connection, so that it never meets a close.
+      keepAliveTimeout: 75_000,
+    },
+    app,
+  );
+  server.maxRequestsPerSocket = 0;
+  return server;
+}
+
+async function listen(server: Server, { host, port }: ServerConfig["listen"]): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** No single error may take an instance, and everybody's requests, down. */
+function surviveErrors(log: Logger): void {
+  const onError = (error: unknown) => {
+    uncaughtErrors.inc();
+    log.error({ err: error }, "uncaught error");
+  };
+  process.on("uncaughtException", onError);
+  process.on("unhandledRejection", onError);
+}
+
+async function main(): Promise<void> {
+  let config: ServerConfig;
+  try {
+    config = loadServerConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(exitConfig);
+  }
+  const log = createLog(config);
+  const instance = await startInstance(config, log).catch((error: Error) => {
+    log.fatal({ err: error }, "cannot start");
+    process.exit(1);
+  });
+  surviveErrors(log);
+  let stopping = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, async () => {
+      if (stopping) return;
+      stopping = true;
+      await instance.stop();
+      process.exit(0);
+    });
+  }
+}
+
+if (import.meta.main) await main();

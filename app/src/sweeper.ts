@@ -1,0 +1,94 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import type { Database } from "./database.ts";
+import { forgetOldKeys } from "./idempotency.ts";
+import { orphansRemoved } from "./metrics.ts";
+import { discard, imageName, temporaryName } from "./uploads.ts";
+
+export interface SweepOptions {
+  directory: string;
+  /**
+   * Age before a file without a row counts as an orphan, milliseconds. Far longer than a row can
+   * follow its file: a write is tried for 30 s, and a commit waits for a standby or a failover.
+   * @default 15 minutes
+   */
+  graceMs?: number;
+}
+
+const defaultGraceMs = 15 * 60_000;
+const sweepEveryMs = 60_000;
+
+/**
+ * Removes files that no row names. Any number of instances may do so at once: a file is only
+ * removed, never touched otherwise, and one that is gone already is no error.
+ * @returns the names removed
+ */
+export async function sweep(database: Database, options: SweepOptions): Promise<string[]> {
+  const { directory, graceMs = defaultGraceMs } = options;
+  const old = await oldFiles(directory, graceMs);
+  // The age is looked at before the rows: whatever is committed in between is only kept.
+  const named = await namedFiles(
+    database,
+    old.filter((file) => imageName.test(file)),
+  );
+  const orphans = old.filter((file) => !named.has(file));
+  for (const file of orphans) {
+    await discard(join(directory, file));
+    orphansRemoved.inc();
+  }
+  return orphans;
+}
+
+async function oldFiles(directory: string, graceMs: number): Promise<string[]> {
+  const found: string[] = [];
+  for (const file of await readdir(directory)) {
+    // Names that are not ours are somebody else's.
+    if (!imageName.test(file) && !temporaryName.test(file)) continue;
+    const changed = await stat(join(directory, file)).then(
+      ({ ctimeMs }) => ctimeMs,
+      () => Number.POSITIVE_INFINITY,
+    );
+    if (Date.now() - changed > graceMs) found.push(file);
+  }
+  return found;
+}
+
+/** Asks the primary: a standby that lags would make a new picture look like an orphan. */
+async function namedFiles(database: Database, files: string[]): Promise<Set<string>> {
+  if (files.length === 0) return new Set();
+  const { value } = await database.write(
+    (query) =>
+      query<{ image_file: string }>(
+        "SELECT image_file FROM content WHERE image_file = ANY($1::text[])",
+        [files],
+      ),
+    { idempotent: true },
+  );
+  return new Set(value.map((row) => row.image_file));
+}
+
+/** Sweeps files and old idempotency keys every minute. @returns how to stop it */
+export function startSweeper(
+  database: Database,
+  options: SweepOptions & { log: Logger },
+): () => void {
+  let timer: NodeJS.Timeout;
+  let stopped = false;
+  const round = async () => {
+    try {
+      const removed = await sweep(database, options);
+      if (removed.length > 0) options.log.info({ removed }, "orphans removed");
+      await database.write(forgetOldKeys, { idempotent: true });
+    } catch (error) {
+      options.log.warn({ err: error }, "sweep failed; next try in a minute");
+    }
+    // Some jitter, so that instances started together do not sweep together.
+    if (!stopped) timer = setTimeout(round, sweepEveryMs * (0.75 + Math.random() / 2));
+  };
+  timer = setTimeout(round, sweepEveryMs * Math.random());
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
