@@ -87,6 +87,12 @@ export async function listContent(
   return { items, next: rows.length > limit ? (items.at(-1)?.id ?? null) : null };
 }
 
+/** One destination, if it is there. */
+export async function findContent(query: Query, id: number): Promise<Destination | undefined> {
+  const [row] = await query<Row>(`SELECT ${columns} FROM content WHERE id = $1`, [id]);
+  return row && toDestination(row);
+}
+
 /** Counts the destinations. */
 export async function countContent(query: Query): Promise<number> {
   const [row] = await query<{ count: number }>("SELECT count(*)::integer AS count FROM content");
@@ -115,6 +121,15 @@ export async function insertContent(
     ],
   );
   return toDestination(row as Row);
+}
+
+const idSchema = z.coerce.number().int().min(1).max(2_147_483_647);
+
+/** The id in a path. @throws HttpError 404 for what can be no id */
+export function parseId(text: string): number {
+  const { success, data } = idSchema.safeParse(text);
+  if (success) return data;
+  throw new HttpError(404, "not-found", "There is no such destination.");
 }
 
 /** Checks the text of a form. @throws HttpError 422 */

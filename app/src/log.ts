@@ -33,11 +33,10 @@ export function logRequests(logger: Logger): RequestHandler {
       return id;
     },
     serializers: { req: () => undefined, res: () => undefined },
-    customProps: (request, response) => ({
-      client: request.ip,
-      method: request.method,
-      path: request.originalUrl.split("?", 1)[0],
-      status: response.statusCode,
+    customSuccessObject: (request, response, value) => ({ ...value, ...about(request, response) }),
+    customErrorObject: (request, response, _error, value) => ({
+      ...value,
+      ...about(request, response),
     }),
     customLogLevel: (request, response, error) => levelOf(request, response, error),
     customSuccessMessage: () => "answered",
@@ -47,6 +46,11 @@ export function logRequests(logger: Logger): RequestHandler {
     log(request, response);
     next();
   };
+}
+
+function about(request: Request, response: Response): Record<string, unknown> {
+  const path = request.originalUrl.split("?", 1)[0];
+  return { client: request.ip, method: request.method, path, status: response.statusCode };
 }
 
 /** A proxy's own id where a trusted proxy sent it, else a new one. */

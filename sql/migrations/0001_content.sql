@@ -18,7 +18,7 @@ CREATE TABLE idempotency_key (
   scope        text NOT NULL,
   key          text NOT NULL CHECK (char_length(key) BETWEEN 1 AND 200),
   request_hash bytea NOT NULL,
-  answer       jsonb,
+  answer       json, -- as text, so that a repeat gets the very same bytes
   created_at   timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (scope, key)
 );

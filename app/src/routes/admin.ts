@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type Request, type RequestHandler, type Response, Router } from "express";
-import { z } from "zod";
 import type { Services } from "../app.ts";
-import { addContent, type Destination, listContent, removeContent } from "../content.ts";
+import { addContent, type Destination, listContent, parseId, removeContent } from "../content.ts";
 import { HttpError } from "../errors.ts";
 import { parseKey } from "../idempotency.ts";
 import { pageQuery } from "../paging.ts";
@@ -20,14 +19,6 @@ const flashes: Record<string, string> = {
   removed: "The destination was removed.",
   gone: "That destination had been removed already.",
 };
-
-const idSchema = z.coerce.number().int().min(1).max(2_147_483_647);
-
-function parseId(text: string): number {
-  const { success, data } = idSchema.safeParse(text);
-  if (success) return data;
-  throw new HttpError(404, "not-found", "There is no such destination.");
-}
 
 /** The write side of the API, and pages that do the same by plain forms. */
 export function adminRoutes(services: Services): RequestHandler {

@@ -1,6 +1,6 @@
 import { type RequestHandler, Router } from "express";
 import type { Services } from "../app.ts";
-import { listContent } from "../content.ts";
+import { findContent, listContent, parseId } from "../content.ts";
 import { HttpError } from "../errors.ts";
 import { pageQuery } from "../paging.ts";
 import { positionOf } from "../position.ts";
@@ -37,6 +37,16 @@ export function storefrontRoutes({ config, database, render }: Services): Reques
     );
     const next = page.next ? `/api/content?limit=${limit}&before=${page.next}` : null;
     response.json({ items: page.items, next });
+  });
+
+  router.get("/api/content/:id", async (request, response) => {
+    const id = parseId(request.params.id);
+    const found = await database.read(
+      (query) => findContent(query, id),
+      positionOf(request, cookieSecret),
+    );
+    if (!found) throw new HttpError(404, "not-found", "There is no such destination.");
+    response.json(found);
   });
 
   router.get("/api/time", async (request, response) => {
