@@ -32,5 +32,7 @@ export const statsUrls = publishedStatsPorts.length
   ? publishedStatsPorts.map((port) => `http://127.0.0.1:${port}/`)
   : topology.loadBalancers.map((one) => `http://${one.frontend}:${ports.stats}/`);
 export const statsPassword = stack.credentials.of("statistics");
-export const machines = topology.machines;
+export const machines = Object.fromEntries(
+  topology.machines.map((one) => [one.name, one.frontend ?? one.backend]),
+);
 export const release = releaseHash();

@@ -7,7 +7,12 @@ import {
 } from "../platform/platform.ts";
 import { readProjectFile } from "../project.ts";
 import { renderHaproxy } from "../render/haproxy.ts";
-import { renderKeepalived, renderKeepalivedStart } from "../render/keepalived.ts";
+import {
+  keepalivedNotify,
+  loadBalancerHealth,
+  renderKeepalived,
+  renderKeepalivedStart,
+} from "../render/keepalived.ts";
 import type { Settings } from "../settings.ts";
 import { type LoadBalancerMember, ports, type Topology } from "../topology.ts";
 import type { Credentials } from "./credentials.ts";
@@ -68,8 +73,8 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
     files: files(args, self),
     secrets: { stats_password: args.credentials.of("statistics") },
     health: {
-      command: `curl -fsS --max-time 2 http://127.0.0.1:${ports.stats}/healthz > /dev/null && pidof -q keepalived`,
-      meaning: "HAProxy answers and keepalived runs",
+      command: loadBalancerHealth(args.topology),
+      meaning: "HAProxy and keepalived run, and the site answers at the virtual address",
     },
     published: [
       ...publish(loadBalancer.publishedPorts[index], ports.http),
@@ -102,6 +107,7 @@ function files({ settings, topology }: LoadBalancerArgs, self: LoadBalancerMembe
       mode: "0755",
       usedBy: ["keepalived"],
     },
+    { path: "bin/keepalived-notify", content: keepalivedNotify, mode: "0755" },
     {
       path: "keepalived.conf",
       content: renderKeepalived(settings, topology, self),

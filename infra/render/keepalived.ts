@@ -1,10 +1,14 @@
 /** keepalived's configuration: two virtual IPs that move together, to where HAProxy lives. */
+import { configurationDirectory } from "../platform/platform.ts";
 import type { Settings } from "../settings.ts";
-import { type LoadBalancerMember, prefixLength, type Topology } from "../topology.ts";
+import { type LoadBalancerMember, ports, prefixLength, type Topology } from "../topology.ts";
 import { statsSocket } from "./haproxy.ts";
 
 /** Written by the start script: which interface is in which network is known on the machine only. */
 const interfacesFile = "/run/hastack/keepalived-interfaces.conf";
+
+/** Where the state of the pair is told: `MASTER`, `BACKUP` or `FAULT`. */
+export const vrrpStateFile = "/run/hastack/keepalived-state";
 
 /** VRRP router ids; on the same network they must differ from those of other VRRP pairs. */
 const routerIds = { frontend: 51, backend: 52 } as const;
@@ -60,15 +64,30 @@ vrrp_sync_group together {
     frontend
     backend
   }
-  track_script {
-    haproxy
-  }
+  notify ${configurationDirectory}/bin/keepalived-notify
 }
 
 ${instance("frontend")}
 
 ${instance("backend")}
 `;
+}
+
+/** Script that keepalived calls as `keepalived-notify GROUP name STATE priority`. */
+export const keepalivedNotify = `#!/bin/sh -eu
+echo "$3" > ${vrrpStateFile}
+`;
+
+/**
+ * Health of a load balancer: HAProxy answers here, keepalived is not in trouble, and the site
+ * answers at the virtual address, wherever that is.
+ */
+export function loadBalancerHealth(topology: Topology): string {
+  return [
+    `curl -fsS --max-time 2 http://127.0.0.1:${ports.stats}/healthz > /dev/null`,
+    `grep -Ex 'MASTER|BACKUP' ${vrrpStateFile}`,
+    `curl -fsS --max-time 2 http://${topology.network.frontend.vip}:${ports.http}/api/live`,
+  ].join(" && ");
 }
 
 /** Script that finds the interfaces by their addresses, then becomes keepalived. */
@@ -79,6 +98,7 @@ name_of() {
   ip -oneline -4 address show | awk -v wanted="$1" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }'
 }
 install -d -m 0755 /run/hastack
+rm -f ${vrrpStateFile}
 {
   echo "\\$FRONTEND_INTERFACE=$(name_of ${self.frontend})"
   echo "\\$BACKEND_INTERFACE=$(name_of ${self.backend})"

@@ -92,7 +92,11 @@ export function renderPatroni(settings: Settings, topology: Topology, self: Memb
           replication: { username: "replicator", password: "@{replicator_password}" },
           rewind: { username: "rewinder", password: "@{rewinder_password}" },
         },
-        parameters: { unix_socket_directories: socketDirectory },
+        parameters: {
+          unix_socket_directories: socketDirectory,
+          // Tells a client which member it has reached: SHOW hastack.member
+          "hastack.member": self.name,
+        },
         pg_hba: accessRules(topology),
       },
       tags: { nofailover: false, noloadbalance: false },

@@ -1,8 +1,8 @@
 /** Makes the folder that Docker builds a release's image from: the recipe, and the release. */
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { projectDirectory } from "../../project.ts";
 import { releaseDirectory } from "../../../scripts/release.ts";
+import { projectDirectory } from "../../project.ts";
 import { fail, required } from "./engine.ts";
 
 function stage(hash: string): void {
