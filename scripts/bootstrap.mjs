@@ -66,10 +66,14 @@ function ensurePackages(folder) {
   )
     return;
   process.stderr.write(`Installing the npm packages of ${folder}\n`);
-  const { status, error } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], {
-    cwd: folder,
-    stdio: ["ignore", process.stderr.fd, process.stderr.fd],
-  });
+  const { status, error } = spawnSync(
+    "npm",
+    ["ci", "--loglevel=error", "--ignore-scripts", "--no-audit", "--no-fund"],
+    {
+      cwd: folder,
+      stdio: ["ignore", process.stderr.fd, process.stderr.fd],
+    },
+  );
   if (status === 0) return;
   throw new Error(
     `\`npm ci\` in ${folder} failed${error ? ` (${error.message})` : ""}: see its output above; ` +

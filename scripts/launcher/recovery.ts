@@ -1,2 +1,187 @@
-/** Clears what a killed `up` left behind. */
-export async function recover(_stack: string, _env: NodeJS.ProcessEnv): Promise<void> {}
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { type Process, processes, withDescendants } from "../lib/processes.ts";
+import { lastWords, mustRun, run } from "../lib/run.ts";
+import { cliFolder, fileBackend } from "./environment.ts";
+import { projectName, stateFile } from "./stack.ts";
+
+// An `up` that was killed leaves four things: its lock, plugins that work on without it, things that
+// they made and nobody recorded, and the note in the state that operations were under way. The next
+// command clears them, so that it simply works.
+
+/** A lock of Pulumi's file backend, as its file says. */
+export interface Lock {
+  readonly pid?: number;
+  readonly hostname?: string;
+  readonly username?: string;
+  readonly timestamp?: string;
+}
+
+/** An operation that Pulumi had begun and whose end it did not see. */
+export interface Pending {
+  readonly type: string;
+  readonly resource: {
+    readonly urn: string;
+    readonly type: string;
+    readonly id?: string;
+    readonly inputs?: Readonly<Record<string, unknown>>;
+  };
+}
+
+/** Something that Docker has and no state mentions. */
+export interface Leftover {
+  readonly kind: "container" | "network";
+  readonly name: string;
+}
+
+const say = (text: string) => process.stderr.write(`hastack: ${text}\n`);
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/**
+ * True when the lock's owner is gone for certain: on this machine, and its process has ended, or
+ * another program has its number.
+ */
+export function isStale(
+  lock: Lock,
+  all: readonly Process[],
+  here = hostname(),
+  lives: (pid: number) => boolean = exists,
+): boolean {
+  if (lock.pid === undefined) return true; // no whole record: killed while writing it
+  if (lock.hostname !== here) return false;
+  if (!lives(lock.pid)) return true;
+  const owner = all.find(({ pid }) => pid === lock.pid);
+  return owner !== undefined && !owner.command.includes("pulumi");
+}
+
+/**
+ * The plugins and language hosts of a PULUMI_HOME whose CLI is gone.
+ * @param home the folder under which those programs lie
+ */
+export function orphans(all: readonly Process[], home: string): number[] {
+  const isCli = ({ command }: Process) => /^(\S*\/)?pulumi( |$)/.test(command);
+  const clis = new Set(all.filter(isCli).map(({ pid }) => pid));
+  return all
+    .filter((one) => one.command.startsWith(`${home}/`) && !isCli(one) && !clis.has(one.parent))
+    .map(({ pid }) => pid);
+}
+
+/**
+ * What an interrupted creation may have made all the same, and the next one would stumble over.
+ * Volumes are never among them: they hold data, and creating one again takes it over.
+ */
+export function leftovers(pending: readonly Pending[]): Leftover[] {
+  const kinds: Readonly<Record<string, Leftover["kind"]>> = {
+    "docker:index/container:Container": "container",
+    "docker:index/network:Network": "network",
+  };
+  return pending.flatMap(({ type, resource }) => {
+    const kind = kinds[resource.type];
+    const name = resource.inputs?.name;
+    return type === "creating" && kind !== undefined && typeof name === "string"
+      ? [{ kind, name }]
+      : [];
+  });
+}
+
+/** The lock files of a stack that are certain to be nobody's, and whether others remain. */
+function sortLocks(folder: string, all: readonly Process[]) {
+  const files = existsSync(folder)
+    ? readdirSync(folder).filter((name) => name.endsWith(".json"))
+    : [];
+  const stale = files.filter((name) => isStale(readLock(join(folder, name)), all));
+  return { stale, held: files.length > stale.length };
+}
+
+function readLock(path: string): Lock {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Lock;
+  } catch {
+    return {};
+  }
+}
+
+function removeLock(folder: string, name: string): void {
+  const { pid, timestamp } = readLock(join(folder, name));
+  say(`removing the lock of an interrupted run (process ${pid ?? "unknown"}, ${timestamp ?? ""})`);
+  rmSync(join(folder, name), { force: true });
+  rmSync(join(folder, `${name}.attrs`), { force: true });
+}
+
+function readPending(file: string): Pending[] {
+  const bytes = readFileSync(file);
+  const text = (file.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8");
+  const state = JSON.parse(text) as {
+    checkpoint?: { latest?: { pending_operations?: Pending[] } };
+  };
+  return state.checkpoint?.latest?.pending_operations ?? [];
+}
+
+/** Ends what works on without its CLI; its own children first lose their parent, so take all. */
+function endOrphans(all: readonly Process[], home: string): void {
+  for (const pid of withDescendants(all, orphans(all, home))) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // it has ended by itself
+    }
+  }
+}
+
+/** Removes a leftover, if it is there and carries this stack's label. */
+async function removeLeftover({ kind, name }: Leftover, stack: string): Promise<void> {
+  const labels = kind === "container" ? ".Config.Labels" : ".Labels";
+  const format = `{{index ${labels} "hastack.stack"}}`;
+  const owner = await run(["docker", kind, "inspect", "--format", format, name]);
+  if (owner.code !== 0 || owner.stdout.trim() !== stack) return;
+  say(`removing ${kind} ${name}, which an interrupted run had begun`);
+  await mustRun(["docker", kind, "rm", ...(kind === "container" ? ["--force"] : []), name]);
+}
+
+/** Pulumi's own way to drop the notes of interrupted operations: importing what it exported. */
+async function clearPending(stack: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "hastack-state-"));
+  try {
+    const command = [join(cliFolder(), "pulumi"), "stack"];
+    const where = ["--stack", stack, "--file", join(folder, "state.json")];
+    for (const verb of ["export", "import"]) {
+      const outcome = await run([...command, verb, ...where], { env });
+      if (outcome.code === 0) continue;
+      throw new Error(`an interrupted run's state cannot be mended:\n${lastWords(outcome)}`);
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Clears what a killed command left behind, in a `file://` backend; elsewhere, and while another
+ * command works on the stack, it does nothing.
+ */
+export async function recover(stack: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const backend = fileBackend(env);
+  const file = backend === undefined ? undefined : stateFile(backend, stack);
+  if (backend === undefined || file === undefined) return;
+  const folder = join(backend, ".pulumi/locks/organization", projectName(), stack);
+  const all = await processes();
+  const { stale, held } = sortLocks(folder, all);
+  if (held) return;
+  if (stale.length > 0) endOrphans(all, env.PULUMI_HOME ?? "");
+  for (const name of stale) removeLock(folder, name);
+  const pending = readPending(file);
+  if (pending.length === 0) return;
+  for (const leftover of leftovers(pending)) await removeLeftover(leftover, stack);
+  await clearPending(stack, env);
+  const names = pending.map(({ type, resource }) => `${type} ${resource.urn.split("::").at(-1)}`);
+  say(`an interrupted run is cleared (${names.join(", ")})`);
+}

@@ -2,6 +2,7 @@ import {
   accessSync,
   chmodSync,
   constants,
+  createWriteStream,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -12,6 +13,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { inHastack, pinnedVersion, root } from "../lib/paths.ts";
 import { lastWords, run } from "../lib/run.ts";
 
@@ -183,6 +185,12 @@ export function downloadAddress(part: Part, machine = platform()): string {
     : `${downloads}/plugins/pulumi-resource-${part.name}-v${part.version}-${goMachine}.tar.gz`;
 }
 
+async function download(address: string, file: string): Promise<void> {
+  const answer = await fetch(address, { signal: AbortSignal.timeout(downloadSeconds * 1000) });
+  if (!answer.ok || answer.body === null) throw new Error(`answers ${answer.status}`);
+  await pipeline(answer.body, createWriteStream(file));
+}
+
 /** Pulumi's download site. A short probe first: where it is not reachable, that costs seconds. */
 const site: Source = {
   name: "Pulumi's download site",
@@ -195,9 +203,7 @@ const site: Source = {
         signal: AbortSignal.timeout(probeSeconds * 1000),
       });
       if (!probe.ok) return { lacking: `${address} answers ${probe.status}` };
-      const limit = String(downloadSeconds);
-      const get = await run(["curl", "-fsSL", "--max-time", limit, "-o", archive, address]);
-      if (get.code !== 0) return { lacking: `${address}: ${lastWords(get, 2)}` };
+      await download(address, archive);
       const lacking = await unpack(archive, part, into);
       return lacking === undefined ? { from: address } : { lacking };
     } catch (error) {
@@ -252,10 +258,10 @@ export async function obtain(
  * @returns the parts that were there already
  */
 export async function ensurePulumiParts(
-  say = (line: string): void => console.error(line),
+  say = (line: string): void => console.error(`Pulumi: ${line}`),
 ): Promise<Part[]> {
   const [there, missing] = [[] as Part[], [] as Part[]];
   for (const part of requiredParts()) (holds(partFolder(part), part) ? there : missing).push(part);
-  for (const part of missing) say(`Pulumi's ${partLabel(part)}: from ${await obtain(part)}`);
+  for (const part of missing) say(`${partLabel(part)} from ${await obtain(part)}`);
   return there;
 }

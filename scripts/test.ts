@@ -1,0 +1,97 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { become } from "./bootstrap.mjs";
+import { inRoot, root, withOwnNode } from "./lib/paths.ts";
+import { ensureBrowser } from "./setup/browser.ts";
+import { runSteps, steps as setupSteps } from "./setup.ts";
+import { type Choice, readChoice, type StepName } from "./test/steps.ts";
+import {
+  type Counts,
+  duration,
+  nothing,
+  type Result,
+  suiteCounts,
+  summaryTable,
+  totalLine,
+} from "./test/summary.ts";
+
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+const suites: Readonly<Partial<Record<StepName, string>>> = {
+  unit: "tests/unit/**/*.test.ts",
+  app: "app/test/**/*.test.ts",
+  e2e: "tests/e2e/**/*.test.ts",
+};
+
+/** Counts as a test only when it fails: alone it proves nothing. */
+async function setUp(): Promise<Counts> {
+  const browser = async (tell: (line: string) => void) => {
+    process.env.CHROMIUM_PATH = await ensureBrowser(tell);
+    return process.env.CHROMIUM_PATH;
+  };
+  await runSteps([...setupSteps, { name: "Chromium", run: browser }]);
+  return nothing;
+}
+
+/** A program that counts as one test. */
+async function check(program: string, args: readonly string[]): Promise<Counts> {
+  const code = await become(inRoot("node_modules/.bin", program), args);
+  return code === 0 ? { ...nothing, passed: 1 } : { ...nothing, failed: 1 };
+}
+
+async function suite(pattern: string, { full, mocha }: Choice): Promise<Counts> {
+  const folder = mkdtempSync(join(tmpdir(), "hastack-test-"));
+  const counts = join(folder, "counts.json");
+  try {
+    const args = ["--reporter", inRoot("scripts/test/reporter.mjs"), "--forbid-only", ...mocha];
+    const code = await become(inRoot("node_modules/.bin/mocha"), [...args, pattern], {
+      ...process.env,
+      HASTACK_TEST_COUNTS: counts,
+      ...(full ? { HASTACK_TEST_FULL: "1" } : {}),
+    });
+    return suiteCounts(existsSync(counts) ? readFileSync(counts, "utf8") : undefined, code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function runStep(step: StepName, choice: Choice): Promise<Counts> {
+  if (step === "set-up") return setUp();
+  if (step === "lint") return check("biome", ["ci", "--error-on-warnings"]);
+  if (step === "types") return check("tsc", ["--noEmit"]);
+  return suite(suites[step] ?? "", choice);
+}
+
+async function timed(step: StepName, choice: Choice): Promise<Result> {
+  const start = performance.now();
+  const seconds = () => (performance.now() - start) / 1000;
+  say(`\n=== ${step}`);
+  try {
+    const counts = await runStep(step, choice);
+    say(`=== ${step}: ${counts.failed > 0 ? "FAILED" : "ok"}, ${duration(seconds())}`);
+    return { step, ...counts, seconds: seconds() };
+  } catch (error) {
+    const note = (error as Error).message.split("\n")[0] ?? "";
+    say(`=== ${step}: FAILED, ${duration(seconds())}\n${(error as Error).message}`);
+    return { step, ...nothing, failed: 1, seconds: seconds(), note };
+  }
+}
+
+/** `npm test`: every step, also after one that failed, except where it could only fail too. */
+export async function main(args: readonly string[]): Promise<number> {
+  const choice = readChoice(args);
+  process.chdir(root);
+  process.env.PATH = withOwnNode();
+  const results: Result[] = [];
+  for (const step of choice.steps) {
+    const broken = results.some((result) => result.step === "set-up" && result.failed > 0);
+    if (broken && (step === "app" || step === "e2e")) {
+      results.push({ step, ...nothing, seconds: 0, note: "not run, since set-up failed" });
+      continue;
+    }
+    results.push(await timed(step, choice));
+  }
+  say(`\n${summaryTable(results)}\n${totalLine(results)}`);
+  return results.some(({ failed }) => failed > 0) ? 1 : 0;
+}
