@@ -67,7 +67,7 @@ function instance(args: AppServersArgs, member: Member, tier: Tier): Workload {
         content: renderApplication(settings, topology, member, tier, release.hash),
         owner: uploads.owner,
         mode: "0400",
-        usedBy: [tier],
+        reloads: tier,
       },
     ],
     secrets: {

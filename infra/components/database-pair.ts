@@ -99,7 +99,7 @@ function postgres({ settings, topology, credentials }: DatabasePairArgs, self: M
         content: renderPatroni(settings, topology, self),
         owner: "postgres",
         mode: "0600",
-        usedBy: ["patroni"],
+        reloads: "patroni",
       },
       { path: "parameters.conf", content: renderParameters(settings), check: parametersCheck },
     ],

@@ -94,25 +94,25 @@ function files({ settings, topology }: LoadBalancerArgs, self: LoadBalancerMembe
       owner: "haproxy",
       mode: "0600",
       check: "haproxy -c -q -f haproxy.cfg",
-      usedBy: ["haproxy"],
+      reloads: "haproxy",
     },
     ...[408, 502, 503, 504].map((code) => ({
       path: `errors/${code}.http`,
       content: readProjectFile(`haproxy/errors/${code}.http`),
-      usedBy: ["haproxy"],
+      reloads: "haproxy",
     })),
     {
       path: "bin/keepalived-start",
       content: renderKeepalivedStart(self),
       mode: "0755",
-      usedBy: ["keepalived"],
+      restarts: "keepalived",
     },
     { path: "bin/keepalived-notify", content: keepalivedNotify, mode: "0755" },
     {
       path: "keepalived.conf",
       content: renderKeepalived(settings, topology, self),
       check: 'bin/keepalived-start --config-test --use-file="$PWD/keepalived.conf"',
-      usedBy: ["keepalived"],
+      reloads: "keepalived",
     },
   ];
 }

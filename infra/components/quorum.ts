@@ -66,7 +66,7 @@ function etcd(topology: Topology, member: Member): Workload {
         stopGraceSeconds: 10,
       },
     ],
-    files: [{ path: "etcd.yml", content: renderEtcd(topology, member), usedBy: ["etcd"] }],
+    files: [{ path: "etcd.yml", content: renderEtcd(topology, member), reloads: "etcd" }],
     secrets: {},
     data: [{ name: "data", path: "/var/lib/etcd", keep: false }],
     health: { command: etcdHealth(topology, member), meaning: "etcd answers with a quorum" },

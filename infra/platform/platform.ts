@@ -36,8 +36,10 @@ export interface ManagedFile {
    * place. @default the file is not checked
    */
   readonly check?: string;
-  /** Processes that must take notice when the file changes. @default none */
-  readonly usedBy?: readonly string[];
+  /** Process that reads its files again when this one changes. @default none */
+  readonly reloads?: string;
+  /** Process that is started anew when this one changes. @default none */
+  readonly restarts?: string;
 }
 
 /** One program of a workload. Processes start in the order given and stop in reverse. */

@@ -5,6 +5,8 @@ export interface Wait<T> {
   readonly probe: () => Promise<T> | T;
   readonly done: (answer: T) => boolean;
   readonly limitSeconds: number;
+  /** The answer as it stands in an error. @default as JSON */
+  readonly describe?: (answer: T) => string;
   /** Time between two looks. @default 0.25 */
   readonly intervalSeconds?: number;
   /** Looked at after each answer; a text ends the waiting at once with this reason. */
@@ -23,7 +25,7 @@ export async function until<T>(what: string, wait: Wait<T>): Promise<T> {
     try {
       const answer = await wait.probe();
       if (wait.done(answer)) return answer;
-      last = typeof answer === "string" ? answer : JSON.stringify(answer);
+      last = wait.describe?.(answer) ?? JSON.stringify(answer);
     } catch (error) {
       last = error instanceof Error ? error.message : String(error);
     }

@@ -1,9 +1,9 @@
 /**
  * The shell text that delivers a set of files to a machine: every file is written under a temporary
  * name, every check is run, and only then are the files that differ moved into place. Secrets come
- * by standard input, one line `name hexadecimal` each. It prints `reload NAME` for each process that has
- * to take notice, and keeps that note in a file until `finishReload` removes it, so that a delivery
- * that is cut off between the two is completed by the next one.
+ * by standard input, one line `name hexadecimal` each. It prints `reload NAME` or `restart NAME` for
+ * each process that has to take notice, and keeps that in a file until `dropNotice` removes it, so
+ * that a delivery that is cut off between the two is completed by the next one.
  */
 import type { ManagedFile, Task } from "../platform/platform.ts";
 import { hereDocument, quote } from "./shell.ts";
@@ -44,7 +44,8 @@ same() {
 const moveIntoPlace = `old=$(cat "$root/.files" 2> /dev/null || :)
 for file in $files; do
   same "$file" && continue
-  for process in $(used_by "$file"); do : > "$root/.reload/$process"; done
+  notice=$(notice_for "$file")
+  [ -z "$notice" ] || : > "$root/.notices/$notice"
   install -d -m 0755 "$(dirname "$root/$file")"
   mv -f "$new/$file" "$root/$file"
   echo "changed $file"
@@ -54,40 +55,43 @@ for file in $old; do
 done
 echo "$files" > "$root/.files"
 rm -rf "$new"
-for process in $(ls "$root/.reload"); do echo "reload $process"; done`;
+for notice in $(ls "$root/.notices"); do echo "$notice" | tr : " "; done`;
+
+/** What a process has to do about a changed file. */
+export type Notice = "reload" | "restart";
 
 /**
  * @param root directory that the files' paths are below
  * @param files the whole set; a file that an earlier delivery brought and this one lacks is removed
- * @param processes what may be reloaded; a file's `usedBy` names these
  */
 export function deliveryScript(root: string, files: readonly ManagedFile[]): string {
-  const users = files
-    .filter((file) => file.usedBy?.length)
-    .map((file) => `    ${quote(file.path)}) echo ${file.usedBy?.map(quote).join(" ")} ;;`);
+  const notices = files.flatMap(({ path, reloads, restarts }) => {
+    const notice = restarts ? `restart:${restarts}` : reloads ? `reload:${reloads}` : "";
+    return notice ? [`    ${quote(path)}) echo ${quote(notice)} ;;`] : [];
+  });
   return [
     functions,
     `root=${quote(root)}`,
     'new="$root/.new"',
     'rm -rf "$new"',
-    'install -d -m 0755 "$root" "$root/.reload" "$new"',
+    'install -d -m 0755 "$root" "$root/.notices" "$new"',
     `files=${quote(files.map((file) => file.path).join(" "))}`,
     ...files.map(
       ({ path, owner = "root", mode = "0644", content }) =>
         `put ${quote(path)} ${quote(owner)} ${mode} ${hereDocument(content)}`,
     ),
     ...files.flatMap(({ path, check }) => (check ? [`check ${quote(path)} ${quote(check)}`] : [])),
-    'used_by() {\n  case "$1" in',
-    ...users,
+    'notice_for() {\n  case "$1" in',
+    ...notices,
     "  esac\n}",
     moveIntoPlace,
     "",
   ].join("\n");
 }
 
-/** Shell text that drops the notes of these processes once they have taken notice. */
-export function finishReload(root: string, processes: readonly string[]): string {
-  return `rm -f ${processes.map((name) => quote(`${root}/.reload/${name}`)).join(" ")}`;
+/** Shell text that drops a process's notice once it has been given. */
+export function dropNotice(root: string, notice: Notice, process: string): string {
+  return `rm -f ${quote(`${root}/.notices/${notice}:${process}`)}`;
 }
 
 /**

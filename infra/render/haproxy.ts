@@ -136,6 +136,7 @@ function statistics(self: LoadBalancerMember): string {
 
 frontend statistics
   mode http
+  no log
   bind ${self.frontend}:${ports.stats}
   bind 127.0.0.1:${ports.stats}
   monitor-uri /healthz

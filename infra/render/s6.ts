@@ -8,6 +8,7 @@ import {
   type Process,
   type ReloadSignal,
 } from "../platform/platform.ts";
+import type { Notice } from "./delivery.ts";
 import { commandLine, quote } from "./shell.ts";
 
 export const servicesDirectory = `${configurationDirectory}/services`;
@@ -16,7 +17,7 @@ export const servicesDirectory = `${configurationDirectory}/services`;
 export const superviseCommand: readonly string[] = [
   "sh",
   "-c",
-  `rm -rf ${configurationDirectory}/.reload/* && exec s6-svscan ${servicesDirectory}`,
+  `rm -rf ${configurationDirectory}/.notices/* && exec s6-svscan ${servicesDirectory}`,
 ];
 
 /** The folders' files, to be delivered with the workload's own. */
@@ -27,7 +28,7 @@ export function serviceFiles(processes: readonly Process[]): ManagedFile[] {
         path: `services/${process.name}/run`,
         mode: "0755",
         content: runScript(process),
-        usedBy: [process.name],
+        restarts: process.name,
       },
       {
         path: `services/${process.name}/down-signal`,
@@ -42,11 +43,15 @@ export function serviceFiles(processes: readonly Process[]): ManagedFile[] {
   ];
 }
 
-/** Shell text that makes a running process take notice of its new files. */
-export function reloadCommand(process: Process): string {
+/** Shell commands that make a running process take notice of its new files. */
+export function noticeCommands({ name, reloadSignal }: Process): Record<Notice, string> {
   const options: Record<ReloadSignal, string> = { SIGHUP: "-h", SIGUSR2: "-2" };
-  const option = process.reloadSignal ? options[process.reloadSignal] : "-r";
-  return commandLine(["s6-svc", option, `${servicesDirectory}/${process.name}`]);
+  const service = `${servicesDirectory}/${name}`;
+  const restart = commandLine(["s6-svc", "-r", service]);
+  return {
+    restart,
+    reload: reloadSignal ? commandLine(["s6-svc", options[reloadSignal], service]) : restart,
+  };
 }
 
 function runScript({

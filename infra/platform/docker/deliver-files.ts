@@ -2,7 +2,7 @@
  * Delivers a workload's files into its volume and makes its running processes take notice. Secrets
  * come by standard input and go on by standard input.
  */
-import { finishReload } from "../../render/delivery.ts";
+import { dropNotice, type Notice } from "../../render/delivery.ts";
 import { configurationDirectory } from "../platform.ts";
 import { containerState, fail, readInput, required, runDocker } from "./engine.ts";
 
@@ -37,29 +37,23 @@ async function deliver(): Promise<void> {
     ],
     await readInput(),
   );
-  const marked = (word: string) =>
-    report
-      .split("\n")
-      .filter((line) => line.startsWith(word))
-      .map((line) => line.slice(word.length));
-  console.log(report.trim() || "nothing changed");
-  await reload(marked("reload "));
+  const lines = report.split("\n").map((line) => line.split(" "));
+  const changed = lines.filter(([word]) => word === "changed" || word === "removed");
+  console.log(changed.map((words) => words.join(" ")).join(", ") || "nothing changed");
+  for (const [word, process = ""] of lines) {
+    if (word === "reload" || word === "restart") await giveNotice(word, process);
+  }
 }
 
-async function reload(processes: readonly string[]): Promise<void> {
+/** A container that does not run reads its new files when it starts. */
+async function giveNotice(notice: Notice, process: string): Promise<void> {
   const container = required("CONTAINER");
-  if (processes.length === 0 || (await containerState(container)) !== "running") return;
-  const commands: Record<string, string> = JSON.parse(required("RELOADS"));
-  for (const process of processes) {
-    await runDocker([
-      "exec",
-      container,
-      "sh",
-      "-euc",
-      `${commands[process] ?? ":"}\n${finishReload(configurationDirectory, [process])}`,
-    ]);
-    console.log(`${process} took notice`);
-  }
+  if ((await containerState(container)) !== "running") return;
+  const commands: Record<string, Record<Notice, string>> = JSON.parse(required("NOTICES"));
+  const script = `${commands[process]?.[notice] ?? ":"}
+${dropNotice(configurationDirectory, notice, process)}`;
+  await runDocker(["exec", container, "sh", "-euc", script]);
+  console.log(`${notice} of ${process}`);
 }
 
 await deliver().catch(fail);

@@ -8,7 +8,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { readProjectFile } from "../../project.ts";
 import { deliveryScript, secretsInput, taskScript } from "../../render/delivery.ts";
-import { reloadCommand, serviceFiles, superviseCommand } from "../../render/s6.ts";
+import { noticeCommands, serviceFiles, superviseCommand } from "../../render/s6.ts";
 import { commandLine } from "../../render/shell.ts";
 import type { Settings } from "../../settings.ts";
 import { dynamicRangeStart, hostAddress, type Topology } from "../../topology.ts";
@@ -214,8 +214,8 @@ export class DockerPlatform implements Platform {
           LABELS: commandLine(this.#labelArguments(component)),
           // The passing container looks like the workload's: checks may name its addresses
           ADDRESSES: [host.frontend, host.backend].filter(Boolean).join(" "),
-          RELOADS: JSON.stringify(
-            Object.fromEntries(processes.map((one) => [one.name, reloadCommand(one)])),
+          NOTICES: JSON.stringify(
+            Object.fromEntries(processes.map((one) => [one.name, noticeCommands(one)])),
           ),
         },
         stdin,

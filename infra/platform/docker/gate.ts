@@ -14,6 +14,7 @@ async function pass(): Promise<void> {
     probe: () =>
       tryDocker(["exec", container, "sh", "-c", required("HEALTH")], "", probeLimitSeconds),
     done: ({ code }) => code === 0,
+    describe: ({ stdout, stderr }) => `${stdout}${stderr}`.trim() || "none",
     limitSeconds: Number(required("TIMEOUT_SECONDS")),
     hopeless: async () =>
       (await containerState(container)) === undefined ? "there is no such container" : undefined,
