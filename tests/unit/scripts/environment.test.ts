@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { delimiter } from "node:path";
+import { fileBackend, pulumiEnvironment } from "../../../scripts/launcher/environment.ts";
+import { inHastack, inRoot } from "../../../scripts/lib/paths.ts";
+
+describe("launcher: the environment of the real CLI", () => {
+  it("has a home, state and passphrase of the project's own where nothing is set", () => {
+    const env = pulumiEnvironment({ PATH: "/usr/bin" });
+    assert.equal(env.PULUMI_HOME, inHastack("pulumi"));
+    assert.equal(env.PULUMI_BACKEND_URL, `file://${inHastack("state")}`);
+    assert.equal(env.PULUMI_CONFIG_PASSPHRASE_FILE, inHastack("passphrase"));
+    assert.equal(env.PULUMI_SKIP_UPDATE_CHECK, "true");
+  });
+
+  it("leaves what the user set", () => {
+    const own = {
+      PATH: "/usr/bin",
+      PULUMI_HOME: "/home/a/.pulumi",
+      PULUMI_BACKEND_URL: "s3://bucket",
+      PULUMI_SKIP_UPDATE_CHECK: "false",
+    };
+    const env = pulumiEnvironment(own);
+    for (const name of ["PULUMI_HOME", "PULUMI_BACKEND_URL", "PULUMI_SKIP_UPDATE_CHECK"] as const) {
+      assert.equal(env[name], own[name]);
+    }
+  });
+
+  it("names no passphrase file beside a passphrase of the user's, even an empty one", () => {
+    const env = pulumiEnvironment({ PULUMI_CONFIG_PASSPHRASE: "" });
+    assert.equal("PULUMI_CONFIG_PASSPHRASE_FILE" in env, false);
+  });
+
+  it("puts the project's Node before the user's", () => {
+    const folders = (pulumiEnvironment({ PATH: "/usr/bin" }).PATH ?? "").split(delimiter);
+    assert.ok(folders.indexOf(inRoot("node_modules/.bin")) < folders.indexOf("/usr/bin"));
+  });
+
+  it("knows the folder of a file backend, and no other kind", () => {
+    assert.equal(
+      fileBackend({ PULUMI_BACKEND_URL: "file:///x/state?no_tmp_dir=true" }),
+      "/x/state",
+    );
+    assert.equal(fileBackend({ PULUMI_BACKEND_URL: "file://~", HOME: "/home/a" }), "/home/a");
+    assert.equal(fileBackend({ PULUMI_BACKEND_URL: "s3://bucket" }), undefined);
+  });
+});
