@@ -51,8 +51,14 @@ export function decideEngine(facts: EngineFacts, machine: Machine): EngineDecisi
   if (machine.platform !== "linux") {
     return impossible("no Docker engine answers: install and start Docker Desktop, then try again");
   }
+  if (facts.client && facts.socket === "answers") {
+    return impossible(
+      `the Docker engine at ${socket} and the \`docker\` on PATH do not understand each other: ` +
+        `${facts.clientError}. Install the engine's own client, or a newer engine`,
+    );
+  }
   const reason = cannotInstall(machine);
-  if (facts.daemon && facts.client && facts.socket !== "answers") {
+  if (facts.daemon && facts.client) {
     if (machine.root) return { kind: "start" };
     return impossible(
       `the Docker engine does not run, and user ${machine.user} may not start it: ` +

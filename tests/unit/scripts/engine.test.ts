@@ -72,6 +72,16 @@ describe("set-up: what to do about Docker", () => {
     assert.match(refusal(none, mac), /start Docker Desktop/);
   });
 
+  it("installs the client where only the engine answers", () => {
+    assert.equal(decideEngine({ ...none, daemon: true, socket: "answers" }, debian).kind, "install");
+  });
+
+  it("shows the client's own words where it cannot talk to an engine that is there", () => {
+    const clientError = "client version 1.50 is too new. Maximum supported API version is 1.41";
+    const facts: EngineFacts = { ...none, client: true, daemon: true, socket: "answers" };
+    assert.match(refusal({ ...facts, clientError }, debian), /client version 1\.50 is too new/);
+  });
+
   it("installs nothing where the user points to an engine elsewhere", () => {
     const message = refusal({ ...none, client: true, elsewhere: "tcp://10.0.0.1:2375" }, debian);
     assert.match(
