@@ -57,11 +57,14 @@ export const exitConfig = 78;
 
 const secret = /password|secret/i;
 
+/** What stands there, if it may be shown: never a secret, nor a whole that may hold one. */
 function seen(value: unknown, path: readonly PropertyKey[]): string {
   if (path.some((key) => secret.test(String(key)))) return "(hidden)";
   let found: unknown = value;
   for (const key of path) found = (found as Record<PropertyKey, unknown> | undefined)?.[key];
-  return found === undefined ? "nothing" : JSON.stringify(found);
+  if (found === undefined) return "nothing";
+  if (Array.isArray(found)) return `a list of ${found.length}`;
+  return typeof found === "object" && found !== null ? "an object" : JSON.stringify(found);
 }
 
 function parse<T>(schema: z.ZodType<T>, file: string, value: unknown): T {

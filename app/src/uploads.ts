@@ -117,7 +117,13 @@ function openParser(request: IncomingMessage): busboy.Busboy {
   try {
     return busboy({
       headers: request.headers,
-      limits: { files: 1, fields: 10, parts: 12, fieldSize: 16 * 1024, fileSize: maxImageBytes },
+      limits: {
+        files: 1,
+        fields: 10,
+        parts: 12,
+        fieldSize: 16 * 1024,
+        fileSize: maxImageBytes + 1,
+      },
     });
   } catch (error) {
     throw asFormError(error);
@@ -156,6 +162,7 @@ async function writeTemporary(
       done(null, chunk);
     },
   });
+  // The parser's limit is one byte more, which it says as soon as that byte is there.
   stream.once("limit", () => measure.destroy(tooLarge()));
   // `flush` makes the stream call fsync before it closes: a row must never outlive its file.
   await pipeline(

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { rm } from "node:fs/promises";
+import pg from "pg";
+import { files, migrateDatabase, spawnEntry, uploadsDirectory } from "./support/app.ts";
+import { sharedPostgres } from "./support/hooks.ts";
+import { createDatabase, type Postgres, passwords } from "./support/postgres.ts";
+
+describe("migrations", function () {
+  this.timeout(60_000);
+  let postgres: Postgres;
+  let database: string;
+  let uploads: string;
+
+  before(async () => {
+    postgres = await sharedPostgres();
+  });
+  beforeEach(async () => {
+    database = await createDatabase(postgres);
+    uploads = await uploadsDirectory();
+  });
+  afterEach(async () => {
+    await rm(uploads, { recursive: true });
+  });
+
+  const as = async (user: "storefront" | "admin", text: string) => {
+    const { port } = postgres;
+    const client = new pg.Client({
+      host: "127.0.0.1",
+      port,
+      database,
+      user,
+      password: passwords[user],
+    });
+    await client.connect();
+    try {
+      return (await client.query(text)).rows;
+    } finally {
+      await client.end();
+    }
+  };
+
+  it("A12: run once, in order; a second run does nothing", async () => {
+    const first = await migrateDatabase(database, [postgres]);
+    const second = await migrateDatabase(database, [postgres]);
+    assert.ok(first.includes("applied 0001_content"), first.join("\n"));
+    assert.ok(second.includes("schema is up to date"), second.join("\n"));
+    const names = await postgres.sql("SELECT name FROM migration ORDER BY id", database);
+    assert.deepEqual(names, [{ name: "0001_content" }]);
+  });
+
+  it("A12: four runs at once do the work once", async () => {
+    const options = { sampleData: true, uploadsDirectory: uploads };
+    const runs = await Promise.all(
+      Array.from({ length: 4 }, () => migrateDatabase(database, [postgres], options)),
+    );
+    const said = runs.flat();
+    assert.equal(said.filter((line) => line === "applied 0001_content").length, 1);
+    assert.equal(said.filter((line) => line.endsWith("destinations added")).length, 1);
+  });
+
+  it("A12: a member that does not answer is passed over", async () => {
+    const nobody = { host: "127.0.0.1", port: 1 };
+    const said = await migrateDatabase(database, [nobody, postgres]);
+    assert.ok(said.includes(`primary is 127.0.0.1:${postgres.port}`));
+  });
+
+  it("A12: as a process it says what it did, and ends with 0", async () => {
+    const run = await spawnEntry("migrate.ts", {
+      database: {
+        name: database,
+        user: "migrator",
+        password: passwords.migrator,
+        hosts: [{ host: "127.0.0.1", port: postgres.port }],
+      },
+      principals: { storefront: "storefront", admin: "admin" },
+      uploadsDirectory: uploads,
+      sampleData: true,
+    });
+    assert.equal(await run.exit, 0, run.output());
+    assert.match(run.output(), /applied 0001_content\n.*\nsample data: 8 destinations added\n$/);
+  });
+
+  it("A12: a failure is told, with another exit code", async () => {
+    const run = await spawnEntry("migrate.ts", {
+      database: {
+        name: database,
+        user: "migrator",
+        password: passwords.migrator,
+        hosts: [{ host: "127.0.0.1", port: postgres.port }],
+      },
+      principals: { storefront: "nobody_known", admin: "admin" },
+      uploadsDirectory: uploads,
+    });
+    assert.equal(await run.exit, 1);
+    assert.match(run.output(), /migrations failed: role "nobody_known" does not exist/);
+  });
+
+  it("A5: the storefront's principal may read destinations and change nothing", async () => {
+    await migrateDatabase(database, [postgres]);
+    assert.deepEqual(await as("storefront", "SELECT * FROM content"), []);
+    const denied = [
+      "INSERT INTO content (quote) VALUES ('x')",
+      "UPDATE content SET quote = 'x'",
+      "DELETE FROM content",
+      "TRUNCATE content",
+      "SELECT * FROM idempotency_key",
+      "SELECT * FROM migration",
+      "CREATE TABLE mine (x int)",
+    ];
+    for (const text of denied) {
+      await assert.rejects(as("storefront", text), { code: "42501" }, text);
+    }
+  });
+
+  it("A5: the admin's principal may not change destinations in place, nor the schema", async () => {
+    await migrateDatabase(database, [postgres]);
+    assert.deepEqual(await as("admin", "SELECT * FROM idempotency_key"), []);
+    for (const text of [
+      "UPDATE content SET quote = 'x'",
+      "TRUNCATE content",
+      "DROP TABLE content",
+      "CREATE TABLE mine (x int)",
+      "SELECT * FROM migration",
+    ]) {
+      await assert.rejects(as("admin", text), { code: "42501" }, text);
+    }
+  });
+
+  it("A5: a right that somebody added by hand is taken back by the next run", async () => {
+    await migrateDatabase(database, [postgres]);
+    await postgres.sql("GRANT ALL ON content TO storefront", database);
+    await migrateDatabase(database, [postgres]);
+    await assert.rejects(as("storefront", "DELETE FROM content"), { code: "42501" });
+  });
+
+  it("A13: sample data fills an empty gallery, and only an empty one", async () => {
+    const options = { sampleData: true, uploadsDirectory: uploads };
+    await migrateDatabase(database, [postgres], options);
+    const rows = await postgres.sql<{ image_file: string; title: string }>(
+      "SELECT image_file, title FROM content ORDER BY id DESC",
+      database,
+    );
+    assert.equal(rows.length, 8);
+    assert.equal(rows[0]?.title, "Cappadocia, Türkiye");
+    assert.deepEqual(await files(uploads), rows.map((row) => row.image_file).sort());
+    await postgres.sql("DELETE FROM content WHERE title <> 'Lofoten, Norway'", database);
+    await migrateDatabase(database, [postgres], options);
+    assert.equal((await postgres.sql("SELECT 1 FROM content", database)).length, 1);
+  });
+
+  it("A13: sample data that cannot be stored leaves no row", async () => {
+    const options = { sampleData: true, uploadsDirectory: "/nonexistent" };
+    await assert.rejects(migrateDatabase(database, [postgres], options), { code: "ENOENT" });
+    assert.equal((await postgres.sql("SELECT 1 FROM content", database)).length, 0);
+  });
+});

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { migrateDatabase, serverConfig } from "./support/app.ts";
+import { docker, postgresImage, removeContainers, startContainer } from "./support/docker.ts";
+import { sharedPostgres } from "./support/hooks.ts";
+import { form, png } from "./support/images.ts";
+import { createDatabase, type Postgres } from "./support/postgres.ts";
+import { until } from "./support/until.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+// A store of its own size and rights needs a mount: the server runs in a container here.
+describe("storage", function () {
+  this.timeout(60_000);
+  let postgres: Postgres;
+  let name: string;
+  let directory: string;
+
+  before(async () => {
+    postgres = await sharedPostgres();
+    name = await createDatabase(postgres);
+    await migrateDatabase(name, [postgres]);
+    directory = await mkdtemp(join(tmpdir(), "app-test-storage-"));
+    const inside = { host: postgres.address, port: 5432 };
+    const config = serverConfig("admin", { name, writer: inside }, "/uploads");
+    const listen = { host: "0.0.0.0", port: 3000 };
+    await writeFile(join(directory, "app.json"), JSON.stringify({ ...config, listen }), {
+      mode: 0o644,
+    });
+  });
+  after(async () => {
+    await rm(directory, { recursive: true });
+  });
+
+  const start = async (store: string, mount: string[]) => {
+    const container = await startContainer(`storage-${store}`, [
+      ...["--init", "--user", "65534:65534", "--publish", "127.0.0.1::3000", ...mount],
+      ...["--volume", `${root}:${root}:ro`, "--volume", `${process.execPath}:/node:ro`],
+      ...["--volume", `${join(directory, "app.json")}:/app.json:ro`],
+      ...["--env", "HASTACK_APP_CONFIG=/app.json", "--entrypoint", "/node"],
+      ...[await postgresImage(), join(root, "app/src/server.ts")],
+    ]);
+    const port = (await docker("port", container, "3000/tcp")).split(":").at(-1);
+    const url = `http://127.0.0.1:${port}`;
+    await until(
+      "it serves",
+      async () => (await fetch(`${url}/api/health`)).status === 200,
+      Boolean,
+      20,
+    );
+    const send = (content: Buffer) =>
+      fetch(`${url}/api/content`, { method: "POST", body: form({ quote: "store" }, { content }) });
+    const left = () => docker("exec", container, "ls", "-A", "/uploads");
+    return { url, send, left, remove: () => removeContainers([container]) };
+  };
+  const rows = () => postgres.sql("SELECT 1 FROM content", name);
+  const storageState = async (url: string) => {
+    const body = (await (await fetch(`${url}/api/health`)).json()) as {
+      storage: { state: string };
+    };
+    return body.storage.state;
+  };
+
+  it("S4: a full store answers 507, and neither row nor file is left", async () => {
+    const server = await start("full", ["--tmpfs", "/uploads:size=1m,mode=0777"]);
+    const answer = await server.send(png(2 * 1024 * 1024));
+    assert.equal(answer.status, 507, await answer.clone().text());
+    assert.equal(((await answer.json()) as { error: string }).error, "storage-full");
+    assert.equal(await server.left(), "");
+    assert.deepEqual(await rows(), []);
+    assert.equal(await storageState(server.url), "full");
+    assert.equal((await server.send(png(1000))).status, 201);
+    await postgres.sql("DELETE FROM content", name);
+    await server.remove();
+  });
+
+  it("S4: a read-only store answers 503 with Retry-After, and neither row nor file is left", async () => {
+    const server = await start("readonly", ["--tmpfs", "/uploads:size=9m,mode=0777,ro"]);
+    const answer = await server.send(png());
+    assert.equal(answer.status, 503, await answer.clone().text());
+    assert.equal(((await answer.json()) as { error: string }).error, "storage-unavailable");
+    assert.ok(answer.headers.get("retry-after"));
+    assert.deepEqual([await server.left(), await rows()], ["", []]);
+    assert.equal(await storageState(server.url), "read-only");
+    await server.remove();
+  });
+
+  it("S4: a store without the right to write answers 503 likewise", async () => {
+    const server = await start("denied", ["--tmpfs", "/uploads:size=9m,mode=0755"]);
+    assert.equal((await server.send(png())).status, 503);
+    assert.deepEqual([await server.left(), await rows()], ["", []]);
+    assert.equal(await storageState(server.url), "read-only");
+    await server.remove();
+  });
+});
