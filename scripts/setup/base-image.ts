@@ -95,6 +95,13 @@ export async function ensureBaseImage(say: (line: string) => void): Promise<stri
     }
     await aptInstall(["mmdebstrap"], ["debian-archive-keyring"]);
   }
-  await makeImage();
+  try {
+    await makeImage();
+  } catch (error) {
+    throw new Error(
+      `${(error as Error).message}\n${name} can neither be pulled nor made: give this machine an image ` +
+        "registry or a Debian mirror that it can reach, or load the image by hand (`docker load`)",
+    );
+  }
   return `${name} made with mmdebstrap`;
 }

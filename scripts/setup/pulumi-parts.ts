@@ -246,7 +246,7 @@ export async function obtain(
     }
   }
   throw new Error(
-    `Pulumi's ${partLabel(part)} is nowhere to be had:\n${answers.join("\n")}\n` +
+    `${partLabel(part)} is nowhere to be had:\n${answers.join("\n")}\n` +
       "Install Pulumi (https://www.pulumi.com/docs/install), or name a folder with its archives " +
       "in HASTACK_TOOLCHAIN, or give this machine access to get.pulumi.com; then `npm run setup`",
   );

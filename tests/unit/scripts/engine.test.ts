@@ -73,7 +73,10 @@ describe("set-up: what to do about Docker", () => {
   });
 
   it("installs the client where only the engine answers", () => {
-    assert.equal(decideEngine({ ...none, daemon: true, socket: "answers" }, debian).kind, "install");
+    assert.equal(
+      decideEngine({ ...none, daemon: true, socket: "answers" }, debian).kind,
+      "install",
+    );
   });
 
   it("shows the client's own words where it cannot talk to an engine that is there", () => {
