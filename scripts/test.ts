@@ -56,9 +56,13 @@ async function suite(pattern: string, { full, mocha }: Choice): Promise<Counts> 
   }
 }
 
+/** In a log file, colours are noise. */
+const plain = !process.stdout.isTTY;
+
 function runStep(step: StepName, choice: Choice): Promise<Counts> {
   if (step === "set-up") return setUp();
-  if (step === "lint") return check("biome", ["ci", "--error-on-warnings"]);
+  if (step === "lint")
+    return check("biome", ["ci", "--error-on-warnings", ...(plain ? ["--colors=off"] : [])]);
   if (step === "types") return check("tsc", ["--noEmit"]);
   return suite(suites[step] ?? "", choice);
 }
