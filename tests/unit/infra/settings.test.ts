@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { readSettings, SettingsError } from "../../../infra/settings.ts";
+import {
+  asPulumiGives,
+  leastConfiguration,
+  settingsWith,
+  shippedConfiguration,
+} from "../../support/unit/fixtures.ts";
+
+/** The problems that the settings are refused with. */
+function problemsOf(changes: Readonly<Record<string, unknown>>): readonly string[] {
+  try {
+    settingsWith(changes);
+  } catch (error) {
+    assert.ok(error instanceof SettingsError, String(error));
+    return error.problems;
+  }
+  return [];
+}
+
+describe("settings", () => {
+  describe("what the shipped stack says", () => {
+    it("W1: dev is read in full, and says what its file says", () => {
+      const settings = readSettings("dev", asPulumiGives(shippedConfiguration("dev")));
+      assert.equal(settings.stack, "dev");
+      assert.equal(settings.platform, "docker");
+      assert.equal(settings.keepData, false);
+      assert.equal(settings.sampleData, true);
+      assert.deepEqual(settings.network, {
+        frontend: { subnet: "172.28.10.0/24", vip: "172.28.10.100" },
+        backend: { subnet: "172.28.11.0/24", vip: "172.28.11.100" },
+      });
+      assert.deepEqual(settings.members, {
+        loadBalancer: 2,
+        quorum: 3,
+        database: 2,
+        storefront: 2,
+        admin: 2,
+      });
+      assert.deepEqual(settings.loadBalancer.publishedPorts, [8080, 8081]);
+      assert.deepEqual(settings.loadBalancer.publishedStatsPorts, [8404, 8405]);
+      assert.equal(settings.database.maxConnections, 100);
+      assert.equal(settings.database.sharedBuffersMegabytes, 64);
+    });
+  });
+
+  describe("defaults", () => {
+    it("keep data and bring no samples, unless the stack says so", () => {
+      const { keepData, sampleData } = settingsWith();
+      assert.deepEqual({ keepData, sampleData }, { keepData: true, sampleData: false });
+    });
+
+    it("D2, D4: are the tuned values that the promises were measured with", () => {
+      const { database, loadBalancer } = settingsWith();
+      assert.deepEqual(
+        [database.ttlSeconds, database.loopWaitSeconds, database.retryTimeoutSeconds],
+        [20, 1, 3],
+      );
+      assert.deepEqual(
+        [
+          loadBalancer.checkIntervalMilliseconds,
+          loadBalancer.checkFastIntervalMilliseconds,
+          loadBalancer.advertSeconds,
+        ],
+        [500, 250, 0.2],
+      );
+    });
+
+    it("stand in for the missing part of an object that is given in part", () => {
+      const { loadBalancer } = settingsWith({ loadBalancer: { balance: "leastconn" } });
+      assert.equal(loadBalancer.balance, "leastconn");
+      assert.equal(loadBalancer.maxConnections, 4000);
+    });
+
+    it("leave the published ports away", () => {
+      assert.deepEqual(settingsWith().loadBalancer.publishedPorts, []);
+    });
+  });
+
+  describe("W5: refuses, by setting, problem and value", () => {
+    const refused: readonly [string, Readonly<Record<string, unknown>>, readonly string[]][] = [
+      [
+        "a platform that there is not",
+        { platform: "ssh" },
+        ['hastack:platform: must be docker (the only platform there is so far); it is "ssh"'],
+      ],
+      [
+        "a boolean that is none",
+        { keepData: "yes" },
+        ['hastack:keepData: Invalid input: expected boolean, received string; it is "yes"'],
+      ],
+      [
+        "a subnet and an address that are none",
+        {
+          network: {
+            frontend: { subnet: "172.28.10/24", vip: "172.28.10.300" },
+            backend: { subnet: "10.2.0.0/24", vip: "10.2.0.100" },
+          },
+        },
+        [
+          'hastack:network.frontend.subnet: must be an IPv4 subnet such as 172.28.10.0/24; it is "172.28.10/24"',
+          'hastack:network.frontend.vip: must be an IPv4 address such as 172.28.10.100; it is "172.28.10.300"',
+        ],
+      ],
+      [
+        "a network without its other half",
+        { network: { frontend: { subnet: "10.1.0.0/24", vip: "10.1.0.100" } } },
+        [
+          "hastack:network.backend: Invalid input: expected object, received undefined; it is missing",
+        ],
+      ],
+      [
+        "half a member, and less than none",
+        { members: { quorum: 2.5, admin: -1 } },
+        [
+          "hastack:members.quorum: Invalid input: expected int, received number; it is 2.5",
+          "hastack:members.admin: must be a whole number, 0 or more; it is -1",
+        ],
+      ],
+      [
+        "ports that are none, each by its place in the list",
+        { loadBalancer: { publishedPorts: [80, 0, 70_000, "8080"] } },
+        [
+          "hastack:loadBalancer.publishedPorts.1: must be a port, 1 to 65535; it is 0",
+          "hastack:loadBalancer.publishedPorts.2: must be a port, 1 to 65535; it is 70000",
+          'hastack:loadBalancer.publishedPorts.3: Invalid input: expected number, received string; it is "8080"',
+        ],
+      ],
+      [
+        "a lease and a patience that Patroni would refuse",
+        { database: { ttlSeconds: 19, retryTimeoutSeconds: 2 } },
+        [
+          "hastack:database.ttlSeconds: must be 20 or more: Patroni refuses less; it is 19",
+          "hastack:database.retryTimeoutSeconds: must be 3 or more: Patroni refuses less; it is 2",
+        ],
+      ],
+      [
+        "checks and adverts without a pause",
+        { loadBalancer: { checkIntervalMilliseconds: 49, advertSeconds: 0 } },
+        [
+          "hastack:loadBalancer.checkIntervalMilliseconds: must be 50 milliseconds or more; it is 49",
+          "hastack:loadBalancer.advertSeconds: must be a number of seconds above 0; it is 0",
+        ],
+      ],
+      [
+        "a level that the application does not log at",
+        { application: { logLevel: "loud" } },
+        [
+          'hastack:application.logLevel: Invalid option: expected one of "debug"|"info"|"warn"|"error"; it is "loud"',
+        ],
+      ],
+      [
+        "a gate that could never pass",
+        { gateTimeoutSeconds: 4 },
+        ["hastack:gateTimeoutSeconds: Too small: expected number to be >=5; it is 4"],
+      ],
+      [
+        "a parameter of PostgreSQL that is no plain value",
+        { database: { parameters: { work_mem: ["4MB"] } } },
+        ['hastack:database.parameters.work_mem: Invalid input; it is ["4MB"]'],
+      ],
+      [
+        "an object that is none",
+        { members: "{" },
+        ['hastack:members: Invalid input: expected object, received string; it is "{"'],
+      ],
+    ];
+    for (const [what, changes, problems] of refused) {
+      it(what, () => assert.deepEqual(problemsOf(changes), problems));
+    }
+
+    it("a missing setting", () => {
+      assert.throws(() => readSettings("test", {}), {
+        name: "SettingsError",
+        message: `the configuration cannot stand:
+  hastack:platform: must be docker (the only platform there is so far); it is missing
+  hastack:network: Invalid input: expected object, received undefined; it is missing`,
+      });
+    });
+
+    it("a key with a typing error, at the top and inside", () => {
+      assert.deepEqual(problemsOf({ plattform: "docker" }), [
+        "hastack:plattform: is no setting; see infra/settings.ts",
+      ]);
+      assert.deepEqual(problemsOf({ members: { quorom: 3, databases: 2 } }), [
+        "hastack:members.quorom: is no setting; see infra/settings.ts",
+        "hastack:members.databases: is no setting; see infra/settings.ts",
+      ]);
+    });
+
+    it("all of them at once", () => {
+      const problems = problemsOf({
+        keepData: 1,
+        members: { quorum: "three" },
+        gateTimeoutSeconds: 0,
+        keepdata: true,
+      });
+      assert.deepEqual(problems.map((problem) => problem.split(":").slice(0, 2).join(":")).sort(), [
+        "hastack:gateTimeoutSeconds",
+        "hastack:keepData",
+        "hastack:keepdata",
+        "hastack:members.quorum",
+      ]);
+    });
+  });
+
+  it("another project's configuration in the same stack is none of its business", () => {
+    const configuration = asPulumiGives({ ...leastConfiguration, "docker:host": "tcp://x" });
+    assert.doesNotThrow(() => readSettings("test", configuration));
+  });
+
+  it("nothing can change them later, however deep it lies", () => {
+    const settings = settingsWith({ loadBalancer: { publishedPorts: [8080, 8081] } });
+    const ports = settings.loadBalancer.publishedPorts;
+    assert.throws(() => ports.push(1), TypeError);
+    assert.throws(() => Object.assign(settings.network.frontend, { vip: "x" }), TypeError);
+    assert.throws(() => Object.assign(settings, { stack: "x" }), TypeError);
+  });
+});

@@ -1,0 +1,452 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { SettingsError } from "../../../infra/settings.ts";
+import {
+  addressProblems,
+  dynamicRangeStart,
+  hostAddress,
+  type Machine,
+  machineProblems,
+  overlaps,
+  planTopology,
+  poolProblems,
+  prefixLength,
+  type Role,
+  roles,
+  type Topology,
+} from "../../../infra/topology.ts";
+import { planWith, settingsWith } from "../../support/unit/fixtures.ts";
+
+/** The problems that planning ends with, the way the program meets them. */
+function problemsOf(changes: Readonly<Record<string, unknown>>): readonly string[] {
+  const settings = settingsWith(changes);
+  try {
+    planTopology(settings);
+  } catch (error) {
+    assert.ok(error instanceof SettingsError, String(error));
+    return error.problems;
+  }
+  return [];
+}
+
+const networks = (frontend: readonly [string, string], backend: readonly [string, string]) => ({
+  network: {
+    frontend: { subnet: frontend[0], vip: frontend[1] },
+    backend: { subnet: backend[0], vip: backend[1] },
+  },
+});
+const goodFrontend = ["10.1.0.0/24", "10.1.0.100"] as const;
+const goodBackend = ["10.2.0.0/24", "10.2.0.100"] as const;
+
+const machine = (name: string, held: readonly Role[], rest: Partial<Machine> = {}): Machine => ({
+  name,
+  roles: held,
+  backend: "10.2.0.61",
+  ...rest,
+});
+
+describe("topology", () => {
+  it("W1: plans a machine, a member and fixed addresses for each member of dev", () => {
+    const { topology } = planWith({
+      network: {
+        frontend: { subnet: "172.28.10.0/24", vip: "172.28.10.100" },
+        backend: { subnet: "172.28.11.0/24", vip: "172.28.11.100" },
+      },
+    });
+    const addresses = (members: readonly { name: string; backend: string }[]) =>
+      Object.fromEntries(members.map(({ name, backend }) => [name, backend]));
+    assert.deepEqual(
+      topology.loadBalancers.map(({ name, frontend, backend }) => [name, frontend, backend]),
+      [
+        ["lb-1", "172.28.10.11", "172.28.11.11"],
+        ["lb-2", "172.28.10.12", "172.28.11.12"],
+      ],
+    );
+    assert.deepEqual(addresses(topology.quorum), {
+      "etcd-1": "172.28.11.21",
+      "etcd-2": "172.28.11.22",
+      "etcd-3": "172.28.11.23",
+    });
+    assert.deepEqual(addresses(topology.database), {
+      "db-1": "172.28.11.31",
+      "db-2": "172.28.11.32",
+    });
+    assert.deepEqual(addresses(topology.storefront), {
+      "storefront-1": "172.28.11.41",
+      "storefront-2": "172.28.11.42",
+    });
+    assert.deepEqual(addresses(topology.admin), {
+      "admin-1": "172.28.11.51",
+      "admin-2": "172.28.11.52",
+    });
+    assert.equal(topology.machines.length, 11);
+    assert.equal(topology.stack, "test");
+  });
+
+  it("N1: puts only load balancers into the frontend", () => {
+    const { topology } = planWith();
+    const inFrontend = topology.machines.filter((one) => one.frontend !== undefined);
+    assert.deepEqual(
+      inFrontend.map((one) => one.name),
+      ["lb-1", "lb-2"],
+    );
+  });
+
+  it("W8: members keep their names and addresses when another one is added", () => {
+    const before = planWith().topology.machines;
+    const after = planWith({ members: { storefront: 3 } }).topology.machines;
+    for (const one of before) assert.deepEqual(after.find(sameName(one)), one);
+    assert.equal(after.length, before.length + 1);
+  });
+
+  describe("W5: refuses, with the setting, its value and the fix", () => {
+    const refused: readonly [string, Readonly<Record<string, unknown>>, readonly string[]][] = [
+      [
+        "an even quorum",
+        { members: { quorum: 4 } },
+        ["hastack:members.quorum: 4 is even and survives no more losses than 3, use 3 or 5"],
+      ],
+      [
+        "a quorum of one",
+        { members: { quorum: 1 } },
+        ["hastack:members.quorum: 1 cannot outvote a lost one, use 3"],
+      ],
+      [
+        "a quorum of two",
+        { members: { quorum: 2 } },
+        ["hastack:members.quorum: 2 cannot outvote a lost one, use 3"],
+      ],
+      [
+        "no quorum at all",
+        { members: { quorum: 0 } },
+        ["hastack:members.quorum: 0 cannot outvote a lost one, use 3"],
+      ],
+      [
+        "one load balancer",
+        { members: { loadBalancer: 1 } },
+        ["hastack:members.loadBalancer: 1 leaves the virtual IPs without a second holder, use 2"],
+      ],
+      [
+        "one database member",
+        { members: { database: 1 } },
+        ["hastack:members.database: 1 is not a primary and a standby, use 2"],
+      ],
+      [
+        "three database members",
+        { members: { database: 3 } },
+        ["hastack:members.database: 3 is not a primary and a standby, use 2"],
+      ],
+      [
+        "tiers without a machine",
+        { members: { storefront: 0, admin: 0 } },
+        [
+          "hastack:members.storefront: 0 leaves the role without a machine, use 2",
+          "hastack:members.admin: 0 leaves the role without a machine, use 2",
+        ],
+      ],
+      [
+        "more members than the address plan holds",
+        { members: { storefront: 10 } },
+        ["hastack:members.storefront: 10 is more than the address plan holds, use at most 9"],
+      ],
+      [
+        "pools larger than max_connections",
+        { database: { maxConnections: 74 } },
+        [
+          "hastack:database.maxConnections: 74 is less than the 75 that all pools may open, use 75 or smaller pools (hastack:application)",
+        ],
+      ],
+      [
+        "a VIP outside its subnet",
+        networks(["10.1.0.0/24", "10.3.0.100"], goodBackend),
+        [
+          "hastack:network.frontend.vip: 10.3.0.100 is outside 10.1.0.0/24, use an address inside it",
+        ],
+      ],
+      [
+        "a VIP where passing containers get their addresses",
+        networks(goodFrontend, ["10.2.0.0/24", "10.2.0.128"]),
+        [
+          "hastack:network.backend.vip: 10.2.0.128 is where members or passing containers get their addresses, use 10.2.0.60 to 10.2.0.127",
+        ],
+      ],
+      [
+        "a VIP where members get their addresses",
+        networks(["10.1.0.0/24", "10.1.0.59"], goodBackend),
+        [
+          "hastack:network.frontend.vip: 10.1.0.59 is where members or passing containers get their addresses, use 10.1.0.60 to 10.1.0.127",
+        ],
+      ],
+      [
+        "overlapping subnets",
+        networks(["10.2.0.0/16", "10.2.0.90"], goodBackend),
+        [
+          "hastack:network.backend.subnet: 10.2.0.0/24 overlaps the frontend's 10.2.0.0/16, use another",
+        ],
+      ],
+      [
+        "host bits in a subnet",
+        networks(["10.1.0.7/24", "10.1.0.100"], goodBackend),
+        ["hastack:network.frontend.subnet: 10.1.0.7/24 names a host, use 10.1.0.0/24"],
+      ],
+      [
+        "a subnet too small for the address plan, and one too large",
+        networks(["10.1.0.0/25", "10.1.0.100"], ["10.8.0.0/15", "10.8.0.100"]),
+        [
+          "hastack:network.frontend.subnet: 10.1.0.0/25 has prefix length 25, use 16 to 24",
+          "hastack:network.backend.subnet: 10.8.0.0/15 has prefix length 15, use 16 to 24",
+        ],
+      ],
+      [
+        "published ports for one load balancer of two",
+        { loadBalancer: { publishedPorts: [8080], publishedStatsPorts: [8404, 8405, 8406] } },
+        [
+          "hastack:loadBalancer.publishedPorts: has 1 for 2 load balancers, use one for each",
+          "hastack:loadBalancer.publishedStatsPorts: has 3 for 2 load balancers, use one for each",
+        ],
+      ],
+      [
+        "a published port that is there twice, each told once",
+        {
+          loadBalancer: { publishedPorts: [8080, 8080], publishedStatsPorts: [8080, 8405] },
+        },
+        ["hastack:loadBalancer.publishedPorts: 8080 is there twice, use another"],
+      ],
+    ];
+    for (const [what, changes, problems] of refused) {
+      it(what, () => assert.deepEqual(problemsOf(changes), problems));
+    }
+
+    it("all of them at once", () => {
+      const changes = {
+        ...networks(["10.1.0.7/24", "10.1.0.100"], goodBackend),
+        members: { quorum: 2, database: 1 },
+      };
+      assert.throws(() => planTopology(settingsWith(changes)), {
+        message: `the configuration cannot stand:
+  hastack:members.quorum: 2 cannot outvote a lost one, use 3
+  hastack:members.database: 1 is not a primary and a standby, use 2
+  hastack:network.frontend.subnet: 10.1.0.7/24 names a host, use 10.1.0.0/24`,
+      });
+    });
+  });
+
+  describe("accepts the values at the edge of each rule", () => {
+    const accepted: readonly [string, Readonly<Record<string, unknown>>][] = [
+      ["five members of the quorum", { members: { quorum: 5 } }],
+      ["nine of a role", { members: { quorum: 9 } }],
+      ["three load balancers", { members: { loadBalancer: 3 } }],
+      ["one instance of a tier", { members: { storefront: 1, admin: 1 } }],
+      ["pools that just fit", { database: { maxConnections: 75 } }],
+      ["the first VIP of its range", networks(["10.1.0.0/24", "10.1.0.60"], goodBackend)],
+      ["the last VIP of its range", networks(["10.1.0.0/24", "10.1.0.127"], goodBackend)],
+      ["a subnet of the largest size", networks(["10.1.0.0/16", "10.1.0.100"], goodBackend)],
+      ["neighbouring subnets", networks(goodFrontend, ["10.1.1.0/24", "10.1.1.100"])],
+      ["no published ports", { loadBalancer: { publishedPorts: [] } }],
+      ["a published port for each", { loadBalancer: { publishedPorts: [8080, 8081] } }],
+    ];
+    for (const [what, changes] of accepted) {
+      it(what, () => assert.deepEqual(problemsOf(changes), []));
+    }
+  });
+
+  describe("rules on machines that have several roles", () => {
+    it("W5: refuses two database members on one machine", () => {
+      assert.deepEqual(machineProblems([machine("node-1", ["database", "database"])]), [
+        "machines.node-1: has two database members, which would be lost together; put them on two machines",
+      ]);
+    });
+
+    it("W5: refuses two quorum members on one machine", () => {
+      assert.deepEqual(machineProblems([machine("node-1", ["quorum", "quorum"])]), [
+        "machines.node-1: has two quorum members, which would be lost together; put them on two machines",
+      ]);
+    });
+
+    it("W5: refuses a load balancer that is not in the frontend", () => {
+      assert.deepEqual(machineProblems([machine("node-1", ["loadBalancer"])]), [
+        "machines.node-1: is a load balancer without a frontend address, give one",
+      ]);
+    });
+
+    it("accepts the layout of three machines, where all roles share one", () => {
+      const all = machine("node-1", ["loadBalancer", "storefront", "admin", "database", "quorum"], {
+        frontend: "10.1.0.61",
+      });
+      assert.deepEqual(machineProblems([all]), []);
+    });
+
+    it("W5: refuses one address for two machines, and a machine on a virtual IP", () => {
+      const settings = settingsWith();
+      const machines = [
+        machine("node-1", ["database"], { backend: "10.2.0.100" }),
+        machine("node-2", ["database"], { backend: "10.2.0.62" }),
+        machine("node-3", ["quorum"], { backend: "10.2.0.62" }),
+        machine("node-4", ["loadBalancer"], { frontend: "10.1.0.100", backend: "10.2.0.64" }),
+      ];
+      assert.deepEqual(addressProblems(settings, machines), [
+        "machines.node-4.frontend: 10.1.0.100 belongs to the virtual IP, use another",
+        "machines.node-1.backend: 10.2.0.100 belongs to the virtual IP, use another",
+        "machines.node-3.backend: 10.2.0.62 belongs to node-2, use another",
+      ]);
+    });
+
+    it("W5: refuses a machine outside its subnet", () => {
+      const outside = machine("node-1", ["quorum"], { backend: "10.9.0.5" });
+      assert.deepEqual(addressProblems(settingsWith(), [outside]), [
+        "machines.node-1.backend: 10.9.0.5 is outside 10.2.0.0/24, use an address inside it",
+      ]);
+    });
+
+    it("W5: counts the pools of roles on shared machines", () => {
+      const settings = settingsWith({ database: { maxConnections: 44 } });
+      const shared = [machine("node-1", ["storefront", "admin"])];
+      assert.deepEqual(poolProblems(settings, shared), [
+        "hastack:database.maxConnections: 44 is less than the 45 that all pools may open, use 45 or smaller pools (hastack:application)",
+      ]);
+    });
+  });
+
+  describe("address arithmetic", () => {
+    it("counts past the end of an octet", () => {
+      assert.equal(hostAddress("10.1.0.0/16", 300), "10.1.1.44");
+      assert.equal(hostAddress("172.28.10.0/24", 1), "172.28.10.1");
+      assert.equal(hostAddress("203.0.113.0/24", 127), "203.0.113.127");
+    });
+
+    it("reads a prefix length", () => assert.equal(prefixLength("10.1.0.0/16"), 16));
+
+    it("two subnets overlap exactly when they share an address", () => {
+      fc.assert(
+        fc.property(subnets(20, 28), subnets(20, 28), (one, other) => {
+          const [a, b] = [rangeOf(one), rangeOf(other)];
+          const shared = a.first <= b.last && b.first <= a.last;
+          assert.equal(overlaps(one, other), shared, `${one} and ${other}`);
+          assert.equal(overlaps(other, one), shared);
+        }),
+      );
+    });
+  });
+
+  describe("whatever is accepted", () => {
+    it("D2, D4, L4: loses neither the quorum, the database nor the VIPs with any one machine", () => {
+      for (const topology of acceptedTopologies()) {
+        for (const lost of topology.machines) assertSurvives(topology, lost);
+      }
+    });
+
+    it("D6: gives every machine an address of its own, inside its subnet and apart from the rest", () => {
+      for (const topology of acceptedTopologies()) {
+        for (const name of ["frontend", "backend"] as const) assertAddresses(topology, name);
+      }
+    });
+
+    it("has a machine for every member, and a member for every role of a machine", () => {
+      for (const topology of acceptedTopologies()) {
+        const members = allMembers(topology);
+        const held = topology.machines.flatMap((one) => one.roles);
+        assert.equal(members.length, held.length);
+        assert.equal(new Set(members.map((one) => one.name)).size, members.length);
+        for (const member of members) assert.ok(topology.machines.some(sameMachine(member)));
+      }
+    });
+  });
+});
+
+const sameName = (one: Machine) => (other: Machine) => other.name === one.name;
+const sameMachine = (member: { machine: string; backend: string }) => (one: Machine) =>
+  one.name === member.machine && one.backend === member.backend;
+
+function allMembers(topology: Topology) {
+  const { loadBalancers, quorum, database, storefront, admin } = topology;
+  return [...loadBalancers, ...quorum, ...database, ...storefront, ...admin];
+}
+
+function assertSurvives({ quorum, database, loadBalancers }: Topology, lost: Machine): void {
+  const left = (members: readonly { machine: string }[]) =>
+    members.filter((one) => one.machine !== lost.name).length;
+  assert.ok(left(quorum) > quorum.length / 2, `a majority without ${lost.name}`);
+  assert.ok(left(database) >= 1, `a database member without ${lost.name}`);
+  assert.ok(left(loadBalancers) >= 1, `a load balancer without ${lost.name}`);
+}
+
+function assertAddresses({ machines, network }: Topology, name: NetworkName): void {
+  const { subnet, vip } = network[name];
+  const { first } = rangeOf(subnet);
+  const addresses = machines.flatMap((one) => one[name] ?? []);
+  const gateway = hostAddress(subnet, 1);
+  const all = [...addresses, vip, gateway];
+  assert.equal(new Set(all).size, all.length, `${name} addresses of ${subnet} are distinct`);
+  for (const address of [...addresses, vip]) {
+    const host = numberOf(address) - first;
+    assert.ok(host > 1 && host < dynamicRangeStart, `${address} in ${subnet}`);
+  }
+}
+
+type NetworkName = "frontend" | "backend";
+
+/** Subnets with prefix lengths in this range, close enough to each other to overlap often. */
+function subnets(shortest: number, longest: number): fc.Arbitrary<string> {
+  return fc
+    .tuple(fc.integer({ min: 0, max: 2 ** 14 - 1 }), fc.integer({ min: shortest, max: longest }))
+    .map(([host, prefix]) => {
+      const size = 2 ** (32 - prefix);
+      return `${textOf(Math.floor((numberOf("172.16.0.0") + host) / size) * size)}/${prefix}`;
+    });
+}
+
+/** Settings that are drawn wide enough for about half of them to break some rule. */
+const drawnSettings = fc.record({
+  members: fc.record({
+    loadBalancer: fc.integer({ min: 1, max: 4 }),
+    quorum: fc.integer({ min: 1, max: 9 }),
+    database: fc.constantFrom(2, 2, 2, 1, 3),
+    storefront: fc.integer({ min: 0, max: 10 }),
+    admin: fc.integer({ min: 0, max: 10 }),
+  }),
+  database: fc.record({ maxConnections: fc.integer({ min: 100, max: 900 }) }),
+  network: fc
+    .tuple(subnets(16, 24), subnets(16, 24), fc.integer({ min: 50, max: 130 }))
+    .map(([front, back, host]) => ({
+      frontend: { subnet: front, vip: hostAddress(front, host) },
+      backend: { subnet: back, vip: hostAddress(back, host) },
+    })),
+});
+
+let plans: ReturnType<typeof planWith>[] | undefined;
+
+/** Drawn plans that the rules let pass; drawn once. */
+function acceptedPlans(): ReturnType<typeof planWith>[] {
+  plans ??= fc.sample(drawnSettings, 4000).flatMap((drawn) => {
+    try {
+      return [planWith(drawn)];
+    } catch (error) {
+      assert.ok(error instanceof SettingsError, String(error));
+      return [];
+    }
+  });
+  assert.ok(plans.length > 50, `only ${plans.length} drawn plans were accepted`);
+  for (const role of roles) {
+    const counts = new Set(plans.map(({ settings }) => settings.members[role]));
+    assert.ok(role === "database" || counts.size > 1, `${role} varies`);
+  }
+  return plans;
+}
+
+function acceptedTopologies(): Topology[] {
+  return acceptedPlans().map(({ topology }) => topology);
+}
+
+function rangeOf(subnet: string): { first: number; last: number } {
+  const [address = "", length = ""] = subnet.split("/");
+  const first = numberOf(address);
+  return { first, last: first + 2 ** (32 - Number(length)) - 1 };
+}
+
+function numberOf(address: string): number {
+  return address.split(".").reduce((sum, octet) => sum * 256 + Number(octet), 0);
+}
+
+function textOf(value: number): string {
+  return [24, 16, 8, 0].map((shift) => (value / 2 ** shift) & 255).join(".");
+}
