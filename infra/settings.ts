@@ -2,6 +2,7 @@
  * The configuration, validated once into one frozen object. Every setting of hastack, its unit and
  * its default is in this file; `Pulumi.<stack>.yaml` gives the values that differ.
  */
+import { RunError } from "@pulumi/pulumi";
 import { z } from "zod";
 
 const cidr = z.cidrv4("must be an IPv4 subnet such as 172.28.10.0/24");
@@ -86,8 +87,8 @@ const settingsSchema = z.strictObject({
 
 export type Settings = Readonly<z.output<typeof settingsSchema>> & { readonly stack: string };
 
-/** A setting, or a set of them, that cannot stand: all problems at once. */
-export class SettingsError extends Error {
+/** A setting, or a set of them, that cannot stand: all problems at once, told without a stack trace. */
+export class SettingsError extends RunError {
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {

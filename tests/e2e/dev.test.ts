@@ -1,0 +1,121 @@
+/** The whole stack on Docker, from nothing to nothing. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { mustRun } from "../../scripts/lib/run.ts";
+import { until } from "../../scripts/lib/until.ts";
+import { TestStack } from "../support/test-stack.ts";
+import { changesSuite } from "./suites/changes.ts";
+import { faultsSuite } from "./suites/faults.ts";
+import { siteSuite } from "./suites/site.ts";
+
+const stack = new TestStack("e2e");
+const seconds = (start: number) => ((Date.now() - start) / 1000).toFixed(1);
+
+describe("dev, end to end", function () {
+  this.timeout("20m");
+
+  before("make the stack", () => stack.create());
+
+  describe("bad input", () => {
+    afterEach(() => stack.configure({}));
+
+    it("W5: an unsafe topology is refused at preview, with all its problems", async () => {
+      stack.configure({ "hastack:members": { quorum: 2, loadBalancer: 1 } });
+      const { code, stdout } = await stack.pulumi(["preview"], 60);
+      assert.notEqual(code, 0);
+      assert.match(stdout, /hastack:members.quorum: 2 cannot outvote a lost one, use 3/);
+      assert.match(stdout, /hastack:members.loadBalancer: 1 leaves the virtual IPs without/);
+      assert.doesNotMatch(stdout, /at .*\.ts:\d+/, "no stack trace");
+    });
+
+    it("W5: a wrong setting is refused with its name", async () => {
+      stack.configure({ "hastack:keepdata": true });
+      const { code, stdout } = await stack.pulumi(["preview"], 60);
+      assert.notEqual(code, 0);
+      assert.match(stdout, /hastack:keepdata: is no setting/);
+    });
+
+    it("W5: a port in use is named before anything is made", async () => {
+      const server = createServer().listen(18080, "127.0.0.1");
+      await once(server, "listening");
+      try {
+        const { code, stdout } = await stack.up();
+        assert.notEqual(code, 0);
+        assert.match(stdout, /port 18080 of 127.0.0.1 is in use by another program/);
+      } finally {
+        server.close();
+      }
+    });
+
+    it("W5: a subnet that another network has is named before anything is made", async () => {
+      const network = ["e2e-test-overlap", "--label=hastack.test=e2e", "--subnet=172.29.10.0/26"];
+      await mustRun(["docker", "network", "create", ...network]);
+      try {
+        const { code, stdout } = await stack.up();
+        assert.notEqual(code, 0);
+        assert.match(stdout, /172.29.10.0\/24 overlaps 172.29.10.0\/26 of the Docker network e2e-/);
+      } finally {
+        await mustRun(["docker", "network", "rm", "e2e-test-overlap"]);
+      }
+    });
+
+    it("an engine that cannot be reached is named, with what to do", async () => {
+      const { code, stdout } = await stack.pulumi(["preview"], 60, {
+        DOCKER_HOST: "unix:///nowhere/docker.sock",
+      });
+      assert.notEqual(code, 0);
+      assert.match(stdout, /docker does not answer .*npm run setup/s);
+    });
+
+    it("a wrong passphrase is refused", async () => {
+      const { code, stdout, stderr } = await stack.pulumi(["preview"], 60, {
+        PULUMI_CONFIG_PASSPHRASE: "wrong",
+      });
+      assert.notEqual(code, 0);
+      assert.match(stdout + stderr, /incorrect passphrase/);
+    });
+  });
+
+  describe("up", () => {
+    it("W6: an up that is killed half-way can simply be run again", async () => {
+      const [program = "", ...args] = stack.command(["up", "--yes", "--skip-preview"]);
+      const child = spawn(program, args, {
+        cwd: stack.folder,
+        env: stack.env,
+        detached: true,
+        stdio: "ignore",
+      });
+      await until("the first database member is being made", {
+        probe: () => mustRun(["docker", "ps", "-a", "--format", "{{.Names}}"]),
+        done: (names) => names.includes(stack.container("db-1")),
+        limitSeconds: 600,
+      });
+      // The whole process group: launcher, CLI, language host and plugins
+      process.kill(-(child.pid ?? 0), "SIGKILL");
+      const start = Date.now();
+      await stack.mustUp();
+      console.log(`      up again, to the end: ${seconds(start)} s`);
+    });
+
+    it("W3: a second up changes nothing", async () => {
+      const start = Date.now();
+      assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
+      console.log(`      up without a change: ${seconds(start)} s`);
+    });
+  });
+
+  siteSuite(stack);
+  changesSuite(stack);
+  faultsSuite(stack);
+
+  describe("destroy", () => {
+    it("W4: leaves no container, network, volume or image of the stack", async () => {
+      const start = Date.now();
+      await stack.destroy();
+      console.log(`      destroy: ${seconds(start)} s`);
+      assert.deepEqual(await stack.leftovers(), []);
+    });
+  });
+});

@@ -1,0 +1,121 @@
+/** Changing the running stack: releases, settings, and broken ones of both. */
+import assert from "node:assert/strict";
+import { mustRun } from "../../../scripts/lib/run.ts";
+import { show, underLoad } from "../../support/measure.ts";
+import { healed, inside, servingInstances, sql, wholePair } from "../../support/members.ts";
+import { promises } from "../../support/promises.ts";
+import type { TestStack } from "../../support/test-stack.ts";
+import { missingWrites, request } from "../../support/traffic.ts";
+
+export function changesSuite(stack: TestStack): void {
+  describe("a change", () => {
+    afterEach(() => stack.configure({}));
+
+    it("A15, L2: a new release goes through one instance at a time, and no request fails", async () => {
+      const before = await releases(stack);
+      stack.edit("app/src/views.ts", (text) => `${text}\n// another release\n`);
+      const report = await underLoad(stack.url, () => stack.mustUp());
+      show("new release", report, promises.release);
+      assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
+      assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+      assert.deepEqual(await missingWrites(stack.url, report.acknowledged), []);
+      const after = await releases(stack);
+      assert.equal(after.length, 1);
+      assert.notEqual(after[0], before[0]);
+    });
+
+    it("L8: a changed HAProxy file is reloaded, and no request fails", async () => {
+      const started = await startTimes(stack, ["lb-1", "lb-2"]);
+      stack.configure({ "hastack:loadBalancer": { balance: "leastconn" } });
+      const preview = await stack.must(["preview", "--diff"]);
+      assert.match(preview, /[-+~].*balance leastconn/, "the changed line is visible");
+      const report = await underLoad(stack.url, () => stack.mustUp());
+      show("HAProxy's configuration", report, promises.release);
+      assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
+      assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+      assert.match(await inside(stack, "lb-2", "cat /etc/hastack/haproxy.cfg"), /leastconn/);
+      assert.deepEqual(await startTimes(stack, ["lb-1", "lb-2"]), started);
+    });
+
+    it("W5: a broken HAProxy setting is refused by HAProxy before anything is touched", async () => {
+      const before = await inside(stack, "lb-1", "sha256sum /etc/hastack/haproxy.cfg");
+      stack.configure({ "hastack:loadBalancer": { balance: "nonsense" } });
+      const { code, stdout } = await stack.up();
+      assert.notEqual(code, 0);
+      assert.match(stdout, /unknown 'balance' algorithm|'balance' only supports/);
+      assert.match(stdout, /haproxy.cfg was refused by: .*nothing was changed/);
+      assert.equal(await inside(stack, "lb-1", "sha256sum /etc/hastack/haproxy.cfg"), before);
+    });
+
+    it("W5: a broken PostgreSQL setting is refused by PostgreSQL before anything is touched", async () => {
+      stack.configure({ "hastack:database": { parameters: { work_mem: "64XB" } } });
+      const { code, stdout } = await stack.up();
+      assert.notEqual(code, 0);
+      assert.match(stdout, /invalid value for parameter "work_mem": "64XB"/);
+      assert.equal(await sql(stack, "db-1", "SHOW work_mem;"), "4MB");
+    });
+
+    it("W6: after a refused change, the next up takes the good setting", async () => {
+      await stack.mustUp();
+      assert.equal((await stack.previewNoChanges()).code, 0);
+    });
+
+    it("D4: a database setting that wants a restart goes through the standby, then the primary", async () => {
+      stack.configure({
+        "hastack:database": { maxConnections: 120, parameters: { work_mem: "8MB" } },
+      });
+      const report = await underLoad(stack.url, () => stack.mustUp());
+      show("max_connections changed", report, promises.primaryProcessKilled);
+      await wholePair(stack);
+      for (const member of ["db-1", "db-2"]) {
+        assert.equal(await sql(stack, member, "SHOW max_connections; SHOW work_mem;"), "120\n8MB");
+      }
+      assert.deepEqual(await missingWrites(stack.url, report.acknowledged), []);
+      await stack.mustUp();
+    });
+
+    it("a release that does not get healthy stops at the first instance; a good one mends it", async () => {
+      const [good] = await releases(stack);
+      stack.edit("app/src/server.ts", (text) => `throw new Error("broken on purpose");\n${text}`);
+      const report = await underLoad(stack.url, async () => {
+        const { code, stdout } = await stack.up();
+        assert.notEqual(code, 0);
+        assert.match(stdout, /storefront-1 must be healthy/);
+        assert.match(stdout, /broken on purpose/, "the last log lines are in the error");
+      });
+      show("broken release", report, promises.release);
+      assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
+      assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+      assert.deepEqual(await servingInstances(stack), ["admin-1", "admin-2", "storefront-2"]);
+      assert.deepEqual(await releases(stack), [good]);
+
+      stack.restore("app/src/server.ts");
+      stack.restore("app/src/views.ts");
+      await stack.mustUp();
+      await healed(stack);
+      assert.equal((await releases(stack)).length, 1);
+    });
+
+    it("W3: a second up changes nothing, nor does refresh", async () => {
+      assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
+      await stack.must(["refresh", "--yes", "--skip-preview"], 120);
+      const { code, stdout } = await stack.previewNoChanges();
+      assert.equal(code, 0, stdout);
+    });
+  });
+}
+
+/** The releases that the instances answer with. */
+async function releases(stack: TestStack): Promise<string[]> {
+  const found = new Set<string>();
+  for (let turn = 0; turn < 6; turn += 1) {
+    const { status, body } = await request(`${stack.url}api/health`);
+    if (status === 200) found.add(JSON.parse(body).release);
+  }
+  return [...found];
+}
+
+async function startTimes(stack: TestStack, members: readonly string[]): Promise<string> {
+  const names = members.map((member) => stack.container(member));
+  return mustRun(["docker", "inspect", "-f", "{{.State.StartedAt}}", ...names]);
+}

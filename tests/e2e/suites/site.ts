@@ -1,0 +1,183 @@
+/** What the running stack shows from outside. */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { mustRun, run } from "../../../scripts/lib/run.ts";
+import { until } from "../../../scripts/lib/until.ts";
+import { inside, primary, servingInstances, sql } from "../../support/members.ts";
+import type { TestStack } from "../../support/test-stack.ts";
+import { postDestination, request } from "../../support/traffic.ts";
+
+export function siteSuite(stack: TestStack): void {
+  describe("the site", () => {
+    it("W2, A1: pages and API answer at the virtual address and at both local ports", async () => {
+      for (const base of [stack.url, ...stack.localUrls]) {
+        for (const path of ["", "admin", "api/content", "api/time", "api/health", "api/live"]) {
+          const { status } = await request(base + path);
+          assert.equal(status, 200, base + path);
+        }
+      }
+    });
+
+    it("A13: there is sample data, with pictures that load", async () => {
+      const { body } = await request(`${stack.url}api/content`);
+      const { items } = JSON.parse(body) as { items: { image: string }[] };
+      assert.ok(items.length >= 4, `${items.length} destinations`);
+      for (const { image } of items) {
+        assert.equal((await request(new URL(image, stack.url).href)).status, 200, image);
+      }
+    });
+
+    it("L1, A10: requests go round over all instances, by tier", async () => {
+      const expected = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
+      assert.deepEqual(await servingInstances(stack), expected);
+      const servedBy = [];
+      for (let turn = 0; turn < 6; turn += 1) {
+        servedBy.push((await request(`${stack.url}api/live`)).servedBy);
+      }
+      assert.equal(servedBy.filter((name) => name === "storefront-1").length, 3, `${servedBy}`);
+    });
+
+    it("A11: reads come from the standby, writes go to the primary", async () => {
+      const { body } = await request(`${stack.url}api/health`);
+      const { database } = JSON.parse(body);
+      assert.equal(database.writer.inRecovery, false);
+      assert.equal(database.reader.inRecovery, true);
+      assert.equal(database.writer.member, await primary(stack));
+    });
+
+    it("S1: an upload is served by every storefront at once, and seen by its writer", async () => {
+      const { image } = await postDestination(stack.url, `seen by all ${randomUUID()}`);
+      const seen = new Set<string>();
+      for (let turn = 0; turn < 6; turn += 1) {
+        const { status, servedBy } = await request(new URL(image, stack.url).href);
+        assert.equal(status, 200);
+        seen.add(servedBy);
+      }
+      assert.deepEqual([...seen].sort(), ["storefront-1", "storefront-2"]);
+    });
+
+    it("D1: an acknowledged row is on both members", async () => {
+      const quote = `durable ${randomUUID()}`;
+      await postDestination(stack.url, quote);
+      for (const member of ["db-1", "db-2"]) {
+        await until(`${member} shows the row`, {
+          probe: () => sql(stack, member, `SELECT count(*) FROM content WHERE quote = '${quote}';`),
+          done: (count) => count === "1",
+          limitSeconds: 5,
+        });
+      }
+      const state = await sql(
+        stack,
+        await primary(stack),
+        "SELECT sync_state FROM pg_stat_replication; SHOW synchronous_commit;",
+      );
+      assert.equal(state, "sync\non");
+    });
+
+    it("L7: a forged request id does not get through", async () => {
+      const { body } = await request(`${stack.url}api/content?limit=x`, {
+        headers: { "X-Request-Id": "forged", "X-Forwarded-For": "203.0.113.9" },
+      });
+      assert.ok(!body.includes("forged"), body);
+      const logs = await Promise.all(
+        ["storefront-1", "storefront-2"].map(
+          async (member) =>
+            (await run(["docker", "logs", "--tail=50", stack.container(member)])).stdout,
+        ),
+      );
+      assert.ok(!logs.join("").includes("203.0.113.9"), "the forged address is in a log");
+      assert.ok(!logs.join("").includes("forged"), "the forged id is in a log");
+    });
+
+    it("L3: figures are not public, statistics want a password and hide the version", async () => {
+      assert.equal((await request(`${stack.url}metrics`)).status, 404);
+      assert.equal((await request("http://127.0.0.1:18404/")).status, 401);
+      const { statsPassword } = await stack.outputs();
+      const authorization = `Basic ${Buffer.from(`operator:${statsPassword}`).toString("base64")}`;
+      const { status, body } = await request("http://127.0.0.1:18404/", {
+        headers: { authorization },
+      });
+      assert.equal(status, 200);
+      assert.ok(body.includes("storefront-1"));
+      assert.ok(!/version 3\.\d/.test(body), "the version is shown");
+      const metrics = await request("http://127.0.0.1:18405/metrics", {
+        headers: { authorization },
+      });
+      assert.match(metrics.body, /haproxy_server_status/);
+    });
+
+    it("N1: from another bridge only the load balancers answer", async () => {
+      const image = (
+        await mustRun(["docker", "inspect", "-f", "{{.Image}}", stack.container("lb-1")])
+      ).trim();
+      const connect = async (address: string) => {
+        const words = ["docker", "run", "--rm", image, "curl", "-s", "-m", "2", "-o", "/dev/null"];
+        return (await run([...words, `http://${address}/`], { limitSeconds: 30 })).code;
+      };
+      for (const target of ["41:3000", "51:3001", "31:5432", "31:8008", "21:2379", "100:5000"]) {
+        const code = await connect(`172.29.11.${target}`);
+        assert.ok(code === 7 || code === 28, `172.29.11.${target}: curl ended with ${code}`);
+      }
+    });
+
+    it("D7, D6: being on the backend network is not enough", async () => {
+      const etcd = await run(
+        ["docker", "exec", stack.container("etcd-1"), "etcdctl", "get", "--prefix", "/"].concat(
+          "--endpoints=172.29.11.21:2379",
+        ),
+      );
+      assert.match(etcd.stderr, /user name is empty/);
+      const change =
+        "curl -s -o /dev/null -w '%{http_code}' -X POST http://172.29.11.31:8008/restart";
+      assert.equal(await inside(stack, "lb-1", change), "401");
+      const trusting = await sql(
+        stack,
+        "db-1",
+        "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method NOT IN ('scram-sha-256', 'peer', 'reject');",
+      );
+      assert.equal(trusting, "0");
+    });
+
+    it("A5: the principals of the tiers have no more than their grants", async () => {
+      const rights = await sql(
+        stack,
+        await primary(stack),
+        `SELECT has_table_privilege('storefront', 'content', 'INSERT, UPDATE, DELETE'),
+                has_table_privilege('admin', 'content', 'INSERT'),
+                (SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb) FROM pg_roles
+                  WHERE rolname IN ('storefront', 'admin', 'migrator', 'rewinder', 'replicator'));`,
+      );
+      assert.equal(rights, "f|t|f");
+    });
+
+    it("N3: no secret is in the engine's view, in process lists, in logs or in the plain state", async () => {
+      const secrets = await secretsOf(stack);
+      assert.ok(secrets.length >= 10, `${secrets.length} secrets`);
+      const names = (
+        await mustRun(["docker", "ps", "-q", "--filter", `label=hastack.stack=${stack.name}`])
+      )
+        .trim()
+        .split("\n");
+      const looks = [await mustRun(["docker", "inspect", ...names]), stack.storedState()];
+      for (const name of names) {
+        looks.push(await mustRun(["docker", "top", name, "-o", "pid,args"]));
+        const { stdout, stderr } = await run(["docker", "logs", name]);
+        looks.push(stdout + stderr);
+      }
+      for (const secret of secrets) {
+        assert.ok(!looks.some((text) => text.includes(secret)), "a secret is in plain sight");
+      }
+    });
+  });
+}
+
+/** Every generated password of the stack. */
+async function secretsOf(stack: TestStack): Promise<string[]> {
+  const state = JSON.parse(await stack.must(["stack", "export", "--show-secrets"]));
+  const resources: { type: string; outputs?: { result?: { plaintext?: string } } }[] =
+    state.deployment.resources;
+  return resources
+    .filter(({ type }) => type.startsWith("random:"))
+    .map(({ outputs }) => JSON.parse(outputs?.result?.plaintext ?? '""'))
+    .filter((text) => text.length > 0);
+}

@@ -1,0 +1,72 @@
+/** Breaking something under load: what the clients saw, judged against the promise. */
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { healed } from "./members.ts";
+import { noiseSeconds, type Promised, slack } from "./promises.ts";
+import type { TestStack } from "./test-stack.ts";
+import { missingWrites, type Report, Traffic } from "./traffic.ts";
+
+const quietSeconds = 2;
+
+/**
+ * Runs something under light load, and a little before and after it.
+ * @param afterSeconds how long the load goes on at least
+ */
+export async function underLoad(
+  base: string,
+  act: () => Promise<unknown>,
+  afterSeconds = 3,
+): Promise<Report> {
+  const traffic = new Traffic(base);
+  await sleep(quietSeconds * 1000);
+  let failure: unknown;
+  try {
+    await act();
+    await sleep(afterSeconds * 1000);
+  } catch (error) {
+    failure = error;
+  }
+  const report = await traffic.stop();
+  if (failure) throw failure;
+  return report;
+}
+
+/** Prints what was measured beside what is promised. */
+export function show(what: string, { reads, writes }: Report, promised?: Promised): void {
+  const beside = (seconds: number | undefined) =>
+    seconds === undefined ? "" : ` (promised ${seconds} s)`;
+  const line = (name: string, seen: typeof reads, promise: number | undefined) =>
+    `${name}: longest gap ${seen.gapSeconds.toFixed(2)} s${beside(promise)}, ` +
+    `${seen.good} good, ${seen.failed} failed ${seen.failed ? JSON.stringify(seen.failures) : ""}`;
+  console.log(`      ${what}`);
+  console.log(`        ${line("reads ", reads, promised?.reads)}`);
+  console.log(`        ${line("writes", writes, promised?.writes)}`);
+}
+
+/**
+ * A fault: broken under load, then everything heals, and every acknowledged write is there once.
+ * @param act breaks something and, where it does not mend by itself, waits and mends it
+ */
+export async function fault(
+  stack: TestStack,
+  what: string,
+  promised: Promised,
+  act: () => Promise<unknown>,
+  afterSeconds = 3,
+): Promise<Report> {
+  const report = await underLoad(stack.url, act, afterSeconds);
+  show(what, report, promised);
+  await healed(stack);
+  assert.deepEqual(await missingWrites(stack.url, report.acknowledged), [], "acknowledged writes");
+  assert.ok(report.acknowledged.length > 0, "no write was acknowledged at all");
+  const bound = (seconds: number) => Math.max(seconds * slack, noiseSeconds);
+  assert.ok(
+    report.reads.gapSeconds <= bound(promised.reads),
+    `reads stood still for ${report.reads.gapSeconds} s`,
+  );
+  assert.ok(
+    report.writes.gapSeconds <= bound(promised.writes),
+    `writes stood still for ${report.writes.gapSeconds} s`,
+  );
+  return report;
+}

@@ -1,0 +1,31 @@
+/**
+ * The promises, in seconds of the longest gap without a success at the client (README). Tests
+ * assert recovery within three times the promise; what was measured is printed beside it.
+ */
+export const promises = {
+  appProcessKilled: { reads: 0, writes: 1 },
+  appMachineLost: { reads: 1, writes: 1 },
+  release: { reads: 0.5, writes: 0.5 },
+  loadBalancerLost: { reads: 1, writes: 1 },
+  primaryProcessKilled: { reads: 1, writes: 3 },
+  primaryMachineLost: { reads: 1, writes: 30 },
+  standbyLost: { reads: 1, writes: 3 },
+  quorumMemberLost: { reads: 0.5, writes: 0.5 },
+} as const;
+
+export type Promised = { readonly reads: number; readonly writes: number };
+
+/** Slack of a test over a promise. */
+export const slack = 3;
+
+/** Seconds below which a gap is only the machine being busy. */
+export const noiseSeconds = 1;
+
+/** Limits of waiting, in seconds, each named after what it bounds. */
+export const limits = {
+  up: 900,
+  preview: 120,
+  destroy: 300,
+  engineRestart: 240,
+  rejoin: 120,
+} as const;

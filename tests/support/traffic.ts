@@ -1,0 +1,230 @@
+/**
+ * Clients that use the site while something is broken: readers get pages, a writer posts
+ * destinations. They count what failed and how long nothing succeeded, and remember every write
+ * that was acknowledged. Bounded in rate and time; they stop by themselves.
+ */
+import { randomUUID } from "node:crypto";
+import http from "node:http";
+
+/** A one-pixel GIF. */
+const pixel = Buffer.from("R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw==", "base64");
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+  readonly servedBy: string;
+}
+
+/** Sends one request and reads its answer. @throws when there is none within the limit */
+export function request(
+  url: string,
+  options: http.RequestOptions & { body?: Buffer | string; limitMilliseconds?: number } = {},
+): Promise<Answer> {
+  const { body, limitMilliseconds = 5000, ...rest } = options;
+  return new Promise((resolve, reject) => {
+    const call = http.request(url, { ...rest, signal: AbortSignal.timeout(limitMilliseconds) });
+    call.on("error", reject);
+    call.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("aborted", () => reject(new Error("the answer was cut off")));
+      response.on("end", () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          body: Buffer.concat(chunks).toString(),
+          servedBy: String(response.headers["x-served-by"] ?? ""),
+        }),
+      );
+    });
+    call.end(body);
+  });
+}
+
+/** A multipart body with a quote and a picture. */
+export function destination(quote: string, image: Buffer = pixel) {
+  const boundary = `hastack-${randomUUID()}`;
+  const part = (header: string) => `--${boundary}\r\nContent-Disposition: form-data; ${header}\r\n`;
+  const body = Buffer.concat([
+    Buffer.from(`${part('name="title"')}\r\nTested\r\n`),
+    Buffer.from(`${part('name="quote"')}\r\n${quote}\r\n`),
+    Buffer.from(`${part('name="image"; filename="pixel.gif"')}Content-Type: image/gif\r\n\r\n`),
+    image,
+    Buffer.from(`\r\n--${boundary}--\r\n`),
+  ]);
+  return { body, type: `multipart/form-data; boundary=${boundary}` };
+}
+
+/** Posts a destination. @throws unless it was acknowledged */
+export async function postDestination(
+  base: string,
+  quote: string,
+  { key = randomUUID(), limitMilliseconds = 40_000 } = {},
+): Promise<{ id: number; image: string }> {
+  const { body, type } = destination(quote);
+  const { status, body: text } = await request(`${base}api/content`, {
+    method: "POST",
+    headers: { "Content-Type": type, "Content-Length": body.length, "Idempotency-Key": key },
+    body,
+    limitMilliseconds,
+  });
+  if (status !== 201) throw new Error(`${status} ${text.slice(0, 200)}`);
+  return JSON.parse(text);
+}
+
+/** What one kind of client saw. */
+export interface Seen {
+  readonly good: number;
+  readonly failed: number;
+  /** Longest time without a success, in seconds. */
+  readonly gapSeconds: number;
+  /** Failures by their message, with how often. */
+  readonly failures: Readonly<Record<string, number>>;
+}
+
+export interface Acknowledged {
+  readonly id: number;
+  readonly quote: string;
+  readonly image: string;
+}
+
+export interface Report {
+  readonly reads: Seen;
+  readonly writes: Seen;
+  readonly acknowledged: readonly Acknowledged[];
+}
+
+class Watch {
+  #good = 0;
+  #failed = 0;
+  #gap = 0;
+  #last = Date.now();
+  readonly #failures: Record<string, number> = {};
+
+  success(): void {
+    const now = Date.now();
+    this.#gap = Math.max(this.#gap, now - this.#last);
+    this.#last = now;
+    this.#good += 1;
+  }
+
+  failure(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    this.#failed += 1;
+    this.#failures[text] = (this.#failures[text] ?? 0) + 1;
+  }
+
+  get seen(): Seen {
+    const gap = Math.max(this.#gap, Date.now() - this.#last);
+    return {
+      good: this.#good,
+      failed: this.#failed,
+      gapSeconds: gap / 1000,
+      failures: this.#failures,
+    };
+  }
+}
+
+const readers = 3;
+const readPauseMilliseconds = 20;
+const writePauseMilliseconds = 100;
+/** Whatever a test forgets: clients end after this. */
+const longestSeconds = 300;
+
+/** Light load on a site, from `start` to `stop`. */
+export class Traffic {
+  readonly #base: string;
+  readonly #reads = new Watch();
+  readonly #writes = new Watch();
+  readonly #acknowledged: Acknowledged[] = [];
+  readonly #end = Date.now() + longestSeconds * 1000;
+  #running = true;
+  readonly #clients: Promise<void>[];
+
+  /** @param base the site's address with a slash at its end */
+  constructor(base: string) {
+    this.#base = base;
+    this.#clients = [...Array.from({ length: readers }, () => this.#read()), this.#write()];
+  }
+
+  async stop(): Promise<Report> {
+    this.#running = false;
+    await Promise.all(this.#clients);
+    return {
+      reads: this.#reads.seen,
+      writes: this.#writes.seen,
+      acknowledged: this.#acknowledged,
+    };
+  }
+
+  get #goesOn(): boolean {
+    return this.#running && Date.now() < this.#end;
+  }
+
+  async #read(): Promise<void> {
+    while (this.#goesOn) {
+      try {
+        const { status } = await request(`${this.#base}api/content?limit=3`);
+        if (status !== 200) throw new Error(`status ${status}`);
+        this.#reads.success();
+      } catch (error) {
+        this.#reads.failure(error);
+      }
+      await pause(readPauseMilliseconds);
+    }
+  }
+
+  /** A write without an answer is sent again under its key, as a good client does. */
+  async #write(): Promise<void> {
+    while (this.#goesOn) {
+      const quote = `under load ${randomUUID()}`;
+      const key = randomUUID();
+      for (let done = false; !done && this.#goesOn; ) {
+        try {
+          const { id, image } = await postDestination(this.#base, quote, { key });
+          this.#writes.success();
+          this.#acknowledged.push({ id, quote, image });
+          done = true;
+        } catch (error) {
+          this.#writes.failure(error);
+          await pause(writePauseMilliseconds);
+        }
+      }
+      await pause(writePauseMilliseconds);
+    }
+  }
+}
+
+export const pause = (milliseconds: number) =>
+  new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
+
+/** Acknowledged writes that are not there, or are there twice, or have lost their picture. */
+export async function missingWrites(
+  base: string,
+  acknowledged: readonly Acknowledged[],
+): Promise<string[]> {
+  const problems: string[] = [];
+  const stored = await allQuotes(base);
+  for (const { id, quote, image } of acknowledged) {
+    const ids = stored.get(quote) ?? [];
+    if (ids.length !== 1 || ids[0] !== id) {
+      problems.push(`acknowledged as ${id}, stored as [${ids}]: ${quote}`);
+    }
+    const { status } = await request(new URL(image, base).href);
+    if (status !== 200) problems.push(`${image} of ${id} answers ${status}`);
+  }
+  return problems;
+}
+
+async function allQuotes(base: string): Promise<Map<string, number[]>> {
+  const quotes = new Map<string, number[]>();
+  let next: string | null = "/api/content?limit=100";
+  while (next !== null) {
+    const { status, body } = await request(new URL(next, base).href);
+    if (status !== 200) throw new Error(`${next} answers ${status}`);
+    const page: { items: { id: number; quote: string }[]; next: string | null } = JSON.parse(body);
+    for (const { id, quote } of page.items) quotes.set(quote, [...(quotes.get(quote) ?? []), id]);
+    next = page.next;
+  }
+  return quotes;
+}
