@@ -1,12 +1,19 @@
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { become } from "./bootstrap.mjs";
 import { type Call, readCall, stackUse } from "./launcher/arguments.ts";
-import { cliFolder, fileBackend, pulumiEnvironment } from "./launcher/environment.ts";
+import {
+  cliFolder,
+  fileBackend,
+  passphraseFile,
+  pulumiEnvironment,
+} from "./launcher/environment.ts";
 import { adoptSalt, makeOverlay } from "./launcher/overlay.ts";
 import { recover } from "./launcher/recovery.ts";
 import { ensureBackend, ensureStack, stackOf } from "./launcher/stack.ts";
 import { root } from "./lib/paths.ts";
-import { mustRun } from "./lib/run.ts";
+import { mustRun, run } from "./lib/run.ts";
 import { ensurePulumiParts } from "./setup/pulumi-parts.ts";
 
 /** A command line of Pulumi's, ready to be run. */
@@ -46,11 +53,42 @@ async function prepare(args: readonly string[]): Promise<Prepared> {
   return { env, settle: () => fileBackend(env) !== undefined && adoptSalt(name) };
 }
 
+/** Only encrypting something makes Pulumi look at the passphrase; it does so in a scratch file. */
+async function isWrongPassphrase(env: NodeJS.ProcessEnv): Promise<boolean> {
+  const overlay = env.PULUMI_OPTION_CONFIG_FILE;
+  if (overlay === undefined) return false;
+  const folder = mkdtempSync(join(tmpdir(), "hastack-passphrase-"));
+  try {
+    const scratch = join(folder, "config.yaml");
+    copyFileSync(overlay, scratch);
+    const set = ["config", "set", "--non-interactive", "--secret", "hastack:probe", "x"];
+    const { stderr } = await run([cli(), ...set, "--config-file", scratch], { env });
+    return stderr.includes("incorrect passphrase");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Adds to Pulumi's "incorrect passphrase" which one was tried, and what to do. */
+async function explainPassphrase(env: NodeJS.ProcessEnv): Promise<void> {
+  if (!(await isWrongPassphrase(env))) return;
+  const variable = ["PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"].find(
+    (name) => process.env[name] !== undefined,
+  );
+  process.stderr.write(
+    variable === undefined
+      ? `hastack: ${passphraseFile()} is not the passphrase that this stack was made with: put that one back\n`
+      : `hastack: ${variable} is set, and is not the passphrase that this stack was made with: ` +
+          `unset it to use ${passphraseFile()}, or give the right one\n`,
+  );
+}
+
 /** Runs the real CLI in our place, with this project's surroundings; gives its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const { env, settle } = await prepare(args);
   const code = await become(cli(), args, env);
   settle();
+  if (code !== 0 && stackUse(readCall(args)) !== "none") await explainPassphrase(env);
   return code;
 }
 

@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { parse } from "yaml";
 import { inHastack, inRoot } from "../lib/paths.ts";
 
 // Pulumi writes a stack's encryption salt into Pulumi.<stack>.yaml. It belongs to the passphrase of
@@ -25,11 +27,11 @@ export function withSalt(text: string, salt: string | undefined): string {
  * What the tracked file becomes after the CLI has run.
  * @param given the overlay as the CLI got it
  * @param left the overlay as the CLI left it
- * @returns nothing when the CLI changed nothing that is tracked
+ * @returns nothing when no setting changed: writing a salt, the CLI lays the whole file out anew
  */
 export function carriedBack(given: string, left: string): string | undefined {
-  const plain = withoutSalt(left);
-  return plain === withoutSalt(given) ? undefined : plain;
+  const [before, after] = [withoutSalt(given), withoutSalt(left)];
+  return isDeepStrictEqual(parse(before), parse(after)) ? undefined : after;
 }
 
 const read = (path: string): string | undefined =>

@@ -36,6 +36,11 @@ describe("launcher: the overlay of a stack's configuration", () => {
     );
   });
 
+  it("carries nothing back when only the layout changed", () => {
+    const left = withSalt(tracked.replace("{ quorum: 3 }", "{quorum: 3}"), salt);
+    assert.equal(carriedBack(tracked, left), undefined);
+  });
+
   it("carries a setting back with the comments, without the salt", () => {
     const given = withSalt(tracked, salt);
     const left = given.replace("quorum: 3", "quorum: 5");
