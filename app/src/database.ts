@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerConfig } from "./config.ts";
 import { OutcomeUnknown, Unavailable } from "./errors.ts";
-import { type Lease, Member, type MemberIdentity, NotPrimary, type Query } from "./member.ts";
+import { CannotConnect, type Lease, Member, type MemberIdentity, type Query } from "./member.ts";
 import { databaseRetries, type PoolCounts } from "./metrics.ts";
 
 export type { MemberIdentity, Query } from "./member.ts";
@@ -48,8 +48,7 @@ const systemCodes = new Set(
     " ",
   ),
 );
-const clientMessages =
-  /^(Connection terminated|timeout exceeded|Client has encountered|Client was closed|Cannot use a pool)/;
+const clientMessages = /^(Connection terminated|Client has encountered|Client was closed)/;
 // 08 connection, 57P0x shutdown or start-up, 25006 read-only transaction: a standby, or soon one.
 const lostStates = /^(08...|57P0.|25006)$/;
 // Serialization (also a standby's conflict with replay), deadlock, lock not available, too many connections.
@@ -63,7 +62,7 @@ function codeOf(error: unknown): string {
 
 /** Whether the connection, not the request, was at fault. */
 function isLost(error: unknown): boolean {
-  if (error instanceof NotPrimary || systemCodes.has(codeOf(error))) return true;
+  if (error instanceof CannotConnect || systemCodes.has(codeOf(error))) return true;
   if (lostStates.test(codeOf(error))) return true;
   return error instanceof Error && clientMessages.test(error.message);
 }
@@ -74,8 +73,8 @@ function isPassing(error: unknown): boolean {
 
 function reason(error: unknown): string {
   if (error instanceof Behind) return "behind";
-  if (error instanceof NotPrimary) return "not-primary";
-  return codeOf(error) || "connection";
+  if (error instanceof CannotConnect) return "connect";
+  return codeOf(error) || "connection-lost";
 }
 
 /** Reads on any member, writes on the primary, and the rules for trying again. */
@@ -232,7 +231,7 @@ export class Database {
     idempotent: boolean,
   ): Promise<{ value: T; position: Position }> {
     let unanswered = false;
-    for (let pause = 25; ; pause = Math.min(pause * 2, 500)) {
+    for (let pause = 25; ; pause = Math.min(pause * 2, 300)) {
       try {
         return await this.#attemptWrite(deadline, work);
       } catch (error) {

@@ -14,10 +14,17 @@ export interface DrainOptions {
   close: () => Promise<void>;
 }
 
-/** Asks clients to open their next connection elsewhere while this instance drains. */
+/**
+ * Asks clients to open their next connection elsewhere while this instance drains: with the answer's
+ * head, so that requests which came before the drain and end in it say so too.
+ */
 export function sendAwayWhileDraining(health: Health): RequestHandler {
   return (_request, response, next) => {
-    if (health.phase === "draining") response.setHeader("Connection", "close");
+    const writeHead = response.writeHead;
+    response.writeHead = ((...args: Parameters<typeof writeHead>) => {
+      if (health.phase === "draining") response.setHeader("Connection", "close");
+      return writeHead.apply(response, args);
+    }) as typeof writeHead;
     next();
   };
 }
@@ -33,6 +40,7 @@ export async function drain(options: DrainOptions): Promise<boolean> {
   health.phase = "draining";
   log.info({ drainSeconds, stopGraceSeconds }, "draining");
   await sleep(Math.min(drainSeconds, stopGraceSeconds) * 1000);
+  // Also closes the connections on which nothing is under way.
   const finished = new Promise<true>((resolve) => server.close(() => resolve(true)))
     .then(() => options.close())
     .then(() => true);

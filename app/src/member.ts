@@ -40,14 +40,25 @@ export interface Lease {
   release: (broken: boolean) => void;
 }
 
-/** The server is a standby where a primary is needed. */
-export class NotPrimary extends Error {}
+/**
+ * No usable connection: refused, timed out, a standby where a primary is needed, a password that is
+ * just being changed. Nothing was asked of the server yet.
+ */
+export class CannotConnect extends Error {
+  readonly code: string;
+
+  constructor(cause: Error & { code?: unknown }) {
+    super(cause.message, { cause });
+    this.code = typeof cause.code === "string" ? cause.code : cause.message;
+  }
+}
 
 /** One way to the database (`writer` or `reader`): a pool that never trusts an old connection. */
 export class Member {
   readonly #options: MemberOptions;
   #pool: pg.Pool;
   readonly #identities = new WeakMap<pg.ClientBase, MemberIdentity>();
+  readonly #waiting = new Set<() => void>();
   #closed = false;
 
   constructor(options: MemberOptions) {
@@ -55,10 +66,36 @@ export class Member {
     this.#pool = this.#open();
   }
 
-  /** Takes a checked connection. Fails within `connectMs`, or twice that for a new one. */
+  /** Takes a checked connection, within twice `connectMs`. @throws CannotConnect */
   async acquire(): Promise<Lease> {
-    const pool = this.#pool;
-    const client = await pool.connect();
+    let pool: pg.Pool;
+    let client: pg.PoolClient | undefined;
+    do {
+      pool = this.#pool;
+      client = await this.#connect(pool);
+    } while (!client);
+    return this.#lease(pool, client);
+  }
+
+  /** @returns nothing when the pool was renewed meanwhile: an ended pool forgets who waits for it */
+  #connect(pool: pg.Pool): Promise<pg.PoolClient | undefined> {
+    return new Promise((resolve, reject) => {
+      const retire = () => resolve(undefined);
+      this.#waiting.add(retire);
+      pool.connect().then(
+        (client) => {
+          if (this.#waiting.delete(retire)) resolve(client);
+          else client.release(true);
+        },
+        (error: Error) => {
+          this.#waiting.delete(retire);
+          reject(new CannotConnect(error));
+        },
+      );
+    });
+  }
+
+  #lease(pool: pg.Pool, client: pg.PoolClient): Lease {
     const identity = this.#identities.get(client) ?? { member: "unknown", inRecovery: false };
     let released = false;
     return {
@@ -91,6 +128,8 @@ export class Member {
   #renew(failed: pg.Pool): void {
     if (this.#closed || failed !== this.#pool) return;
     this.#pool = this.#open();
+    for (const retire of this.#waiting) retire();
+    this.#waiting.clear();
     failed.end().catch(this.#options.onError);
   }
 
@@ -132,7 +171,7 @@ export class Member {
       const [identity] = rows;
       if (!identity) throw new Error("the server did not say who it is");
       if (this.#options.needsPrimary && identity.inRecovery) {
-        throw new NotPrimary(`${identity.member} is in recovery`);
+        throw new Error("is a standby");
       }
       this.#identities.set(client, identity);
     } finally {

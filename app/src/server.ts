@@ -48,7 +48,7 @@ export async function startInstance(
 }
 
 function createHttpServer(app: ReturnType<typeof createApp>): Server {
-  const server = createServer(
+  return createServer(
     {
       // A client has this long for its headers, and for a whole request with 5 MB.
       headersTimeout: 10_000,
@@ -60,8 +60,6 @@ function createHttpServer(app: ReturnType<typeof createApp>): Server {
     },
     app,
   );
-  server.maxRequestsPerSocket = 0;
-  return server;
 }
 
 async function listen(server: Server, { host, port }: ServerConfig["listen"]): Promise<void> {

@@ -94,9 +94,9 @@ export async function receiveForm(
 async function feed(request: IncomingMessage, parser: busboy.Busboy): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
-      const cutShort = () => reject(new Error("it was cut short"));
+      const closed = () => request.complete || reject(new Error("it was cut short"));
       parser.once("close", resolve).once("error", reject);
-      request.once("error", cutShort).once("close", cutShort);
+      request.once("error", reject).once("close", closed);
       request.pipe(parser);
     });
   } finally {

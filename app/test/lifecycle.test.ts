@@ -8,6 +8,7 @@ import {
   files,
   migrateDatabase,
   serverConfig,
+  spawnEntry,
   spawnServer,
   startApp,
   uploadsDirectory,
@@ -101,6 +102,30 @@ describe("lifecycle", function () {
         8,
       );
       await app.close();
+      await proxy.close();
+    });
+
+    it("A1: health says 503 while starting, and waits for no dependency for long", async () => {
+      const proxy = await startProxy(postgres);
+      proxy.mode = "silence";
+      const port = 20_000 + (process.pid % 20_000);
+      const listen = { host: "127.0.0.1", port };
+      const server = await spawnEntry("server.ts", {
+        ...config("storefront", { host: "127.0.0.1", port: proxy.port }),
+        listen,
+      });
+      const url = `http://127.0.0.1:${port}`;
+      const [status, body] = await until("it listens", () => health(url));
+      assert.deepEqual([status, body.status], [503, "starting"]);
+      assert.equal((await fetch(`${url}/api/live`)).status, 200);
+      await until(
+        "it is ready",
+        () => health(url),
+        ([now]) => now === 200,
+        4,
+      );
+      server.child.kill("SIGKILL");
+      await server.exit;
       await proxy.close();
     });
 

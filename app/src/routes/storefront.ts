@@ -21,7 +21,7 @@ export function storefrontRoutes({ config, database, render }: Services): Reques
       positionOf(request, cookieSecret),
     );
     const frame = { instance, release, tier, title: "Lodestar Travel" };
-    response.set("Cache-Control", "no-cache");
+    response.set("Cache-Control", "private, no-cache");
     response.type("html").send(render("gallery", { ...frame, page, before }));
   });
 

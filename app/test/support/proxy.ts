@@ -1,7 +1,7 @@
 import { createServer, type Server, Socket } from "node:net";
 
 /** Stands in for the load balancer in front of the database, faults included. */
-export interface Proxy {
+export interface TestProxy {
   port: number;
   /** Where new connections go. */
   target: { host: string; port: number };
@@ -17,14 +17,14 @@ export interface Proxy {
 }
 
 /** Starts a TCP proxy on 127.0.0.1. */
-export async function startProxy(target: { host: string; port: number }): Promise<Proxy> {
+export async function startProxy(target: { host: string; port: number }): Promise<TestProxy> {
   const sockets = new Set<Socket>();
   const server = createServer((client) => connect(client, proxy, sockets));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const closeAll = () => {
     for (const socket of sockets) socket.destroy();
   };
-  const proxy: Proxy = {
+  const proxy: TestProxy = {
     port: (server.address() as { port: number }).port,
     target,
     mode: "pass",
@@ -36,7 +36,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
   return proxy;
 }
 
-function connect(client: Socket, proxy: Proxy, sockets: Set<Socket>): void {
+function connect(client: Socket, proxy: TestProxy, sockets: Set<Socket>): void {
   const server = new Socket();
   for (const socket of [client, server]) {
     sockets.add(socket);

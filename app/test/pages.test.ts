@@ -1,0 +1,260 @@
+// biome-ignore-all lint/performance/useDomNodeTextContent: what is seen is what is meant here
+import assert from "node:assert/strict";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import {
+  migrateDatabase,
+  serverConfig,
+  startApp,
+  type TestApp,
+  uploadsDirectory,
+} from "./support/app.ts";
+import { startBrowser } from "./support/browser.ts";
+import { startFront } from "./support/front.ts";
+import { sharedPostgres } from "./support/hooks.ts";
+import { form, png } from "./support/images.ts";
+import { createDatabase, type Postgres } from "./support/postgres.ts";
+
+const widths = [390, 768, 1280];
+const contrast = (await readFile(join(import.meta.dirname, "support/contrast.js"), "utf8"))
+  .replace(/^\/\/.*$/gm, "")
+  .trim()
+  .replace(/;$/, "");
+
+describe("pages", function () {
+  this.timeout(60_000);
+  let postgres: Postgres;
+  let name: string;
+  let uploads: string;
+  let apps: TestApp[];
+  let front: { url: string; close: () => Promise<void> };
+  let browser: Browser;
+  let context: BrowserContext | undefined;
+  let complaints: string[];
+
+  before(async () => {
+    browser = await startBrowser();
+    postgres = await sharedPostgres();
+    name = await createDatabase(postgres);
+    uploads = await uploadsDirectory();
+    await migrateDatabase(name, [postgres], { sampleData: true, uploadsDirectory: uploads });
+    const start = (tier: "storefront" | "admin") =>
+      startApp(serverConfig(tier, { name, writer: postgres }, uploads));
+    const [storefront, admin] = await Promise.all([start("storefront"), start("admin")]);
+    apps = [storefront, admin];
+    front = await startFront({ storefront: storefront.url, admin: admin.url });
+  });
+  after(async () => {
+    await browser?.close();
+    await front?.close();
+    await Promise.all((apps ?? []).map((app) => app.close()));
+    if (uploads) await rm(uploads, { recursive: true });
+  });
+  afterEach(async () => {
+    await context?.close();
+    context = undefined;
+  });
+
+  const open = async (path: string, options: BrowserContextOptions = {}): Promise<Page> => {
+    complaints = [];
+    context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    const page = await context.newPage();
+    page.on("console", (message) => {
+      if (message.type() === "error" || message.type() === "warning")
+        complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(error.message));
+    await page.goto(front.url + path);
+    return page;
+  };
+  const fillIn = async (page: Page, quote: string, content: Buffer = png()) => {
+    await page.getByLabel("Place").fill("Testville");
+    await page.getByLabel("Quote").fill(quote);
+    await page
+      .getByLabel("Picture")
+      .setInputFiles({ name: "p.png", mimeType: "image/png", buffer: content });
+    await page.getByRole("button", { name: "Add destination" }).click();
+  };
+
+  for (const [path, instance] of [
+    ["/", "storefront-1"],
+    ["/admin", "admin-1"],
+    ["/nothing", "storefront-1"],
+  ] as const) {
+    it(`A10: ${path} shows its instance at the top left`, async () => {
+      const page = await open(path);
+      const place = await page.getByText(instance, { exact: true }).boundingBox();
+      assert.ok(place && place.y < 20 && place.x < 60, JSON.stringify(place));
+    });
+  }
+
+  for (const path of ["/", "/admin", "/nothing"]) {
+    for (const width of widths) {
+      it(`A16: ${path} fits a screen of ${width} pixels`, async () => {
+        const page = await open(path, { viewport: { width, height: 844 } });
+        const wide = await page.evaluate("document.documentElement.scrollWidth");
+        assert.equal(wide, width);
+      });
+    }
+
+    it(`A16: ${path} has enough contrast everywhere`, async () => {
+      const page = await open(path);
+      assert.deepEqual(await page.evaluate(`(${contrast})()`), []);
+    });
+  }
+
+  it("A1: the gallery shows a picture and a quote for every destination, without complaint", async () => {
+    const page = await open("/");
+    const cards = page.locator(".card");
+    assert.equal(await cards.count(), 8);
+    for (const card of await cards.all()) {
+      await card.scrollIntoViewIfNeeded();
+      await page.waitForFunction(
+        "(i) => i.complete && i.naturalWidth === 1200",
+        await card.locator("img").elementHandle(),
+      );
+      assert.notEqual((await card.locator("blockquote").innerText()).trim(), "");
+    }
+    assert.deepEqual(complaints, []);
+  });
+
+  it("A16: nothing jumps while the pictures load", async () => {
+    const page = await open("/", { viewport: { width: 390, height: 844 } });
+    const shift = await page.evaluate(`new Promise((resolve) => {
+      let sum = 0;
+      new PerformanceObserver((list) => list.getEntries().forEach((e) => { sum += e.value; }))
+        .observe({ type: "layout-shift", buffered: true });
+      let y = 0;
+      const step = () => {
+        scrollTo({ top: (y += 500), behavior: "instant" });
+        if (y < document.body.scrollHeight) setTimeout(step, 30); else setTimeout(() => resolve(sum), 200);
+      };
+      step();
+    })`);
+    assert.equal(shift, 0);
+  });
+
+  it("A16: works by keyboard: skip link first, every control reached, focus to be seen", async () => {
+    const page = await open("/admin");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate("document.activeElement.className"), "skip");
+    const reached: string[] = [];
+    for (let i = 0; i < 16; i += 1) {
+      await page.keyboard.press("Tab");
+      reached.push(
+        String(
+          await page.evaluate(
+            "document.activeElement.name || document.activeElement.innerText.replace(/\\s+/g, ' ')",
+          ),
+        ),
+      );
+      assert.notEqual(
+        await page.evaluate("getComputedStyle(document.activeElement).outlineStyle"),
+        "none",
+      );
+    }
+    for (const control of [
+      "title",
+      "quote",
+      "author",
+      "image",
+      "Add destination",
+      "Delete Cappadocia, Türkiye",
+    ]) {
+      assert.ok(reached.includes(control), `${control} is not among ${reached.join(", ")}`);
+    }
+  });
+
+  it("A1: a destination is added and removed by plain forms, without JavaScript", async () => {
+    const page = await open("/admin", { javaScriptEnabled: false });
+    await fillIn(page, "Plain forms will do.");
+    assert.equal(await page.getByRole("status").innerText(), "The destination was added.");
+    assert.equal(new URL(page.url()).pathname, "/admin");
+    await page.reload();
+    assert.equal(await page.getByRole("status").count(), 0);
+    await page.goto(front.url);
+    assert.match(
+      await page.locator(".card").first().innerText(),
+      /Testville[\s\S]*Plain forms will do\./,
+    );
+    await page.goto(`${front.url}/admin`);
+    await page.getByRole("button", { name: "Delete Testville" }).click();
+    assert.equal(await page.getByRole("status").innerText(), "The destination was removed.");
+    assert.equal(await page.getByText("Plain forms will do.").count(), 0);
+    assert.deepEqual(complaints, []);
+  });
+
+  it("A2: a refused picture is explained, and the text that was typed is kept", async () => {
+    const page = await open("/admin", { javaScriptEnabled: false });
+    const answered = page.waitForResponse((answer) => answer.request().method() === "POST");
+    await fillIn(page, "Kept words", Buffer.from("no picture"));
+    assert.equal((await answered).status(), 415);
+    assert.match(await page.getByRole("alert").innerText(), /not a PNG, JPEG, GIF or WebP/);
+    assert.equal(await page.getByLabel("Quote").inputValue(), "Kept words");
+    await fillIn(page, "Kept words");
+    assert.equal(await page.getByRole("status").count(), 1);
+    await page.getByRole("button", { name: "Delete Testville" }).click();
+  });
+
+  it("A11: a form that is sent twice adds one destination", async () => {
+    const page = await open("/admin");
+    const key = await page.locator("input[name=idempotencyKey]").inputValue();
+    const send = () =>
+      fetch(`${front.url}/admin/content`, {
+        ...{ method: "POST", redirect: "manual" },
+        body: form({ quote: "Twice", idempotencyKey: key }, { content: png() }),
+      });
+    assert.deepEqual([(await send()).status, (await send()).status], [303, 303]);
+    await page.reload();
+    assert.equal(await page.locator(".row-text", { hasText: "Twice" }).count(), 1);
+    await postgres.sql("DELETE FROM content WHERE quote = 'Twice'", name);
+  });
+
+  it("A11: deleting what is gone already is no error", async () => {
+    const page = await open("/admin", { javaScriptEnabled: false });
+    await fillIn(page, "Soon gone");
+    await postgres.sql("DELETE FROM content WHERE quote = 'Soon gone'", name);
+    await page.getByRole("button", { name: "Delete Testville" }).click();
+    assert.match(await page.getByRole("status").innerText(), /removed already/);
+  });
+
+  it("A16: words are shown as words, never run", async () => {
+    const page = await open("/admin");
+    const words = `<img src=x onerror=alert(1)> & "quotes" </textarea><script>alert(2)</script>`;
+    page.on("dialog", () => complaints.push("a dialog"));
+    await fillIn(page, words);
+    await page.goto(front.url);
+    assert.match(
+      await page.locator(".card blockquote").first().innerText(),
+      /<script>alert\(2\)<\/script>/,
+    );
+    assert.deepEqual(complaints, []);
+    await postgres.sql("DELETE FROM content WHERE title = 'Testville'", name);
+  });
+
+  it("A1: more destinations than fit come page by page, and back", async () => {
+    await postgres.sql(
+      `INSERT INTO content (title, quote, image_file, image_type, image_bytes, image_width, image_height)
+       SELECT 'Many ' || n, 'q', lpad(n::text, 32, '0') || '.png', 'image/png', 1, 4, 3 FROM generate_series(1, 9) n`,
+      name,
+    );
+    const page = await open("/");
+    assert.equal(await page.locator(".card").count(), 12);
+    await page.getByRole("link", { name: "More destinations" }).click();
+    await page.waitForURL(/before=/);
+    assert.equal(await page.locator(".card").count(), 5);
+    assert.equal(await page.getByRole("link", { name: "More destinations" }).count(), 0);
+    await page.getByRole("link", { name: "Newest first again" }).click();
+    assert.equal(await page.locator(".card").count(), 12);
+    await postgres.sql("DELETE FROM content WHERE title LIKE 'Many %'", name);
+  });
+
+  it("A16: an empty gallery says so, on both pages", async () => {
+    await postgres.sql("DELETE FROM content", name);
+    const page = await open("/");
+    assert.equal(await page.getByText("Our first journeys are being drawn").count(), 1);
+    await page.goto(`${front.url}/admin`);
+    assert.equal(await page.getByText("Nothing here yet").count(), 1);
+  });
+});

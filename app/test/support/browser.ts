@@ -1,0 +1,16 @@
+import { existsSync } from "node:fs";
+import { type Browser, chromium } from "playwright-core";
+
+const flags =
+  "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
+
+/** Starts Debian's chromium, or the browser named by CHROMIUM_PATH. */
+export async function startBrowser(): Promise<Browser> {
+  const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
+  if (!existsSync(executablePath)) {
+    throw new Error(
+      `no browser at ${executablePath}: install Debian's package chromium, or name one in CHROMIUM_PATH`,
+    );
+  }
+  return await chromium.launch({ executablePath, args: flags.split(" ") });
+}
