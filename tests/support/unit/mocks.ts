@@ -7,12 +7,18 @@ import * as pulumi from "@pulumi/pulumi";
 
 /** One resource, as the engine is asked for it. */
 export interface Registration {
+  /** Full type, such as `docker:index/container:Container`. */
   readonly type: string;
+  /** Last part of the type. */
+  readonly kind: string;
   readonly name: string;
+  /** What this module calls it: kind and name, such as `Container lb-1`. */
+  readonly label: string;
   /** Whether a provider makes it; components are made by nobody. */
   readonly custom: boolean;
+  /** Label of its parent. */
   readonly parent: string | undefined;
-  /** Names of the resources that must be there before it, components' children included. */
+  /** Labels of the resources that must be there before it, components' children included. */
   readonly dependencies: readonly string[];
   readonly protect: boolean;
   readonly retainOnDelete: boolean;
@@ -33,20 +39,25 @@ export const unknown = "(unknown)";
 export interface RecordOptions {
   /** Whether it is a preview, where outputs of new resources are unknown. @default false */
   readonly preview?: boolean;
-  /** The stack's name. @default test */
-  readonly stack?: string;
+  /** Which generation of passwords the mocks give out. @default 1 */
+  readonly generation?: number;
 }
 
 /** The password that the mocks generate for a principal. */
-export const mockPassword = (principal: string) => `mock-password-of-${principal}`;
+export const mockPassword = (principal: string, generation = 1) =>
+  `mock-password-${generation}-of-${principal}`;
 
 /** What a resource of these types has beyond its inputs. */
-const outputs: Readonly<Record<string, (name: string) => Record<string, unknown>>> = {
-  "random:index/randomPassword:RandomPassword": (name) => ({
-    result: mockPassword(name.replace("password-", "")),
-  }),
-  "docker:index/remoteImage:RemoteImage": (name) => ({ imageId: `sha256:${name}` }),
-};
+function outputs(type: string, name: string, inputs: { name?: string }, generation: number) {
+  switch (kindOf(type)) {
+    case "RandomPassword":
+      return { result: mockPassword(name.replace("password-", ""), generation) };
+    case "RemoteImage":
+      return { imageId: `id-of-${inputs.name}` };
+    default:
+      return {};
+  }
+}
 
 /** Commands take a while, so that whatever does not wait for them gets ahead of them. */
 const commandMilliseconds = 4;
@@ -54,7 +65,7 @@ const commandMilliseconds = 4;
 /** Runs the program and returns every resource by its name. */
 export async function record(
   program: () => unknown,
-  { preview = false, stack = "test" }: RecordOptions = {},
+  { preview = false, generation = 1 }: RecordOptions = {},
 ): Promise<Recording> {
   await pulumi.runtime.setMocks(
     {
@@ -63,12 +74,12 @@ export async function record(
       },
       newResource: async ({ type, name, inputs }) => {
         if (type.startsWith("command:")) await pause(commandMilliseconds);
-        const made = preview ? {} : (outputs[type]?.(name) ?? {});
+        const made = preview ? {} : outputs(type, name, inputs, generation);
         return { id: preview ? undefined : `id-of-${name}`, state: { ...inputs, ...made } };
       },
     },
     "hastack",
-    stack,
+    "test",
     preview,
   );
   const recording = new Recording();
@@ -90,14 +101,17 @@ export class Recording {
     return [...this.#resources.values()];
   }
 
-  /** @throws Error if there is none of this name */
-  get(name: string): Registration {
-    const found = this.#resources.get(name);
-    if (!found) throw new Error(`no ${name} among ${[...this.#resources.keys()].join(", ")}`);
+  /**
+   * The resource of a type, such as `Container`, and a name.
+   * @throws Error if there is none
+   */
+  get(type: string, name: string): Registration {
+    const found = this.#resources.get(`${type} ${name}`);
+    if (!found) throw new Error(`no ${type} ${name} among ${[...this.#resources.keys()]}`);
     return found;
   }
 
-  /** Names of the resources of a type, such as `Container`, in alphabetical order. */
+  /** Names of the resources of a type, in alphabetical order. */
   names(type: string): string[] {
     return this.ofType(type)
       .map((one) => one.name)
@@ -105,11 +119,16 @@ export class Recording {
   }
 
   ofType(type: string): Registration[] {
-    return this.all.filter((one) => one.type.split(":").at(-1) === type);
+    return this.all.filter((one) => one.kind === type);
   }
 
-  childrenOf(parent: string): Registration[] {
-    return this.all.filter((one) => one.parent === parent);
+  /** Children of a resource as `Container lb-1`, in alphabetical order. */
+  childrenOf(type: string, name: string): string[] {
+    const { label } = this.get(type, name);
+    return this.all
+      .filter((one) => one.parent === label)
+      .map((one) => one.label)
+      .sort();
   }
 
   /** Takes part in every registration from now on. */
@@ -129,15 +148,19 @@ export class Recording {
 
   // biome-ignore lint/suspicious/noExplicitAny: see above
   #keep(request: any, asked: number): void {
+    const type: string = request.getType();
     const name: string = request.getName();
-    if (this.#resources.has(name)) throw new Error(`${name} is there twice`);
+    const kind = kindOf(type);
+    const label = `${kind} ${name}`;
     const inputs = request.getObject().toJavaScript();
-    this.#resources.set(name, {
-      type: request.getType(),
+    this.#resources.set(label, {
+      type,
+      kind,
       name,
+      label,
       custom: request.getCustom(),
-      parent: nameOf(request.getParent()),
-      dependencies: request.getDependenciesList().map(nameOf),
+      parent: labelOf(request.getParent()),
+      dependencies: request.getDependenciesList().map(labelOf),
       protect: request.getProtect() ?? false,
       retainOnDelete: request.getRetainondelete() ?? false,
       deleteBeforeReplace: request.getDeletebeforereplace() ?? false,
@@ -164,8 +187,14 @@ function plain(value: unknown, ofSecret: (inner: unknown) => unknown): unknown {
   );
 }
 
-function nameOf(urn: string): string | undefined {
-  return urn ? urn.split("::").at(-1) : undefined;
+function kindOf(type: string): string {
+  return type.split(":").at(-1) ?? type;
+}
+
+/** `urn:pulumi:stack::project::parent$type::name` in short. */
+function labelOf(urn: string): string | undefined {
+  const [, , type = "", name] = urn.split("::");
+  return urn ? `${kindOf(type)} ${name}` : undefined;
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { describeStack, recordStack, release, workloadOf } from "../../../support/unit/stack.ts";
+
+const instances = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
+
+describe("AppServers", () => {
+  it("L1: is every instance of both tiers, each with files, a container and a gate", async () => {
+    assert.deepEqual(
+      (await recordStack()).childrenOf("AppServers", "app"),
+      instances
+        .flatMap((name) => [
+          `Command ${name}-files`,
+          `Command ${name}-gate`,
+          `Container ${name}`,
+          `Volume ${name}-files`,
+        ])
+        .sort(),
+    );
+  });
+
+  it("A5: is in the backend only, and publishes nothing", async () => {
+    const recording = await recordStack();
+    for (const name of instances) {
+      const { networksAdvanced, ports } = recording.get("Container", name).inputs;
+      const names = (networksAdvanced as { name: string }[]).map((one) => one.name);
+      assert.deepEqual([names, ports], [["hastack-test-backend"], []], name);
+    }
+  });
+
+  it("A5: gives each tier its own database principal's password, and the cookies' to both", async () => {
+    const { workloads, credentials } = await describeStack();
+    const app = workloads.filter(({ component }) => component === "AppServers");
+    assert.equal(app.length, 4);
+    for (const { host, secrets } of app) {
+      const tier = host.role === "admin" ? "admin" : "storefront";
+      assert.equal(secrets.database_password, credentials.of(tier), host.name);
+      assert.equal(secrets.cookie_secret, credentials.of("cookies"), host.name);
+      assert.equal(Object.keys(secrets).length, 2);
+    }
+  });
+
+  it("A12: runs all instances of one release, from one image", async () => {
+    const recording = await recordStack();
+    const images = instances.map((name) => recording.get("Container", name).inputs.image);
+    assert.deepEqual([...new Set(images)], [`id-of-hastack-test/release:${release.hash}`]);
+  });
+
+  it("A12: passes the gate only where the instance answers as the new release", async () => {
+    const { inputs } = (await recordStack()).get("Command", "admin-2-gate");
+    const { HEALTH } = inputs.environment as Record<string, string>;
+    assert.equal(
+      HEALTH,
+      `curl -fsS --max-time 3 http://10.2.0.52:3001/api/health | grep -F '"release":"${release.hash}"'`,
+    );
+  });
+
+  it("A15: gives an instance its whole grace, and a bit more, before it is killed", async () => {
+    const changes = { application: { stopGraceSeconds: 40 } };
+    const { inputs } = (await recordStack({ changes })).get("Container", "storefront-1");
+    assert.ok(Number(inputs.destroyGraceSeconds) > 42, String(inputs.destroyGraceSeconds));
+    const { processes } = workloadOf(await describeStack(changes), "storefront-1");
+    assert.equal(processes[0]?.stopGraceSeconds, 42);
+  });
+
+  it("N4: runs unprivileged, with a configuration that only its user reads", async () => {
+    const { processes, files } = workloadOf(await describeStack(), "storefront-1");
+    assert.deepEqual(
+      processes.map(({ user }) => user),
+      ["hastack"],
+    );
+    assert.deepEqual(
+      files.map(({ path, owner, mode }) => [path, owner, mode]),
+      [["app.json", "hastack", "0400"]],
+    );
+  });
+});

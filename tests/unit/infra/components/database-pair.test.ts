@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { describeStack, recordStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
+
+describe("DatabasePair", () => {
+  it("D1: is two members, each followed by the principals", async () => {
+    assert.deepEqual((await recordStack()).childrenOf("DatabasePair", "database"), [
+      "Command db-1-files",
+      "Command db-1-gate",
+      "Command db-1-principals",
+      "Command db-2-files",
+      "Command db-2-gate",
+      "Command db-2-principals",
+      "Container db-1",
+      "Container db-2",
+      "RemoteImage database-pair-image",
+      "Volume db-1-data",
+      "Volume db-1-files",
+      "Volume db-2-data",
+      "Volume db-2-files",
+    ]);
+  });
+
+  it("D6: gives the principals their passwords only once the member is healthy", async () => {
+    const recording = await recordStack();
+    for (const name of ["db-1", "db-2"]) {
+      const { dependencies } = recording.get("Command", `${name}-principals`);
+      assert.ok(dependencies.includes(`Command ${name}-gate`), name);
+    }
+  });
+
+  it("W4: keeps its data on destroy exactly where keepData says so", async () => {
+    for (const keepData of [true, false]) {
+      const recording = await recordStack({ changes: { keepData } });
+      for (const name of ["db-1-data", "db-2-data"]) {
+        assert.equal(recording.get("Volume", name).retainOnDelete, keepData, name);
+      }
+    }
+  });
+
+  it("gives PostgreSQL more than a minute to stop, then lets Docker kill", async () => {
+    const { inputs } = (await recordStack()).get("Container", "db-1");
+    assert.equal(inputs.destroyGraceSeconds, 65);
+    assert.equal(inputs.stopTimeout, 65);
+  });
+
+  it("D6: is in the backend only, and publishes nothing", async () => {
+    const { inputs } = (await recordStack()).get("Container", "db-2");
+    assert.deepEqual(inputs.networksAdvanced, [
+      { name: "hastack-test-backend", ipv4Address: "10.2.0.32" },
+    ]);
+    assert.deepEqual(inputs.ports, []);
+  });
+
+  it("keeps PostgreSQL's files on the data volume", async () => {
+    const { inputs } = (await recordStack()).get("Container", "db-1");
+    assert.deepEqual(inputs.volumes, [
+      { volumeName: "hastack-test-db-1-files", containerPath: "/etc/hastack" },
+      { volumeName: "hastack-test-db-1-data", containerPath: "/var/lib/postgresql" },
+    ]);
+  });
+
+  it("N3: runs Patroni as postgres, with its passwords in a file that only postgres reads", async () => {
+    const { processes, files } = workloadOf(await describeStack(), "db-1");
+    assert.deepEqual(
+      processes.map(({ name, user }) => [name, user]),
+      [["patroni", "postgres"]],
+    );
+    const [{ owner, mode } = {}] = files.filter(({ content }) => content.includes("@{"));
+    assert.deepEqual({ owner, mode }, { owner: "postgres", mode: "0600" });
+    assert.equal(files.filter(({ content }) => content.includes("@{")).length, 1);
+  });
+
+  it("N3: runs the principals' SQL as postgres, from a file that only postgres reads", async () => {
+    const { user, files } = taskOf(await describeStack(), "db-1-principals");
+    assert.equal(user, "postgres");
+    assert.deepEqual(
+      files.map(({ path, owner, mode }) => [path, owner, mode]),
+      [["principals.sql", "postgres", "0600"]],
+    );
+  });
+
+  it("makes Patroni read a changed file again without a restart of PostgreSQL", async () => {
+    const { processes, files } = workloadOf(await describeStack(), "db-1");
+    assert.equal(processes[0]?.reloadSignal, "SIGHUP");
+    const patroni = files.find(({ path }) => path === "patroni.yml");
+    assert.deepEqual([patroni?.reloads, patroni?.restarts], ["patroni", undefined]);
+  });
+});

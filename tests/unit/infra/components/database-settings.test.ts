@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { dynamicConfiguration } from "../../../../infra/render/patroni.ts";
+import { settingsWith } from "../../../support/unit/fixtures.ts";
+import { describeStack, differences, recordStack, taskOf } from "../../../support/unit/stack.ts";
+
+describe("DatabaseSettings", () => {
+  it("D2: is one command, run on a member of the pair once all members stand", async () => {
+    const recording = await recordStack();
+    assert.deepEqual(recording.childrenOf("DatabaseSettings", "settings"), [
+      "Command database-settings",
+    ]);
+    const { inputs, asked } = recording.get("Command", "database-settings");
+    const { CONTAINER } = inputs.environment as Record<string, string>;
+    assert.equal(CONTAINER, "hastack-test-db-1");
+    assert.ok(asked > recording.get("Command", "db-2-principals").done);
+  });
+
+  it("D2: carries the dynamic configuration as a reviewer can read it", async () => {
+    const { files } = taskOf(await describeStack(), "database-settings");
+    const content = files.find(({ path }) => path === "dynamic.json")?.content ?? "";
+    assert.deepEqual(JSON.parse(content), dynamicConfiguration(settingsWith()));
+    assert.ok(content.split("\n").length > 10, "one setting in each line");
+  });
+
+  it("D7: keeps the password of Patroni's interface in a file that only root reads", async () => {
+    const { files } = taskOf(await describeStack(), "database-settings");
+    const {
+      content,
+      owner = "root",
+      mode,
+    } = files.find(({ path }) => path === "credentials") ?? {};
+    assert.deepEqual(
+      [content, owner, mode],
+      ['user = "patroni:@{api_password}"\n', "root", "0600"],
+    );
+  });
+
+  it("D2: is run again for a changed parameter, and no container is replaced for it", async () => {
+    const changes = { database: { parameters: { work_mem: "8MB" } } };
+    const changed = differences(await recordStack(), await recordStack({ changes }));
+    assert.ok(changed.includes("Command database-settings"));
+    assert.deepEqual(
+      changed.filter((label) => !label.startsWith("Command ")),
+      [],
+    );
+  });
+});

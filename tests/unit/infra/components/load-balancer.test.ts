@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { describeStack, recordStack, workloadOf } from "../../../support/unit/stack.ts";
+
+const published = {
+  loadBalancer: { publishedPorts: [8080, 8081], publishedStatsPorts: [8405, 8404] },
+};
+
+describe("LoadBalancer", () => {
+  it("L4: is two members, each with files, a container and a gate", async () => {
+    assert.deepEqual((await recordStack()).childrenOf("LoadBalancer", "load-balancer"), [
+      "Command lb-1-files",
+      "Command lb-1-gate",
+      "Command lb-2-files",
+      "Command lb-2-gate",
+      "Container lb-1",
+      "Container lb-2",
+      "RemoteImage load-balancer-image",
+      "Volume lb-1-files",
+      "Volume lb-2-files",
+    ]);
+  });
+
+  it("L4: is in both networks, at its own addresses", async () => {
+    const { inputs } = (await recordStack()).get("Container", "lb-2");
+    assert.deepEqual(inputs.networksAdvanced, [
+      { name: "hastack-test-frontend", ipv4Address: "10.1.0.12" },
+      { name: "hastack-test-backend", ipv4Address: "10.2.0.12" },
+    ]);
+  });
+
+  it("W2: publishes one port of each list on 127.0.0.1 only", async () => {
+    const recording = await recordStack({ changes: published });
+    assert.deepEqual(recording.get("Container", "lb-1").inputs.ports, [
+      { internal: 80, external: 8080, ip: "127.0.0.1" },
+      { internal: 8404, external: 8405, ip: "127.0.0.1" },
+    ]);
+    assert.deepEqual(recording.get("Container", "lb-2").inputs.ports, [
+      { internal: 80, external: 8081, ip: "127.0.0.1" },
+      { internal: 8404, external: 8404, ip: "127.0.0.1" },
+    ]);
+  });
+
+  it("W2: publishes nothing where the settings name no ports", async () => {
+    assert.deepEqual((await recordStack()).get("Container", "lb-1").inputs.ports, []);
+  });
+
+  it("L4: may hold an address that is not there yet, and no more than that needs", async () => {
+    const { inputs } = (await recordStack()).get("Container", "lb-1");
+    assert.deepEqual(inputs.capabilities, { adds: ["CAP_NET_ADMIN", "CAP_NET_BROADCAST"] });
+    assert.deepEqual(inputs.sysctls, { "net.ipv4.ip_nonlocal_bind": "1" });
+  });
+
+  it("L2, L8: reloads HAProxy without a restart, and stops it softly after the addresses went", async () => {
+    const { processes } = workloadOf(await describeStack(), "lb-1");
+    assert.deepEqual(
+      processes.map(({ name, reloadSignal, stopSignal }) => [name, reloadSignal, stopSignal]),
+      [
+        ["haproxy", "SIGUSR2", "SIGUSR1"],
+        ["keepalived", "SIGHUP", undefined],
+      ],
+    );
+  });
+
+  it("L8: checks both configurations before one of them is moved into place", async () => {
+    const { files } = workloadOf(await describeStack(), "lb-1");
+    const checks = Object.fromEntries(files.map(({ path, check }) => [path, check]));
+    assert.equal(checks["haproxy.cfg"], "haproxy -c -q -f haproxy.cfg");
+    assert.match(checks["keepalived.conf"] ?? "", /--config-test/);
+  });
+
+  it("N3: has the statistics password in one file, which only HAProxy's user reads", async () => {
+    const { files } = workloadOf(await describeStack(), "lb-1");
+    const secretFiles = files.filter(({ content }) => content.includes("@{"));
+    assert.deepEqual(
+      secretFiles.map(({ path, owner, mode }) => [path, owner, mode]),
+      [["haproxy.cfg", "haproxy", "0600"]],
+    );
+  });
+
+  it("L6: brings error pages of its own, each a whole HTTP answer", async () => {
+    const { files } = workloadOf(await describeStack(), "lb-1");
+    const pages = files.filter(({ path }) => path.startsWith("errors/"));
+    assert.deepEqual(
+      pages.map(({ path }) => path),
+      ["errors/408.http", "errors/502.http", "errors/503.http", "errors/504.http"],
+    );
+    for (const { path, content, reloads } of pages) {
+      assert.ok(content.startsWith(`HTTP/1.1 ${path.slice(7, 10)} `), path);
+      assert.equal(reloads, "haproxy");
+    }
+  });
+});

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { describeStack, recordStack, release, taskOf } from "../../../support/unit/stack.ts";
+
+describe("Migrations", () => {
+  it("A12: is the release as an image, and one command that runs it", async () => {
+    assert.deepEqual((await recordStack()).childrenOf("Migrations", "migrations"), [
+      "Command migrations",
+      "Command release",
+      "RemoteImage release-image",
+    ]);
+  });
+
+  it("A12: builds the image from the staged release, named by the release's hash", async () => {
+    const recording = await recordStack();
+    const { inputs, dependencies } = recording.get("RemoteImage", "release-image");
+    assert.deepEqual(dependencies, ["Command release"]);
+    assert.equal(inputs.name, `hastack-test/release:${release.hash}`);
+    assert.deepEqual(
+      (inputs.build as Record<string, unknown>).context,
+      `../.hastack/images/${release.hash}`,
+    );
+    assert.deepEqual(recording.get("Command", "release").inputs.environment, {
+      RELEASE: release.hash,
+    });
+  });
+
+  it("A12: runs in a passing container of the new release, in the backend, with the uploads", async () => {
+    const { inputs } = (await recordStack()).get("Command", "migrations");
+    const { SCRIPT, ...environment } = inputs.environment as Record<string, string>;
+    assert.deepEqual(environment, {
+      IMAGE: `id-of-hastack-test/release:${release.hash}`,
+      NETWORK: "hastack-test-backend",
+      VOLUMES: "hastack-test-uploads:/var/lib/hastack/uploads",
+      LABELS: "--label=hastack.component=Migrations --label=hastack.stack=test",
+    });
+    assert.match(SCRIPT ?? "", /app\/src\/migrate\.ts/);
+  });
+
+  it("A12: comes after Patroni's settings, and before any instance", async () => {
+    const recording = await recordStack();
+    const { asked, done } = recording.get("Command", "migrations");
+    assert.ok(asked > recording.get("Command", "database-settings").done);
+    assert.ok(done < recording.get("Container", "storefront-1").asked);
+  });
+
+  it("A5: runs unprivileged, with a password file that only its user reads", async () => {
+    const { user, files } = taskOf(await describeStack(), "migrations");
+    assert.equal(user, "hastack");
+    assert.deepEqual(
+      files.map(({ path, owner, mode }) => [path, owner, mode]),
+      [["app.json", "hastack", "0400"]],
+    );
+  });
+});

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { describeStack, recordStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
+
+describe("Quorum", () => {
+  it("D2: is three members, each with files, data, a container and a gate; then the users", async () => {
+    assert.deepEqual((await recordStack()).childrenOf("Quorum", "quorum"), [
+      "Command etcd-1-files",
+      "Command etcd-1-gate",
+      "Command etcd-2-files",
+      "Command etcd-2-gate",
+      "Command etcd-3-files",
+      "Command etcd-3-gate",
+      "Command etcd-users",
+      "Container etcd-1",
+      "Container etcd-2",
+      "Container etcd-3",
+      "RemoteImage quorum-image",
+      "Volume etcd-1-data",
+      "Volume etcd-1-files",
+      "Volume etcd-2-data",
+      "Volume etcd-2-files",
+      "Volume etcd-3-data",
+      "Volume etcd-3-files",
+    ]);
+  });
+
+  it("D2: has five members where the settings say so", async () => {
+    const recording = await recordStack({ changes: { members: { quorum: 5 } } });
+    const members = recording.names("Container").filter((name) => name.startsWith("etcd"));
+    assert.deepEqual(members, ["etcd-1", "etcd-2", "etcd-3", "etcd-4", "etcd-5"]);
+  });
+
+  it("D7: gives etcd its users once every member has passed its gate", async () => {
+    const { dependencies } = (await recordStack()).get("Command", "etcd-users");
+    for (const name of ["etcd-1", "etcd-2", "etcd-3"]) {
+      assert.ok(dependencies.includes(`Command ${name}-gate`), name);
+    }
+  });
+
+  it("W4: keeps no data of etcd's, whatever keepData says: Patroni makes it anew", async () => {
+    for (const keepData of [true, false]) {
+      const recording = await recordStack({ changes: { keepData } });
+      assert.equal(recording.get("Volume", "etcd-1-data").retainOnDelete, false);
+    }
+  });
+
+  it("D6: is in the backend only, and publishes nothing", async () => {
+    const { inputs } = (await recordStack()).get("Container", "etcd-2");
+    assert.deepEqual(inputs.networksAdvanced, [
+      { name: "hastack-test-backend", ipv4Address: "10.2.0.22" },
+    ]);
+    assert.deepEqual(inputs.ports, []);
+  });
+
+  it("N4: runs etcd as its own user, on its own volume", async () => {
+    const { processes, data } = workloadOf(await describeStack(), "etcd-1");
+    assert.deepEqual(
+      processes.map(({ name, user }) => [name, user]),
+      [["etcd", "etcd"]],
+    );
+    assert.deepEqual(data, [{ name: "data", path: "/var/lib/etcd", keep: false }]);
+  });
+
+  it("N3: brings the passwords of etcd's users in files that only root reads", async () => {
+    const { files, secrets } = taskOf(await describeStack(), "etcd-users");
+    assert.deepEqual(files, [
+      { path: "root", content: "@{root_password}", mode: "0600" },
+      { path: "patroni", content: "@{patroni_password}", mode: "0600" },
+    ]);
+    assert.deepEqual(Object.keys(secrets), ["root_password", "patroni_password"]);
+  });
+});
