@@ -6,6 +6,8 @@ import { ports } from "../topology.ts";
 export const flows: readonly Flow[] = [
   { from: "visitor", to: "loadBalancer", network: "frontend", port: ports.http },
   { from: "operator", to: "loadBalancer", network: "frontend", port: ports.stats },
+  // A load balancer's gate asks for the site at the virtual address, wherever that is
+  { from: "loadBalancer", to: "loadBalancer", network: "frontend", port: ports.http },
   { from: "loadBalancer", to: "storefront", network: "backend", port: ports.storefront },
   { from: "loadBalancer", to: "admin", network: "backend", port: ports.admin },
   { from: "loadBalancer", to: "database", network: "backend", port: ports.postgres },
@@ -19,6 +21,8 @@ export const flows: readonly Flow[] = [
   { from: "database", to: "database", network: "backend", port: ports.patroni },
   { from: "database", to: "quorum", network: "backend", port: ports.etcdClient },
   { from: "quorum", to: "quorum", network: "backend", port: ports.etcdPeer },
+  // The task that makes etcd's users waits until every member answers
+  { from: "quorum", to: "quorum", network: "backend", port: ports.etcdClient },
 ];
 
 /** Who may talk to whom: the networks of the stack and, on machines, their firewalls. */
