@@ -32,7 +32,7 @@ put() {
 check() {
   (cd "$new" && sh -c "$2") > "$new/.check" 2>&1 || {
     cat "$new/.check" >&2
-    echo "$1 was refused by: $2; nothing was changed" >&2
+    echo "$1 was refused; nothing was changed" >&2
     exit 1
   }
   rm -f "$new/.check"
@@ -98,9 +98,10 @@ export function dropNotice(root: string, notice: Notice, process: string): strin
  * The shell text that brings a task's files into a folder of its own, runs the task there as its
  * user, and removes the folder. Here-documents keep secrets and scripts off command lines.
  */
-export function taskScript({ name, files, user, script }: Task): string {
+export function taskScript({ name, files, user, script, shared = [] }: Task): string {
   const folder = `/run/hastack/${name}`;
   return [
+    ...shared.map(({ path, owner }) => `install -d -o ${owner} -g ${owner} -m 0755 ${quote(path)}`),
     deliveryScript(folder, files).trimEnd(),
     `trap 'rm -rf ${folder}' EXIT`,
     `cd ${folder}`,
