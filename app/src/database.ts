@@ -1,10 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerConfig } from "./config.ts";
 import { OutcomeUnknown, Unavailable } from "./errors.ts";
-import { CannotConnect, type Lease, Member, type MemberIdentity, type Query } from "./member.ts";
+import { CannotConnect, type Lease, Member, type Query } from "./member.ts";
 import { databaseRetries, type PoolCounts } from "./metrics.ts";
 
-export type { MemberIdentity, Query } from "./member.ts";
+export type { Query } from "./member.ts";
+
+/** Who answers: the server's own address, and whether it is a standby. */
+export interface MemberIdentity {
+  member: string;
+  inRecovery: boolean;
+}
 
 /** Milliseconds, unless the name says otherwise. */
 export const defaultLimits = {
@@ -146,13 +152,7 @@ export class Database {
   /** Asks one way to the database who answers there. */
   async inspect(way: "writer" | "reader"): Promise<MemberIdentity> {
     const member = way === "writer" ? this.#writer : this.#reader;
-    return await this.#attemptRead(member, async (query) => {
-      const [row] = await query<MemberIdentity>(
-        `SELECT coalesce(host(inet_server_addr()), 'local') AS member,
-                pg_is_in_recovery() AS "inRecovery"`,
-      );
-      return row as MemberIdentity;
-    });
+    return await this.#attemptRead(member, identify);
   }
 
   counts(): Record<"writer" | "reader", PoolCounts> {
@@ -279,6 +279,19 @@ export class Database {
       lease.release(broken);
     }
   }
+}
+
+/**
+ * Asks the server who it is. Its address and not its `cluster_name`, which Patroni gives to every
+ * member alike.
+ */
+export async function identify(query: Query): Promise<MemberIdentity> {
+  const [row] = await query<MemberIdentity>(
+    `SELECT coalesce(host(inet_server_addr()), 'local') AS member,
+            pg_is_in_recovery() AS "inRecovery"`,
+  );
+  if (!row) throw new Error("the server did not say who it is");
+  return row;
 }
 
 /** Runs `work` with a time limit, at which the connection is cut off so that `work` fails. */

@@ -7,12 +7,6 @@ export type Query = <Row extends pg.QueryResultRow>(
   values?: unknown[],
 ) => Promise<Row[]>;
 
-/** What a connection is to: a name for the server, and whether it is a standby. */
-export interface MemberIdentity {
-  member: string;
-  inRecovery: boolean;
-}
-
 export interface MemberOptions {
   host: string;
   port: number;
@@ -33,7 +27,6 @@ export interface Lease {
   query: Query;
   /** The client itself, for what `query` does not show: command tags, notices. */
   client: pg.PoolClient;
-  identity: MemberIdentity;
   /** Lets every statement under way fail at once; the server is not asked to cancel anything. */
   cutOff: () => void;
   /** @param broken drops the connection, and with it the idle ones that may have died likewise */
@@ -57,7 +50,6 @@ export class CannotConnect extends Error {
 export class Member {
   readonly #options: MemberOptions;
   #pool: pg.Pool;
-  readonly #identities = new WeakMap<pg.ClientBase, MemberIdentity>();
   readonly #waiting = new Set<() => void>();
   #closed = false;
 
@@ -96,11 +88,9 @@ export class Member {
   }
 
   #lease(pool: pg.Pool, client: pg.PoolClient): Lease {
-    const identity = this.#identities.get(client) ?? { member: "unknown", inRecovery: false };
     let released = false;
     return {
       client,
-      identity,
       query: async (text, values) => (await client.query(text, values)).rows,
       cutOff: () => cutOff(client),
       release: (broken) => {
@@ -164,16 +154,10 @@ export class Member {
   async #check(client: pg.ClientBase): Promise<void> {
     const timer = setTimeout(() => cutOff(client), this.#options.connectMs);
     try {
-      const { rows } = await client.query<MemberIdentity>(
-        `SELECT coalesce(host(inet_server_addr()), 'local') AS member,
-                pg_is_in_recovery() AS "inRecovery"`,
-      );
-      const [identity] = rows;
-      if (!identity) throw new Error("the server did not say who it is");
-      if (this.#options.needsPrimary && identity.inRecovery) {
+      const { rows } = await client.query("SELECT pg_is_in_recovery() AS standby");
+      if (this.#options.needsPrimary && rows[0]?.standby !== false) {
         throw new Error("is a standby");
       }
-      this.#identities.set(client, identity);
     } finally {
       clearTimeout(timer);
     }

@@ -14,6 +14,7 @@ import {
 import { sharedPostgres } from "./support/hooks.ts";
 import { form, pictures, png } from "./support/images.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
+import { startProxy } from "./support/proxy.ts";
 import { until } from "./support/until.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: answers are asserted field by field
@@ -428,6 +429,59 @@ describe("content API", function () {
     it("A11: a key of 201 characters is refused with 422", async () => {
       const key = { "Idempotency-Key": "k".repeat(201) };
       await refused(() => post(form({ quote: "k" }, picture), key), 422, "bad-idempotency-key");
+    });
+  });
+
+  describe("A11: a commit that was sent and not answered", () => {
+    it("A11: without a key: 500, said plainly, and the file stays with its row", async () => {
+      const proxy = await startProxy(postgres);
+      const writer = { host: "127.0.0.1", port: proxy.port };
+      const app = await startApp(
+        serverConfig("admin", { name: database, writer, reader: postgres }, uploads),
+      );
+      const before = [Number(await rows()), (await files(uploads)).length];
+      proxy.cutAfter = "COMMIT";
+      const answer = await fetch(`${app.url}/api/content`, {
+        method: "POST",
+        body: form({ quote: "unknown" }, picture),
+      });
+      assert.equal(answer.status, 500);
+      assert.equal(((await answer.json()) as Json).error, "outcome-unknown");
+      assert.equal(answer.headers.get("retry-after"), null);
+      assert.deepEqual(
+        [await rows(), (await files(uploads)).length],
+        [Number(before[0]) + 1, Number(before[1]) + 1],
+      );
+      await app.close();
+      await proxy.close();
+    });
+
+    it("A11: with a key: found again, 201, one row and one file", async () => {
+      const proxy = await startProxy(postgres);
+      const writer = { host: "127.0.0.1", port: proxy.port };
+      const app = await startApp(
+        serverConfig("admin", { name: database, writer, reader: postgres }, uploads),
+      );
+      const before = [Number(await rows()), (await files(uploads)).length];
+      proxy.cutAfter = "COMMIT";
+      until("the commit is cut", () => proxy.cuts).then(() => {
+        proxy.cutAfter = undefined;
+      });
+      const answer = await fetch(`${app.url}/api/content`, {
+        method: "POST",
+        body: form({ quote: "found" }, picture),
+        headers: { "Idempotency-Key": "cut-1" },
+      });
+      assert.equal(answer.status, 201);
+      assert.equal(proxy.cuts, 1);
+      const { image } = (await answer.json()) as Json;
+      assert.equal((await fetch(storefront.url + image)).status, 200);
+      assert.deepEqual(
+        [await rows(), (await files(uploads)).length],
+        [Number(before[0]) + 1, Number(before[1]) + 1],
+      );
+      await app.close();
+      await proxy.close();
     });
   });
 

@@ -1,6 +1,7 @@
 import { type RequestHandler, Router } from "express";
 import type { Services } from "../app.ts";
 import { findContent, listContent, parseId } from "../content.ts";
+import { identify } from "../database.ts";
 import { HttpError } from "../errors.ts";
 import { pageQuery } from "../paging.ts";
 import { positionOf } from "../position.ts";
@@ -50,17 +51,14 @@ export function storefrontRoutes({ config, database, render }: Services): Reques
   });
 
   router.get("/api/time", async (request, response) => {
-    const time = await database.read(
+    const answer = await database.read(
       async (query) => {
-        const [row] = await query<{ time: Date; member: string; inRecovery: boolean }>(
-          `SELECT now() AS time, coalesce(host(inet_server_addr()), 'local') AS member,
-                pg_is_in_recovery() AS "inRecovery"`,
-        );
-        return row;
+        const [row] = await query<{ time: Date }>("SELECT now() AS time");
+        return { ...row, ...(await identify(query)) };
       },
       positionOf(request, cookieSecret),
     );
-    response.json({ ...time, hostname: instance });
+    response.json({ ...answer, hostname: instance });
   });
   return router;
 }

@@ -11,6 +11,8 @@ export interface TestProxy {
   cutAfter: string | undefined;
   /** How often `cutAfter` was met. */
   cuts: number;
+  /** Lets the connections that are open now go silent, as when their machine is lost. */
+  silenceOpen: () => void;
   /** Closes every connection, as HAProxy does when a member goes down. */
   closeAll: () => void;
   close: () => Promise<void>;
@@ -19,7 +21,8 @@ export interface TestProxy {
 /** Starts a TCP proxy on 127.0.0.1. */
 export async function startProxy(target: { host: string; port: number }): Promise<TestProxy> {
   const sockets = new Set<Socket>();
-  const server = createServer((client) => connect(client, proxy, sockets));
+  const silenced = new WeakSet<Socket>();
+  const server = createServer((client) => connect(client, proxy, sockets, silenced));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const closeAll = () => {
     for (const socket of sockets) socket.destroy();
@@ -30,13 +33,21 @@ export async function startProxy(target: { host: string; port: number }): Promis
     mode: "pass",
     cutAfter: undefined,
     cuts: 0,
+    silenceOpen: () => {
+      for (const socket of sockets) silenced.add(socket);
+    },
     closeAll,
     close: () => close(server, closeAll),
   };
   return proxy;
 }
 
-function connect(client: Socket, proxy: TestProxy, sockets: Set<Socket>): void {
+function connect(
+  client: Socket,
+  proxy: TestProxy,
+  sockets: Set<Socket>,
+  silenced: WeakSet<Socket>,
+): void {
   const server = new Socket();
   for (const socket of [client, server]) {
     sockets.add(socket);
@@ -52,8 +63,9 @@ function connect(client: Socket, proxy: TestProxy, sockets: Set<Socket>): void {
     return;
   }
   let muted = false;
+  const silent = () => proxy.mode === "silence" || silenced.has(client);
   client.on("data", (chunk) => {
-    if (proxy.mode === "silence") return;
+    if (silent()) return;
     server.write(chunk);
     if (proxy.cutAfter && chunk.includes(proxy.cutAfter)) {
       muted = true;
@@ -62,7 +74,7 @@ function connect(client: Socket, proxy: TestProxy, sockets: Set<Socket>): void {
     }
   });
   server.on("data", (chunk) => {
-    if (!muted && proxy.mode !== "silence") client.write(chunk);
+    if (!muted && !silent()) client.write(chunk);
   });
   server.connect(proxy.target.port, proxy.target.host);
 }
