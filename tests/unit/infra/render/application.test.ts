@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ConfigError, loadMigrateConfig, loadServerConfig } from "../../../../app/src/config.ts";
+import { renderApplication, renderMigrations } from "../../../../infra/render/application.ts";
+import { planWith } from "../../../support/unit/fixtures.ts";
+
+function rendered(tier: "storefront" | "admin", changes: Readonly<Record<string, unknown>> = {}) {
+  const { settings, topology } = planWith(changes);
+  const self = topology[tier][1];
+  if (!self) throw new Error(`there is no second ${tier}`);
+  return renderApplication(settings, topology, self, tier, "0123456789ab");
+}
+
+/** Reads the text the way the application does, from a file. */
+function readBy<T>(load: (path: string) => T, text: string): T {
+  const folder = mkdtempSync(join(tmpdir(), "hastack-unit-"));
+  try {
+    const path = join(folder, "app.json");
+    writeFileSync(path, text);
+    return load(path);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** What a delivery makes of the places of secrets. */
+const filled = (text: string) => text.replace(/@\{\w+\}/g, "x".repeat(32));
+
+describe("the application's app.json", () => {
+  it("A10, A11: is this for the second instance of the admin tier", () => {
+    assert.equal(rendered("admin"), admin);
+  });
+
+  it("A5: has another principal, port and pool in the storefront tier", () => {
+    const { tier, listen, database } = JSON.parse(rendered("storefront"));
+    assert.deepEqual(
+      [tier, listen, database.user, database.poolSize],
+      ["storefront", { host: "10.2.0.42", port: 3000 }, "storefront", 10],
+    );
+  });
+
+  it("A15: takes pools, times and the log level from the settings", () => {
+    const text = rendered("storefront", {
+      application: {
+        storefrontPoolSize: 4,
+        drainSeconds: 5,
+        stopGraceSeconds: 9,
+        logLevel: "warn",
+      },
+    });
+    const { database, drainSeconds, stopGraceSeconds, logLevel } = JSON.parse(text);
+    assert.deepEqual(
+      [database.poolSize, drainSeconds, stopGraceSeconds, logLevel],
+      [4, 5, 9, "warn"],
+    );
+  });
+
+  it("L7: trusts the addresses of the load balancers, and no other", () => {
+    const { trustedProxies } = JSON.parse(rendered("admin", { members: { loadBalancer: 3 } }));
+    assert.deepEqual(trustedProxies, ["10.2.0.11", "10.2.0.12", "10.2.0.13"]);
+  });
+
+  it("A1: is accepted by the application, as it is written", () => {
+    for (const tier of ["storefront", "admin"] as const) {
+      const config = readBy(loadServerConfig, filled(rendered(tier)));
+      assert.deepEqual(config, JSON.parse(filled(rendered(tier))));
+    }
+  });
+
+  it("A1: would not be accepted with a key that the application does not know", () => {
+    const text = filled(rendered("admin")).replace('"tier"', '"tear"');
+    assert.throws(() => readBy(loadServerConfig, text), ConfigError);
+  });
+
+  it("N3: holds no password, only the places of these", () => {
+    const places = ["@{database_password}", "@{cookie_secret}"];
+    assert.deepEqual(rendered("admin").match(/@\{\w+\}/g), places);
+  });
+});
+
+describe("the migrations' app.json", () => {
+  it("A12, A13: is this", () => {
+    const { settings, topology } = planWith();
+    assert.equal(renderMigrations(settings, topology), migrations);
+  });
+
+  it("A13: brings samples only where the settings say so", () => {
+    const { settings, topology } = planWith({ sampleData: true });
+    assert.equal(JSON.parse(renderMigrations(settings, topology)).sampleData, true);
+  });
+
+  it("A12: is accepted by the migrations, as it is written", () => {
+    const { settings, topology } = planWith();
+    const text = filled(renderMigrations(settings, topology));
+    assert.deepEqual(readBy(loadMigrateConfig, text), JSON.parse(text));
+  });
+});
+
+const admin = `{
+  "tier": "admin",
+  "instance": "admin-2",
+  "release": "0123456789ab",
+  "listen": {
+    "host": "10.2.0.52",
+    "port": 3001
+  },
+  "database": {
+    "name": "hastack",
+    "user": "admin",
+    "password": "@{database_password}",
+    "poolSize": 5,
+    "writer": {
+      "host": "10.2.0.100",
+      "port": 5000
+    },
+    "reader": {
+      "host": "10.2.0.100",
+      "port": 5001
+    }
+  },
+  "uploadsDirectory": "/var/lib/hastack/uploads",
+  "cookieSecret": "@{cookie_secret}",
+  "trustedProxies": [
+    "10.2.0.11",
+    "10.2.0.12"
+  ],
+  "drainSeconds": 3,
+  "stopGraceSeconds": 25,
+  "logLevel": "info"
+}
+`;
+
+const migrations = `{
+  "database": {
+    "name": "hastack",
+    "user": "migrator",
+    "password": "@{database_password}",
+    "hosts": [
+      {
+        "host": "10.2.0.31",
+        "port": 5432
+      },
+      {
+        "host": "10.2.0.32",
+        "port": 5432
+      }
+    ]
+  },
+  "principals": {
+    "storefront": "storefront",
+    "admin": "admin"
+  },
+  "uploadsDirectory": "/var/lib/hastack/uploads",
+  "sampleData": false
+}
+`;
