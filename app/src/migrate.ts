@@ -57,6 +57,8 @@ async function connectToPrimary(config: MigrateConfig, say: Say): Promise<pg.Cli
         password,
         application_name: "hastack migrate",
         connectionTimeoutMillis: 3000,
+        // Whoever waits for a table's lock makes all later ones wait, the old release's too.
+        options: "-c lock_timeout=10s",
       });
       client.on("error", () => {});
       const refusal = await refuses(client);

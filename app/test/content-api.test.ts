@@ -485,6 +485,27 @@ describe("content API", function () {
     });
   });
 
+  it("A11: the form keeps its key after trouble of ours, and gets a new one after the user's", async () => {
+    const nobody = { host: "127.0.0.1", port: 1 };
+    const app = await startApp(
+      serverConfig("admin", { name: database, writer: nobody, reader: postgres }, uploads),
+      { writeMs: 300 },
+    );
+    const send = async (quote: string) => {
+      const body = form({ quote, idempotencyKey: "kept-key-1" }, picture);
+      const answer = await fetch(`${app.url}/admin/content`, { method: "POST", body });
+      return { status: answer.status, text: await answer.text() };
+    };
+    const trouble = await send("kept");
+    assert.equal(trouble.status, 503);
+    assert.match(trouble.text, /value="kept-key-1"/);
+    assert.match(trouble.text, />kept<\/textarea>/);
+    const mistake = await send("");
+    assert.equal(mistake.status, 422);
+    assert.doesNotMatch(mistake.text, /kept-key-1/);
+    await app.close();
+  });
+
   it("A6: a change that another site asks a browser for is refused with 403", async () => {
     const { id } = await add("mine");
     const ask = (headers: Record<string, string>) =>

@@ -48,7 +48,9 @@ export function adminRoutes(services: Services): RequestHandler {
       if (!(error instanceof HttpError)) throw error;
       if (error.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
       response.status(error.status);
-      return await showPage(services, request, response, { problem: error.message, typed });
+      // After trouble of ours a second click must repeat the first one, not add another.
+      const key = error.status >= 500 ? typed.idempotencyKey : undefined;
+      return await showPage(services, request, response, { problem: error.message, typed, key });
     }
     redirectWithFlash(request, response, "added");
   });
@@ -98,6 +100,7 @@ interface Notes {
   flash?: string | undefined;
   problem?: string;
   typed?: Record<string, string>;
+  key?: string | undefined;
 }
 
 async function showPage(
@@ -113,7 +116,7 @@ async function showPage(
   );
   const { instance, release, tier } = config;
   const frame = { instance, release, tier, title: "Destinations – Lodestar Travel" };
-  const form = { idempotencyKey: randomUUID(), typed: {}, ...notes };
+  const form = { typed: {}, ...notes, idempotencyKey: notes.key || randomUUID() };
   response.set("Cache-Control", "no-store");
   response.type("html").send(render("admin", { ...frame, page, before, ...form }));
 }
