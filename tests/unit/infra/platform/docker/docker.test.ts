@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import { recordStack } from "../../../../support/unit/stack.ts";
+
+describe("the docker platform", () => {
+  it("W1: makes one container for each member, by the stack's and the member's name", async () => {
+    const recording = await recordStack();
+    for (const { name, inputs } of recording.ofType("Container")) {
+      assert.deepEqual([inputs.name, inputs.hostname], [`hastack-test-${name}`, name]);
+    }
+    assert.deepEqual(recording.names("Container"), [
+      "admin-1",
+      "admin-2",
+      "db-1",
+      "db-2",
+      "etcd-1",
+      "etcd-2",
+      "etcd-3",
+      "lb-1",
+      "lb-2",
+      "storefront-1",
+      "storefront-2",
+    ]);
+  });
+
+  it("W7: has every container start again by itself, under a supervisor", async () => {
+    for (const { name, inputs } of (await recordStack()).ofType("Container")) {
+      assert.equal(inputs.restart, "always", name);
+      assert.match((inputs.command as string[]).join(" "), /exec s6-svscan/, name);
+    }
+  });
+
+  it("N4: lets no container gain rights, and only load balancers have more than usual", async () => {
+    const recording = await recordStack();
+    for (const { name, inputs } of recording.ofType("Container")) {
+      assert.deepEqual(inputs.securityOpts, ["no-new-privileges:true"], name);
+      assert.equal(inputs.privileged, undefined, name);
+    }
+    const more = recording.ofType("Container").filter(({ inputs }) => inputs.capabilities);
+    assert.deepEqual(more.map(({ name }) => name).sort(), ["lb-1", "lb-2"]);
+  });
+
+  it("W4: labels every object with the stack and its component", async () => {
+    const recording = await recordStack();
+    const labelled = ["Container", "Network", "Volume"].flatMap((type) => recording.ofType(type));
+    assert.equal(labelled.length, 11 + 2 + 11 + 5 + 1);
+    for (const { label, inputs } of labelled) {
+      const labels = inputs.labels as { label: string; value: string }[];
+      assert.deepEqual(
+        labels.map((one) => one.label),
+        ["hastack.component", "hastack.stack"],
+        label,
+      );
+      assert.equal(labels[1]?.value, "test", label);
+    }
+    for (const { label, inputs } of recording.ofType("RemoteImage")) {
+      const { labels } = inputs.build as { labels: Record<string, string> };
+      assert.equal(labels["hastack.stack"], "test", label);
+    }
+  });
+
+  it("W4: labels passing containers like those that stay", async () => {
+    for (const { name, inputs } of (await recordStack()).ofType("Command")) {
+      const { LABELS } = (inputs.environment ?? {}) as Record<string, string>;
+      if (LABELS === undefined) continue;
+      assert.match(LABELS, /^--label=hastack\.component=\w+ --label=hastack\.stack=test$/, name);
+    }
+  });
+
+  it("W3: takes images by their id, and names them by what they are made of", async () => {
+    const recording = await recordStack();
+    const names = recording.ofType("RemoteImage").map(({ inputs }) => String(inputs.name));
+    assert.equal(names.length, 4);
+    for (const name of names) assert.match(name, /^hastack-test\/[a-z-]+:[0-9a-f]{12}$/);
+    for (const { name, inputs } of recording.ofType("Container")) {
+      assert.ok(names.map((one) => `id-of-${one}`).includes(String(inputs.image)), name);
+    }
+  });
+
+  it("W4: removes its images with the stack, and forces that", async () => {
+    for (const { label, inputs, retainOnDelete } of (await recordStack()).ofType("RemoteImage")) {
+      assert.deepEqual([inputs.forceRemove, inputs.keepLocally ?? false], [true, false], label);
+      assert.equal(retainOnDelete, false, label);
+    }
+  });
+
+  it("W4: keeps nothing but data, and protects nothing from a destroy", async () => {
+    const recording = await recordStack({ changes: { keepData: true } });
+    const kept = recording.all.filter(({ retainOnDelete }) => retainOnDelete);
+    assert.deepEqual(kept.map(({ label }) => label).sort(), [
+      "Volume db-1-data",
+      "Volume db-2-data",
+      "Volume uploads",
+    ]);
+    assert.deepEqual(
+      recording.all.filter((one) => one.protect).map((one) => one.label),
+      [],
+    );
+  });
+
+  it("W4: keeps nothing at all where keepData is off", async () => {
+    const recording = await recordStack({ changes: { keepData: false } });
+    assert.deepEqual(
+      recording.all.filter(({ retainOnDelete }) => retainOnDelete).map(({ label }) => label),
+      [],
+    );
+  });
+
+  it("W8: deletes before it replaces what has a name or an address of its own", async () => {
+    const recording = await recordStack();
+    const fixed = ["Container", "Network", "Volume"].flatMap((type) => recording.ofType(type));
+    for (const { label, deleteBeforeReplace } of fixed) {
+      assert.equal(deleteBeforeReplace, true, label);
+    }
+  });
+
+  it("W8: replaces a container for any change of its inputs: the engine's update skips some", async () => {
+    for (const { label, replaceOnChanges } of (await recordStack()).ofType("Container")) {
+      assert.deepEqual(replaceOnChanges, ["*"], label);
+    }
+  });
+
+  it("A15: gives each container the grace of all its processes before it kills", async () => {
+    const recording = await recordStack();
+    const grace = (name: string) => recording.get("Container", name).inputs.destroyGraceSeconds;
+    assert.deepEqual(
+      ["etcd-1", "db-1", "storefront-1", "admin-1", "lb-1"].map(grace),
+      [15, 65, 32, 32, 32],
+    );
+  });
+
+  it("rotates the logs of every container", async () => {
+    for (const { name, inputs } of (await recordStack()).ofType("Container")) {
+      assert.deepEqual(inputs.logOpts, { "max-size": "10m", "max-file": "3" }, name);
+    }
+  });
+
+  it("W1: mounts the delivered files in every container, from a volume of its own", async () => {
+    const recording = await recordStack();
+    for (const { name, inputs } of recording.ofType("Container")) {
+      const volumes = inputs.volumes as { volumeName: string; containerPath: string }[];
+      assert.deepEqual(volumes[0], {
+        volumeName: `hastack-test-${name}-files`,
+        containerPath: "/etc/hastack",
+      });
+    }
+  });
+
+  it("L8: delivers into a passing container that looks like the member", async () => {
+    const { inputs } = (await recordStack()).get("Command", "lb-1-files");
+    const { SCRIPT, NOTICES, ...rest } = inputs.environment as Record<string, string>;
+    assert.match(String(rest.IMAGE), /^id-of-hastack-test\/load-balancer:/);
+    assert.deepEqual(
+      { ...rest, IMAGE: "" },
+      {
+        IMAGE: "",
+        VOLUME: "hastack-test-lb-1-files",
+        CONTAINER: "hastack-test-lb-1",
+        LABELS: "--label=hastack.component=LoadBalancer --label=hastack.stack=test",
+        ADDRESSES: "10.1.0.11 10.2.0.11",
+      },
+    );
+    assert.deepEqual(Object.keys(JSON.parse(NOTICES ?? "{}")), ["haproxy", "keepalived"]);
+    assert.match(SCRIPT ?? "", /^set -eu\n/);
+  });
+
+  it("W3: names no path of the operator's machine, which differs from one checkout to the next", async () => {
+    for (const { label, inputs } of (await recordStack()).all) {
+      assert.ok(!JSON.stringify(inputs).includes(process.cwd()), label);
+    }
+  });
+
+  it("has the environment to itself: no output of an earlier run comes in", async () => {
+    for (const { label, inputs } of (await recordStack()).ofType("Command")) {
+      assert.equal(inputs.addPreviousOutputInEnv, false, label);
+      assert.equal(inputs.triggers, undefined, label);
+    }
+  });
+
+  it("takes the gate's limit from the settings", async () => {
+    const recording = await recordStack({ changes: { gateTimeoutSeconds: 33 } });
+    for (const { name } of recording.ofType("Container")) {
+      const { environment } = recording.get("Command", `${name}-gate`).inputs;
+      assert.equal((environment as Record<string, string>).TIMEOUT_SECONDS, "33", name);
+    }
+  });
+});

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import {
+  portProblems,
+  subnetProblems,
+  type UsedSubnet,
+} from "../../../../../infra/platform/docker/preflight.ts";
+import { planWith, settingsWith } from "../../../../support/unit/fixtures.ts";
+
+const { network } = planWith().topology;
+const settings = settingsWith({
+  loadBalancer: { publishedPorts: [8080, 8081], publishedStatsPorts: [8404, 8405] },
+});
+
+describe("preflight", () => {
+  describe("W5: refuses a subnet that overlaps", () => {
+    const cases: readonly [string, readonly UsedSubnet[], readonly string[]][] = [
+      ["nothing, where nothing is in use", [], []],
+      [
+        "nothing, where others are neighbours",
+        [
+          { subnet: "10.0.255.0/24", user: "the Docker network old" },
+          { subnet: "10.1.1.0/24", user: "the interface eth1" },
+        ],
+        [],
+      ],
+      [
+        "a network of the engine",
+        [{ subnet: "10.1.0.0/24", user: "the Docker network shop" }],
+        [
+          "hastack:network.frontend.subnet: 10.1.0.0/24 overlaps 10.1.0.0/24 of the Docker network shop; use another subnet, and a vip inside it",
+        ],
+      ],
+      [
+        "an interface whose subnet is larger, given by its own address",
+        [{ subnet: "10.2.7.9/16", user: "the interface eth0" }],
+        [
+          "hastack:network.backend.subnet: 10.2.0.0/24 overlaps 10.2.7.9/16 of the interface eth0; use another subnet, and a vip inside it",
+        ],
+      ],
+      [
+        "a smaller one inside it",
+        [{ subnet: "10.2.0.192/28", user: "the Docker network small" }],
+        [
+          "hastack:network.backend.subnet: 10.2.0.0/24 overlaps 10.2.0.192/28 of the Docker network small; use another subnet, and a vip inside it",
+        ],
+      ],
+      [
+        "several, each told",
+        [
+          { subnet: "10.0.0.0/8", user: "the interface vpn0" },
+          { subnet: "10.1.0.128/25", user: "the Docker network shop" },
+        ],
+        [
+          "hastack:network.frontend.subnet: 10.1.0.0/24 overlaps 10.0.0.0/8 of the interface vpn0; use another subnet, and a vip inside it",
+          "hastack:network.frontend.subnet: 10.1.0.0/24 overlaps 10.1.0.128/25 of the Docker network shop; use another subnet, and a vip inside it",
+          "hastack:network.backend.subnet: 10.2.0.0/24 overlaps 10.0.0.0/8 of the interface vpn0; use another subnet, and a vip inside it",
+        ],
+      ],
+    ];
+    for (const [what, used, problems] of cases) {
+      it(what, () => assert.deepEqual(subnetProblems(network, used), problems));
+    }
+  });
+
+  describe("W5: refuses a published port that is in use", () => {
+    const inUse = (setting: string, port: number) =>
+      `hastack:loadBalancer.${setting}: port ${port} of 127.0.0.1 is in use by another program; use another port, or end that program`;
+    const cases: readonly [string, readonly number[], readonly string[]][] = [
+      ["none, where none is", [], []],
+      ["none, where another is", [8082], []],
+      ["one of the site", [8081], [inUse("publishedPorts", 8081)]],
+      [
+        "all of them at once",
+        [8405, 8080, 8081],
+        [
+          inUse("publishedPorts", 8080),
+          inUse("publishedPorts", 8081),
+          inUse("publishedStatsPorts", 8405),
+        ],
+      ],
+    ];
+    for (const [what, taken, problems] of cases) {
+      it(what, () => assert.deepEqual(portProblems(settings, new Set(taken)), problems));
+    }
+  });
+});
