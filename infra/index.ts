@@ -1,17 +1,14 @@
 /** hastack, from top to bottom: settings -> topology -> platform -> stack -> outputs. */
 import * as pulumi from "@pulumi/pulumi";
 import { releaseHash } from "../scripts/release.ts";
-import { DockerPlatform } from "./platform/docker/docker.ts";
-import { preflight } from "./platform/docker/preflight.ts";
+import { choosePlatform } from "./platform/choose.ts";
 import { readSettings } from "./settings.ts";
 import { WebStack } from "./stack.ts";
 import { planTopology, ports } from "./topology.ts";
 
 const settings = readSettings(pulumi.getStack(), pulumi.runtime.allConfig());
 const topology = planTopology(settings);
-preflight(settings, topology);
-
-const platform = new DockerPlatform(settings, topology);
+const platform = choosePlatform(settings, topology);
 const stack = new WebStack("hastack", {
   settings,
   topology,

@@ -63,6 +63,8 @@ export class TestStack {
         filter: (path) => !path.endsWith("/node_modules"),
       });
     }
+    mkdirSync(`${this.folder}.hastack`);
+    symlinkSync(`${projectDirectory}.hastack/pulumi`, `${this.folder}.hastack/pulumi`);
     symlinkSync(`${projectDirectory}node_modules`, `${this.folder}node_modules`);
     symlinkSync(`${projectDirectory}app/node_modules`, `${this.folder}app/node_modules`);
     this.configure({});
@@ -99,7 +101,6 @@ export class TestStack {
   get env(): NodeJS.ProcessEnv {
     return {
       ...process.env,
-      PULUMI_HOME: `${projectDirectory}.hastack/pulumi`,
       PULUMI_STACK: this.name,
       PULUMI_OPTION_NON_INTERACTIVE: "true",
       PULUMI_OPTION_COLOR: "never",

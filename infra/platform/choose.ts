@@ -1,0 +1,20 @@
+/** From the setting `hastack:platform` to the platform itself; the only place that knows them all. */
+import type { Settings } from "../settings.ts";
+import type { Topology } from "../topology.ts";
+import { DockerPlatform } from "./docker/docker.ts";
+import { preflight } from "./docker/preflight.ts";
+import type { Platform } from "./platform.ts";
+
+type Start = (settings: Settings, topology: Topology) => Platform;
+
+const platforms: Readonly<Record<Settings["platform"], Start>> = {
+  docker: (settings, topology) => {
+    preflight(settings, topology);
+    return new DockerPlatform(settings, topology);
+  },
+};
+
+/** @throws SettingsError when the place where the stack is to run is not fit for it */
+export function choosePlatform(settings: Settings, topology: Topology): Platform {
+  return platforms[settings.platform](settings, topology);
+}

@@ -1,0 +1,70 @@
+/**
+ * Images with the very packages that the stack's workloads ask for, made by the stack's own recipe.
+ * They are built once and found again by a hash of the recipe.
+ */
+import { createHash } from "node:crypto";
+import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
+import type { Workload } from "../../../infra/platform/platform.ts";
+import { projectDirectory, readProjectFile } from "../../../infra/project.ts";
+
+const folder = "infra/platform/docker/image";
+const recipeLabel = "hastack-test.recipe";
+const buildLimitSeconds = 600;
+
+/** The image of a workload. @returns its name */
+export function imageFor({ component, packages }: Pick<Workload, "component" | "packages">) {
+  return ensure(component.replace(/(?<=[a-z])[A-Z]/g, "-$&").toLowerCase(), packages);
+}
+
+/** The image without any packages but those that all have. @returns its name */
+export function baseImage(): Promise<string> {
+  return ensure("base", []);
+}
+
+const ready = new Map<string, Promise<string>>();
+
+function ensure(kind: string, packages: readonly string[]): Promise<string> {
+  const known = ready.get(kind) ?? build(kind, packages);
+  ready.set(kind, known);
+  return known;
+}
+
+async function build(kind: string, packages: readonly string[]): Promise<string> {
+  await assertEngine();
+  const name = `hastack-test/${kind}`;
+  const recipe = hashOf(packages);
+  const format = `{{index .Config.Labels "${recipeLabel}"}}`;
+  const { stdout } = await tryDocker(["image", "inspect", "--format", format, name]);
+  if (stdout.trim() === recipe) return name;
+  console.log(`      building ${name} with ${packages.join(", ") || "no packages"}`);
+  await runDocker(
+    [
+      "build",
+      "--quiet",
+      `--tag=${name}`,
+      `--label=${recipeLabel}=${recipe}`,
+      `--build-arg=PACKAGES=${packages.join(" ")}`,
+      `${projectDirectory}${folder}`,
+    ],
+    "",
+    buildLimitSeconds,
+  );
+  return name;
+}
+
+async function assertEngine(): Promise<void> {
+  const { code, stderr } = await tryDocker(["version", "--format={{.Server.Version}}"]);
+  if (code !== 0) {
+    throw new Error(`these tests need Docker (${stderr.trim()}); npm run setup brings it`);
+  }
+}
+
+function hashOf(packages: readonly string[]): string {
+  const files = ["Dockerfile", "install-packages"].map((file) =>
+    readProjectFile(`${folder}/${file}`),
+  );
+  return createHash("sha256")
+    .update(JSON.stringify([files, packages]))
+    .digest("hex")
+    .slice(0, 12);
+}
