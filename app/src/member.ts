@@ -140,8 +140,9 @@ export class Member {
       // reset, so that even a commit that waits learns of it.
       keepAlive: true,
       keepAliveInitialDelayMillis: 1000,
-      // No statement_timeout: it would also cancel a commit that waits for the standby, and
-      // PostgreSQL would then report success for a row that only one member has.
+      // The server limits only what cannot be a commit. Everything else is limited on this side, by
+      // dropping the connection: that cancels nothing. A commit whose wait for the standby is
+      // cancelled would report success for a row that only one member has.
       options: "-c lock_timeout=5s -c idle_in_transaction_session_timeout=15s",
       onConnect: (client) => this.#check(client),
     });

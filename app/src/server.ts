@@ -28,7 +28,7 @@ export async function startInstance(
   const database = new Database(config, onError, limits);
   observePools(() => database.counts());
   const health = new Health(config, database);
-  const server = createHttpServer(createApp({ config, database, health, log }));
+  const server = createHttpServer(createApp({ config, database, health, log }), config.instance);
   await listen(server, config.listen);
   const { port } = server.address() as AddressInfo;
   await health.start();
@@ -47,8 +47,8 @@ export async function startInstance(
   return { port, health, stop };
 }
 
-function createHttpServer(app: ReturnType<typeof createApp>): Server {
-  return createServer(
+function createHttpServer(app: ReturnType<typeof createApp>, instance: string): Server {
+  const server = createServer(
     {
       // A client has this long for its headers, and for a whole request with 5 MB.
       headersTimeout: 10_000,
@@ -60,7 +60,24 @@ function createHttpServer(app: ReturnType<typeof createApp>): Server {
     },
     app,
   );
+  // What is no HTTP at all never gets to the application, and is answered with its name all the same.
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === "ECONNRESET" || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const status = badRequests[error.code ?? ""] ?? "400 Bad Request";
+    socket.end(
+      `HTTP/1.1 ${status}\r\nX-Served-By: ${instance}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+    );
+  });
+  return server;
 }
+
+const badRequests: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
 
 async function listen(server: Server, { host, port }: ServerConfig["listen"]): Promise<void> {
   await new Promise<void>((resolve, reject) => {

@@ -11,6 +11,7 @@ import {
   spawnEntry,
   spawnServer,
   startApp,
+  type TestApp,
   uploadsDirectory,
 } from "./support/app.ts";
 import { sharedPostgres } from "./support/hooks.ts";
@@ -282,18 +283,48 @@ describe("lifecycle", function () {
     await app.close();
   });
 
-  it("A15: a client that sends its headers too slowly is let go", async () => {
-    const app = await startApp(config("storefront"));
-    const { port } = new URL(app.url);
-    const start = Date.now();
-    const socket = connect(Number(port), "127.0.0.1");
-    socket.write("GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ");
-    const drip = setInterval(() => socket.write("y"), 500);
-    socket.on("error", () => {});
-    await new Promise((resolve) => socket.resume().once("close", resolve));
-    clearInterval(drip);
-    assert.ok(Date.now() - start < 15_000);
-    await app.close();
+  describe("A15: clients that misbehave", () => {
+    let app: TestApp;
+    before(async () => {
+      app = await startApp(config("storefront"));
+    });
+    after(async () => {
+      await app.close();
+    });
+
+    /** Writes to a fresh connection until the server closes it. @returns its answer */
+    const raw = async (start: string, drip?: string): Promise<string> => {
+      const socket = connect(Number(new URL(app.url).port), "127.0.0.1");
+      let answer = "";
+      socket.on("error", () => {});
+      socket.on("data", (chunk) => {
+        answer += chunk.toString();
+      });
+      socket.write(start);
+      const timer = setInterval(() => drip && socket.write(drip), 500);
+      await new Promise((resolve) => socket.once("close", resolve));
+      clearInterval(timer);
+      return answer;
+    };
+
+    it("A15: one that sends its headers too slowly is let go with 408", async () => {
+      const start = Date.now();
+      const answer = await raw("GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", "y");
+      assert.match(answer, /^HTTP\/1\.1 408 /);
+      assert.ok(Date.now() - start < 15_000);
+    });
+
+    it("A15: 20 KB of headers get 431", async () => {
+      const answer = await raw(`GET / HTTP/1.1\r\nHost: x\r\nX: ${"y".repeat(20_000)}\r\n\r\n`);
+      assert.match(answer, /^HTTP\/1\.1 431 /);
+    });
+
+    it("A10: what is no HTTP gets 400, with the instance's name", async () => {
+      assert.match(
+        await raw("SSH-2.0-x\r\n\r\n"),
+        /^HTTP\/1\.1 400 [\s\S]*X-Served-By: storefront-1/,
+      );
+    });
   });
 });
 
