@@ -100,8 +100,10 @@ async function feed(request: IncomingMessage, parser: busboy.Busboy): Promise<vo
       request.pipe(parser);
     });
   } finally {
-    // Node reads and drops the rest once the answer is out, so that the client gets to reading it.
     request.unpipe(parser);
+    // The rest is read and dropped: the client gets to reading the answer, and may go on using the
+    // connection.
+    request.resume();
   }
 }
 
