@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Database, type DatabaseLimits, type Query, unknownPosition } from "../src/database.ts";
 import { sweep } from "../src/sweeper.ts";
-import { migrateDatabase, serverConfig, uploadsDirectory } from "./support/app.ts";
+import { migrateDatabase, serverConfig, startApp, uploadsDirectory } from "./support/app.ts";
 import "./support/hooks.ts";
 import { docker } from "./support/docker.ts";
+import { form, png } from "./support/images.ts";
 import {
   createDatabase,
   type Postgres,
@@ -232,6 +233,31 @@ describe("database", function () {
       await sleep(20);
       assert.deepEqual(await sweep(database, { directory, graceMs: 10 }), []);
       await rm(directory, { recursive: true });
+    });
+
+    it("A11: from page to page, by a signed cookie that both tiers know", async () => {
+      const uploads = await uploadsDirectory();
+      const ways = {
+        name,
+        writer: { host: "127.0.0.1", port: writer.port },
+        reader: { host: "127.0.0.1", port: reader.port },
+      };
+      const admin = await startApp(serverConfig("admin", ways, uploads));
+      const storefront = await startApp(serverConfig("storefront", ways, uploads));
+      await standby.sql("SELECT pg_wal_replay_pause()");
+      const body = form({ quote: "mine" }, { content: png() });
+      const added = await fetch(`${admin.url}/api/content`, { method: "POST", body });
+      const { id } = (await added.json()) as { id: number };
+      const [set = ""] = added.headers.getSetCookie();
+      assert.match(set, /^hastack-position=.*; Path=\/;.* HttpOnly; SameSite=Lax$/);
+      const cookie = set.split(";", 1)[0] ?? "";
+      const see = async (Cookie: string) =>
+        (await fetch(`${storefront.url}/api/content/${id}`, { headers: { Cookie } })).status;
+      assert.equal(await see(cookie), 200);
+      assert.equal(await see(""), 404);
+      // A forged one counts as none: nobody can send every read to the primary.
+      assert.equal(await see(cookie.replace(/=[0-9A-F]+/, "=FFFFFFFF")), 404);
+      await Promise.all([admin.close(), storefront.close(), rm(uploads, { recursive: true })]);
     });
 
     it("A11: with an unknown position only the primary will do", async () => {
