@@ -51,8 +51,13 @@ const settingsSchema = z.strictObject({
       checkFastIntervalMilliseconds: milliseconds.default(250),
       /** Time between keepalived's adverts; the virtual IPs move after about four of them. */
       advertSeconds: seconds.default(0.2),
-      /** How long a reload or a stop lets requests finish. */
-      drainSeconds: z.int().min(1).default(20),
+      /** How long a stop lets requests finish. */
+      drainSeconds: z.int().min(1).default(5),
+      /**
+       * How long connections that a reload found open may go on. The application renews its
+       * connections to the database every 60 s, so none of them is cut.
+       */
+      reloadDrainSeconds: z.int().min(60).default(90),
     })
     .prefault({}),
   database: z

@@ -282,12 +282,12 @@ export class Database {
 }
 
 /**
- * Asks the server who it is. Its address and not its `cluster_name`, which Patroni gives to every
- * member alike.
+ * Asks the server who it is: the member's name that its configuration gives, else its address. (Its
+ * `cluster_name` is no help: Patroni gives every member the same.)
  */
 export async function identify(query: Query): Promise<MemberIdentity> {
   const [row] = await query<MemberIdentity>(
-    `SELECT coalesce(host(inet_server_addr()), 'local') AS member,
+    `SELECT coalesce(current_setting('hastack.member', true), host(inet_server_addr()), 'local') AS member,
             pg_is_in_recovery() AS "inRecovery"`,
   );
   if (!row) throw new Error("the server did not say who it is");

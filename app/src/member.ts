@@ -135,7 +135,8 @@ export class Member {
       application_name: applicationName,
       connectionTimeoutMillis: this.#options.connectMs,
       idleTimeoutMillis: 60_000,
-      maxLifetimeSeconds: 900,
+      // Less than a load balancer lets old connections live after a reload (90 s)
+      maxLifetimeSeconds: 60,
       // Once the system has seen a silent second it asks the peer: a moved address answers with a
       // reset, so that even a commit that waits learns of it.
       keepAlive: true,

@@ -55,7 +55,7 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
         directories: [{ path: "/run/haproxy", mode: "0755" }],
         reloadSignal: "SIGUSR2",
         stopSignal: "SIGUSR1",
-        stopGraceSeconds: loadBalancer.drainSeconds + 2,
+        stopGraceSeconds: loadBalancer.drainSeconds,
       },
       {
         // Started last and stopped first: the addresses go before HAProxy does
@@ -93,7 +93,7 @@ function files({ settings, topology }: LoadBalancerArgs, self: LoadBalancerMembe
       content: renderHaproxy(settings, topology, self),
       owner: "haproxy",
       mode: "0600",
-      check: "haproxy -c -q -f haproxy.cfg",
+      check: "haproxy -c -f haproxy.cfg",
       reloads: "haproxy",
     },
     ...[408, 502, 503, 504].map((code) => ({

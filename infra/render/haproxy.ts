@@ -33,7 +33,7 @@ function global({ loadBalancer }: Settings): string {
   group haproxy
   maxconn ${loadBalancer.maxConnections}
   stats socket ${statsSocket} mode 600 level admin expose-fd listeners
-  hard-stop-after ${loadBalancer.drainSeconds}s`;
+  hard-stop-after ${loadBalancer.reloadDrainSeconds}s`;
 }
 
 function defaults({ loadBalancer }: Settings): string {
@@ -96,7 +96,7 @@ function tier(name: string, members: readonly Member[], port: number, settings: 
   retries 3
   # Only requests that change nothing are sent again once an instance has had them
   retry-on conn-failure empty-response response-timeout
-  http-request disable-l7-retry if !METH_GET !{ method HEAD }
+  http-request disable-l7-retry unless METH_GET
   default-server maxconn ${maxConnectionsPerInstance} observe layer4 error-limit 3 on-error mark-down
 ${servers(members, (member) => `${member.backend}:${port} check`)}`;
 }

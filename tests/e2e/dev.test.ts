@@ -17,6 +17,7 @@ describe("dev, end to end", function () {
   this.timeout("20m");
 
   before("make the stack", () => stack.create());
+  after("leave nothing, whatever failed", () => stack.destroy());
 
   describe("bad input", () => {
     afterEach(() => stack.configure({}));

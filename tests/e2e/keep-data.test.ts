@@ -19,6 +19,8 @@ describe("data kept over destroy", function () {
     stack.configure({ "hastack:keepData": true });
   });
 
+  after("leave nothing, whatever failed", () => stack.destroyAll());
+
   it("W4: destroy with keepData leaves the data volumes and nothing else", async () => {
     await stack.mustUp();
     const quote = `kept ${randomUUID()}`;

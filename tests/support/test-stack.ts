@@ -54,7 +54,7 @@ export class TestStack {
 
   /** Makes the copy anew; a stack that an earlier run left is destroyed first. */
   async create(): Promise<void> {
-    if (existsSync(`${this.folder}Pulumi.yaml`)) await this.destroy();
+    await this.destroyAll();
     rmSync(this.folder, { recursive: true, force: true });
     mkdirSync(this.folder, { recursive: true });
     for (const source of sources) {
@@ -139,6 +139,16 @@ export class TestStack {
   async destroy(): Promise<void> {
     const { code, stdout, stderr } = await this.pulumi(["destroy", "--yes"], limits.destroy);
     if (code !== 0) throw new Error(`destroy ended with ${code}:\n${stdout}\n${stderr}`);
+  }
+
+  /** Destroys the stack and removes the data volumes that it kept. */
+  async destroyAll(): Promise<void> {
+    if (!existsSync(`${this.folder}Pulumi.yaml`)) return;
+    await this.destroy();
+    for (const leftover of await this.leftovers()) {
+      const [kind = "", name = ""] = leftover.split(" ");
+      if (kind === "volume") await mustRun(["docker", "volume", "rm", name]);
+    }
   }
 
   async outputs(): Promise<Record<string, unknown>> {

@@ -81,7 +81,7 @@ const whole = `global
   group haproxy
   maxconn 4000
   stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
-  hard-stop-after 20s
+  hard-stop-after 90s
 
 defaults
   log global
@@ -136,7 +136,7 @@ backend storefront
   retries 3
   # Only requests that change nothing are sent again once an instance has had them
   retry-on conn-failure empty-response response-timeout
-  http-request disable-l7-retry if !METH_GET !{ method HEAD }
+  http-request disable-l7-retry unless METH_GET
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   server storefront-1 10.2.0.41:3000 check
   server storefront-2 10.2.0.42:3000 check
@@ -151,7 +151,7 @@ backend admin
   retries 3
   # Only requests that change nothing are sent again once an instance has had them
   retry-on conn-failure empty-response response-timeout
-  http-request disable-l7-retry if !METH_GET !{ method HEAD }
+  http-request disable-l7-retry unless METH_GET
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   server admin-1 10.2.0.51:3001 check
   server admin-2 10.2.0.52:3001 check
