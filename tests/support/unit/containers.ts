@@ -51,20 +51,22 @@ export interface StartOptions {
   readonly arguments?: readonly string[];
   /** @default it sleeps */
   readonly command?: readonly string[];
+  /** Whether Docker's own init is process 1, as a reaper. @default true */
+  readonly init?: boolean;
 }
 
 /** Starts a container without a network, which the caller removes. */
 export async function start(
   image: string,
   purpose: string,
-  { arguments: more = [], command = ["sleep", "infinity"] }: StartOptions = {},
+  { arguments: more = [], command = ["sleep", "infinity"], init = true }: StartOptions = {},
 ): Promise<Container> {
   const name = passingName(purpose);
   names.add(name);
   await runDocker([
     "run",
     "--detach",
-    "--init",
+    `--init=${init}`,
     "--network=none",
     `--name=${name}`,
     ...more,

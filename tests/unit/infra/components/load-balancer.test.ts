@@ -64,7 +64,7 @@ describe("LoadBalancer", () => {
   it("L8: checks both configurations before one of them is moved into place", async () => {
     const { files } = workloadOf(await describeStack(), "lb-1");
     const checks = Object.fromEntries(files.map(({ path, check }) => [path, check]));
-    assert.equal(checks["haproxy.cfg"], "haproxy -c -q -f haproxy.cfg");
+    assert.equal(checks["haproxy.cfg"], "haproxy -c -f haproxy.cfg");
     assert.match(checks["keepalived.conf"] ?? "", /--config-test/);
   });
 

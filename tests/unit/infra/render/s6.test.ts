@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
+import { tryDocker } from "../../../../infra/platform/docker/engine.ts";
 import type { Process } from "../../../../infra/platform/platform.ts";
+import { until } from "../../../../infra/platform/wait.ts";
+import { deliveryScript } from "../../../../infra/render/delivery.ts";
 import { noticeCommands, serviceFiles, superviseCommand } from "../../../../infra/render/s6.ts";
+import { type Container, start } from "../../../support/unit/containers.ts";
+import { baseImage } from "../../../support/unit/images.ts";
 
 const proxy: Process = {
   name: "proxy",
@@ -95,5 +100,153 @@ exec s6-svscanctl -t /etc/hastack/services
       "-c",
       "rm -rf /etc/hastack/.notices/* && exec s6-svscan /etc/hastack/services",
     ]);
+  });
+});
+
+/** Tells of its start and of every signal, and takes a moment to end. */
+const child = `#!/bin/sh
+say() { echo "$1 $2"; }
+ends() { say "$1" "got $2"; sleep 0.4; say "$1" "ended"; exit 0; }
+trap "ends $1 TERM" TERM
+trap "ends $1 USR1" USR1
+trap "say $1 'got HUP'" HUP
+trap "say $1 'got USR2'" USR2
+echo $$ > /tmp/$1.pid
+say "$1" "started as $(id -un), MODE=\${MODE:-} OUTSIDE=\${OUTSIDE:-}"
+while :; do sleep 0.1 & wait $!; done
+`;
+const stubborn = `#!/bin/sh
+trap '' TERM
+echo "stubborn started"
+while :; do sleep 0.1; done
+`;
+
+const server: Process = {
+  name: "server",
+  command: ["/usr/local/bin/child", "server"],
+  user: "hastack",
+  environment: { MODE: "it's on" },
+  directories: [{ path: "/run/server", mode: "0750" }],
+  reloadSignal: "SIGUSR2",
+  stopSignal: "SIGUSR1",
+  stopGraceSeconds: 5,
+};
+const helper: Process = {
+  name: "helper",
+  command: ["/usr/local/bin/child", "helper"],
+  reloadSignal: "SIGHUP",
+  stopGraceSeconds: 5,
+};
+const mule: Process = { name: "mule", command: ["/usr/local/bin/stubborn"], stopGraceSeconds: 1 };
+
+/** Starts a container that supervises these processes, the way the stack's containers do. */
+async function supervise(processes: readonly Process[]): Promise<Container> {
+  const waiting = `while [ ! -e /tmp/delivered ]; do sleep 0.05; done; exec "$@"`;
+  const machine = await start(await baseImage(), "s6", {
+    init: false,
+    arguments: ["--env=OUTSIDE=1", "--security-opt=no-new-privileges:true"],
+    command: ["sh", "-c", waiting, "sh", ...superviseCommand],
+  });
+  const program = (path: string, text: string) =>
+    machine.run(`cat > ${path} && chmod 0755 ${path}`, text);
+  await program("/usr/local/bin/child", child);
+  await program("/usr/local/bin/stubborn", stubborn);
+  await machine.run(deliveryScript("/etc/hastack", serviceFiles(processes)));
+  await machine.run("touch /tmp/delivered");
+  for (const { name } of processes)
+    await said(machine, `${name === "mule" ? "stubborn" : name} started`);
+  return machine;
+}
+
+/** Waits until the container has printed a text so often. */
+function said(machine: Container, text: string, times = 1): Promise<string> {
+  return until(`the container says ${text}`, {
+    probe: () => machine.logs(),
+    done: (logs) => logs.split(text).length > times,
+    limitSeconds: 10,
+    intervalSeconds: 0.1,
+  });
+}
+
+describe("s6 in a container", function () {
+  this.timeout(40_000);
+  let machine: Container;
+
+  before(async function () {
+    this.timeout(600_000);
+    machine = await supervise([server, helper]);
+  });
+  after(() => machine?.remove());
+
+  const pid = (name: string) => machine.run(`cat /tmp/${name}.pid`);
+
+  it("N4: starts each process as its user, without the container's environment", async () => {
+    const logs = await machine.logs();
+    assert.match(logs, /^server started as hastack, MODE=it's on OUTSIDE=$/m);
+    assert.match(logs, /^helper started as root, MODE= OUTSIDE=$/m);
+    assert.equal(await machine.run("stat -c '%a %U' /run/server"), "750 hastack");
+  });
+
+  it("L8: sends a process its reload signal, and leaves it running", async () => {
+    const before = await Promise.all([pid("server"), pid("helper")]);
+    await machine.run(noticeCommands(server).reload);
+    await said(machine, "server got USR2");
+    await machine.run(noticeCommands(helper).reload);
+    await said(machine, "helper got HUP");
+    assert.deepEqual(await Promise.all([pid("server"), pid("helper")]), before);
+  });
+
+  it("restarts a process with its own stop signal, and the other one goes on", async () => {
+    const before = await pid("helper");
+    await machine.run(noticeCommands(server).restart);
+    await said(machine, "server started", 2);
+    assert.match(await machine.logs(), /server got USR1\nserver ended\nserver started/);
+    assert.equal(await pid("helper"), before);
+  });
+
+  it("W7: starts a killed process again", async () => {
+    const before = await pid("server");
+    await machine.run(`kill -KILL ${before}`);
+    await said(machine, "server started", 3);
+    assert.notEqual(await pid("server"), before);
+  });
+
+  it("L2, A15: stops the last process first, each with its signal, one after the other", async () => {
+    // A note that nobody has taken down yet, for the next test
+    await machine.run("touch /etc/hastack/.notices/reload:server");
+    const earlier = (await machine.logs()).length;
+    const { code } = await tryDocker(["stop", "--time=30", machine.name]);
+    assert.equal(code, 0);
+    assert.equal(
+      (await machine.logs()).slice(earlier),
+      "helper got TERM\nhelper ended\nserver got USR1\nserver ended\n",
+    );
+    const { stdout } = await tryDocker(["inspect", "-f", "{{.State.ExitCode}}", machine.name]);
+    assert.equal(stdout.trim(), "0");
+  });
+
+  it("W7: starts everything again, and takes old notes away: what starts now is new", async () => {
+    const { code } = await tryDocker(["start", machine.name]);
+    assert.equal(code, 0);
+    await said(machine, "server started", 4);
+    await said(machine, "helper started", 2);
+    assert.equal(await machine.run("ls -A /etc/hastack/.notices"), "");
+  });
+});
+
+describe("s6 with a process that does not end", function () {
+  this.timeout(600_000);
+
+  it("A15: kills it after its grace, and the others still get their own", async () => {
+    const machine = await supervise([server, mule]);
+    try {
+      const begin = Date.now();
+      await tryDocker(["stop", "--time=30", machine.name]);
+      const took = Date.now() - begin;
+      assert.match(await machine.logs(), /server got USR1\nserver ended\n$/);
+      assert.ok(took > 1000 && took < 8000, `${took} ms`);
+    } finally {
+      await machine.remove();
+    }
   });
 });

@@ -1,0 +1,80 @@
+/** Runs the docker platform's own programs the way Pulumi's commands do. */
+import { spawn } from "node:child_process";
+import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
+import { projectDirectory } from "../../../infra/project.ts";
+import { passingName } from "./containers.ts";
+import type { Recording } from "./mocks.ts";
+
+export interface Answer {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a resource's shell command with its environment and input. */
+export function runCommand(
+  create: string,
+  environment: Readonly<Record<string, string>>,
+  input = "",
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("sh", ["-c", create], {
+      cwd: `${projectDirectory}infra`,
+      env: { ...process.env, ...environment },
+    });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (chunk) => (stdout += chunk));
+    child.stderr.on("data", (chunk) => (stderr += chunk));
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code: code ?? 124, stdout, stderr }));
+    child.stdin.end(input);
+  });
+}
+
+/** A volume that the files of a member are delivered into, and its removal. */
+export class Delivered {
+  readonly volume: string;
+  readonly #image: string;
+
+  constructor(image: string) {
+    this.volume = passingName("files");
+    this.#image = image;
+  }
+
+  /**
+   * Delivers a recorded member's files, as `up` would.
+   * @param container that takes notice @default one that does not exist
+   * @param edit a change of the delivery's script @default none
+   */
+  deliver(
+    recording: Recording,
+    member: string,
+    { container = "unit-test-nobody", edit = (script: string) => script } = {},
+  ): Promise<Answer> {
+    const { inputs } = recording.get("Command", `${member}-files`);
+    const environment = inputs.environment as Record<string, string>;
+    return runCommand(
+      String(inputs.create),
+      {
+        ...environment,
+        SCRIPT: edit(environment.SCRIPT ?? ""),
+        IMAGE: this.#image,
+        VOLUME: this.volume,
+        CONTAINER: container,
+        LABELS: "--label=hastack-test.passing=yes",
+      },
+      String(inputs.stdin),
+    );
+  }
+
+  /** What lies in it, by a shell command run there. */
+  look(script: string): Promise<string> {
+    const mount = `--volume=${this.volume}:/etc/hastack`;
+    return runDocker(["run", "--rm", "--network=none", mount, this.#image, "sh", "-c", script]);
+  }
+
+  async remove(): Promise<void> {
+    await tryDocker(["volume", "rm", "--force", this.volume]);
+  }
+}

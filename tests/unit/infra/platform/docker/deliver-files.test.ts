@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import type { Workload } from "../../../../../infra/platform/platform.ts";
+import { imageFor } from "../../../../support/unit/images.ts";
+import { Delivered } from "../../../../support/unit/programs.ts";
+import { describeStack, recordStack, workloadOf } from "../../../../support/unit/stack.ts";
+
+/** The member's image; the application's own files need no release. */
+async function imageOf(name: string): Promise<string> {
+  const workload: Workload = workloadOf(await describeStack(), name);
+  return imageFor(workload);
+}
+
+/** Runs a test with a volume of its own. */
+async function withVolume(member: string, test: (files: Delivered) => Promise<void>) {
+  const files = new Delivered(await imageOf(member));
+  try {
+    await test(files);
+  } finally {
+    await files.remove();
+  }
+}
+
+const names = "cd /etc/hastack && find . -type f ! -path './.*' -printf '%P %m %u\\n' | sort";
+
+describe("deliver-files: the real files, checked by the real programs", function () {
+  this.timeout(60_000);
+
+  before(async function () {
+    this.timeout(900_000);
+    for (const name of ["storefront-1", "etcd-1", "db-1", "lb-1"]) await imageOf(name);
+  });
+
+  it("L8: HAProxy and keepalived accept the load balancer's", () =>
+    withVolume("lb-1", async (files) => {
+      const { code, stdout, stderr } = await files.deliver(await recordStack(), "lb-1");
+      assert.equal(code, 0, stderr);
+      assert.match(
+        stdout,
+        /^changed haproxy\.cfg, changed errors\/408\.http, .*keepalived\.conf, /,
+      );
+      const list = (await files.look(names)).split("\n");
+      assert.deepEqual(
+        list.filter((line) => !line.startsWith("services/") && !line.startsWith("errors/")),
+        [
+          "bin/keepalived-notify 755 root",
+          "bin/keepalived-start 755 root",
+          "haproxy.cfg 600 haproxy",
+          "keepalived.conf 644 root",
+          "",
+        ],
+      );
+      const again = await files.deliver(await recordStack(), "lb-1");
+      assert.deepEqual([again.code, again.stdout], [0, "nothing changed\n"]);
+    }));
+
+  it("D2: PostgreSQL accepts the database's parameters", () =>
+    withVolume("db-1", async (files) => {
+      const { code, stderr } = await files.deliver(await recordStack(), "db-1");
+      assert.equal(code, 0, stderr);
+      assert.deepEqual((await files.look(names)).split("\n").slice(0, 2), [
+        "parameters.conf 644 root",
+        "patroni.yml 600 postgres",
+      ]);
+    }));
+
+  it("A1: etcd's and the application's are there, for their users", async () => {
+    await withVolume("etcd-1", async (files) => {
+      assert.equal((await files.deliver(await recordStack(), "etcd-1")).code, 0);
+      assert.match(await files.look(names), /^etcd\.yml 644 root$/m);
+    });
+    await withVolume("storefront-1", async (files) => {
+      assert.equal((await files.deliver(await recordStack(), "storefront-1")).code, 0);
+      assert.match(await files.look(names), /^app\.json 400 hastack$/m);
+      const config = JSON.parse(await files.look("cat /etc/hastack/app.json"));
+      assert.equal(config.database.password, "mock-password-1-of-storefront");
+    });
+  });
+
+  describe("W5: refuses, with the program's own words, and changes nothing", () => {
+    const refused: readonly [
+      string,
+      string,
+      Readonly<Record<string, unknown>>,
+      (script: string) => string,
+      RegExp,
+    ][] = [
+      [
+        "a balance algorithm that HAProxy does not know",
+        "lb-1",
+        { loadBalancer: { balance: "at-random" } },
+        (script) => script,
+        /balance only supports 'roundrobin'[\s\S]*haproxy\.cfg was refused; nothing was changed/,
+      ],
+      [
+        "an error page that is missing",
+        "lb-1",
+        {},
+        (script) => script.replace("errorfile 503 errors/503.http", "errorfile 503 errors/no.http"),
+        /errors\/no\.http[\s\S]*haproxy\.cfg was refused/,
+      ],
+      [
+        "a keyword that keepalived does not know",
+        "lb-1",
+        {},
+        (script) => script.replace("  nopreempt\n", "  nopreemption\n"),
+        /Unknown keyword 'nopreemption'[\s\S]*keepalived\.conf was refused/,
+      ],
+      [
+        "an interface that keepalived cannot find",
+        "lb-1",
+        {},
+        (script) => script.replace("name_of 10.1.0.11", "name_of 10.1.0.77"),
+        /keepalived\.conf was refused/,
+      ],
+      [
+        "a unit that PostgreSQL does not know",
+        "db-1",
+        { database: { parameters: { shared_buffers: "64XB" } } },
+        (script) => script,
+        /invalid value for parameter "shared_buffers": "64XB"[\s\S]*parameters\.conf was refused/,
+      ],
+      [
+        "a parameter that PostgreSQL does not know",
+        "db-1",
+        { database: { parameters: { work_memory: "4MB" } } },
+        (script) => script,
+        /unrecognized configuration parameter "work_memory"[\s\S]*parameters\.conf was refused/,
+      ],
+    ];
+    for (const [what, member, changes, edit, message] of refused) {
+      it(what, () =>
+        withVolume(member, async (files) => {
+          await files.deliver(await recordStack(), member);
+          const sum =
+            "cd /etc/hastack && cat .files && sha256sum $(cat .files) && stat -c %i $(cat .files)";
+          const before = await files.look(sum);
+          const { code, stdout, stderr } = await files.deliver(
+            await recordStack({ changes }),
+            member,
+            { edit },
+          );
+          assert.deepEqual([code, stdout], [1, ""]);
+          assert.match(stderr, message);
+          assert.doesNotMatch(stderr, /mock-password/);
+          assert.equal(await files.look(sum), before);
+        }),
+      );
+    }
+  });
+});
