@@ -1,23 +1,38 @@
 /**
- * Waits until a member is healthy. It gives up early when the member's container is gone, and ends
- * with the member's last log lines when it does.
+ * Waits until a member is healthy. It gives up early when the member's container is gone or its
+ * processes die again and again, and ends with the member's last log lines when it does.
  */
+import { servicesDirectory } from "../../render/s6.ts";
 import { until } from "../wait.ts";
 import { containerState, fail, required, tryDocker } from "./engine.ts";
 
 const probeLimitSeconds = 5;
 const logLines = 25;
+/** Deaths of processes after which waiting is of no use: their supervisor starts one a second. */
+const hopelessDeaths = 8;
+
+/** How often processes of the member have died, by its supervisor's count. */
+async function deaths(container: string): Promise<number> {
+  const count = `for service in ${servicesDirectory}/*; do s6-svdt "$service"; done | wc -l`;
+  const { stdout } = await tryDocker(["exec", container, "sh", "-c", count], "", probeLimitSeconds);
+  return Number(stdout.trim() || 0);
+}
 
 async function pass(): Promise<void> {
   const container = required("CONTAINER");
+  const deathsBefore = await deaths(container);
   await until(`${container} must be healthy (${required("MEANING")})`, {
     probe: () =>
       tryDocker(["exec", container, "sh", "-c", required("HEALTH")], "", probeLimitSeconds),
     done: ({ code }) => code === 0,
     describe: ({ stdout, stderr }) => `${stdout}${stderr}`.trim() || "none",
     limitSeconds: Number(required("TIMEOUT_SECONDS")),
-    hopeless: async () =>
-      (await containerState(container)) === undefined ? "there is no such container" : undefined,
+    intervalSeconds: 0.5,
+    hopeless: async () => {
+      if ((await containerState(container)) === undefined) return "there is no such container";
+      const died = (await deaths(container)) - deathsBefore;
+      return died >= hopelessDeaths ? `its processes died ${died} times` : undefined;
+    },
   });
 }
 
