@@ -185,6 +185,16 @@ describe("pages", function () {
     assert.deepEqual(complaints, []);
   });
 
+  it("A6: forms work over plain HTTP, where browsers name only their origin", async () => {
+    const page = await open("/admin");
+    const { port } = new URL(front.url);
+    await page.goto(`http://travel.test:${port}/admin`);
+    await fillIn(page, "By name");
+    assert.equal(await page.getByRole("status").innerText(), "The destination was added.");
+    await page.getByRole("button", { name: "Delete Testville" }).click();
+    assert.equal(await page.getByRole("status").innerText(), "The destination was removed.");
+  });
+
   it("A2: a refused picture is explained, and the text that was typed is kept", async () => {
     const page = await open("/admin", { javaScriptEnabled: false });
     const answered = page.waitForResponse((answer) => answer.request().method() === "POST");
