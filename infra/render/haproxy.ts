@@ -68,8 +68,8 @@ function web(topology: Topology, self: LoadBalancerMember): string {
   http-request del-header Forwarded
   log-format "%ci %[var(txn.path)] %HM %ST %B %Ta ms %b/%s %tsc %ID"
   http-request set-var(txn.path) path
-  # An instance's own figures are not for visitors
-  http-request deny deny_status 404 if { path /metrics }
+  # An instance's own figures are not for visitors, however they write the path
+  http-request deny deny_status 404 if { path -i /metrics /metrics/ }
   acl admin_page path /admin
   acl admin_page path_beg /admin/
   acl write_api path_beg /api/content /api/offers

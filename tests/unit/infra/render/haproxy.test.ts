@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
+import { until } from "../../../../infra/platform/wait.ts";
 import { renderHaproxy } from "../../../../infra/render/haproxy.ts";
+import { commandLine } from "../../../../infra/render/shell.ts";
+import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
+import { imageFor } from "../../../support/unit/images.ts";
+import { Delivered } from "../../../support/unit/programs.ts";
+import { describeStack, recordStack, workloadOf } from "../../../support/unit/stack.ts";
 
 function rendered(changes: Readonly<Record<string, unknown>> = {}): string {
   const { settings, topology } = planWith(changes);
@@ -74,6 +80,223 @@ describe("haproxy.cfg", () => {
   });
 });
 
+/**
+ * Stand-ins for the application and the database members, played by a second HAProxy: each answers
+ * with its name and what it got. Maps in memory say who is well: `set map` changes that.
+ */
+const standIns = `global
+  stats socket /run/stand-ins.sock mode 600 level admin
+defaults
+  mode http
+  timeout client 5s
+  timeout server 5s
+  timeout connect 1s
+${[
+  "storefront-1 10.2.0.41:3000",
+  "storefront-2 10.2.0.42:3000",
+  "admin-1 10.2.0.51:3001",
+  "admin-2 10.2.0.52:3001",
+]
+  .map((line) => line.split(" "))
+  .map(
+    ([name, address]) => `frontend ${name}
+  bind ${address}
+  http-request return status 503 if { path /api/health } { str(${name}),map(/tmp/ill) -m found }
+  http-request return status 200 hdr X-Stand-In ${name} content-type text/plain lf-string "${name} %[method] %[path] for=%[req.fhdr(x-forwarded-for)] fors=%[req.fhdr_cnt(x-forwarded-for)] id=%[req.fhdr(x-request-id)] forwarded=%[req.fhdr_cnt(forwarded)]"
+`,
+  )
+  .join("")}
+${["db-1 10.2.0.31", "db-2 10.2.0.32"]
+  .map((line) => line.split(" "))
+  .map(
+    ([name, address]) => `frontend ${name}-patroni
+  bind ${address}:8008
+  http-request return status 200 if { path /primary } { str(primary),map(/tmp/roles) ${name} }
+  http-request return status 200 if { path /replica } { str(standby),map(/tmp/roles) ${name} }
+  http-request return status 503
+frontend ${name}
+  bind ${address}:5432
+  http-request return status 200 content-type text/plain string ${name}
+`,
+  )
+  .join("")}`;
+
+describe("haproxy.cfg in HAProxy", function () {
+  this.timeout(60_000);
+  let machine: Container;
+  let files: Delivered;
+
+  before(async function () {
+    this.timeout(600_000);
+    const workload = workloadOf(await describeStack(), "lb-1");
+    const image = await imageFor(workload);
+    files = new Delivered(image);
+    const { code, stderr } = await files.deliver(await recordStack(), "lb-1");
+    assert.equal(code, 0, stderr);
+    machine = await start(image, "haproxy", {
+      arguments: ["--cap-add=NET_ADMIN", `--volume=${files.volume}:/etc/hastack:ro`],
+    });
+    const addresses = ["10.1.0.11", "10.1.0.100", "10.2.0.11", "10.2.0.100"].concat(
+      ["31", "32", "41", "42", "51", "52"].map((host) => `10.2.0.${host}`),
+    );
+    await machine.run(addresses.map((one) => `ip address add ${one}/32 dev lo`).join("; "));
+    await machine.run("cat > /tmp/stand-ins.cfg", standIns);
+    await machine.run(": > /tmp/ill; printf 'primary db-1\\nstandby db-2\\n' > /tmp/roles");
+    await machine.run("haproxy -D -f /tmp/stand-ins.cfg");
+    const command = commandLine(first(workload.processes).command);
+    await machine.run(`install -d /run/haproxy; ${command} > /tmp/log 2>&1 & sleep 1`);
+    await settled("storefront-1", "storefront-2", "admin-1", "admin-2");
+  });
+  after(async () => {
+    await machine?.remove();
+    await files?.remove();
+  });
+
+  /** Answer of the site: `CODE BODY`, by curl's arguments. */
+  const ask = (request: string) =>
+    machine.run(`: > /tmp/body; curl -s -o /tmp/body -w '%{http_code} ' ${request}; cat /tmp/body`);
+  const site = "http://10.1.0.100";
+  const bodyName = (answer: string) => answer.split(" ")[1];
+
+  /** Takes effect at the stand-ins without a restart. */
+  const tell = (command: string) =>
+    machine.run("socat - UNIX-CONNECT:/run/stand-ins.sock", `${command}\n`);
+
+  /** Waits until exactly these instances are up. */
+  function settled(...names: string[]): Promise<string> {
+    const script =
+      "echo 'show servers state' | socat - UNIX-CONNECT:/run/haproxy/admin.sock | " +
+      `awk '$2 ~ /^(storefront|admin)$/ && $6 == 2 { print $4 }' | sort | xargs`;
+    return until(`${names} are up`, {
+      probe: () => machine.run(script),
+      done: (up) => up === [...names].sort().join(" "),
+      limitSeconds: 10,
+    });
+  }
+
+  it("L1: goes round robin over the storefronts", async () => {
+    const script = `for i in 1 2 3 4; do curl -s ${site}/ | cut -d' ' -f1; done | sort | uniq -c`;
+    const counts = (await machine.run(script)).split("\n").map((line) => line.trim());
+    assert.deepEqual(counts, ["2 storefront-1", "2 storefront-2"]);
+  });
+
+  const routes: readonly [string, string, string][] = [
+    ["GET", "/", "storefront"],
+    ["GET", "/api/content", "storefront"],
+    ["HEAD", "/api/content", "storefront"],
+    ["POST", "/api/content", "admin"],
+    ["DELETE", "/api/content/7", "admin"],
+    ["POST", "/api/offers", "admin"],
+    ["PUT", "/api/offers/7", "admin"],
+    ["PATCH", "/api/offers/7", "admin"],
+    ["GET", "/api/offers", "storefront"],
+    ["POST", "/api/bookings", "storefront"],
+    ["GET", "/admin", "admin"],
+    ["GET", "/admin/offers", "admin"],
+    ["POST", "/admin/offers", "admin"],
+    ["GET", "/administrators", "storefront"],
+  ];
+  it("L1, A5: sends the admin pages and the write API to the admin tier, all else to the storefront", async () => {
+    const lines = routes.map(([method, path]) => {
+      const request =
+        method === "HEAD" ? "--head" : `--request ${method} --output /dev/null --dump-header -`;
+      return `curl -s ${request} ${site}${path} | grep -i ^x-stand-in`;
+    });
+    const answers = (await machine.run(lines.join("\n"))).split("\n");
+    assert.deepEqual(
+      answers.map((answer) => answer.replace(/^.*: (\w+)-\d\s*$/, "$1")),
+      routes.map(([, , tier]) => tier),
+    );
+  });
+
+  it("L7: sets X-Forwarded-For and X-Request-Id anew, whatever a client brings along", async () => {
+    const forged = ["X-Forwarded-For: 6.6.6.6", "X-Request-Id: mine", "Forwarded: for=6.6.6.6"];
+    const headers = forged.map((line) => `-H '${line}' -H '${line}'`).join(" ");
+    const answer = await ask(`--interface 10.1.0.11 ${headers} ${site}/`);
+    assert.match(
+      answer,
+      /^200 storefront-\d GET \/ for=10\.1\.0\.11 fors=1 id=[0-9a-f]{8}-[0-9a-f-]{27} forwarded=0$/,
+    );
+    const id = (text: string) => text.match(/id=(\S+)/)?.[1];
+    assert.notEqual(id(answer), id(await ask(`${site}/`)));
+  });
+
+  it("L3: shows the instances' own figures to nobody, however the path is written", async () => {
+    for (const path of ["/metrics", "/metrics?a=b", "/metrics/", "/METRICS", "/Metrics/"]) {
+      assert.match(await ask(`${site}${path}`), /^404 /, path);
+    }
+    assert.match(await ask(`${site}/metrics-of-travel`), /^200 storefront/);
+  });
+
+  it("L3: shows its statistics with the password only, on their own port, without its version", async () => {
+    const stats = "http://10.1.0.11:8404";
+    const operator = "-u operator:mock-password-1-of-statistics";
+    assert.match(await ask(`${stats}/`), /^401 /);
+    assert.match(await ask(`-u operator:wrong ${stats}/`), /^401 /);
+    assert.match(await ask(`${stats}/metrics`), /^401 /);
+    const page = await ask(`${operator} ${stats}/`);
+    assert.match(page, /^200 [\s\S]*storefront-1/);
+    assert.doesNotMatch(page, /version 3\.|Version/);
+    assert.match(await ask(`${operator} ${stats}/metrics`), /haproxy_server_status/);
+    assert.match(await ask(`${stats}/healthz`), /^200 /);
+    assert.equal(await ask("http://10.1.0.100:8404/ || true"), "000 ");
+  });
+
+  it("L2: takes an ill instance out, and lets it come back", async () => {
+    await tell("add map /tmp/ill storefront-1 yes");
+    await settled("storefront-2", "admin-1", "admin-2");
+    assert.equal(bodyName(await ask(`${site}/`)), "storefront-2");
+    assert.equal(bodyName(await ask(`${site}/`)), "storefront-2");
+    await tell("del map /tmp/ill storefront-1");
+    await settled("storefront-1", "storefront-2", "admin-1", "admin-2");
+  });
+
+  it("L6: has an error page of its own when no instance is left", async () => {
+    await tell("add map /tmp/ill admin-1 yes");
+    await tell("add map /tmp/ill admin-2 yes");
+    await settled("storefront-1", "storefront-2");
+    const answer = await machine.run(`curl -si ${site}/admin`);
+    assert.match(answer, /^HTTP\/1\.1 503 [\s\S]*Retry-After: 3\r?\n[\s\S]*We will be right back/i);
+    assert.match(await ask(`${site}/`), /^200 storefront/);
+    await tell("clear map /tmp/ill");
+    await settled("storefront-1", "storefront-2", "admin-1", "admin-2");
+  });
+
+  it("L5: brings writes to the primary and reads to the standby, and follows a failover", async () => {
+    for (const host of ["10.2.0.100", "10.2.0.11"]) {
+      assert.equal(await ask(`http://${host}:5000/`), "200 db-1");
+      assert.equal(await ask(`http://${host}:5001/`), "200 db-2");
+    }
+    await tell("set map /tmp/roles primary db-2");
+    await tell("set map /tmp/roles standby db-1");
+    await until("writes reach db-2", {
+      probe: () => ask("http://10.2.0.100:5000/ || true"),
+      done: (answer) => answer === "200 db-2",
+      limitSeconds: 5,
+    });
+  });
+
+  it("L5: brings reads to the primary while there is no standby", async () => {
+    await tell("set map /tmp/roles standby nobody");
+    await until("reads reach the primary", {
+      probe: () => ask("http://10.2.0.100:5001/ || true"),
+      done: (answer) => answer === "200 db-2",
+      limitSeconds: 5,
+    });
+    await tell("set map /tmp/roles primary nobody");
+    await until("writes reach nobody", {
+      probe: () => ask("http://10.2.0.100:5000/ || true"),
+      done: (answer) => answer.startsWith("000"),
+      limitSeconds: 5,
+    });
+  });
+
+  it("has nothing in its configuration that HAProxy warns of", async () => {
+    const text = await machine.run("cd /etc/hastack && haproxy -c -f haproxy.cfg 2>&1");
+    assert.doesNotMatch(text, /WARNING/);
+  });
+});
+
 const whole = `global
   log stdout format raw local0 info
   default-path config
@@ -111,8 +334,8 @@ frontend web
   http-request del-header Forwarded
   log-format "%ci %[var(txn.path)] %HM %ST %B %Ta ms %b/%s %tsc %ID"
   http-request set-var(txn.path) path
-  # An instance's own figures are not for visitors
-  http-request deny deny_status 404 if { path /metrics }
+  # An instance's own figures are not for visitors, however they write the path
+  http-request deny deny_status 404 if { path -i /metrics /metrics/ }
   acl admin_page path /admin
   acl admin_page path_beg /admin/
   acl write_api path_beg /api/content /api/offers
