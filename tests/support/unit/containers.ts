@@ -53,13 +53,20 @@ export interface StartOptions {
   readonly command?: readonly string[];
   /** Whether Docker's own init is process 1, as a reaper. @default true */
   readonly init?: boolean;
+  /** Network, or another container's. @default none */
+  readonly network?: string;
 }
 
-/** Starts a container without a network, which the caller removes. */
+/** Starts a container, which the caller removes. */
 export async function start(
   image: string,
   purpose: string,
-  { arguments: more = [], command = ["sleep", "infinity"], init = true }: StartOptions = {},
+  {
+    arguments: more = [],
+    command = ["sleep", "infinity"],
+    init = true,
+    network = "none",
+  }: StartOptions = {},
 ): Promise<Container> {
   const name = passingName(purpose);
   names.add(name);
@@ -67,7 +74,7 @@ export async function start(
     "run",
     "--detach",
     `--init=${init}`,
-    "--network=none",
+    `--network=${network}`,
     `--name=${name}`,
     ...more,
     image,

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
+import { until } from "../../../../infra/platform/wait.ts";
+import { secretsInput, taskScript } from "../../../../infra/render/delivery.ts";
 import { etcdHealth, etcdUsersScript, renderEtcd } from "../../../../infra/render/etcd.ts";
+import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
+import { imageFor } from "../../../support/unit/images.ts";
+import { describeStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
 
 const { topology } = planWith();
 const second = topology.quorum[1] ?? first(topology.quorum);
@@ -61,6 +66,132 @@ describe("etcd's users", () => {
     for (const line of script.split("\n").filter((one) => /user (add|passwd)/.test(one))) {
       assert.match(line, /--interactive=false < (root|patroni)$/);
     }
+  });
+});
+
+/**
+ * Three members, each in a container of its own; they share the first one's network, where all
+ * addresses are on one interface.
+ */
+describe("etcd with its real files", function () {
+  this.timeout(60_000);
+  const members: Container[] = [];
+  let users: (values: Readonly<Record<string, string>>) => ReturnType<Container["attempt"]>;
+
+  before(async function () {
+    this.timeout(600_000);
+    const stack = await describeStack();
+    const image = await imageFor(workloadOf(stack, "etcd-1"));
+    for (const member of stack.topology.quorum) {
+      const [one] = members;
+      members.push(
+        await start(image, member.name, {
+          arguments: ["--cap-add=NET_ADMIN"],
+          ...(one && { network: `container:${one.name}` }),
+        }),
+      );
+      const machine = machineOf(member.name);
+      await machine.run(`ip address add ${member.backend}/32 dev lo`);
+      await machine.run(
+        "install -d /etc/hastack && cat > /etc/hastack/etcd.yml",
+        renderEtcd(stack.topology, member),
+      );
+    }
+    const task = taskOf(stack, "etcd-users");
+    users = (values) => machineOf("etcd-1").attempt(taskScript(task), secretsInput(values));
+  });
+  after(async () => {
+    for (const machine of [...members].reverse()) await machine.remove();
+  });
+
+  function machineOf(name: string): Container {
+    const found = members[Number(name.slice(-1)) - 1];
+    if (!found) throw new Error(`there is no ${name}`);
+    return found;
+  }
+
+  const launch = (name: string) =>
+    machineOf(name).run(
+      "install -d -o etcd -m 0700 /var/lib/etcd; " +
+        "s6-setuidgid etcd etcd --config-file=/etc/hastack/etcd.yml > /tmp/etcd.log 2>&1 & " +
+        "echo $! > /tmp/etcd.pid",
+    );
+  const kill = (name: string) => machineOf(name).run("kill -KILL $(cat /tmp/etcd.pid)");
+
+  const health = (name: string) => {
+    const self = topology.quorum.find((one) => one.name === name) ?? second;
+    return machineOf(name).attempt(etcdHealth(topology, self));
+  };
+  const healthy = (name: string) =>
+    until(`${name} is healthy`, {
+      probe: () => health(name),
+      done: ({ code }) => code === 0,
+      limitSeconds: 20,
+    });
+
+  /** etcdctl as a user, at the second member. */
+  const etcdctl = (user: string, command: string) =>
+    machineOf("etcd-2").attempt(
+      `ETCDCTL_API=3 etcdctl --endpoints=http://10.2.0.22:2379 ${user && `--user=${user}`} ${command}`,
+    );
+  const values = { root_password: "root-one", patroni_password: "patroni-one" };
+
+  it("D2: the first of a new quorum passes its gate before the others are there", async () => {
+    await launch("etcd-1");
+    await healthy("etcd-1");
+  });
+
+  it("D2: the second does with the first, and the third with both", async () => {
+    await launch("etcd-2");
+    const { stdout } = await healthy("etcd-2");
+    assert.match(stdout, /"health":"true"/);
+    await launch("etcd-3");
+    await healthy("etcd-3");
+  });
+
+  it("D2: its configuration holds no key that etcd warns of", async () => {
+    const log = await machineOf("etcd-1").run("cat /tmp/etcd.log");
+    assert.doesNotMatch(log, /unrecognized|unknown|deprecated|invalid/i);
+  });
+
+  it("D7: its users are made, and made again without harm", async () => {
+    for (const _ of [1, 2]) {
+      const { code, stderr } = await users(values);
+      assert.equal(code, 0, stderr);
+    }
+  });
+
+  it("D7: nobody gets in without a user, or with a wrong password", async () => {
+    for (const user of ["", "patroni:wrong", "root:patroni-one"]) {
+      const { code } = await etcdctl(user, "get / --prefix");
+      assert.notEqual(code, 0, `as ${user || "nobody"}`);
+    }
+  });
+
+  it("D7: Patroni may use its own keys, and no others", async () => {
+    const patroni = "patroni:patroni-one";
+    assert.equal((await etcdctl(patroni, "put /service/hastack/leader db-1")).stdout, "OK\n");
+    assert.match((await etcdctl(patroni, "get /service/ --prefix")).stdout, /^db-1$/m);
+    for (const command of ["put /other x", "get / --prefix", "user list", "auth disable"]) {
+      const { code, stderr } = await etcdctl(patroni, command);
+      assert.notEqual(code, 0, command);
+      assert.match(stderr, /permission denied/, command);
+    }
+  });
+
+  it("N3: a new password of Patroni's takes the place of the old one", async () => {
+    const { code, stderr } = await users({ ...values, patroni_password: "patroni-two" });
+    assert.equal(code, 0, stderr);
+    assert.notEqual((await etcdctl("patroni:patroni-one", "get /service/ --prefix")).code, 0);
+    assert.equal((await etcdctl("patroni:patroni-two", "get /service/ --prefix")).code, 0);
+  });
+
+  it("D2: a lost member fails its gate, and the others pass theirs", async () => {
+    await kill("etcd-3");
+    await healthy("etcd-1");
+    await healthy("etcd-2");
+    const { code, stdout } = await health("etcd-3");
+    assert.deepEqual([code, stdout], [1, "it does not listen to the others\n"]);
   });
 });
 
