@@ -21,6 +21,9 @@ export interface DatabasePairArgs {
   readonly credentials: Credentials;
 }
 
+/** Debian's packages of a member. */
+export const databasePackages = ["patroni", "python3-etcd", "postgresql-17"] as const;
+
 /** PostgreSQL 17 on two machines under Patroni: a primary and its synchronous standby. */
 export class DatabasePair extends pulumi.ComponentResource {
   constructor(name: string, args: DatabasePairArgs, options?: pulumi.ComponentResourceOptions) {
@@ -78,7 +81,7 @@ function postgres({ settings, topology, credentials }: DatabasePairArgs, self: M
   return {
     host: self,
     component: "DatabasePair",
-    packages: ["patroni", "python3-etcd", "postgresql-17"],
+    packages: databasePackages,
     processes: [
       {
         name: "patroni",

@@ -93,6 +93,8 @@ function tier(name: string, members: readonly Member[], port: number, settings: 
   http-check send meth GET uri /api/health
   http-check expect status 200
   option redispatch 1
+  # A write may wait 30 s for a new primary, and 5 s for its commit
+  timeout server 45s
   retries 3
   # Only requests that change nothing are sent again once an instance has had them
   retry-on conn-failure empty-response response-timeout

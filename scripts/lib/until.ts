@@ -1,37 +1,42 @@
-import { setTimeout as sleep } from "node:timers/promises";
+/** Waiting, written once: a probe, a predicate, and a limit. */
 
 export interface Wait<T> {
-  /** Looks once. An exception counts as "not yet", and its message as the answer. */
-  readonly probe: () => Promise<T>;
+  /** One look; it may throw, which counts as an answer that is not the one awaited. */
+  readonly probe: () => Promise<T> | T;
   readonly done: (answer: T) => boolean;
   readonly limitSeconds: number;
-  /** @default 0.3 */
-  readonly everySeconds?: number;
+  /** The answer as it stands in an error. @default as JSON */
+  readonly describe?: (answer: T) => string;
+  /** Time between two looks. @default 0.25 */
+  readonly intervalSeconds?: number;
+  /** Looked at after each answer; a text ends the waiting at once with this reason. */
+  readonly hopeless?: () => Promise<string | undefined> | string | undefined;
   /** What to add to the error of a time-out, such as the last lines of a log. */
   readonly hint?: () => string;
 }
 
 /**
- * Waits until something is so.
- * @param what completes "gave up waiting until …"
- * @throws after the limit, with the last answer seen.
+ * Polls until the answer is the one awaited.
+ * @returns that answer
+ * @throws Error that names what was awaited, the limit and the last answer seen
  */
 export async function until<T>(what: string, wait: Wait<T>): Promise<T> {
-  const end = performance.now() + wait.limitSeconds * 1000;
-  let last = "nothing";
-  while (performance.now() < end) {
+  const end = Date.now() + wait.limitSeconds * 1000;
+  let last = "nothing yet";
+  for (;;) {
     try {
       const answer = await wait.probe();
       if (wait.done(answer)) return answer;
-      last = typeof answer === "string" ? answer : JSON.stringify(answer);
+      last = wait.describe?.(answer) ?? JSON.stringify(answer);
     } catch (error) {
-      last = (error as Error).message;
+      last = error instanceof Error ? error.message : String(error);
     }
-    await sleep((wait.everySeconds ?? 0.3) * 1000);
+    const reason = await wait.hopeless?.();
+    if (reason) throw new Error(`${what}: ${reason}; last answer: ${last}`);
+    if (Date.now() >= end) {
+      const hint = wait.hint === undefined ? "" : `\n${wait.hint()}`;
+      throw new Error(`${what}: not within ${wait.limitSeconds} s; last answer: ${last}${hint}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, (wait.intervalSeconds ?? 0.25) * 1000));
   }
-  const hint = wait.hint?.() ?? "";
-  throw new Error(
-    `gave up waiting until ${what}, after ${wait.limitSeconds} s; last answer: ${last}` +
-      (hint === "" ? "" : `\n${hint}`),
-  );
 }

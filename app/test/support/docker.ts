@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { databasePackages } from "../../../infra/components/database-pair.ts";
+import { imageFor } from "../../../tests/support/unit/images.ts";
 
 const run = promisify(execFile);
 const started = new Set<string>();
@@ -26,16 +28,7 @@ export async function removeContainers(names: Iterable<string> = started): Promi
   }
 }
 
-/** The PostgreSQL 17 image to test with. */
-export async function postgresImage(): Promise<string> {
-  const image = process.env.HASTACK_TEST_POSTGRES_IMAGE ?? "hastack-test/postgres";
-  try {
-    await docker("image", "inspect", image);
-  } catch {
-    throw new Error(
-      `no image ${image}: name one with Debian's postgresql-17 in HASTACK_TEST_POSTGRES_IMAGE, or build it:\n` +
-        `  printf 'FROM debian:trixie-slim\\nRUN apt-get update && apt-get install -y postgresql-17\\n' | docker build -t ${image} -`,
-    );
-  }
-  return image;
+/** The stack's own image of a database member, built when it is not there. */
+export function postgresImage(): Promise<string> {
+  return imageFor({ component: "DatabasePair", packages: databasePackages });
 }

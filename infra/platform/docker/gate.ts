@@ -2,8 +2,9 @@
  * Waits until a member is healthy. It gives up early when the member's container is gone or its
  * processes die again and again, and ends with the member's last log lines when it does.
  */
+
+import { until } from "../../../scripts/lib/until.ts";
 import { servicesDirectory } from "../../render/s6.ts";
-import { until } from "../wait.ts";
 import { containerState, fail, required, tryDocker } from "./engine.ts";
 
 const probeLimitSeconds = 5;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { until } from "../../../../infra/platform/wait.ts";
 import { secretsInput, taskScript } from "../../../../infra/render/delivery.ts";
 import { etcdHealth, etcdUsersScript, renderEtcd } from "../../../../infra/render/etcd.ts";
+import { until } from "../../../../scripts/lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { until } from "../../../../infra/platform/wait.ts";
 import { renderHaproxy } from "../../../../infra/render/haproxy.ts";
 import { commandLine } from "../../../../infra/render/shell.ts";
+import { until } from "../../../../scripts/lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";
@@ -356,6 +356,8 @@ backend storefront
   http-check send meth GET uri /api/health
   http-check expect status 200
   option redispatch 1
+  # A write may wait 30 s for a new primary, and 5 s for its commit
+  timeout server 45s
   retries 3
   # Only requests that change nothing are sent again once an instance has had them
   retry-on conn-failure empty-response response-timeout
@@ -371,6 +373,8 @@ backend admin
   http-check send meth GET uri /api/health
   http-check expect status 200
   option redispatch 1
+  # A write may wait 30 s for a new primary, and 5 s for its commit
+  timeout server 45s
   retries 3
   # Only requests that change nothing are sent again once an instance has had them
   retry-on conn-failure empty-response response-timeout

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { until } from "../../../../infra/platform/wait.ts";
+import { until } from "../../../scripts/lib/until.ts";
 
 const soon = { limitSeconds: 0.05, intervalSeconds: 0.005 };
 
@@ -49,6 +49,11 @@ describe("until", () => {
       "shows the answer as the caller describes it",
       { ...soon, probe: () => 7, done: () => false, describe: (one) => `lag ${one}` },
       "a primary: not within 0.05 s; last answer: lag 7",
+    ],
+    [
+      "adds the caller's hint",
+      { ...soon, probe: () => 7, done: () => false, hint: () => "see the log" },
+      "a primary: not within 0.05 s; last answer: 7\nsee the log",
     ],
     [
       "gives up at once when it is hopeless, and says why",
