@@ -10,7 +10,7 @@ export interface Result {
 /**
  * Runs `docker` with these arguments.
  * @param input text for its standard input @default nothing
- * @param limitSeconds after which it is ended @default 120
+ * @param limitSeconds after which it is ended, with code 124 @default 120
  */
 export function tryDocker(
   args: readonly string[],
@@ -26,7 +26,11 @@ export function tryDocker(
     child.on("error", (error) =>
       reject(new Error(`docker cannot be run: ${error.message}; try npm run setup`)),
     );
-    child.on("close", (code) => resolve({ code: code ?? 124, stdout, stderr }));
+    child.on("close", (code) => {
+      // Docker's own exit code is 0 when it is told to end
+      if (!child.killed) return resolve({ code: code ?? 124, stdout, stderr });
+      return resolve({ code: 124, stdout, stderr: `${stderr}not done within ${limitSeconds} s\n` });
+    });
     // A container that ends without reading its input is told by its exit code
     child.stdin.on("error", () => {});
     child.stdin.end(input);

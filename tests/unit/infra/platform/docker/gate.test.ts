@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { type Container, start } from "../../../../support/unit/containers.ts";
+import { baseImage } from "../../../../support/unit/images.ts";
+import { runCommand } from "../../../../support/unit/programs.ts";
+
+describe("gate", function () {
+  this.timeout(30_000);
+  let member: Container;
+
+  before(async function () {
+    this.timeout(600_000);
+    const script =
+      "for i in $(seq 40); do echo line $i; done; sleep 0.3; echo 'error: no database' >&2; sleep 600";
+    member = await start(await baseImage(), "gate", { command: ["sh", "-c", script] });
+  });
+  after(() => member?.remove());
+
+  const pass = (environment: Readonly<Record<string, string>>) =>
+    runCommand("node platform/docker/gate.ts", {
+      CONTAINER: member.name,
+      MEANING: "it answers",
+      TIMEOUT_SECONDS: "2",
+      ...environment,
+    });
+
+  it("W8: passes where the health command succeeds in the member's container", async () => {
+    const { code } = await pass({ HEALTH: "hostname | grep -E '^[0-9a-f]{12}$'" });
+    assert.equal(code, 0);
+  });
+
+  it("W8: waits until it does", async () => {
+    await member.run("rm -f /tmp/well; (sleep 1; touch /tmp/well) > /dev/null 2>&1 &");
+    const { code } = await pass({ HEALTH: "test -e /tmp/well", TIMEOUT_SECONDS: "10" });
+    assert.equal(code, 0);
+  });
+
+  it("W8: fails after its limit, with the last answer, the last log lines and what to do", async () => {
+    const { code, stderr } = await pass({ HEALTH: "echo 'it is starting'; exit 1" });
+    assert.equal(code, 1);
+    assert.ok(
+      stderr.startsWith(
+        `${member.name} must be healthy (it answers): not within 2 s; last answer: it is starting\nIts last log lines:\n`,
+      ),
+      stderr,
+    );
+    assert.match(stderr, /^line 40$/m);
+    assert.match(stderr, /^error: no database$/m);
+    assert.doesNotMatch(stderr, /^line 5$/m);
+    assert.match(
+      stderr,
+      /The other members were not touched and serve on, without this one's redundancy\. Mend the cause, then run up again\.\n$/,
+    );
+  });
+
+  it("W8: never passes on a health command that hangs", async () => {
+    const { code, stderr } = await pass({ HEALTH: "sleep 60" });
+    assert.equal(code, 1);
+    assert.match(stderr, /not within 2 s; last answer: not done within 5 s\n/);
+  });
+
+  it("W8: gives up early on a member whose process dies again and again", async () => {
+    const services = "/etc/hastack/services";
+    await member.run(
+      `install -d ${services}/app && printf '#!/bin/sh\\nexit 1\\n' > ${services}/app/run && chmod +x ${services}/app/run; s6-svscan ${services} > /dev/null 2>&1 &`,
+    );
+    const begin = Date.now();
+    const { code, stderr } = await pass({ HEALTH: "false", TIMEOUT_SECONDS: "60" });
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /must be healthy \(it answers\): its processes died \d+ times; last answer: none/,
+    );
+    assert.ok(Date.now() - begin < 25_000);
+  });
+
+  it("W8: gives up at once when there is no such container", async () => {
+    const begin = Date.now();
+    const { code, stderr } = await pass({
+      CONTAINER: "unit-test-nobody",
+      HEALTH: "true",
+      TIMEOUT_SECONDS: "60",
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, /^unit-test-nobody must be healthy .*there is no such container/);
+    assert.ok(Date.now() - begin < 10_000);
+  });
+});
