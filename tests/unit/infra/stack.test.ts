@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import * as pulumi from "@pulumi/pulumi";
+import type { ManagedFile } from "../../../infra/platform/platform.ts";
+import { deliveryScript, taskScript } from "../../../infra/render/delivery.ts";
+import { serviceFiles } from "../../../infra/render/s6.ts";
 import { readSettings } from "../../../infra/settings.ts";
 import type { WebStack } from "../../../infra/stack.ts";
 import { planTopology } from "../../../infra/topology.ts";
 import { asPulumiGives, leastConfiguration } from "../../support/unit/fixtures.ts";
 import { mockPassword, type Recording, secret } from "../../support/unit/mocks.ts";
-import { differences, recordStack } from "../../support/unit/stack.ts";
+import { describeStack, differences, recordStack } from "../../support/unit/stack.ts";
 
 /** Asserts that one thing is only asked for once another is there. */
 function assertAfter(recording: Recording, later: string, earlier: string): void {
@@ -17,6 +21,27 @@ function assertAfter(recording: Recording, later: string, earlier: string): void
 }
 
 describe("WebStack", () => {
+  it("has no shell text that a shell cannot read", async () => {
+    const stack = await describeStack();
+    const scripts = [
+      ...stack.workloads.flatMap(({ files, processes, health }) => {
+        const all: readonly ManagedFile[] = [...files, ...serviceFiles(processes)];
+        return [
+          deliveryScript("/etc/hastack", all),
+          health.command,
+          ...all.map(({ content }) => content).filter((text) => text.startsWith("#!/bin/sh")),
+          ...all.flatMap(({ check }) => check ?? []),
+        ];
+      }),
+      ...stack.tasks.flatMap((task) => [task.script, taskScript(task)]),
+    ];
+    assert.ok(scripts.length > 60, `${scripts.length} scripts`);
+    for (const script of scripts) {
+      const { status, stderr } = spawnSync("sh", ["-n"], { input: script, encoding: "utf8" });
+      assert.equal(status, 0, `${stderr}\n${script}`);
+    }
+  });
+
   it("W1: is a tree of components, each under the stack", async () => {
     assert.deepEqual((await recordStack()).childrenOf("WebStack", "hastack"), [
       "AppServers app",

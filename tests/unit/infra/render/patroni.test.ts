@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { secretsInput, taskScript } from "../../../../infra/render/delivery.ts";
 import {
   patroniHealth,
   principalsScript,
@@ -7,7 +8,11 @@ import {
   renderPrincipals,
   settingsScript,
 } from "../../../../infra/render/patroni.ts";
+import { until } from "../../../../scripts/lib/until.ts";
+import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
+import { imageFor } from "../../../support/unit/images.ts";
+import { describeStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
 
 function rendered(changes: Readonly<Record<string, unknown>> = {}): string {
   const { settings, topology } = planWith(changes);
@@ -147,6 +152,309 @@ describe("Patroni's settings", () => {
     const script = settingsScript(planWith().topology);
     assert.match(script, /--config credentials/);
     assert.doesNotMatch(script, /@\{/);
+  });
+});
+
+/** Patroni's own schema. What it says of other machines, which cannot be reached here, is left out. */
+const validate = `
+import json, sys, yaml
+from patroni.validator import populate_validate_params, schema
+populate_validate_params(ignore_listen_port=True)
+errors = schema(yaml.safe_load(sys.stdin))
+print(json.dumps([one for one in errors if not one.startswith("etcd3.hosts")]))`;
+
+/** A stand-in for Patroni's interface; it takes down what changes something. */
+const patroniStandIn = `
+import http.server, json, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(json.dumps(json.load(open("/tmp/patroni-" + sys.argv[1]))))
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        with open("/tmp/requests", "a") as log:
+            log.write(json.dumps([sys.argv[1], self.command, self.path, self.headers.get("Authorization"), body]) + "\\n")
+        state = json.load(open("/tmp/patroni-" + sys.argv[1]))
+        state.pop("pending_restart", None)
+        if self.path == "/restart": json.dump(state, open("/tmp/patroni-" + sys.argv[1], "w"))
+        self.answer("{}")
+    do_PATCH = do_POST
+    def answer(self, text):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(text.encode())
+http.server.ThreadingHTTPServer((sys.argv[2], 8008), Handler).serve_forever()`;
+
+describe("Patroni's files with the real programs", function () {
+  this.timeout(60_000);
+  const { settings, topology } = planWith();
+  let machine: Container;
+
+  before(async function () {
+    this.timeout(900_000);
+    const workload = workloadOf(await describeStack(), "db-1");
+    machine = await start(await imageFor(workload), "patroni", {
+      arguments: ["--cap-add=NET_ADMIN"],
+    });
+    const addresses = ["11", "31", "32", "41"].map((host) => `10.2.0.${host}`);
+    await machine.run(addresses.map((one) => `ip address add ${one}/32 dev lo`).join("; "));
+  });
+  after(() => machine?.remove());
+
+  describe("patroni.yml", () => {
+    const problems = async (text: string) =>
+      JSON.parse(await machine.run(`python3 -c '${validate}'`, text)) as string[];
+    const text = renderPatroni(settings, topology, first(topology.database));
+
+    it("D2: is accepted by Patroni's schema", async () => {
+      assert.deepEqual(await problems(text), []);
+    });
+
+    const broken: readonly [string, string, RegExp][] = [
+      ["ttl: 20", "ttl: 5", /bootstrap\.dcs\.ttl/],
+      ["listen: 10.2.0.31:8008", "listen: 8008", /restapi\.listen/],
+      ["noloadbalance: false", "noloadbalance: no way", /tags\.noloadbalance/],
+      ["bin_dir: /usr/lib/postgresql/17/bin", "bin_dir: /usr/lib", /postgresql\.bin_dir/],
+      ["etcd3:", "etcd4:", /etcd3|dcs/i],
+      ["scope: hastack\n", "", /scope/],
+    ];
+    for (const [good, bad, problem] of broken) {
+      it(`W5: would be refused with ${bad ? JSON.stringify(bad) : `no ${good.trim()}`}`, async () => {
+        const found = await problems(text.replace(good, bad));
+        assert.ok(
+          found.some((one) => problem.test(one)),
+          JSON.stringify(found),
+        );
+      });
+    }
+  });
+
+  describe("health of a member", () => {
+    const states: readonly [string, Record<string, unknown>, number, string][] = [
+      ["the primary", { role: "primary", state: "running" }, 0, ""],
+      [
+        "the standby that the primary waits for",
+        { role: "replica", state: "running", sync_standby: true, replication_state: "streaming" },
+        0,
+        "",
+      ],
+      [
+        "a standby that the primary does not wait for",
+        { role: "replica", state: "running", replication_state: "streaming" },
+        1,
+        "role replica, state running, replication streaming, synchronous False\n",
+      ],
+      [
+        "a member that starts",
+        { role: "replica", state: "starting" },
+        1,
+        "role replica, state starting, replication None, synchronous False\n",
+      ],
+      [
+        "a primary that has crashed",
+        { role: "primary", state: "crashed" },
+        1,
+        "role primary, state crashed, replication None, synchronous False\n",
+      ],
+    ];
+    before(async () => {
+      await machine.run("echo '{}' > /tmp/patroni-db-1; echo '{}' > /tmp/patroni-db-2");
+      await machine.run("cat > /tmp/stand-in.py", patroniStandIn);
+      const launch = (name: string, address: string) =>
+        machine.run(`python3 /tmp/stand-in.py ${name} ${address} > /dev/null 2>&1 &`);
+      await launch("db-1", "10.2.0.31");
+      await launch("db-2", "10.2.0.32");
+      await until("the stand-ins answer", {
+        probe: () => machine.attempt("curl -fs http://10.2.0.31:8008/ http://10.2.0.32:8008/"),
+        done: ({ code }) => code === 0,
+        limitSeconds: 10,
+      });
+    });
+    for (const [what, state, expected, message] of states) {
+      it(`D1: ${expected === 0 ? "passes" : "refuses"} ${what}`, async () => {
+        await machine.run("cat > /tmp/patroni-db-1", JSON.stringify(state));
+        const { code, stderr } = await machine.attempt(patroniHealth(first(topology.database)));
+        assert.deepEqual([code, stderr], [expected, message]);
+      });
+    }
+
+    it("D2: refuses a member whose Patroni does not answer", async () => {
+      const nobody = { ...first(topology.database), backend: "10.2.0.11" };
+      assert.notEqual((await machine.attempt(patroniHealth(nobody))).code, 0);
+    });
+
+    it("D2, D7: settings go in with the password; who must restart does, the standby first", async () => {
+      const state = (role: string) =>
+        JSON.stringify({ role, state: "running", pending_restart: true });
+      await machine.run("rm -f /tmp/requests; cat > /tmp/patroni-db-1", state("primary"));
+      await machine.run("cat > /tmp/patroni-db-2", state("replica"));
+      const task = taskOf(await describeStack(), "database-settings");
+      const { code, stderr } = await machine.attempt(
+        taskScript(task),
+        secretsInput({ api_password: "api-password" }),
+      );
+      assert.equal(code, 0, stderr);
+      const requests = (await machine.run("cat /tmp/requests"))
+        .split("\n")
+        .map((line): string[] => JSON.parse(line));
+      const credentials = Buffer.from("patroni:api-password").toString("base64");
+      assert.deepEqual(
+        requests.map(([member, method, path, authorization]) => [
+          member,
+          method,
+          path,
+          authorization === `Basic ${credentials}`,
+        ]),
+        [
+          ["db-1", "PATCH", "/config", true],
+          ["db-2", "POST", "/restart", true],
+          ["db-1", "POST", "/restart", true],
+        ],
+      );
+      assert.equal(JSON.parse(requests[0]?.[4] ?? "{}").synchronous_mode, true);
+    });
+  });
+
+  describe("principals on PostgreSQL 17", () => {
+    const roles = ["postgres", "replicator", "rewinder", "migrator", "storefront", "admin"];
+    const passwords = (generation: string) =>
+      Object.fromEntries(roles.map((role) => [`${role}_password`, `${role}-${generation}`]));
+    let give: (generation: string) => ReturnType<Container["attempt"]>;
+
+    /** Starts a server as Patroni would configure it, with its access rules. */
+    before(async () => {
+      const rules = accessRules(renderPatroni(settings, topology, first(topology.database)));
+      const bin = "/usr/lib/postgresql/17/bin";
+      await machine.run("install -d -o postgres /tmp/pg /run/postgresql");
+      await machine.run(
+        `runuser -u postgres -- ${bin}/initdb -D /tmp/pg/data -A peer -E UTF8 --locale-provider=builtin --locale=C.UTF-8 > /dev/null`,
+      );
+      await machine.run("cat > /tmp/pg/data/pg_hba.conf", `${rules.join("\n")}\n`);
+      await machine.run(
+        "cat >> /tmp/pg/data/postgresql.conf",
+        `${renderParameters(settings)}listen_addresses = '*'\nlog_statement = 'all'\nfsync = off\n`,
+      );
+      await machine.run(
+        `runuser -u postgres -- ${bin}/pg_ctl -D /tmp/pg/data -l /tmp/pg/log -w start > /dev/null`,
+      );
+      const task = taskOf(await describeStack(), "db-1-principals");
+      give = (generation) => machine.attempt(taskScript(task), secretsInput(passwords(generation)));
+    });
+
+    /**
+     * Runs SQL over the network. The address that is called is also the caller's: 10.2.0.11 is a
+     * load balancer, 10.2.0.31 a database member, 10.2.0.41 a storefront.
+     */
+    const sql = (
+      user: string,
+      text: string,
+      { from = "11", database = "hastack", password = "" } = {},
+    ) =>
+      machine.attempt(
+        `PGPASSWORD='${password || `${user}-one`}' psql -XAtq "host=10.2.0.${from} user=${user} dbname=${database}" -c "$(cat)"`,
+        text,
+      );
+
+    it("D6: are made, and made again without harm", async () => {
+      for (const _ of [1, 2]) {
+        const { code, stdout, stderr } = await give("one");
+        assert.equal(code, 0, stderr);
+        assert.match(stdout, /^the principals have their passwords$/m);
+      }
+    });
+
+    it("D6: have their passwords as SCRAM verifiers", async () => {
+      const list = await machine.run(
+        `runuser -u postgres -- psql -XAtc "SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%' ORDER BY 1"`,
+      );
+      assert.deepEqual(list.split("\n"), [...roles].sort());
+    });
+
+    it("D6: get in through a load balancer with their password, and with no other", async () => {
+      for (const user of ["storefront", "admin", "migrator"]) {
+        assert.equal((await sql(user, "SELECT current_user")).stdout, `${user}\n`);
+        const { stderr } = await sql(user, "SELECT 1", { password: "wrong" });
+        assert.match(stderr, /password authentication failed/);
+      }
+    });
+
+    it("A5, D6: do not get in past the load balancers, nor into another database", async () => {
+      for (const user of ["storefront", "admin"]) {
+        assert.match((await sql(user, "SELECT 1", { from: "41" })).stderr, /pg_hba\.conf rejects/);
+        const other = await sql(user, "SELECT 1", { database: "postgres" });
+        assert.match(other.stderr, /pg_hba\.conf rejects/);
+      }
+      assert.match((await sql("postgres", "SELECT 1")).stderr, /pg_hba\.conf rejects/);
+      assert.equal((await sql("migrator", "SELECT 1", { from: "41" })).stdout, "1\n");
+    });
+
+    it("A5: of the tiers can connect, and nothing else", async () => {
+      for (const user of ["storefront", "admin"]) {
+        for (const wish of [
+          "CREATE TABLE t (a int)",
+          "CREATE TEMP TABLE t (a int)",
+          "CREATE SCHEMA s",
+          "CREATE DATABASE d",
+          "CREATE ROLE r",
+          "ALTER ROLE migrator PASSWORD 'x'",
+          "SELECT pg_read_file('/etc/passwd')",
+          "COPY (SELECT 1) TO PROGRAM 'id'",
+        ]) {
+          const { code, stderr } = await sql(user, wish);
+          assert.notEqual(code, 0, `${user}: ${wish}`);
+          assert.match(stderr, /permission denied|must be/, `${user}: ${wish}`);
+        }
+      }
+    });
+
+    it("A12: of the migrations owns the database, and is no superuser", async () => {
+      const made = await sql("migrator", "CREATE TABLE t (a int); DROP TABLE t; SELECT 'made'");
+      assert.deepEqual([made.code, made.stdout], [0, "made\n"]);
+      const { stderr } = await sql("migrator", "SELECT pg_read_file('/etc/passwd')");
+      assert.match(stderr, /permission denied/);
+    });
+
+    it("D1: of replication gets in from a database member only", async () => {
+      const replicate = (from: string) =>
+        machine.attempt(
+          `PGPASSWORD=replicator-one psql -XAt "host=10.2.0.${from} user=replicator replication=1" -c IDENTIFY_SYSTEM`,
+        );
+      assert.equal((await replicate("32")).code, 0);
+      assert.match((await replicate("11")).stderr, /no pg_hba\.conf entry/);
+    });
+
+    it("D2: of pg_rewind may read the other member's files, and is no superuser", async () => {
+      const from = { from: "32", database: "postgres" };
+      const read = await sql(
+        "rewinder",
+        "SELECT length(pg_read_binary_file('PG_VERSION', 0, 2, true))",
+        from,
+      );
+      assert.equal(read.stdout, "2\n", read.stderr);
+      assert.equal((await sql("rewinder", "SHOW is_superuser", from)).stdout, "off\n");
+    });
+
+    it("N3: get new passwords in place of the old ones", async () => {
+      assert.equal((await give("two")).code, 0);
+      const old = await sql("storefront", "SELECT 1", { password: "storefront-one" });
+      assert.match(old.stderr, /password authentication failed/);
+      const now = await sql("storefront", "SELECT 1", { password: "storefront-two" });
+      assert.equal(now.stdout, "1\n");
+    });
+
+    it("N3: leave no password in PostgreSQL's log, even where it logs every statement", async () => {
+      const log = await machine.run("cat /tmp/pg/log");
+      assert.match(log, /SELECT current_user/);
+      for (const role of roles) assert.doesNotMatch(log, new RegExp(`${role}-(one|two)`));
+    });
+
+    it("D1: are left to the primary where this member is a standby", async () => {
+      await machine.run(
+        "touch /tmp/pg/data/standby.signal && runuser -u postgres -- /usr/lib/postgresql/17/bin/pg_ctl -D /tmp/pg/data -l /tmp/pg/log -w restart > /dev/null",
+      );
+      const { code, stdout } = await give("three");
+      assert.equal(code, 0);
+      assert.match(stdout, /^a standby: its primary has the principals$/m);
+    });
   });
 });
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Workload } from "../../../../../infra/platform/platform.ts";
+import { type Container, start } from "../../../../support/unit/containers.ts";
 import { imageFor } from "../../../../support/unit/images.ts";
 import { Delivered } from "../../../../support/unit/programs.ts";
 import { describeStack, recordStack, workloadOf } from "../../../../support/unit/stack.ts";
@@ -146,5 +147,53 @@ describe("deliver-files: the real files, checked by the real programs", function
         }),
       );
     }
+  });
+
+  describe("has a member that runs take notice", () => {
+    /** A container that takes down what its supervisor would be told. */
+    async function withMember(test: (member: Container, files: Delivered) => Promise<void>) {
+      await withVolume("lb-1", async (files) => {
+        const member = await start(await imageOf("lb-1"), "member", {
+          arguments: [`--volume=${files.volume}:/etc/hastack`],
+        });
+        try {
+          const scribe = "/usr/local/sbin/s6-svc";
+          await member.run(
+            `cat > ${scribe} && chmod +x ${scribe}`,
+            '#!/bin/sh\necho "$@" >> /tmp/told\n',
+          );
+          await test(member, files);
+        } finally {
+          await member.remove();
+        }
+      });
+    }
+    const told = (member: Container) => member.run("cat /tmp/told; rm -f /tmp/told");
+    const services = "/etc/hastack/services";
+
+    it("L8: by a reload of HAProxy alone, for a changed HAProxy file", () =>
+      withMember(async (member, files) => {
+        const container = member.name;
+        await files.deliver(await recordStack(), "lb-1", { container });
+        await told(member);
+        const changed = await recordStack({ changes: { loadBalancer: { balance: "leastconn" } } });
+        const { code, stdout } = await files.deliver(changed, "lb-1", { container });
+        assert.deepEqual([code, stdout], [0, "changed haproxy.cfg\nreload of haproxy\n"]);
+        assert.equal(await told(member), `-2 ${services}/haproxy`);
+        const again = await files.deliver(changed, "lb-1", { container });
+        assert.equal(again.stdout, "nothing changed\n");
+      }));
+
+    it("W6: also of a delivery that was cut off before it told anyone", () =>
+      withMember(async (member, files) => {
+        await files.deliver(await recordStack(), "lb-1", { container: member.name });
+        await told(member);
+        // Nobody is there to be told: the note stays
+        const changed = await recordStack({ changes: { loadBalancer: { balance: "leastconn" } } });
+        await files.deliver(changed, "lb-1");
+        const { stdout } = await files.deliver(changed, "lb-1", { container: member.name });
+        assert.equal(stdout, "nothing changed\nreload of haproxy\n");
+        assert.equal(await told(member), `-2 ${services}/haproxy`);
+      }));
   });
 });

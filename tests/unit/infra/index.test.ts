@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
+import { asPulumiGives, leastConfiguration } from "../../support/unit/fixtures.ts";
+import { mockPassword, record } from "../../support/unit/mocks.ts";
+
+let runs = 0;
+
+/** The whole program with a configuration, and what it gives out. */
+async function run(changes: Readonly<Record<string, unknown>>) {
+  const configuration = asPulumiGives({ ...leastConfiguration, ...changes });
+  return record(() => {
+    pulumi.runtime.setAllConfig(configuration);
+    return import(`../../../infra/index.ts?run=${++runs}`);
+  });
+}
+
+/** Subnets for documentation, which no network of this machine has. */
+const network = {
+  frontend: { subnet: "198.51.100.0/24", vip: "198.51.100.100" },
+  backend: { subnet: "203.0.113.0/24", vip: "203.0.113.100" },
+};
+
+describe("the program", function () {
+  this.timeout(30_000);
+  after(() => pulumi.runtime.setAllConfig({}));
+
+  it("W2: gives out where to go, and the release", async () => {
+    const { result } = await run({ "hastack:network": network });
+    const outputs = result as Record<string, unknown>;
+    assert.equal(outputs.url, "http://198.51.100.100/");
+    assert.equal(outputs.adminUrl, "http://198.51.100.100/admin");
+    assert.deepEqual(outputs.localUrls, []);
+    assert.deepEqual(outputs.statsUrls, [
+      "http://198.51.100.11:8404/",
+      "http://198.51.100.12:8404/",
+    ]);
+    assert.equal(outputs.default, undefined, "named outputs only");
+    assert.match(String(outputs.release), /^[0-9a-f]{12}$/);
+    const machines = outputs.machines as Record<string, string>;
+    assert.equal(machines["lb-1"], "198.51.100.11");
+    assert.equal(machines["db-2"], "203.0.113.32");
+    assert.equal(Object.keys(machines).length, 11);
+  });
+
+  it("W2: gives out the published ports as addresses, one for each load balancer", async () => {
+    const { result } = await run({
+      "hastack:network": network,
+      "hastack:loadBalancer": {
+        publishedPorts: [52_080, 52_081],
+        publishedStatsPorts: [52_404, 52_405],
+      },
+    });
+    const { localUrls, statsUrls } = result as Record<string, unknown>;
+    assert.deepEqual(localUrls, ["http://127.0.0.1:52080/", "http://127.0.0.1:52081/"]);
+    assert.deepEqual(statsUrls, ["http://127.0.0.1:52404/", "http://127.0.0.1:52405/"]);
+  });
+
+  it("N3: gives out the statistics password as a secret", async () => {
+    const { result } = await run({ "hastack:network": network });
+    const { statsPassword } = result as { statsPassword: pulumi.Output<string> };
+    assert.equal(await pulumi.isSecret(statsPassword), true);
+    const seen = new Promise((resolve) => statsPassword.apply(resolve));
+    assert.equal(await seen, mockPassword("statistics"));
+  });
+
+  it("W5: refuses an unsafe topology before it makes anything", async () => {
+    await assert.rejects(run({ "hastack:network": network, "hastack:members": { quorum: 2 } }), {
+      name: "SettingsError",
+      message: /hastack:members\.quorum: 2 cannot outvote a lost one, use 3/,
+    });
+  });
+
+  it("W5: refuses a subnet that this machine uses, by the preflight's look at it", async () => {
+    const bridge = { subnet: "172.17.0.0/16", vip: "172.17.0.100" };
+    await assert.rejects(
+      run({ "hastack:network": { ...network, frontend: bridge } }),
+      /hastack:network\.frontend\.subnet: 172\.17\.0\.0\/16 overlaps .*; use another subnet/,
+    );
+  });
+});

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { runDocker, tryDocker } from "../../../../../infra/platform/docker/engine.ts";
+import { secretsInput, taskScript } from "../../../../../infra/render/delivery.ts";
+import { type Container, passingName, start } from "../../../../support/unit/containers.ts";
+import { first, planWith } from "../../../../support/unit/fixtures.ts";
+import { baseImage } from "../../../../support/unit/images.ts";
+import { runCommand } from "../../../../support/unit/programs.ts";
+
+const script = (text: string) =>
+  taskScript({
+    name: "job",
+    component: "Test",
+    host: first(planWith().topology.database),
+    script: text,
+    files: [{ path: "password", content: "@{password}", mode: "0600" }],
+    secrets: {},
+  });
+const input = secretsInput({ password: "needle-in-hay" });
+
+describe("run-task", function () {
+  this.timeout(30_000);
+  let image: string;
+  let member: Container;
+  const volume = passingName("task");
+
+  before(async function () {
+    this.timeout(600_000);
+    image = await baseImage();
+    member = await start(image, "task");
+  });
+  after(async () => {
+    await member?.remove();
+    await tryDocker(["volume", "rm", "--force", volume]);
+  });
+
+  const run = (environment: Readonly<Record<string, string>>) =>
+    runCommand("node platform/docker/run-task.ts", environment, input);
+  const passing = (SCRIPT: string) => ({
+    SCRIPT,
+    IMAGE: image,
+    NETWORK: "none",
+    VOLUMES: `${volume}:/srv/shared`,
+    LABELS: "--label=hastack-test.passing=yes --label=hastack-test.task=yes",
+  });
+
+  it("A12: runs a task in the member's container, with its secrets", async () => {
+    const { code, stdout } = await run({
+      CONTAINER: member.name,
+      SCRIPT: script("wc -c < password; touch /tmp/was-here"),
+    });
+    assert.equal(code, 0);
+    assert.match(stdout, /^14$/m);
+    await member.run("test -e /tmp/was-here");
+  });
+
+  it("A12: runs a task that brings an image in a passing container, with its volumes", async () => {
+    const { code, stderr } = await run(passing(script("wc -c < password > /srv/shared/size")));
+    assert.equal(code, 0, stderr);
+    const mount = `--volume=${volume}:/srv/shared`;
+    const size = await runDocker(["run", "--rm", mount, image, "cat", "/srv/shared/size"]);
+    assert.equal(size, "14\n");
+  });
+
+  it("W4: leaves no container behind, also where the task fails", async () => {
+    await run(passing(script("true")));
+    await run(passing(script("exit 3")));
+    const left = await runDocker(["ps", "-aq", "--filter=label=hastack-test.task"]);
+    assert.equal(left, "");
+  });
+
+  it("W6: fails with the task's own words, and without its secrets", async () => {
+    for (const environment of [passing, (SCRIPT: string) => ({ CONTAINER: member.name, SCRIPT })]) {
+      const { code, stderr } = await run(
+        environment(script("echo 'the table is locked' >&2; exit 3")),
+      );
+      assert.deepEqual([code, stderr], [1, "the table is locked\n"]);
+    }
+  });
+
+  it("W6: says so where the member's container is not there", async () => {
+    const { code, stderr } = await run({ CONTAINER: "unit-test-nobody", SCRIPT: "true" });
+    assert.equal(code, 1);
+    assert.match(stderr, /No such container: unit-test-nobody/);
+  });
+});
