@@ -75,19 +75,19 @@ describe("WebStack", () => {
     const recording = await recordStack();
     const steps = [
       "Network backend",
-      "Container etcd-1",
+      "Volume etcd-1-files",
       "Command etcd-3-gate",
       "Command etcd-users",
-      "Container db-1",
+      "Volume db-1-files",
       "Command db-2-gate",
       "Command db-2-principals",
       "Command database-settings",
       "Command migrations",
-      "Container storefront-1",
+      "Volume storefront-1-files",
       "Command storefront-2-gate",
-      "Container admin-1",
+      "Volume admin-1-files",
       "Command admin-2-gate",
-      "Container lb-1",
+      "Volume lb-1-files",
       "Command lb-2-gate",
     ];
     for (const [index, step] of steps.entries()) {
@@ -156,6 +156,8 @@ describe("WebStack", () => {
           [],
           name,
         );
+        const { stdin: _, ...open } = shown;
+        assert.ok(!JSON.stringify(open).includes(secret), `${name} hides something else`);
         assert.equal(hidden.includes("stdin"), "stdin" in inputs, `${name} hides its input`);
         for (const line of String(inputs.stdin ?? "")
           .split("\n")

@@ -280,6 +280,18 @@ chmod +x /tmp/cut/mv; rm -f /tmp/cut/moved; PATH=/tmp/cut:$PATH\n`;
       assert.equal(await read("secret"), "a@b.example @ {password} $first @{}");
     });
 
+    it("N3: can be read by nobody else at any moment, also before their file has its owner", async () => {
+      const spy = `mkdir -p /tmp/spy && cat > /tmp/spy/chown <<'EOF'
+#!/bin/sh
+stat -c %a "$2" >> /tmp/spy/modes
+exec /usr/bin/chown "$@"
+EOF
+chmod +x /tmp/spy/chown; rm -f /tmp/spy/modes; PATH=/tmp/spy:$PATH\n`;
+      const script = spy + deliveryScript(root, [one("@{password}\n")]);
+      assert.equal((await machine.attempt(script, secretsInput(secrets))).code, 0);
+      assert.equal(await machine.run("cat /tmp/spy/modes"), "600");
+    });
+
     it("N3: are on no command line while they are delivered", async () => {
       const check = "sleep 1";
       const running = attempt([{ ...one("@{password}\n"), check }], { password: "needle-in-hay" });
