@@ -6,19 +6,12 @@ import { DatabaseSettings } from "./components/database-settings.ts";
 import { Firewall } from "./components/firewall.ts";
 import { LoadBalancer } from "./components/load-balancer.ts";
 import { Migrations } from "./components/migrations.ts";
+import type { ApplicationParts } from "./components/parts.ts";
 import { Quorum } from "./components/quorum.ts";
 import { SharedStorage } from "./components/shared-storage.ts";
-import type { Platform, Release } from "./platform/platform.ts";
-import type { Settings } from "./settings.ts";
-import type { Topology } from "./topology.ts";
 
-export interface WebStackArgs {
-  readonly settings: Settings;
-  readonly topology: Topology;
-  readonly platform: Platform;
-  /** The application release that all instances run. */
-  readonly release: Release;
-}
+/** Passwords and storage are the stack's own; the rest is given. */
+export type WebStackArgs = Omit<ApplicationParts, "credentials" | "uploads">;
 
 /** The whole stack. Each part waits for those it stands on; nothing else orders them. */
 export class WebStack extends pulumi.ComponentResource {

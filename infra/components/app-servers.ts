@@ -1,36 +1,19 @@
 import * as pulumi from "@pulumi/pulumi";
-import {
-  configurationDirectory,
-  type Platform,
-  type Release,
-  releaseDirectory,
-  type SharedDirectory,
-  type Workload,
-} from "../platform/platform.ts";
+import { configurationDirectory, releaseDirectory, type Workload } from "../platform/platform.ts";
 import { renderApplication, type Tier } from "../render/application.ts";
-import type { Settings } from "../settings.ts";
-import { type Member, ports, type Topology } from "../topology.ts";
-import type { Credentials } from "./credentials.ts";
-
-export interface AppServersArgs {
-  readonly settings: Settings;
-  readonly topology: Topology;
-  readonly platform: Platform;
-  readonly credentials: Credentials;
-  readonly release: Release;
-  readonly uploads: SharedDirectory;
-}
+import { type Member, ports } from "../topology.ts";
+import type { ApplicationParts } from "./parts.ts";
 
 /** The Express application: all instances of both tiers, of one release. */
 export class AppServers extends pulumi.ComponentResource {
-  constructor(name: string, args: AppServersArgs, options?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: ApplicationParts, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:AppServers", name, {}, options);
     this.#placeInstances(args);
     this.registerOutputs();
   }
 
   /** One chain over both tiers: a release that does not get healthy stops at the very first. */
-  #placeInstances(args: AppServersArgs): void {
+  #placeInstances(args: ApplicationParts): void {
     let last: pulumi.Resource[] = [];
     for (const tier of ["storefront", "admin"] as const) {
       for (const member of args.topology[tier]) {
@@ -41,7 +24,7 @@ export class AppServers extends pulumi.ComponentResource {
   }
 }
 
-function instance(args: AppServersArgs, member: Member, tier: Tier): Workload {
+function instance(args: ApplicationParts, member: Member, tier: Tier): Workload {
   const { settings, topology, credentials, release, uploads } = args;
   return {
     host: member,

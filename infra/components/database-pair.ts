@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { configurationDirectory, type Platform, type Workload } from "../platform/platform.ts";
+import { configurationDirectory, type Workload } from "../platform/platform.ts";
 import {
   binDirectory,
   dataDirectory,
@@ -10,23 +10,15 @@ import {
   renderPrincipals,
   socketDirectory,
 } from "../render/patroni.ts";
-import type { Settings } from "../settings.ts";
-import type { Member, Topology } from "../topology.ts";
-import type { Credentials } from "./credentials.ts";
-
-export interface DatabasePairArgs {
-  readonly settings: Settings;
-  readonly topology: Topology;
-  readonly platform: Platform;
-  readonly credentials: Credentials;
-}
+import type { Member } from "../topology.ts";
+import type { Parts } from "./parts.ts";
 
 /** Debian's packages of a member. */
 export const databasePackages = ["patroni", "python3-etcd", "postgresql-17"] as const;
 
 /** PostgreSQL 17 on two machines under Patroni: a primary and its synchronous standby. */
 export class DatabasePair extends pulumi.ComponentResource {
-  constructor(name: string, args: DatabasePairArgs, options?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:DatabasePair", name, {}, options);
     this.#placeMembers(args);
     this.registerOutputs();
@@ -36,7 +28,7 @@ export class DatabasePair extends pulumi.ComponentResource {
    * Each member is followed by the principals' passwords: with data kept from an earlier stack, the
    * standby can only come in once the primary knows them.
    */
-  #placeMembers(args: DatabasePairArgs): void {
+  #placeMembers(args: Parts): void {
     let last: pulumi.Resource[] = [];
     for (const member of args.topology.database) {
       const gate = args.platform.place(postgres(args, member), { parent: this, dependsOn: last });
@@ -45,7 +37,7 @@ export class DatabasePair extends pulumi.ComponentResource {
   }
 
   #givePrincipals(
-    { platform, credentials }: DatabasePairArgs,
+    { platform, credentials }: Parts,
     member: Member,
     gate: pulumi.Resource,
   ): pulumi.Resource {
@@ -77,7 +69,7 @@ const parametersCheck =
   `runuser -u postgres -- ${binDirectory}/postgres -D "$PWD/.data" -C max_connections; ` +
   "code=$?; rm -rf .data; exit $code";
 
-function postgres({ settings, topology, credentials }: DatabasePairArgs, self: Member): Workload {
+function postgres({ settings, topology, credentials }: Parts, self: Member): Workload {
   return {
     host: self,
     component: "DatabasePair",

@@ -1,23 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Platform } from "../platform/platform.ts";
 import { dynamicConfiguration, settingsScript } from "../render/patroni.ts";
-import type { Settings } from "../settings.ts";
-import type { Topology } from "../topology.ts";
-import type { Credentials } from "./credentials.ts";
-
-export interface DatabaseSettingsArgs {
-  readonly settings: Settings;
-  readonly topology: Topology;
-  readonly platform: Platform;
-  readonly credentials: Credentials;
-}
+import type { Parts } from "./parts.ts";
 
 /**
  * The part of Patroni's configuration that lives in etcd, applied whenever it changes: Patroni
  * reads `bootstrap.dcs` of its file only once, when the cluster is made.
  */
 export class DatabaseSettings extends pulumi.ComponentResource {
-  constructor(name: string, args: DatabaseSettingsArgs, options?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:DatabaseSettings", name, {}, options);
     const [host] = args.topology.database;
     if (!host) throw new Error("there is no database member");

@@ -1,10 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import {
-  configurationDirectory,
-  type ManagedFile,
-  type Platform,
-  type Workload,
-} from "../platform/platform.ts";
+import { configurationDirectory, type ManagedFile, type Workload } from "../platform/platform.ts";
 import { readProjectFile } from "../project.ts";
 import { renderHaproxy } from "../render/haproxy.ts";
 import {
@@ -13,23 +8,15 @@ import {
   renderKeepalived,
   renderKeepalivedStart,
 } from "../render/keepalived.ts";
-import type { Settings } from "../settings.ts";
-import { type LoadBalancerMember, ports, type Topology } from "../topology.ts";
-import type { Credentials } from "./credentials.ts";
-
-export interface LoadBalancerArgs {
-  readonly settings: Settings;
-  readonly topology: Topology;
-  readonly platform: Platform;
-  readonly credentials: Credentials;
-}
+import { type LoadBalancerMember, ports } from "../topology.ts";
+import type { Parts } from "./parts.ts";
 
 /**
  * HAProxy in front of the application and of the database, on two machines that share a frontend
  * and a backend address by keepalived.
  */
 export class LoadBalancer extends pulumi.ComponentResource {
-  constructor(name: string, args: LoadBalancerArgs, options?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:LoadBalancer", name, {}, options);
     let last: pulumi.Resource[] = [];
     for (const [index, member] of args.topology.loadBalancers.entries()) {
@@ -40,7 +27,7 @@ export class LoadBalancer extends pulumi.ComponentResource {
   }
 }
 
-function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): Workload {
+function pair(args: Parts, self: LoadBalancerMember, index: number): Workload {
   const { loadBalancer } = args.settings;
   const publish = (local: number | undefined, target: number) =>
     local === undefined ? [] : [{ local, target }];
@@ -86,7 +73,7 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
   };
 }
 
-function files({ settings, topology }: LoadBalancerArgs, self: LoadBalancerMember): ManagedFile[] {
+function files({ settings, topology }: Parts, self: LoadBalancerMember): ManagedFile[] {
   return [
     {
       path: "haproxy.cfg",

@@ -1,18 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
-import { configurationDirectory, type Platform, type Workload } from "../platform/platform.ts";
+import { configurationDirectory, type Workload } from "../platform/platform.ts";
 import { etcdHealth, etcdUsersScript, renderEtcd } from "../render/etcd.ts";
 import type { Member, Topology } from "../topology.ts";
-import type { Credentials } from "./credentials.ts";
-
-export interface QuorumArgs {
-  readonly topology: Topology;
-  readonly platform: Platform;
-  readonly credentials: Credentials;
-}
+import type { Parts } from "./parts.ts";
 
 /** The etcd members that outvote a lost one; Patroni keeps there who is primary. */
 export class Quorum extends pulumi.ComponentResource {
-  constructor(name: string, args: QuorumArgs, options?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:Quorum", name, {}, options);
     const gates = this.#placeMembers(args);
     this.#giveUsers(args, gates);
@@ -20,7 +14,7 @@ export class Quorum extends pulumi.ComponentResource {
   }
 
   /** One after the other: with three, two of them are always left. */
-  #placeMembers({ topology, platform }: QuorumArgs): pulumi.Resource[] {
+  #placeMembers({ topology, platform }: Parts): pulumi.Resource[] {
     const gates: pulumi.Resource[] = [];
     for (const member of topology.quorum) {
       const dependsOn = gates.slice(-1);
@@ -29,7 +23,7 @@ export class Quorum extends pulumi.ComponentResource {
     return gates;
   }
 
-  #giveUsers({ topology, platform, credentials }: QuorumArgs, gates: pulumi.Resource[]): void {
+  #giveUsers({ topology, platform, credentials }: Parts, gates: pulumi.Resource[]): void {
     const [first] = topology.quorum;
     if (!first) return;
     platform.runOnce(
