@@ -12,6 +12,25 @@ const seconds = z.number().positive("must be a number of seconds above 0");
 const count = z.int().min(0, "must be a whole number, 0 or more");
 const milliseconds = z.int().min(50, "must be 50 milliseconds or more");
 
+/**
+ * Parameters that have a setting of their own, or that would let PostgreSQL acknowledge what it may
+ * lose, let others in, or hide it from Patroni.
+ */
+const keptParameters: ReadonlySet<string> = new Set([
+  "max_connections",
+  "shared_buffers",
+  "fsync",
+  "full_page_writes",
+  "synchronous_commit",
+  "synchronous_standby_names",
+  "password_encryption",
+  "listen_addresses",
+  "port",
+  "unix_socket_directories",
+  "hba_file",
+  "data_directory",
+]);
+
 const network = z.strictObject({ subnet: cidr, vip: ipv4 });
 
 const settingsSchema = z.strictObject({
@@ -42,7 +61,7 @@ const settingsSchema = z.strictObject({
       /** HAProxy's `balance` for both application tiers. */
       balance: z.string().min(1).default("roundrobin"),
       /** Connections that one HAProxy accepts at a time. */
-      maxConnections: z.int().min(10).default(4000),
+      maxConnections: z.int().min(10).max(100_000).default(4000),
       /** Requests that one application instance handles at a time; more wait in HAProxy's queue. */
       maxConnectionsPerInstance: z.int().min(1).default(200),
       /** Time between two health checks of a member; two failures take it out. */
@@ -65,7 +84,14 @@ const settingsSchema = z.strictObject({
       maxConnections: z.int().min(20).default(100),
       sharedBuffersMegabytes: z.int().min(16).default(128),
       /** Any further parameter of PostgreSQL, as in postgresql.conf. */
-      parameters: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+      parameters: z
+        .record(
+          z.string().refine((name) => !keptParameters.has(name.toLowerCase()), {
+            error: "is kept by hastack for safety, or has a setting of its own; leave it out",
+          }),
+          z.union([z.string(), z.number(), z.boolean()]),
+        )
+        .default({}),
       /** Life of the primary's lease in etcd. Patroni's floor is 20. */
       ttlSeconds: z.int().min(20, "must be 20 or more: Patroni refuses less").default(20),
       loopWaitSeconds: z.int().min(1).default(1),
@@ -80,9 +106,9 @@ const settingsSchema = z.strictObject({
       storefrontPoolSize: z.int().min(1).default(10),
       adminPoolSize: z.int().min(1).default(5),
       /** How long an instance that stops still serves, so that HAProxy sees it leave. */
-      drainSeconds: z.int().min(1).default(3),
+      drainSeconds: z.int().min(1).max(300).default(3),
       /** How long an instance that stops may take in all. */
-      stopGraceSeconds: z.int().min(5).default(25),
+      stopGraceSeconds: z.int().min(5).max(600).default(25),
       logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
     })
     .prefault({}),
@@ -144,6 +170,9 @@ function describe(issue: z.core.$ZodIssue, values: unknown): string[] {
     (inner, key) => (inner as Record<string, unknown> | undefined)?.[key],
     values,
   );
+  if (issue.code === "invalid_key") {
+    return issue.issues.map(({ message }) => `hastack:${path.join(".")}: ${message}`);
+  }
   const seen = value === undefined ? "it is missing" : `it is ${JSON.stringify(value)}`;
   return [`hastack:${path.join(".")}: ${issue.message}; ${seen}`];
 }

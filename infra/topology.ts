@@ -86,7 +86,11 @@ const membersPerRole = 9;
  * @throws SettingsError with every rule that it breaks
  */
 export function planTopology(settings: Settings): Topology {
-  const problems = [...countProblems(settings), ...networkProblems(settings)];
+  const problems = [
+    ...countProblems(settings),
+    ...networkProblems(settings),
+    ...timingProblems(settings),
+  ];
   if (problems.length > 0) throw new SettingsError(problems);
   const machines = generateMachines(settings);
   const broken = [
@@ -150,7 +154,7 @@ export function countProblems(settings: Settings): string[] {
   else if (members.quorum % 2 === 0) {
     refuse(
       "quorum",
-      `is even and survives no more losses than ${members.quorum - 1}, use ${members.quorum - 1} or ${members.quorum + 1}`,
+      `is even and survives no more losses than ${members.quorum - 1}, use ${members.quorum - 1}`,
     );
   }
   if (members.database !== 2) refuse("database", "is not a primary and a standby, use 2");
@@ -164,6 +168,34 @@ export function countProblems(settings: Settings): string[] {
     if (members[role] > membersPerRole) {
       refuse(role, `is more than the address plan holds, use at most ${membersPerRole}`);
     }
+  }
+  return problems;
+}
+
+/** Times that must fit to each other, or what they promise is not kept. */
+export function timingProblems({ application, loadBalancer, database }: Settings): string[] {
+  const problems: string[] = [];
+  const { drainSeconds, stopGraceSeconds } = application;
+  if (drainSeconds >= stopGraceSeconds) {
+    problems.push(
+      `hastack:application.drainSeconds: ${drainSeconds} leaves requests no time before stopGraceSeconds (${stopGraceSeconds}) is over, use less`,
+    );
+  }
+  // Two checks that fail take an instance out; a second more for a busy machine
+  const { checkIntervalMilliseconds, checkFastIntervalMilliseconds } = loadBalancer;
+  const noticed = (checkIntervalMilliseconds + checkFastIntervalMilliseconds) / 1000 + 1;
+  if (drainSeconds < noticed) {
+    problems.push(
+      `hastack:application.drainSeconds: ${drainSeconds} is over before the load balancers' checks have seen it, use ${Math.ceil(noticed)} or shorter check intervals`,
+    );
+  }
+  // Patroni lowers the other two by itself, without a word, where they do not fit
+  const { ttlSeconds, loopWaitSeconds, retryTimeoutSeconds } = database;
+  const lease = loopWaitSeconds + 2 * retryTimeoutSeconds;
+  if (ttlSeconds < lease) {
+    problems.push(
+      `hastack:database.ttlSeconds: ${ttlSeconds} is less than loopWaitSeconds + 2 × retryTimeoutSeconds, use ${lease} or more`,
+    );
   }
   return problems;
 }

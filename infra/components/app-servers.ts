@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { configurationDirectory, releaseDirectory, type Workload } from "../platform/platform.ts";
+import { releaseDirectory, type Workload } from "../platform/platform.ts";
 import { renderApplication, type Tier } from "../render/application.ts";
 import { type Member, ports } from "../topology.ts";
 import type { ApplicationParts } from "./parts.ts";
@@ -38,7 +38,7 @@ function instance(args: ApplicationParts, member: Member, tier: Tier): Workload 
         user: uploads.owner,
         environment: {
           NODE_ENV: "production",
-          HASTACK_APP_CONFIG: `${configurationDirectory}/app.json`,
+          HASTACK_APP_CONFIG: "app.json",
         },
         directories: [{ path: uploads.path, mode: "0755" }],
         stopGraceSeconds: settings.application.stopGraceSeconds + 2,
@@ -47,7 +47,7 @@ function instance(args: ApplicationParts, member: Member, tier: Tier): Workload 
     files: [
       {
         path: "app.json",
-        content: renderApplication(settings, topology, member, tier, release.hash),
+        content: renderApplication(settings, topology, member, tier),
         owner: uploads.owner,
         mode: "0400",
         reloads: tier,

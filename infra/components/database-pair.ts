@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { configurationDirectory, type Workload } from "../platform/platform.ts";
+import type { Workload } from "../platform/platform.ts";
 import {
   binDirectory,
   dataDirectory,
@@ -77,7 +77,7 @@ function postgres({ settings, topology, credentials }: Parts, self: Member): Wor
     processes: [
       {
         name: "patroni",
-        command: ["patroni", `${configurationDirectory}/patroni.yml`],
+        command: ["patroni", "patroni.yml"],
         user: "postgres",
         directories: [
           { path: socketDirectory, mode: "2775" },

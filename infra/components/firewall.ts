@@ -21,6 +21,8 @@ export const flows: readonly Flow[] = [
   { from: "database", to: "database", network: "backend", port: ports.patroni },
   { from: "database", to: "quorum", network: "backend", port: ports.etcdClient },
   { from: "quorum", to: "quorum", network: "backend", port: ports.etcdPeer },
+  { from: "loadBalancer", to: "loadBalancer", network: "frontend", port: "vrrp" },
+  { from: "loadBalancer", to: "loadBalancer", network: "backend", port: "vrrp" },
   // The task that makes etcd's users waits until every member answers
   { from: "quorum", to: "quorum", network: "backend", port: ports.etcdClient },
 ];

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { configurationDirectory, type ManagedFile, type Workload } from "../platform/platform.ts";
+import type { ManagedFile, Workload } from "../platform/platform.ts";
 import { readProjectFile } from "../project.ts";
 import { renderHaproxy } from "../render/haproxy.ts";
 import {
@@ -38,21 +38,16 @@ function pair(args: Parts, self: LoadBalancerMember, index: number): Workload {
     processes: [
       {
         name: "haproxy",
-        command: ["haproxy", "-W", "-db", "-f", `${configurationDirectory}/haproxy.cfg`],
+        command: ["haproxy", "-W", "-db", "-f", "haproxy.cfg"],
         directories: [{ path: "/run/haproxy", mode: "0755" }],
         reloadSignal: "SIGUSR2",
         stopSignal: "SIGUSR1",
         stopGraceSeconds: loadBalancer.drainSeconds,
       },
       {
-        // Started last and stopped first: the addresses go before HAProxy does
+        // Stopped first: the addresses go before HAProxy does
         name: "keepalived",
-        command: [
-          `${configurationDirectory}/bin/keepalived-start`,
-          "--dont-fork",
-          "--log-console",
-          `--use-file=${configurationDirectory}/keepalived.conf`,
-        ],
+        command: ["bin/keepalived-start", "--dont-fork", "--log-console"],
         stopGraceSeconds: 5,
         reloadSignal: "SIGHUP",
       },
@@ -60,8 +55,9 @@ function pair(args: Parts, self: LoadBalancerMember, index: number): Workload {
     files: files(args, self),
     secrets: { stats_password: args.credentials.of("statistics") },
     health: {
-      command: loadBalancerHealth(args.topology),
-      meaning: "HAProxy and keepalived run, and the site answers at the virtual address",
+      command: loadBalancerHealth(args.topology, renderHaproxy(args.settings, args.topology, self)),
+      meaning:
+        "HAProxy serves with its new configuration, keepalived runs, and the site answers at the virtual address",
     },
     published: [
       ...publish(loadBalancer.publishedPorts[index], ports.http),
@@ -98,7 +94,7 @@ function files({ settings, topology }: Parts, self: LoadBalancerMember): Managed
     {
       path: "keepalived.conf",
       content: renderKeepalived(settings, topology, self),
-      check: 'bin/keepalived-start --config-test --use-file="$PWD/keepalived.conf"',
+      check: "bin/keepalived-start --config-test",
       reloads: "keepalived",
     },
   ];

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { configurationDirectory, type Workload } from "../platform/platform.ts";
+import type { Workload } from "../platform/platform.ts";
 import { etcdHealth, etcdUsersScript, renderEtcd } from "../render/etcd.ts";
 import type { Member, Topology } from "../topology.ts";
 import type { Parts } from "./parts.ts";
@@ -54,7 +54,7 @@ function etcd(topology: Topology, member: Member): Workload {
     processes: [
       {
         name: "etcd",
-        command: ["etcd", `--config-file=${configurationDirectory}/etcd.yml`],
+        command: ["etcd", "--config-file=etcd.yml"],
         user: "etcd",
         directories: [{ path: "/var/lib/etcd", mode: "0700" }],
         stopGraceSeconds: 10,

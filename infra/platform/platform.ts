@@ -5,9 +5,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Member } from "../topology.ts";
 
-/** Where delivered files lie on every machine. */
-export const configurationDirectory = "/etc/hastack";
-
 /** Where an application release lies on every machine. */
 export const releaseDirectory = "/opt/hastack/current";
 
@@ -23,7 +20,7 @@ export interface Host extends Member {
 
 /** A text file on a machine, delivered together with the others of its workload. */
 export interface ManagedFile {
-  /** Path below the configuration directory. */
+  /** Path below the workload's own folder; where that is, only the platform knows. */
   readonly path: string;
   /** The text; `@{name}` stands for the secret of that name. */
   readonly content: string;
@@ -42,7 +39,10 @@ export interface ManagedFile {
   readonly restarts?: string;
 }
 
-/** One program of a workload. Processes start in the order given and stop in reverse. */
+/**
+ * One program of a workload, run in the folder of the workload's files. Processes stop in the
+ * reverse of the order given.
+ */
 export interface Process {
   readonly name: string;
   readonly command: readonly string[];
@@ -142,7 +142,8 @@ export interface Flow {
   readonly from: string;
   readonly to: string;
   readonly network: Network;
-  readonly port: number;
+  /** A TCP port, or keepalived's own protocol. */
+  readonly port: number | "vrrp";
 }
 
 /** What a component puts around its resources; the same options as everywhere in Pulumi. */

@@ -13,14 +13,12 @@ export function renderApplication(
   topology: Topology,
   self: Member,
   tier: Tier,
-  release: string,
 ): string {
   const { application } = settings;
   const { vip } = topology.network.backend;
   return json({
     tier,
     instance: self.name,
-    release,
     listen: { host: self.backend, port: ports[tier] },
     database: {
       name: databaseName,

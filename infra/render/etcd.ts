@@ -27,20 +27,20 @@ export function renderEtcd(topology: Topology, self: Member): string {
 }
 
 /**
- * Health of a member: the quorum answers through it. While no other member answers, it is enough
- * that it listens to them, or the first of a new quorum could never be followed by the others.
+ * Health of a member: the quorum answers through it. While too few members are there for one, it is
+ * enough that it listens to them, or the first of a new quorum could never be followed by the others.
  */
 export function etcdHealth(topology: Topology, self: Member): string {
   const others = topology.quorum.filter((one) => one.name !== self.name);
+  const majority = Math.floor(topology.quorum.length / 2) + 1;
   const listens = (member: Member) =>
     `curl -fsS --max-time 1 ${peerUrl(member)}/version > /dev/null 2>&1`;
   return [
     `curl -fsS --max-time 2 ${clientUrl(self)}/health 2>&1 | grep -F '"health":"true"' && exit 0`,
     `${listens(self)} || { echo 'it does not listen to the others'; exit 1; }`,
-    ...others.map(
-      (one) =>
-        `! ${listens(one)} || { echo '${one.name} answers, but there is no quorum'; exit 1; }`,
-    ),
+    "there=1",
+    ...others.map((one) => `! ${listens(one)} || there=$((there + 1))`),
+    `[ "$there" -lt ${majority} ] || { echo "$there members answer, but there is no quorum"; exit 1; }`,
   ].join("\n");
 }
 
@@ -50,11 +50,11 @@ export function etcdUsersScript(topology: Topology, self: Member): string {
 ETCDCTL_API=3
 ETCDCTL_ENDPOINTS=${clientUrl(self)}
 # With every member there: a user is known to the whole quorum or to none
-until etcdctl endpoint health --endpoints=${topology.quorum.map(clientUrl).join(",")} > /dev/null 2>&1 ||
-  ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat root) etcdctl auth status > /dev/null 2>&1
+until etcdctl --command-timeout=1s endpoint health --endpoints=${topology.quorum.map(clientUrl).join(",")} > /dev/null 2>&1 ||
+  ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat root) etcdctl --command-timeout=1s auth status > /dev/null 2>&1
 do
   tries=$((\${tries:-0} + 1))
-  [ "$tries" -lt 60 ] || { echo 'etcd has no quorum after 60 tries' >&2; exit 1; }
+  [ "$tries" -lt 60 ] || { echo 'etcd has no quorum after 60 tries, or its root password is another' >&2; exit 1; }
   sleep 0.5
 done
 if etcdctl auth status 2> /dev/null | grep -q 'Authentication Status: false'; then

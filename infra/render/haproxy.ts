@@ -1,4 +1,5 @@
 /** HAProxy's configuration: the public site, the database listeners, and the statistics page. */
+import { createHash } from "node:crypto";
 import type { Settings } from "../settings.ts";
 import { type LoadBalancerMember, type Member, ports, type Topology } from "../topology.ts";
 
@@ -14,8 +15,26 @@ export function renderHaproxy(
   topology: Topology,
   self: LoadBalancerMember,
 ): string {
+  const rest = sections(settings, topology, self);
+  return [global(settings, versionOf(settings, rest)), rest].join("\n\n");
+}
+
+/**
+ * Shell command that succeeds if the HAProxy that serves has read this very file. A reload that
+ * fails leaves the old one serving, and its health does not tell.
+ */
+export function haproxyHasRead(file: string): string {
+  const description = /^ {2}description (.*)$/m.exec(file)?.[1] ?? "";
+  return `echo 'show info' | socat -t 1 - UNIX-CONNECT:${statsSocket} | grep -Fx 'description: ${description}'`;
+}
+
+function versionOf({ loadBalancer }: Settings, rest: string): string {
+  const text = JSON.stringify([loadBalancer, rest]);
+  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+}
+
+function sections(settings: Settings, topology: Topology, self: LoadBalancerMember): string {
   return [
-    global(settings),
     defaults(settings),
     web(topology, self),
     tier("storefront", topology.storefront, ports.storefront, settings),
@@ -25,8 +44,9 @@ export function renderHaproxy(
   ].join("\n\n");
 }
 
-function global({ loadBalancer }: Settings): string {
+function global({ loadBalancer }: Settings, version: string): string {
   return `global
+  description configuration ${version}
   log stdout format raw local0 info
   default-path config
   user haproxy

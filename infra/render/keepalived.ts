@@ -1,11 +1,10 @@
 /** keepalived's configuration: two virtual IPs that move together, to where HAProxy lives. */
-import { configurationDirectory } from "../platform/platform.ts";
 import type { Settings } from "../settings.ts";
 import { type LoadBalancerMember, ports, prefixLength, type Topology } from "../topology.ts";
-import { statsSocket } from "./haproxy.ts";
+import { haproxyHasRead, statsSocket } from "./haproxy.ts";
 
-/** Written by the start script: which interface is in which network is known on the machine only. */
-const interfacesFile = "/run/hastack/keepalived-interfaces.conf";
+/** Written by the start script: interfaces and folders are known on the machine only. */
+const placesFile = "/run/hastack/keepalived-places.conf";
 
 /** Where the state of the pair is told: `MASTER`, `BACKUP` or `FAULT`. */
 export const vrrpStateFile = "/run/hastack/keepalived-state";
@@ -42,7 +41,7 @@ ${peers.map((peer) => `    ${peer[network]}`).join("\n")}
   }
 }`;
   };
-  return `include ${interfacesFile}
+  return `include ${placesFile}
 
 global_defs {
   vrrp_version 3
@@ -64,7 +63,7 @@ vrrp_sync_group together {
     frontend
     backend
   }
-  notify ${configurationDirectory}/bin/keepalived-notify
+  notify $FILES/bin/keepalived-notify
 }
 
 ${instance("frontend")}
@@ -79,18 +78,22 @@ echo "$3" > ${vrrpStateFile}
 `;
 
 /**
- * Health of a load balancer: HAProxy answers here, keepalived is not in trouble, and the site
- * answers at the virtual address, wherever that is.
+ * Health of a load balancer: HAProxy answers here with this configuration, keepalived is not in
+ * trouble, and the site answers at the virtual address, wherever that is.
  */
-export function loadBalancerHealth(topology: Topology): string {
+export function loadBalancerHealth(topology: Topology, haproxyConfiguration: string): string {
   return [
     `curl -fsS --max-time 2 http://127.0.0.1:${ports.stats}/healthz > /dev/null`,
+    haproxyHasRead(haproxyConfiguration),
     `grep -Ex 'MASTER|BACKUP' ${vrrpStateFile}`,
     `curl -fsS --max-time 2 http://${topology.network.frontend.vip}:${ports.http}/api/live`,
   ].join(" && ");
 }
 
-/** Script that finds the interfaces by their addresses, then becomes keepalived. */
+/**
+ * Script that finds the interfaces by their addresses, then becomes keepalived; run in the folder of
+ * the workload's files. With `--config-test` it leaves the running keepalived's state alone.
+ */
 export function renderKeepalivedStart(self: LoadBalancerMember): string {
   return `#!/bin/sh -eu
 # keepalived wants names of interfaces; which one has which address is known only here
@@ -98,11 +101,12 @@ name_of() {
   ip -oneline -4 address show | awk -v wanted="$1" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }'
 }
 install -d -m 0755 /run/hastack
-rm -f ${vrrpStateFile}
+case " $* " in *" --config-test "*) ;; *) rm -f ${vrrpStateFile} ;; esac
 {
+  echo "\\$FILES=$PWD"
   echo "\\$FRONTEND_INTERFACE=$(name_of ${self.frontend})"
   echo "\\$BACKEND_INTERFACE=$(name_of ${self.backend})"
-} > ${interfacesFile}
-exec keepalived "$@"
+} > ${placesFile}
+exec keepalived --use-file="$PWD/keepalived.conf" "$@"
 `;
 }

@@ -109,7 +109,6 @@ export function renderPatroni(settings: Settings, topology: Topology, self: Memb
 function accessRules(topology: Topology): string[] {
   const scram = (database: string, user: string, members: readonly Member[]) =>
     members.map((one) => `host ${database} ${user} ${one.backend}/32 scram-sha-256`);
-  const applications = topology.storefront.concat(topology.admin);
   return [
     "local all postgres peer",
     ...scram("replication", "replicator", topology.database),
@@ -119,7 +118,7 @@ function accessRules(topology: Topology): string[] {
     ),
     // Migrations run before the load balancers are there
     `host ${databaseName} migrator ${topology.network.backend.subnet} scram-sha-256`,
-    ...(applications.length > 0 ? ["host all all all reject"] : []),
+    "host all all all reject",
   ];
 }
 
@@ -192,26 +191,62 @@ ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${name}_password}';
 }
 
 /**
- * Brings the dynamic configuration into etcd, and restarts the members, the standby first, where a
- * changed parameter wants that.
+ * Brings the dynamic configuration into etcd, and restarts the members where a changed parameter
+ * wants that: the standby first, and the primary once that standby is synchronous again. If it does
+ * not end well, what was in etcd before is put back: then going back to the old setting is no change
+ * for anybody.
  */
 export function settingsScript(topology: Topology): string {
   const urls = topology.database.map((one) => `http://${one.backend}:${ports.patroni}`);
-  return `api() { curl -sS --fail-with-body --max-time 60 --config credentials "$@"; }
-api -X PATCH -H 'Content-Type: application/json' --data @dynamic.json ${urls[0]}/config > /dev/null
-echo 'the settings are in etcd'
-# Members look at etcd once per loop; a restart that a parameter wants is then pending
-sleep 3
+  return `api() { curl -sS --fail-with-body --max-time 90 --config credentials "$@"; }
+put() { api -X PUT -H 'Content-Type: application/json' --data @"$1" ${urls[0]}/config > /dev/null; }
+state() { curl -sS --max-time 3 "$1/patroni"; }
+says() { case $1 in *"$2"*) ;; *) return 1 ;; esac; }
+
 restart_pending() {
   for url in ${urls.join(" ")}; do
-    state=$(curl -sS --max-time 3 "$url/patroni")
-    case $state in *'"pending_restart": true'*) ;; *) continue ;; esac
-    case $state in *'"role": "'$1'"'*) ;; *) continue ;; esac
+    seen=$(state "$url")
+    says "$seen" '"pending_restart": true' && says "$seen" '"role": "'"$1"'"' || continue
     echo "restarting the $1 at $url"
-    api -X POST -H 'Content-Type: application/json' --data '{"restart_pending": true, "timeout": 60}' "$url/restart"
+    api -X POST -H 'Content-Type: application/json' \\
+      --data '{"restart_pending": true, "timeout": 60}' "$url/restart"
     echo
-    sleep 3
   done
 }
-for role in replica primary replica; do restart_pending "$role"; done`;
+
+wait_for_standby() {
+  tries=0
+  until says "$(state ${urls[0]})$(state ${urls[1]})" '"sync_standby": true'; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 60 ] || { echo 'no member is a synchronous standby' >&2; return 1; }
+    sleep 1
+  done
+}
+
+change() {
+  put wanted.json
+  # Members look at etcd once per loop; a restart that a parameter wants is then pending
+  sleep 3
+  restart_pending replica
+  wait_for_standby
+  restart_pending primary
+  sleep 2
+  restart_pending replica
+  wait_for_standby
+}
+
+api ${urls[0]}/config > before.json
+# A pause is the operator's, and stays
+python3 -c '
+import json
+before, wanted = (json.load(open(name)) for name in ("before.json", "dynamic.json"))
+json.dump({**wanted, **{key: before[key] for key in ("pause",) if key in before}}, open("wanted.json", "w"))'
+set +e
+(set -e; change)
+code=$?
+set -e
+[ "$code" = 0 ] && echo 'the settings are in force' && exit 0
+put before.json
+echo 'the settings before are back in etcd' >&2
+exit "$code"`;
 }

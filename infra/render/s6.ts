@@ -2,14 +2,12 @@
  * Service folders for s6, the supervisor inside a container: it restarts a process that ends,
  * signals one that must read its files again, and stops them in reverse order of start.
  */
-import {
-  configurationDirectory,
-  type ManagedFile,
-  type Process,
-  type ReloadSignal,
-} from "../platform/platform.ts";
+import type { ManagedFile, Process, ReloadSignal } from "../platform/platform.ts";
 import type { Notice } from "./delivery.ts";
 import { commandLine, quote } from "./shell.ts";
+
+/** Where a container's workload has its files: in a volume of their own. */
+export const configurationDirectory = "/etc/hastack";
 
 export const servicesDirectory = `${configurationDirectory}/services`;
 
@@ -67,7 +65,7 @@ function runScript({
     ...directories.map(
       ({ path, mode }) => `install -d -o ${user} -g ${user} -m ${mode} ${quote(path)}`,
     ),
-    "cd /",
+    `cd ${configurationDirectory}`,
     `exec ${commandLine([
       "env",
       "-i",

@@ -3,7 +3,7 @@
  * come by standard input and go on by standard input.
  */
 import { dropNotice, type Notice } from "../../render/delivery.ts";
-import { configurationDirectory } from "../platform.ts";
+import { configurationDirectory } from "../../render/s6.ts";
 import { containerState, fail, readInput, required, runDocker } from "./engine.ts";
 
 /** Gives the passing container the workload's addresses, on interfaces that lead nowhere. */
@@ -25,6 +25,8 @@ async function deliver(): Promise<void> {
     [
       "run",
       "--rm",
+      // The shell is not process 1 then, and ends when it is told to
+      "--init",
       "--interactive",
       "--network=none",
       "--cap-add=NET_ADMIN",

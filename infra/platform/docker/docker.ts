@@ -8,21 +8,25 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { readProjectFile } from "../../project.ts";
 import { deliveryScript, secretsInput, taskScript } from "../../render/delivery.ts";
-import { noticeCommands, serviceFiles, superviseCommand } from "../../render/s6.ts";
+import {
+  configurationDirectory,
+  noticeCommands,
+  serviceFiles,
+  superviseCommand,
+} from "../../render/s6.ts";
 import { commandLine } from "../../render/shell.ts";
 import type { Settings } from "../../settings.ts";
 import { dynamicRangeStart, hostAddress, type Topology } from "../../topology.ts";
-import {
-  configurationDirectory,
-  type DataDirectory,
-  type Flow,
-  type ManagedFile,
-  type PlacementOptions,
-  type Platform,
-  type Release,
-  type SharedDirectory,
-  type Task,
-  type Workload,
+import type {
+  DataDirectory,
+  Flow,
+  ManagedFile,
+  PlacementOptions,
+  Platform,
+  Release,
+  SharedDirectory,
+  Task,
+  Workload,
 } from "../platform.ts";
 import { dockerNames } from "./names.ts";
 
@@ -279,10 +283,13 @@ export class DockerPlatform implements Platform {
     );
     const kind = release ? "release" : kebab(component);
     const staged = release && this.#stage(release, options);
+    const tag = release?.hash ?? hash(...recipe, key);
+    // The tag is part of the resource's name: going back to a release that still serves somewhere
+    // finds its image as it is, instead of making it again and removing the old one of that name
     const image = new docker.RemoteImage(
-      `${kind}-image`,
+      `${kind}-image-${tag}`,
       {
-        name: `hastack-${this.#settings.stack}/${kind}:${release?.hash ?? hash(...recipe, key)}`,
+        name: `hastack-${this.#settings.stack}/${kind}:${tag}`,
         build: {
           context: release ? `../.hastack/images/${release.hash}` : imageFolder,
           buildArgs: { PACKAGES: packages.join(" ") },

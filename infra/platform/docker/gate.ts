@@ -7,7 +7,7 @@ import { until } from "../../../scripts/lib/until.ts";
 import { servicesDirectory } from "../../render/s6.ts";
 import { containerState, fail, required, tryDocker } from "./engine.ts";
 
-const probeLimitSeconds = 5;
+const probeLimitSeconds = 10;
 const logLines = 25;
 /** Deaths of processes after which waiting is of no use: their supervisor starts one a second. */
 const hopelessDeaths = 8;

@@ -28,10 +28,28 @@ export function preflight(settings: Settings, topology: Topology): void {
     ...interfaceSubnets().filter(({ subnet }) => !isOneOf(subnet, networks)),
   ].filter(({ subnet }) => !own.has(subnet));
   const problems = [
+    ...movedProblems(settings, networks),
     ...subnetProblems(topology.network, used),
     ...portProblems(settings, listeningPorts(settings)),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
+}
+
+/** Subnets that are not those in which the stack runs: etcd keeps its members' addresses. */
+export function movedProblems(
+  settings: Settings,
+  networks: ReadonlyMap<string, { readonly subnets: readonly string[] }>,
+): string[] {
+  const names = dockerNames(settings.stack);
+  return (["frontend", "backend"] as const).flatMap((name) => {
+    const { subnet } = settings.network[name];
+    const there = networks.get(names.network(name))?.subnets[0];
+    return there === undefined || there === subnet
+      ? []
+      : [
+          `hastack:network.${name}.subnet: ${subnet} is not ${there}, where the stack runs; members cannot move, so keep it, or destroy the stack first`,
+        ];
+  });
 }
 
 /** The stack's subnets that overlap one in use. */

@@ -12,6 +12,8 @@ function target(): string[] {
   return [
     "run",
     "--rm",
+    // The shell is not process 1 then, and ends when it is told to
+    "--init",
     "--interactive",
     `--network=${NETWORK}`,
     ...LABELS.split(" "),

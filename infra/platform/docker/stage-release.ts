@@ -1,12 +1,13 @@
 /** Makes the folder that Docker builds a release's image from: the recipe, and the release. */
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { releaseDirectory } from "../../../scripts/release.ts";
 import { projectDirectory } from "../../project.ts";
 import { fail, required } from "./engine.ts";
 
 function stage(hash: string): void {
-  const folder = `${projectDirectory}.hastack/images/${hash}`;
+  const images = `${projectDirectory}.hastack/images`;
+  const folder = `${images}/${hash}`;
   if (existsSync(folder)) return;
   execFileSync(process.execPath, [`${projectDirectory}scripts/build-release.ts`], {
     stdio: ["ignore", "ignore", "inherit"],
@@ -18,9 +19,12 @@ function stage(hash: string): void {
   mkdirSync(passing, { recursive: true });
   cpSync(`${projectDirectory}infra/platform/docker/image`, passing, { recursive: true });
   rmSync(`${passing}/release`, { recursive: true });
-  // Hard links: the folder costs no space and no time
+  // Hard links: the folder costs no time and, once the older ones are gone, no space
   execFileSync("cp", ["-al", releaseDirectory(hash), `${passing}/release`]);
   renameSync(passing, folder);
+  for (const other of readdirSync(images)) {
+    if (other !== hash) rmSync(`${images}/${other}`, { recursive: true, force: true });
+  }
 }
 
 try {
