@@ -82,9 +82,9 @@ function answerError({ config, render, log }: Services): ErrorRequestHandler {
       response.json({ error: error.code, message: error.message, requestId: request.id });
       return;
     }
-    const { instance, release, tier } = config;
+    const { instance, tier } = config;
     const { status, message } = error;
-    const data = { instance, release, tier, title: title(status), status, message };
+    const data = { instance, tier, title: title(status), status, message };
     response.type("html").send(render("error", { ...data, requestId: request.id }));
   };
 }

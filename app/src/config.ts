@@ -8,7 +8,6 @@ const serverSchema = z.strictObject({
   tier: z.enum(["storefront", "admin"]),
   /** Shown top left on every page, in `X-Served-By`, and as `hostname` by `/api/health`. */
   instance: z.string().min(1),
-  release: z.string().min(1),
   listen: z.strictObject({ host: z.string().min(1), port: port.or(z.literal(0)) }),
   database: z.strictObject({
     name: z.string().min(1),

@@ -3,6 +3,7 @@ import { access, statfs } from "node:fs/promises";
 import type { ServerConfig } from "./config.ts";
 import { countContent } from "./content.ts";
 import type { Database, MemberIdentity } from "./database.ts";
+import { release } from "./release.ts";
 import { maxImageBytes } from "./uploads.ts";
 
 /** Where an instance is in its life. Only `serving` is ready. */
@@ -70,7 +71,7 @@ export class Health {
     return {
       status: this.#status(),
       hostname: this.#config.instance,
-      release: this.#config.release,
+      release: release,
       role: this.#config.tier,
       contentCount: this.#contentCount,
       database: { writer: this.#writer, reader: this.#reader },

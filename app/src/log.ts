@@ -3,15 +3,16 @@ import type { Request, RequestHandler, Response } from "express";
 import { type DestinationStream, type Logger, pino } from "pino";
 import { pinoHttp } from "pino-http";
 import type { ServerConfig } from "./config.ts";
+import { release } from "./release.ts";
 
 const requestIdPattern = /^[\w.:-]{1,100}$/;
 
 /** JSON lines on stdout. Nothing of a request is logged beyond what `logRequests` names. */
 export function createLog(
-  config: Pick<ServerConfig, "logLevel" | "instance" | "release" | "tier">,
+  config: Pick<ServerConfig, "logLevel" | "instance" | "tier">,
   destination?: DestinationStream,
 ): Logger {
-  const { logLevel: level, instance, release, tier } = config;
+  const { logLevel: level, instance, tier } = config;
   const options = {
     level,
     base: { instance, release, tier },

@@ -3,13 +3,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { Eta } from "eta";
 import { type RequestHandler, Router } from "express";
+import { release } from "./release.ts";
 
 const root = join(import.meta.dirname, "..");
 
-/** What every page needs to know besides its own subject. */
+/** What every page needs to know besides its own subject and the release, which is always there. */
 export interface PageFrame {
   instance: string;
-  release: string;
   tier: "storefront" | "admin";
   title: string;
 }
@@ -25,7 +25,7 @@ export function loadViews(): Render {
     const source = readFileSync(join(directory, file), "utf8");
     eta.loadTemplate(`@${file.replace(/\.eta$/, "")}`, source);
   }
-  return (view, data) => eta.render(`@${view}`, data);
+  return (view, data) => eta.render(`@${view}`, { release, ...data });
 }
 
 const assetTypes: Record<string, string> = {

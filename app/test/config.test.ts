@@ -4,7 +4,6 @@ import { spawnEntry } from "./support/app.ts";
 const valid = {
   tier: "storefront",
   instance: "storefront-1",
-  release: "r",
   listen: { host: "127.0.0.1", port: 3000 },
   database: {
     ...{ name: "n", user: "u", password: "hidden-password" },
@@ -21,7 +20,7 @@ const wrong: [string, unknown, RegExp][] = [
     { ...valid, listen: { host: "h", port: 70000 } },
     /listen\.port: .*; found 70000/,
   ],
-  ["a missing setting", { ...valid, release: undefined }, /release: .*; found nothing/],
+  ["a missing setting", { ...valid, instance: undefined }, /instance: .*; found nothing/],
   ["a misspelt setting", { ...valid, drainSecond: 3 }, /"drainSecond"/],
   [
     "a proxy that is no address",

@@ -153,7 +153,7 @@ describe("content API", function () {
         {
           status: "ok",
           hostname: "storefront-1",
-          release: "test",
+          release: "development",
           role: "storefront",
           cache: "none",
           storage: "ok",

@@ -189,7 +189,7 @@ describe("lifecycle", function () {
 
   it("A15: an error that nobody caught does not end the process", async () => {
     const poison = new URL("./support/poison.ts", import.meta.url).href;
-    const server = await spawnServer(config("storefront"), ["--import", poison]);
+    const server = await spawnServer(config("storefront"), { nodeArgs: ["--import", poison] });
     await until(
       "both errors are logged",
       () => server.output(),

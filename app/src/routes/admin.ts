@@ -114,8 +114,8 @@ async function showPage(
     (query) => listContent(query, { limit: listPageSize, before }),
     positionOf(request, config.cookieSecret),
   );
-  const { instance, release, tier } = config;
-  const frame = { instance, release, tier, title: "Destinations – Lodestar Travel" };
+  const { instance, tier } = config;
+  const frame = { instance, tier, title: "Destinations – Lodestar Travel" };
   const form = { typed: {}, ...notes, idempotencyKey: notes.key || randomUUID() };
   response.set("Cache-Control", "no-store");
   response.type("html").send(render("admin", { ...frame, page, before, ...form }));

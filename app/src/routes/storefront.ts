@@ -12,7 +12,7 @@ const galleryPageSize = 12;
 /** The gallery, and the read side of the API. */
 export function storefrontRoutes({ config, database, render }: Services): RequestHandler {
   const router = Router();
-  const { instance, release, tier, cookieSecret } = config;
+  const { instance, tier, cookieSecret } = config;
 
   router.get("/", async (request, response) => {
     // A page number that nobody could have clicked on shows the first page.
@@ -21,7 +21,7 @@ export function storefrontRoutes({ config, database, render }: Services): Reques
       (query) => listContent(query, { limit: galleryPageSize, before }),
       positionOf(request, cookieSecret),
     );
-    const frame = { instance, release, tier, title: "Lodestar Travel" };
+    const frame = { instance, tier, title: "Lodestar Travel" };
     response.set("Cache-Control", "private, no-cache");
     response.type("html").send(render("gallery", { ...frame, page, before }));
   });

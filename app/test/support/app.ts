@@ -34,7 +34,6 @@ export function serverConfig(
   return {
     tier,
     instance: `${tier}-1`,
-    release: "test",
     listen: { host: "127.0.0.1", port: 0 },
     database: {
       ...{ name, user: tier, password: passwords[tier], poolSize: 5 },
@@ -107,16 +106,24 @@ export interface AppProcess {
   exit: Promise<number | null>;
 }
 
+/** How a process is started. */
+export interface SpawnOptions {
+  /** @default none */
+  nodeArgs?: string[];
+  /** The application's folder. @default the one of the checkout */
+  directory?: string;
+}
+
 /** Starts an entry point as a process, with a configuration file. */
 export async function spawnEntry(
   entry: string,
   config: unknown,
-  nodeArgs: string[] = [],
+  { nodeArgs = [], directory: application = appDirectory }: SpawnOptions = {},
 ): Promise<Omit<AppProcess, "url">> {
   const directory = await mkdtemp(join(tmpdir(), "app-test-config-"));
   const file = join(directory, "app.json");
   await writeFile(file, typeof config === "string" ? config : JSON.stringify(config));
-  const child = spawn(process.execPath, [...nodeArgs, join(appDirectory, "src", entry)], {
+  const child = spawn(process.execPath, [...nodeArgs, join(application, "src", entry)], {
     env: { PATH: process.env.PATH, HASTACK_APP_CONFIG: file },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -132,8 +139,11 @@ export async function spawnEntry(
 }
 
 /** Starts the server as a process and waits until it serves. */
-export async function spawnServer(config: ServerConfig, nodeArgs?: string[]): Promise<AppProcess> {
-  const started = await spawnEntry("server.ts", { ...config, logLevel: "info" }, nodeArgs);
+export async function spawnServer(
+  config: ServerConfig,
+  options: SpawnOptions = {},
+): Promise<AppProcess> {
+  const started = await spawnEntry("server.ts", { ...config, logLevel: "info" }, options);
   const port = await until(
     "the server says its port",
     () => /"port":(\d+),"msg":"serving"/.exec(started.output())?.[1],
