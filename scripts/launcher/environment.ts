@@ -8,10 +8,24 @@ export const cliFolder = (): string =>
 export const passphraseFile = (): string => inHastack("passphrase");
 export const stateFolder = (): string => inHastack("state");
 
-/** The environment of the real CLI: what the user set stays, what is not set is the project's own. */
+/** An empty one of these names nothing, yet Pulumi would take it for an answer. */
+const neverEmpty = [
+  "PULUMI_HOME",
+  "PULUMI_BACKEND_URL",
+  "PULUMI_CONFIG_PASSPHRASE",
+  "PULUMI_CONFIG_PASSPHRASE_FILE",
+];
+
+/**
+ * The environment of the real CLI: what the user set stays, what is not set is the project's own.
+ * An empty home, backend or passphrase counts as not set.
+ */
 export function pulumiEnvironment(user: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const isSet = ([name, value]: [string, string | undefined]) =>
+    value !== undefined && !(value === "" && neverEmpty.includes(name));
+  const own: NodeJS.ProcessEnv = Object.fromEntries(Object.entries(user).filter(isSet));
   const hasPassphrase =
-    user.PULUMI_CONFIG_PASSPHRASE !== undefined || user.PULUMI_CONFIG_PASSPHRASE_FILE !== undefined;
+    own.PULUMI_CONFIG_PASSPHRASE !== undefined || own.PULUMI_CONFIG_PASSPHRASE_FILE !== undefined;
   return {
     PULUMI_HOME: inHastack("pulumi"),
     PULUMI_BACKEND_URL: `file://${stateFolder()}`,
@@ -19,8 +33,8 @@ export function pulumiEnvironment(user: NodeJS.ProcessEnv = process.env): NodeJS
     // `stack rm` and `destroy --remove` would delete the tracked Pulumi.<stack>.yaml
     PULUMI_OPTION_PRESERVE_CONFIG: "true",
     ...(hasPassphrase ? {} : { PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile() }),
-    ...user,
-    PATH: withOwnNode([cliFolder(), user.PATH].filter(Boolean).join(delimiter)),
+    ...own,
+    PATH: withOwnNode([cliFolder(), own.PATH].filter(Boolean).join(delimiter)),
   };
 }
 

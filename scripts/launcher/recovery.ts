@@ -1,15 +1,17 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { root } from "../lib/paths.ts";
 import { type Process, processes, withDescendants } from "../lib/processes.ts";
 import { lastWords, mustRun, run } from "../lib/run.ts";
 import { cliFolder, fileBackend } from "./environment.ts";
 import { projectName, stateFile } from "./stack.ts";
 
-// An `up` that was killed leaves four things: its lock, plugins that work on without it, things that
-// they made and nobody recorded, and the note in the state that operations were under way. The next
-// command clears them, so that it simply works.
+// An `up` that was killed leaves five things: its lock, plugins that work on without it, things that
+// they made and nobody recorded, things of which the state does not know how far they got, and the
+// note in the state that operations were under way. The next command clears them, so that it simply
+// works.
 
 /** A lock of Pulumi's file backend, as its file says. */
 export interface Lock {
@@ -66,14 +68,17 @@ export function isStale(
 
 /**
  * The plugins and language hosts of a PULUMI_HOME whose CLI is gone.
- * @param home the folder under which those programs lie
+ * @param home the folder under which those programs lie; none lie under an empty one or `/`
  */
 export function orphans(all: readonly Process[], home: string): number[] {
-  const isCli = ({ command }: Process) => /^(\S*\/)?pulumi( |$)/.test(command);
-  const clis = new Set(all.filter(isCli).map(({ pid }) => pid));
-  return all
-    .filter((one) => one.command.startsWith(`${home}/`) && !isCli(one) && !clis.has(one.parent))
-    .map(({ pid }) => pid);
+  const folder = home.replace(/\/+$/, "");
+  if (folder === "") return [];
+  const clis = all.filter(({ program }) => basename(program) === "pulumi").map(({ pid }) => pid);
+  const attended = new Set(withDescendants(all, clis));
+  // whatever else lies there (a PULUMI_HOME may be anybody's home folder) is not Pulumi's
+  const isPart = ({ program }: Process) =>
+    program.startsWith(`${folder}/`) && basename(program).startsWith("pulumi-");
+  return all.filter((one) => isPart(one) && !attended.has(one.pid)).map(({ pid }) => pid);
 }
 
 /**
@@ -92,6 +97,37 @@ export function leftovers(pending: readonly Pending[]): Leftover[] {
       ? [{ kind, name }]
       : [];
   });
+}
+
+/** What of a state must be looked at again, by URN. */
+export interface Doubts {
+  /** May be gone or changed: Docker is asked, and the state says what it answers. */
+  readonly refresh: readonly string[];
+  /** May be half done, which nothing can tell: made anew. */
+  readonly taint: readonly string[];
+}
+
+/**
+ * What an interrupted change or removal left in doubt. A command may have run in part, and a
+ * container that is being stopped still seems to run; neither has anything that is lost with it.
+ * @param known the URNs that the state holds; others cannot be looked at
+ */
+export function doubts(pending: readonly Pending[], known: readonly string[]): Doubts {
+  const urnsOf = (isMeant: (one: Pending) => boolean) => [
+    ...new Set(pending.filter(isMeant).map(({ resource }) => resource.urn)),
+  ];
+  const inState = ({ resource }: Pending) => known.includes(resource.urn);
+  const isDocker = ({ resource }: Pending) => resource.type.startsWith("docker:index/");
+  const isStopping = ({ type, resource }: Pending) =>
+    type === "deleting" && resource.type === "docker:index/container:Container";
+  const isHalfRun = ({ type, resource }: Pending) =>
+    type === "updating" && /^command:(local|remote):Command$/.test(resource.type);
+  return {
+    refresh: urnsOf(
+      (one) => ["deleting", "updating"].includes(one.type) && isDocker(one) && inState(one),
+    ),
+    taint: urnsOf((one) => (isStopping(one) || isHalfRun(one)) && inState(one)),
+  };
 }
 
 /** The lock files of a stack that are certain to be nobody's, and whether others remain. */
@@ -118,13 +154,14 @@ function removeLock(folder: string, name: string): void {
   rmSync(join(folder, `${name}.attrs`), { force: true });
 }
 
-function readPending(file: string): Pending[] {
+function readState(file: string): { pending: Pending[]; known: string[] } {
   const bytes = readFileSync(file);
   const text = (file.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8");
   const state = JSON.parse(text) as {
-    checkpoint?: { latest?: { pending_operations?: Pending[] } };
+    checkpoint?: { latest?: { pending_operations?: Pending[]; resources?: { urn: string }[] } };
   };
-  return state.checkpoint?.latest?.pending_operations ?? [];
+  const { pending_operations = [], resources = [] } = state.checkpoint?.latest ?? {};
+  return { pending: pending_operations, known: resources.map(({ urn }) => urn) };
 }
 
 /** Ends what works on without its CLI; its own children first lose their parent, so take all. */
@@ -148,20 +185,44 @@ async function removeLeftover({ kind, name }: Leftover, stack: string): Promise<
   await mustRun(["docker", kind, "rm", ...(kind === "container" ? ["--force"] : []), name]);
 }
 
+/** Runs the CLI about a stack; what it says is shown only when it fails. */
+async function mend(args: readonly string[], stack: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const command = [join(cliFolder(), "pulumi"), ...args, "--stack", stack, "--non-interactive"];
+  const outcome = await run(command, { env, cwd: root });
+  if (outcome.code === 0) return;
+  throw new Error(`an interrupted run's state cannot be mended:\n${lastWords(outcome)}`);
+}
+
 /** Pulumi's own way to drop the notes of interrupted operations: importing what it exported. */
 async function clearPending(stack: string, env: NodeJS.ProcessEnv): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "hastack-state-"));
   try {
-    const command = [join(cliFolder(), "pulumi"), "stack"];
-    const where = ["--stack", stack, "--file", join(folder, "state.json")];
-    for (const verb of ["export", "import"]) {
-      const outcome = await run([...command, verb, ...where], { env });
-      if (outcome.code === 0) continue;
-      throw new Error(`an interrupted run's state cannot be mended:\n${lastWords(outcome)}`);
-    }
+    const file = join(folder, "state.json");
+    for (const verb of ["export", "import"])
+      await mend(["stack", verb, "--file", file], stack, env);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Brings a state with interrupted operations and what there really is together again. */
+async function settlePending(file: string, stack: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const { pending, known } = readState(file);
+  if (pending.length === 0) return;
+  // A refresh that fails drops the notes, and with them what is left to do: ask before
+  if (pending.some(({ resource }) => resource.type.startsWith("docker:"))) {
+    await mustRun(["docker", "version", "--format", "{{.Server.Version}}"]);
+  }
+  for (const leftover of leftovers(pending)) await removeLeftover(leftover, stack);
+  const { refresh, taint } = doubts(pending, known);
+  if (taint.length > 0) await mend(["state", "taint", "--yes", ...taint], stack, env);
+  if (refresh.length > 0) {
+    const targets = refresh.flatMap((urn) => ["--target", urn]);
+    await mend(["refresh", "--yes", "--skip-preview", ...targets], stack, env);
+  }
+  await clearPending(stack, env);
+  const names = pending.map(({ type, resource }) => `${type} ${resource.urn.split("::").at(-1)}`);
+  say(`an interrupted run is cleared (${names.join(", ")})`);
 }
 
 /**
@@ -178,10 +239,5 @@ export async function recover(stack: string, env: NodeJS.ProcessEnv): Promise<vo
   if (held) return;
   if (stale.length > 0) endOrphans(all, env.PULUMI_HOME ?? "");
   for (const name of stale) removeLock(folder, name);
-  const pending = readPending(file);
-  if (pending.length === 0) return;
-  for (const leftover of leftovers(pending)) await removeLeftover(leftover, stack);
-  await clearPending(stack, env);
-  const names = pending.map(({ type, resource }) => `${type} ${resource.urn.split("::").at(-1)}`);
-  say(`an interrupted run is cleared (${names.join(", ")})`);
+  await settlePending(file, stack, env);
 }

@@ -4,6 +4,8 @@ import { mustRun } from "./run.ts";
 export interface Process {
   readonly pid: number;
   readonly parent: number;
+  /** The program alone, as it was called; it may hold spaces. Empty where the command line is. */
+  readonly program: string;
   /** The command line; empty for a process that has ended but is not yet reaped. */
   readonly command: string;
 }
@@ -12,10 +14,11 @@ export interface Process {
 function fromProc(pid: string): Process[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").join(" ").trim();
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    const [program = "", command] = [words[0], words.join(" ").trim()];
     // the name in parentheses may hold anything, spaces too: "PID (name) STATE PARENT …"
     const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-    return [{ pid: Number(pid), parent, command }];
+    return [{ pid: Number(pid), parent, program, command }];
   } catch {
     return [];
   }
@@ -28,10 +31,27 @@ export async function processes(): Promise<Process[]> {
       .filter((name) => /^\d+$/.test(name))
       .flatMap(fromProc);
   }
-  const text = await mustRun(["ps", "-axo", "pid=,ppid=,args="]);
-  return [...text.matchAll(/^\s*(\d+)\s+(\d+)\s+(.*)$/gm)].map(([, pid, parent, command = ""]) => {
-    return { pid: Number(pid), parent: Number(parent), command };
-  });
+  return fromPs(
+    await mustRun(["ps", "-axo", "pid=,ppid=,args="]),
+    await mustRun(["ps", "-axo", "pid=,comm="]),
+  );
+}
+
+/**
+ * Processes as `ps` shows them. Only a list without arguments tells where a program's name ends.
+ * @param commands lines of process, parent and command line
+ * @param programs lines of process and program
+ */
+export function fromPs(commands: string, programs: string): Process[] {
+  const names = new Map(
+    [...programs.matchAll(/^\s*(\d+)\s+(.*\S)\s*$/gm)].map(([, pid, name = ""]) => [pid, name]),
+  );
+  return [...commands.matchAll(/^\s*(\d+)\s+(\d+)\s+(.*)$/gm)].map(
+    ([, pid, parent, command = ""]) => {
+      const program = names.get(pid) ?? command.split(" ")[0] ?? "";
+      return { pid: Number(pid), parent: Number(parent), program, command };
+    },
+  );
 }
 
 /** The processes with these ids and all that they started, the youngest generation last. */

@@ -25,9 +25,25 @@ describe("launcher: the environment of the real CLI", () => {
     }
   });
 
-  it("names no passphrase file beside a passphrase of the user's, even an empty one", () => {
-    const env = pulumiEnvironment({ PULUMI_CONFIG_PASSPHRASE: "" });
+  it("names no passphrase file beside a passphrase of the user's", () => {
+    const env = pulumiEnvironment({ PULUMI_CONFIG_PASSPHRASE: "own" });
+    assert.equal(env.PULUMI_CONFIG_PASSPHRASE, "own");
     assert.equal("PULUMI_CONFIG_PASSPHRASE_FILE" in env, false);
+  });
+
+  it("takes an empty home, backend or passphrase for not set", () => {
+    const env = pulumiEnvironment({
+      PULUMI_HOME: "",
+      PULUMI_BACKEND_URL: "",
+      PULUMI_CONFIG_PASSPHRASE: "",
+      PULUMI_CONFIG_PASSPHRASE_FILE: "",
+      OTHER: "",
+    });
+    assert.equal(env.PULUMI_HOME, inHastack("pulumi"));
+    assert.equal(env.PULUMI_BACKEND_URL, `file://${inHastack("state")}`);
+    assert.equal("PULUMI_CONFIG_PASSPHRASE" in env, false);
+    assert.equal(env.PULUMI_CONFIG_PASSPHRASE_FILE, inHastack("passphrase"));
+    assert.equal(env.OTHER, "");
   });
 
   it("puts the project's Node before the user's", () => {

@@ -1,13 +1,24 @@
 import assert from "node:assert/strict";
-import { isStale, leftovers, orphans, type Pending } from "../../../scripts/launcher/recovery.ts";
-import { processes, withDescendants } from "../../../scripts/lib/processes.ts";
+import {
+  doubts,
+  isStale,
+  leftovers,
+  orphans,
+  type Pending,
+} from "../../../scripts/launcher/recovery.ts";
+import { fromPs, processes, withDescendants } from "../../../scripts/lib/processes.ts";
 
 const home = "/x/.hastack/pulumi";
 const cli = `${home}/versions/3.259.0/bin/pulumi up`;
 
+/** A process whose program has no space in its path. */
+const one = (pid: number, parent: number, command: string) => {
+  return { pid, parent, program: command.split(" ")[0] ?? "", command };
+};
+
 describe("launcher: locks of interrupted runs (W6)", () => {
   const lock = { pid: 10, hostname: "here", username: "root", timestamp: "2026-11-21T12:00:00Z" };
-  const running = [{ pid: 10, parent: 1, command: cli }];
+  const running = [one(10, 1, cli)];
 
   it("a lock whose process has ended is stale", () => {
     assert.equal(
@@ -31,7 +42,7 @@ describe("launcher: locks of interrupted runs (W6)", () => {
   });
 
   it("a number that another program, or nobody's corpse, has now is stale", () => {
-    const other = (command: string) => [{ pid: 10, parent: 1, command }];
+    const other = (command: string) => [one(10, 1, command)];
     assert.equal(
       isStale(lock, other("sleep 100"), "here", () => true),
       true,
@@ -60,31 +71,64 @@ describe("launcher: plugins that lost their CLI (W6)", () => {
 
   it("those of a living CLI are left alone, this home's or another", () => {
     for (const command of [cli, "/usr/bin/pulumi up", "pulumi up"]) {
-      const all = [
-        { pid: 10, parent: 1, command },
-        { pid: 11, parent: 10, command: plugin },
-        { pid: 12, parent: 10, command: host },
-      ];
+      const all = [one(10, 1, command), one(11, 10, plugin), one(12, 10, host)];
       assert.deepEqual(orphans(all, home), []);
     }
   });
 
   it("those whose CLI is gone are found; other homes' and programs are not", () => {
     const all = [
-      { pid: 11, parent: 1, command: plugin },
-      { pid: 12, parent: 1, command: host },
-      { pid: 13, parent: 1, command: plugin.replace(home, "/y/.pulumi") },
-      { pid: 14, parent: 1, command: "node index.ts" },
+      one(11, 1, plugin),
+      one(12, 1, host),
+      one(13, 1, plugin.replace(home, "/y/.pulumi")),
+      one(14, 1, "node index.ts"),
     ];
     assert.deepEqual(orphans(all, home), [11, 12]);
   });
 
+  it("those of a living CLI whose path holds a space are left alone too", () => {
+    const spaced = "/x/my stack/.hastack/pulumi";
+    const part = (pid: number, parent: number, path: string, args: string) => {
+      return { pid, parent, program: `${spaced}/${path}`, command: `${spaced}/${path} ${args}` };
+    };
+    const all = [
+      part(10, 1, "bin/pulumi", "up"),
+      part(11, 10, "plugins/pulumi-resource-docker", "127.0.0.1:1"),
+      part(12, 1, "plugins/pulumi-resource-docker", "127.0.0.1:2"),
+    ];
+    assert.deepEqual(orphans(all, spaced), [12]);
+  });
+
+  it("those that a living CLI has by way of another program are left alone", () => {
+    const all = [one(10, 1, cli), one(11, 10, host), one(12, 11, "node x"), one(13, 12, plugin)];
+    assert.deepEqual(orphans(all, home), []);
+  });
+
+  it("an empty home, or the whole machine, has none", () => {
+    const all = [one(1, 0, "/sbin/init"), one(20, 1, "/usr/sbin/sshd -D"), one(11, 1, plugin)];
+    assert.deepEqual(orphans(all, ""), []);
+    assert.deepEqual(orphans(all, "/"), []);
+  });
+
+  it("in a home that holds other programs too, only Pulumi's are taken", () => {
+    const all = [one(20, 1, "/home/a/bin/editor x"), one(11, 1, plugin.replace(home, "/home/a"))];
+    assert.deepEqual(orphans(all, "/home/a/"), [11]);
+  });
+
+  it("ps tells a program with spaces from its arguments", () => {
+    const commands = "    1     0 /sbin/init\n   10     1 /x/my stack/pulumi up --yes\n";
+    assert.deepEqual(fromPs(commands, "    1 /sbin/init\n   10 /x/my stack/pulumi\n"), [
+      one(1, 0, "/sbin/init"),
+      { ...one(10, 1, "/x/my stack/pulumi up --yes"), program: "/x/my stack/pulumi" },
+    ]);
+  });
+
   it("their descendants come after them", () => {
     const all = [
-      { pid: 12, parent: 1, command: host },
-      { pid: 20, parent: 12, command: "node" },
-      { pid: 21, parent: 20, command: "docker build" },
-      { pid: 22, parent: 1, command: "docker build" },
+      one(12, 1, host),
+      one(20, 12, "node"),
+      one(21, 20, "docker build"),
+      one(22, 1, "docker build"),
     ];
     assert.deepEqual(withDescendants(all, [12]), [12, 20, 21]);
   });
@@ -93,6 +137,8 @@ describe("launcher: plugins that lost their CLI (W6)", () => {
     const own = (await processes()).find(({ pid }) => pid === process.pid);
     assert.equal(own?.parent, process.ppid);
     assert.match(own?.command ?? "", /mocha/);
+    assert.equal(own?.command.startsWith(`${own.program} `), true);
+    assert.match(own?.program ?? "", /^\S*node$/);
   });
 });
 
@@ -127,5 +173,62 @@ describe("launcher: what an interrupted creation left (W6)", () => {
       ]),
       [],
     );
+  });
+});
+
+describe("launcher: what an interrupted change or removal leaves in doubt (W6)", () => {
+  const urnOf = (token: string) => `urn:pulumi:dev::hastack::${token}::x`;
+  const pending = (type: string, token: string): Pending => ({
+    type,
+    resource: { urn: urnOf(token), type: token },
+  });
+  const container = "docker:index/container:Container";
+  const network = "docker:index/network:Network";
+  const image = "docker:index/remoteImage:RemoteImage";
+  const volume = "docker:index/volume:Volume";
+  const command = "command:local:Command";
+  const known = [container, network, image, volume, command, "command:remote:Command"].map(urnOf);
+
+  it("what Docker was removing or changing is looked at again", () => {
+    const all = [network, image, volume].map((token) => pending("deleting", token));
+    assert.deepEqual(doubts([...all, pending("updating", volume)], known), {
+      refresh: [network, image, volume].map(urnOf),
+      taint: [],
+    });
+  });
+
+  it("a container that was being removed is made anew, if it is still there", () => {
+    const urns = [urnOf(container)];
+    assert.deepEqual(doubts([pending("deleting", container)], known), {
+      refresh: urns,
+      taint: urns,
+    });
+  });
+
+  it("a command that was running again runs once more", () => {
+    for (const token of [command, "command:remote:Command"]) {
+      assert.deepEqual(doubts([pending("updating", token)], known), {
+        refresh: [],
+        taint: [urnOf(token)],
+      });
+    }
+  });
+
+  it("creations, commands being removed, and what the state does not hold are not", () => {
+    assert.deepEqual(
+      doubts(
+        [
+          pending("creating", container),
+          pending("creating", command),
+          pending("deleting", command),
+        ],
+        known,
+      ),
+      { refresh: [], taint: [] },
+    );
+    assert.deepEqual(doubts([pending("deleting", container), pending("updating", command)], []), {
+      refresh: [],
+      taint: [],
+    });
   });
 });
