@@ -63,7 +63,7 @@ vrrp_sync_group together {
     frontend
     backend
   }
-  notify $FILES/bin/keepalived-notify
+  notify \${FILES}/bin/keepalived-notify
 }
 
 ${instance("frontend")}
