@@ -24,7 +24,9 @@ export async function startInstance(
   log: Logger,
   limits: Partial<DatabaseLimits> = {},
 ): Promise<Instance> {
-  const onError = (error: Error) => log.warn({ err: error }, "database connection lost");
+  // Not the error itself: pg hangs its whole client on it, with the key that cancels queries
+  const onError = ({ message, code }: Error & { code?: string }) =>
+    log.warn({ reason: message, code }, "database connection lost");
   const database = new Database(config, onError, limits);
   observePools(() => database.counts());
   const health = new Health(config, database);

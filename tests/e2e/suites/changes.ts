@@ -1,6 +1,8 @@
 /** Changing the running stack: releases, settings, and broken ones of both. */
 import assert from "node:assert/strict";
-import { mustRun } from "../../../scripts/lib/run.ts";
+import { spawn } from "node:child_process";
+import { mustRun, run } from "../../../scripts/lib/run.ts";
+import { until } from "../../../scripts/lib/until.ts";
 import { show, underLoad } from "../../support/measure.ts";
 import { healed, inside, servingInstances, sql, wholePair } from "../../support/members.ts";
 import { promises } from "../../support/promises.ts";
@@ -26,6 +28,7 @@ export function changesSuite(stack: TestStack): void {
 
     it("L8: a changed HAProxy file is reloaded, and no request fails", async () => {
       const started = await startTimes(stack, ["lb-1", "lb-2"]);
+      const read = await configurationRead(stack, "lb-2");
       stack.configure({ "hastack:loadBalancer": { balance: "leastconn" } });
       const preview = await stack.must(["preview", "--diff"]);
       assert.match(preview, /[-+~].*balance leastconn/, "the changed line is visible");
@@ -34,6 +37,7 @@ export function changesSuite(stack: TestStack): void {
       assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
       assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
       assert.match(await inside(stack, "lb-2", "cat /etc/hastack/haproxy.cfg"), /leastconn/);
+      assert.notEqual(await configurationRead(stack, "lb-2"), read, "the new file is in force");
       assert.deepEqual(await startTimes(stack, ["lb-1", "lb-2"]), started);
     });
 
@@ -71,7 +75,46 @@ export function changesSuite(stack: TestStack): void {
         assert.equal(await sql(stack, member, "SHOW max_connections; SHOW work_mem;"), "120\n8MB");
       }
       assert.deepEqual(await missingWrites(stack.url, report.acknowledged), []);
+    });
+
+    it("W6: settings that PostgreSQL cannot start with are put back; going back mends all", async () => {
+      stack.configure({ "hastack:database": { sharedBuffersMegabytes: 4_000_000 } });
+      const { code, stdout } = await stack.up();
+      assert.notEqual(code, 0);
+      assert.match(stdout, /the settings before are back in etcd/);
+      stack.configure({});
       await stack.mustUp();
+      await wholePair(stack);
+      for (const member of ["db-1", "db-2"]) {
+        const shown = await sql(stack, member, "SHOW shared_buffers; SHOW work_mem;");
+        assert.equal(
+          shown,
+          "64MB\n4MB",
+          "a parameter that is no longer set is back at its default",
+        );
+      }
+    });
+
+    it("W6: an up killed while it replaces an instance can simply be run again", async () => {
+      const [program = "", ...args] = stack.command(["up", "--yes", "--skip-preview"]);
+      stack.edit("app/src/views.ts", (text) => `${text}// and one more\n`);
+      const before = await identity(stack, "storefront-1");
+      const up = spawn(program, args, {
+        cwd: stack.folder,
+        env: stack.env,
+        detached: true,
+        stdio: "ignore",
+      });
+      await until("the first instance is being replaced", {
+        probe: () => identity(stack, "storefront-1"),
+        done: (now) => now !== before,
+        limitSeconds: 120,
+        intervalSeconds: 0.05,
+      });
+      process.kill(-(up.pid ?? 0), "SIGKILL");
+      await stack.mustUp();
+      await healed(stack);
+      assert.equal((await releases(stack)).length, 1);
     });
 
     it("a release that does not get healthy stops at the first instance; a good one mends it", async () => {
@@ -90,10 +133,11 @@ export function changesSuite(stack: TestStack): void {
       assert.deepEqual(await releases(stack), [good]);
 
       stack.restore("app/src/server.ts");
-      stack.restore("app/src/views.ts");
       await stack.mustUp();
       await healed(stack);
-      assert.equal((await releases(stack)).length, 1);
+      assert.deepEqual(await releases(stack), [good]);
+      const kept = ["docker", "images", `hastack-${stack.name}/release`, "--format", "{{.Tag}}"];
+      assert.equal((await mustRun(kept)).trim(), good, "the release's image, and no other");
     });
 
     it("W3: a second up changes nothing, nor does refresh", async () => {
@@ -113,6 +157,17 @@ async function releases(stack: TestStack): Promise<string[]> {
     if (status === 200) found.add(JSON.parse(body).release);
   }
   return [...found];
+}
+
+/** Which configuration the HAProxy that serves has read. */
+async function configurationRead(stack: TestStack, member: string): Promise<string> {
+  const ask = "echo 'show info' | socat - UNIX-CONNECT:/run/haproxy/admin.sock";
+  return /^description: (.*)$/m.exec(await inside(stack, member, ask))?.[1] ?? "";
+}
+
+/** The container's id, or nothing while there is none. */
+async function identity(stack: TestStack, member: string): Promise<string> {
+  return (await run(["docker", "inspect", "-f", "{{.Id}}", stack.container(member)])).stdout.trim();
 }
 
 async function startTimes(stack: TestStack, members: readonly string[]): Promise<string> {
