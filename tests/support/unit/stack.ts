@@ -5,7 +5,7 @@ import { DockerPlatform } from "../../../infra/platform/docker/docker.ts";
 import type { Flow, Platform, Task, Workload } from "../../../infra/platform/platform.ts";
 import { WebStack } from "../../../infra/stack.ts";
 import { type Plan, planWith } from "./fixtures.ts";
-import { type Recording, type RecordOptions, record } from "./mocks.ts";
+import { type Recording, type RecordOptions, type Registration, record } from "./mocks.ts";
 
 export const release = { hash: "0123456789ab" };
 
@@ -83,6 +83,16 @@ export function workloadOf({ workloads }: Description, name: string): Workload {
 export function taskOf({ tasks }: Description, name: string): Task {
   const found = tasks.find((one) => one.name === name);
   if (!found) throw new Error(`there is no task ${name}`);
+  return found;
+}
+
+/** The image of a kind such as `quorum`; its tag is part of its name. @throws Error if there is none */
+export function imageOf(recording: Recording, kind: string): Registration {
+  const found = recording.ofType("RemoteImage").find(({ inputs }) => {
+    const [name = "", tag = ""] = String(inputs.name).split(":");
+    return name.endsWith(`/${kind}`) && tag !== "";
+  });
+  if (!found) throw new Error(`there is no image of ${kind}`);
   return found;
 }
 

@@ -160,6 +160,18 @@ describe("settings", () => {
         ['hastack:database.parameters.work_mem: Invalid input; it is ["4MB"]'],
       ],
       [
+        "more connections, and longer times, than anything here can keep",
+        {
+          loadBalancer: { maxConnections: 100_001 },
+          application: { drainSeconds: 301, stopGraceSeconds: 601 },
+        },
+        [
+          "hastack:loadBalancer.maxConnections: Too big: expected number to be <=100000; it is 100001",
+          "hastack:application.drainSeconds: Too big: expected number to be <=300; it is 301",
+          "hastack:application.stopGraceSeconds: Too big: expected number to be <=600; it is 601",
+        ],
+      ],
+      [
         "an object that is none",
         { members: "{" },
         ['hastack:members: Invalid input: expected object, received string; it is "{"'],
@@ -167,6 +179,28 @@ describe("settings", () => {
     ];
     for (const [what, changes, problems] of refused) {
       it(what, () => assert.deepEqual(problemsOf(changes), problems));
+    }
+
+    for (const name of [
+      "max_connections",
+      "shared_buffers",
+      "fsync",
+      "Fsync",
+      "full_page_writes",
+      "synchronous_commit",
+      "SYNCHRONOUS_STANDBY_NAMES",
+      "password_encryption",
+      "listen_addresses",
+      "port",
+      "unix_socket_directories",
+      "hba_file",
+      "data_directory",
+    ]) {
+      it(`D2: the parameter ${name} of PostgreSQL, which is not the stack's to give away`, () => {
+        assert.deepEqual(problemsOf({ database: { parameters: { [name]: "off", jit: false } } }), [
+          `hastack:database.parameters.${name}: is kept by hastack for safety, or has a setting of its own; leave it out`,
+        ]);
+      });
     }
 
     it("a missing setting", () => {

@@ -42,6 +42,16 @@ describe("WebStack", () => {
     }
   });
 
+  it("W1: has no process, file or health check that knows in which folder its files are", async () => {
+    const { workloads, tasks } = await describeStack();
+    for (const { host, processes, files, health } of workloads) {
+      assert.ok(!JSON.stringify([processes, files, health]).includes("/etc/hastack"), host.name);
+    }
+    for (const { name, script, files } of tasks) {
+      assert.ok(!JSON.stringify([script, files]).includes("/etc/hastack"), name);
+    }
+  });
+
   it("W1: is a tree of components, each under the stack", async () => {
     assert.deepEqual((await recordStack()).childrenOf("WebStack", "hastack"), [
       "AppServers app",
@@ -249,7 +259,8 @@ describe("WebStack", () => {
           ...instances.map((name) => `Container ${name}`),
           "Command migrations",
           "Command release",
-          "RemoteImage release-image",
+          "RemoteImage release-image-0123456789ab",
+          "RemoteImage release-image-ba9876543210",
         ].sort(),
       );
     });
@@ -290,7 +301,7 @@ describe("WebStack", () => {
     const refused: readonly [Readonly<Record<string, unknown>>, string][] = [
       [
         { "hastack:members": { quorum: 4 } },
-        "hastack:members.quorum: 4 is even and survives no more losses than 3, use 3 or 5",
+        "hastack:members.quorum: 4 is even and survives no more losses than 3, use 3",
       ],
       [
         { "hastack:members": { loadBalancer: 1 } },

@@ -104,7 +104,7 @@ describe("topology", () => {
       [
         "an even quorum",
         { members: { quorum: 4 } },
-        ["hastack:members.quorum: 4 is even and survives no more losses than 3, use 3 or 5"],
+        ["hastack:members.quorum: 4 is even and survives no more losses than 3, use 3"],
       ],
       [
         "a quorum of one",
@@ -154,6 +154,27 @@ describe("topology", () => {
         { database: { maxConnections: 74 } },
         [
           "hastack:database.maxConnections: 74 is less than the 75 that all pools may open, use 75 or smaller pools (hastack:application)",
+        ],
+      ],
+      [
+        "a drain that takes the whole grace of a stop",
+        { application: { drainSeconds: 25 } },
+        [
+          "hastack:application.drainSeconds: 25 leaves requests no time before stopGraceSeconds (25) is over, use less",
+        ],
+      ],
+      [
+        "a drain that is over before the load balancers have seen it",
+        { loadBalancer: { checkIntervalMilliseconds: 2000, checkFastIntervalMilliseconds: 500 } },
+        [
+          "hastack:application.drainSeconds: 3 is over before the load balancers' checks have seen it, use 4 or shorter check intervals",
+        ],
+      ],
+      [
+        "a lease that Patroni would make its own times fit to",
+        { database: { ttlSeconds: 20, loopWaitSeconds: 1, retryTimeoutSeconds: 10 } },
+        [
+          "hastack:database.ttlSeconds: 20 is less than loopWaitSeconds + 2 × retryTimeoutSeconds, use 21 or more",
         ],
       ],
       [
@@ -238,6 +259,15 @@ describe("topology", () => {
       ["three load balancers", { members: { loadBalancer: 3 } }],
       ["one instance of a tier", { members: { storefront: 1, admin: 1 } }],
       ["pools that just fit", { database: { maxConnections: 75 } }],
+      ["a drain that just leaves a second", { application: { drainSeconds: 24 } }],
+      [
+        "a drain that the checks just see",
+        { loadBalancer: { checkIntervalMilliseconds: 1500, checkFastIntervalMilliseconds: 500 } },
+      ],
+      [
+        "a lease that just fits",
+        { database: { ttlSeconds: 21, loopWaitSeconds: 1, retryTimeoutSeconds: 10 } },
+      ],
       ["the first VIP of its range", networks(["10.1.0.0/24", "10.1.0.60"], goodBackend)],
       ["the last VIP of its range", networks(["10.1.0.0/24", "10.1.0.127"], goodBackend)],
       ["a subnet of the largest size", networks(["10.1.0.0/16", "10.1.0.100"], goodBackend)],

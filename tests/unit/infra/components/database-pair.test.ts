@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
-import { describeStack, recordStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
+import {
+  describeStack,
+  imageOf,
+  recordStack,
+  taskOf,
+  workloadOf,
+} from "../../../support/unit/stack.ts";
 
 describe("DatabasePair", () => {
   it("D1: is two members, each followed by the principals", async () => {
-    assert.deepEqual((await recordStack()).childrenOf("DatabasePair", "database"), [
+    const recording = await recordStack();
+    assert.deepEqual(recording.childrenOf("DatabasePair", "database"), [
       "Command db-1-files",
       "Command db-1-gate",
       "Command db-1-principals",
@@ -12,7 +19,7 @@ describe("DatabasePair", () => {
       "Command db-2-principals",
       "Container db-1",
       "Container db-2",
-      "RemoteImage database-pair-image",
+      imageOf(recording, "database-pair").label,
       "Volume db-1-data",
       "Volume db-1-files",
       "Volume db-2-data",

@@ -73,9 +73,18 @@ describe("Firewall", () => {
     assert.deepEqual(backend, [
       "admin backend 5000",
       "admin backend 5001",
+      "loadBalancer backend vrrp",
       "storefront backend 5000",
       "storefront backend 5001",
     ]);
+  });
+
+  it("L4: lets load balancers tell each other by VRRP who holds the addresses, and nobody else", () => {
+    const vrrp = flows.filter(({ port }) => port === "vrrp");
+    assert.deepEqual(
+      vrrp.map(({ from, to, network }) => `${from} -> ${to} ${network}`),
+      ["loadBalancer -> loadBalancer frontend", "loadBalancer -> loadBalancer backend"],
+    );
   });
 
   it("N1: allows every connection that a file, a health check or a task speaks of", async () => {

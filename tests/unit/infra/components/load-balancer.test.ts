@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { describeStack, recordStack, workloadOf } from "../../../support/unit/stack.ts";
+import { haproxyHasRead } from "../../../../infra/render/haproxy.ts";
+import { describeStack, imageOf, recordStack, workloadOf } from "../../../support/unit/stack.ts";
 
 const published = {
   loadBalancer: { publishedPorts: [8080, 8081], publishedStatsPorts: [8405, 8404] },
@@ -7,14 +8,15 @@ const published = {
 
 describe("LoadBalancer", () => {
   it("L4: is two members, each with files, a container and a gate", async () => {
-    assert.deepEqual((await recordStack()).childrenOf("LoadBalancer", "load-balancer"), [
+    const recording = await recordStack();
+    assert.deepEqual(recording.childrenOf("LoadBalancer", "load-balancer"), [
       "Command lb-1-files",
       "Command lb-1-gate",
       "Command lb-2-files",
       "Command lb-2-gate",
       "Container lb-1",
       "Container lb-2",
-      "RemoteImage load-balancer-image",
+      imageOf(recording, "load-balancer").label,
       "Volume lb-1-files",
       "Volume lb-2-files",
     ]);
@@ -61,11 +63,27 @@ describe("LoadBalancer", () => {
     );
   });
 
+  it("L8: passes its gate only where HAProxy has read the very file that was delivered", async () => {
+    const health = async (changes: Readonly<Record<string, unknown>>, name: string) => {
+      const { files, health } = workloadOf(await describeStack(changes), name);
+      const { content = "" } = files.find(({ path }) => path === "haproxy.cfg") ?? {};
+      assert.ok(health.command.includes(haproxyHasRead(content)), name);
+      return health.command;
+    };
+    const changes = { loadBalancer: { balance: "leastconn" } };
+    const commands = [
+      await health({}, "lb-1"),
+      await health({}, "lb-2"),
+      await health(changes, "lb-1"),
+    ];
+    assert.equal(new Set(commands).size, 3);
+  });
+
   it("L8: checks both configurations before one of them is moved into place", async () => {
     const { files } = workloadOf(await describeStack(), "lb-1");
     const checks = Object.fromEntries(files.map(({ path, check }) => [path, check]));
     assert.equal(checks["haproxy.cfg"], "haproxy -c -f haproxy.cfg");
-    assert.match(checks["keepalived.conf"] ?? "", /--config-test/);
+    assert.equal(checks["keepalived.conf"], "bin/keepalived-start --config-test");
   });
 
   it("N3: has the statistics password in one file, which only HAProxy's user reads", async () => {

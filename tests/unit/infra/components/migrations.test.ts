@@ -1,18 +1,24 @@
 import assert from "node:assert/strict";
-import { describeStack, recordStack, release, taskOf } from "../../../support/unit/stack.ts";
+import {
+  describeStack,
+  imageOf,
+  recordStack,
+  release,
+  taskOf,
+} from "../../../support/unit/stack.ts";
 
 describe("Migrations", () => {
   it("A12: is the release as an image, and one command that runs it", async () => {
     assert.deepEqual((await recordStack()).childrenOf("Migrations", "migrations"), [
       "Command migrations",
       "Command release",
-      "RemoteImage release-image",
+      `RemoteImage release-image-${release.hash}`,
     ]);
   });
 
   it("A12: builds the image from the staged release, named by the release's hash", async () => {
     const recording = await recordStack();
-    const { inputs, dependencies } = recording.get("RemoteImage", "release-image");
+    const { inputs, dependencies } = imageOf(recording, "release");
     assert.deepEqual(dependencies, ["Command release"]);
     assert.equal(inputs.name, `hastack-test/release:${release.hash}`);
     assert.deepEqual(

@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
-import { describeStack, recordStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
+import {
+  describeStack,
+  imageOf,
+  recordStack,
+  taskOf,
+  workloadOf,
+} from "../../../support/unit/stack.ts";
 
 describe("Quorum", () => {
   it("D2: is three members, each with files, data, a container and a gate; then the users", async () => {
-    assert.deepEqual((await recordStack()).childrenOf("Quorum", "quorum"), [
+    const recording = await recordStack();
+    assert.deepEqual(recording.childrenOf("Quorum", "quorum"), [
       "Command etcd-1-files",
       "Command etcd-1-gate",
       "Command etcd-2-files",
@@ -14,7 +21,7 @@ describe("Quorum", () => {
       "Container etcd-1",
       "Container etcd-2",
       "Container etcd-3",
-      "RemoteImage quorum-image",
+      imageOf(recording, "quorum").label,
       "Volume etcd-1-data",
       "Volume etcd-1-files",
       "Volume etcd-2-data",

@@ -10,7 +10,7 @@ function rendered(tier: "storefront" | "admin", changes: Readonly<Record<string,
   const { settings, topology } = planWith(changes);
   const self = topology[tier][1];
   if (!self) throw new Error(`there is no second ${tier}`);
-  return renderApplication(settings, topology, self, tier, "0123456789ab");
+  return renderApplication(settings, topology, self, tier);
 }
 
 /** Reads the text the way the application does, from a file. */
@@ -101,7 +101,6 @@ describe("the migrations' app.json", () => {
 const admin = `{
   "tier": "admin",
   "instance": "admin-2",
-  "release": "0123456789ab",
   "listen": {
     "host": "10.2.0.52",
     "port": 3001

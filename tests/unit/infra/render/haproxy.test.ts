@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { renderHaproxy } from "../../../../infra/render/haproxy.ts";
+import { haproxyHasRead, renderHaproxy } from "../../../../infra/render/haproxy.ts";
 import { commandLine } from "../../../../infra/render/shell.ts";
 import { until } from "../../../../scripts/lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
@@ -13,6 +13,13 @@ function rendered(changes: Readonly<Record<string, unknown>> = {}): string {
   return renderHaproxy(settings, topology, first(topology.loadBalancers));
 }
 
+/** The hash by which a configuration describes itself. */
+function versionOf(text: string): string {
+  const [, version] = /^ {2}description configuration ([0-9a-f]{12})$/m.exec(text) ?? [];
+  if (version === undefined) throw new Error("the configuration describes itself by no hash");
+  return version;
+}
+
 /** Lines of one section, such as `backend admin`. */
 function section(text: string, title: string): string[] {
   const found = text.split("\n\n").find((part) => part.startsWith(`${title}\n`));
@@ -22,7 +29,23 @@ function section(text: string, title: string): string[] {
 
 describe("haproxy.cfg", () => {
   it("L1 to L7: is this for the first load balancer", () => {
-    assert.equal(rendered(), whole);
+    const text = rendered();
+    assert.equal(text.replace(versionOf(text), "VERSION"), whole);
+  });
+
+  it("L8: describes itself by a hash that differs for every other configuration", () => {
+    const changes: readonly Readonly<Record<string, unknown>>[] = [
+      {},
+      // These stand in the global section alone
+      { loadBalancer: { maxConnections: 500 } },
+      { loadBalancer: { reloadDrainSeconds: 60 } },
+      { loadBalancer: { balance: "leastconn" } },
+      { members: { storefront: 3 } },
+      { database: { maxConnections: 101 } },
+    ];
+    const versions = changes.map((one) => versionOf(rendered(one)));
+    assert.equal(new Set(versions).size, changes.length);
+    assert.equal(versionOf(rendered()), versions[0]);
   });
 
   it("L1: takes algorithm and connection limits from the settings", () => {
@@ -144,7 +167,9 @@ describe("haproxy.cfg in HAProxy", function () {
     await machine.run(": > /tmp/ill; printf 'primary db-1\\nstandby db-2\\n' > /tmp/roles");
     await machine.run("haproxy -D -f /tmp/stand-ins.cfg");
     const command = commandLine(first(workload.processes).command);
-    await machine.run(`install -d /run/haproxy; ${command} > /tmp/log 2>&1 & sleep 1`);
+    await machine.run(
+      `install -d /run/haproxy; cd /etc/hastack; ${command} > /tmp/log 2>&1 & echo $! > /tmp/pid; sleep 1`,
+    );
     await settled("storefront-1", "storefront-2", "admin-1", "admin-2");
   });
   after(async () => {
@@ -295,9 +320,34 @@ describe("haproxy.cfg in HAProxy", function () {
     const text = await machine.run("cd /etc/hastack && haproxy -c -f haproxy.cfg 2>&1");
     assert.doesNotMatch(text, /WARNING/);
   });
+
+  it("L8: passes as read only once the HAProxy that serves has read it", async () => {
+    const hasRead = async (text: string) =>
+      (await machine.attempt(haproxyHasRead(text))).code === 0;
+    const changes = { loadBalancer: { balance: "leastconn" } };
+    const [before, after] = [rendered(), rendered(changes)];
+    assert.deepEqual([await hasRead(before), await hasRead(after)], [true, false]);
+    const { code, stderr } = await files.deliver(await recordStack({ changes }), "lb-1");
+    assert.equal(code, 0, stderr);
+    assert.deepEqual([await hasRead(before), await hasRead(after)], [true, false], "delivered");
+    await machine.run("kill -USR2 $(cat /tmp/pid)");
+    await until("HAProxy serves with the new file", {
+      probe: () => hasRead(after),
+      done: Boolean,
+      limitSeconds: 10,
+    });
+    assert.equal(await hasRead(before), false);
+  });
+
+  it("L8: does not pass as read where no HAProxy answers", async () => {
+    await machine.run("kill -TERM $(cat /tmp/pid)");
+    const { code } = await machine.attempt(haproxyHasRead(rendered()));
+    assert.notEqual(code, 0);
+  });
 });
 
 const whole = `global
+  description configuration VERSION
   log stdout format raw local0 info
   default-path config
   user haproxy

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { secretsInput, taskScript } from "../../../../infra/render/delivery.ts";
 import {
+  dynamicConfiguration,
   patroniHealth,
   principalsScript,
   renderParameters,
@@ -141,11 +142,10 @@ describe("health of a database member", () => {
 });
 
 describe("Patroni's settings", () => {
-  it("D2: go to the first member, and restarts go to both, the standby first", () => {
+  it("D2: go to the first member, and restarts go to both", () => {
     const script = settingsScript(planWith().topology);
-    assert.match(script, /--data @dynamic\.json http:\/\/10\.2\.0\.31:8008\/config/);
+    assert.match(script, /-X PUT .* http:\/\/10\.2\.0\.31:8008\/config/);
     assert.match(script, /for url in http:\/\/10\.2\.0\.31:8008 http:\/\/10\.2\.0\.32:8008; do/);
-    assert.match(script, /for role in replica primary replica; do/);
   });
 
   it("D7, N3: identify themselves by a file; no argument holds the password", () => {
@@ -163,23 +163,54 @@ populate_validate_params(ignore_listen_port=True)
 errors = schema(yaml.safe_load(sys.stdin))
 print(json.dumps([one for one in errors if not one.startswith("etcd3.hosts")]))`;
 
-/** A stand-in for Patroni's interface; it takes down what changes something. */
+/**
+ * A stand-in for Patroni's interface, one process for each member; it takes down what changes
+ * something. The members' states and the configuration in etcd are files. `/tmp/refused` holds a
+ * word that no configuration may have, `/tmp/broken` the members that cannot restart, and a standby
+ * that has restarted is synchronous again once it was asked as often as its `catch_up` says.
+ */
 const patroniStandIn = `
-import http.server, json, sys
+import http.server, json, os, sys
+me, config = sys.argv[1], "/tmp/patroni-config"
+def read(path): return open(path).read() if os.path.exists(path) else ""
+def state_of(name): return json.loads(read("/tmp/patroni-" + name))
+def keep(state): open("/tmp/patroni-" + me, "w").write(json.dumps(state))
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.answer(json.dumps(json.load(open("/tmp/patroni-" + sys.argv[1]))))
+        if self.path == "/config": return self.answer(200, read(config))
+        state = state_of(me)
+        if "left" in state:
+            state["left"] -= 1
+            if state["left"] == 0:
+                del state["left"]
+                state["sync_standby"] = True
+            keep(state)
+        self.answer(200, json.dumps(state))
+    def do_PUT(self):
+        body = self.body()
+        refused = read("/tmp/refused").strip()
+        if refused and refused in body: return self.answer(400, "refused " + refused)
+        open(config, "w").write(body)
+        self.answer(200, body)
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        with open("/tmp/requests", "a") as log:
-            log.write(json.dumps([sys.argv[1], self.command, self.path, self.headers.get("Authorization"), body]) + "\\n")
-        state = json.load(open("/tmp/patroni-" + sys.argv[1]))
+        self.body()
+        if me in read("/tmp/broken"): return self.answer(503, "the restart failed")
+        state = state_of(me)
         state.pop("pending_restart", None)
-        if self.path == "/restart": json.dump(state, open("/tmp/patroni-" + sys.argv[1], "w"))
-        self.answer("{}")
-    do_PATCH = do_POST
-    def answer(self, text):
-        self.send_response(200)
+        if state["role"] == "replica":
+            state.pop("sync_standby", None)
+            state["left"] = state.get("catch_up", 1)
+        keep(state)
+        self.answer(200, "{}")
+    def body(self):
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        ready = any(state_of(one).get("sync_standby") for one in ("db-1", "db-2"))
+        with open("/tmp/requests", "a") as log:
+            entry = [me, self.command, self.path, self.headers.get("Authorization"), text, ready]
+            log.write(json.dumps(entry) + "\\n")
+        return text
+    def answer(self, code, text):
+        self.send_response(code)
         self.end_headers()
         self.wfile.write(text.encode())
 http.server.ThreadingHTTPServer((sys.argv[2], 8008), Handler).serve_forever()`;
@@ -282,35 +313,126 @@ describe("Patroni's files with the real programs", function () {
       assert.notEqual((await machine.attempt(patroniHealth(nobody))).code, 0);
     });
 
-    it("D2, D7: settings go in with the password; who must restart does, the standby first", async () => {
-      const state = (role: string) =>
-        JSON.stringify({ role, state: "running", pending_restart: true });
-      await machine.run("rm -f /tmp/requests; cat > /tmp/patroni-db-1", state("primary"));
-      await machine.run("cat > /tmp/patroni-db-2", state("replica"));
-      const task = taskOf(await describeStack(), "database-settings");
-      const { code, stderr } = await machine.attempt(
-        taskScript(task),
-        secretsInput({ api_password: "api-password" }),
-      );
-      assert.equal(code, 0, stderr);
-      const requests = (await machine.run("cat /tmp/requests"))
-        .split("\n")
-        .map((line): string[] => JSON.parse(line));
+    describe("settings", () => {
+      /** What is in etcd before: a parameter more, an operator's pause, another lease. */
+      const before = {
+        ttl: 30,
+        pause: true,
+        postgresql: { use_slots: true, parameters: { work_mem: "64MB" } },
+      };
       const credentials = Buffer.from("patroni:api-password").toString("base64");
-      assert.deepEqual(
-        requests.map(([member, method, path, authorization]) => [
-          member,
-          method,
-          path,
-          authorization === `Basic ${credentials}`,
-        ]),
-        [
-          ["db-1", "PATCH", "/config", true],
-          ["db-2", "POST", "/restart", true],
-          ["db-1", "POST", "/restart", true],
-        ],
-      );
-      assert.equal(JSON.parse(requests[0]?.[4] ?? "{}").synchronous_mode, true);
+      const standby = { role: "replica", state: "running", sync_standby: true };
+
+      interface Outcome {
+        readonly code: number;
+        readonly stdout: string;
+        readonly stderr: string;
+        /** Each as `MEMBER METHOD PATH`. */
+        readonly requests: readonly string[];
+        /** Whether a standby was synchronous when each came. */
+        readonly ready: readonly boolean[];
+        readonly authorizations: readonly string[];
+        /** What is in etcd at the end. */
+        readonly config: Record<string, unknown>;
+      }
+
+      /** Runs the task, with a clock that goes faster, on members that both want a restart. */
+      async function apply({ refused = "", broken = "", catchUp = 3, pending = true } = {}) {
+        const state = (rest: object) =>
+          JSON.stringify({ ...rest, ...(pending && { pending_restart: true }) });
+        const files: Record<string, string> = {
+          "patroni-db-1": state({ role: "primary", state: "running" }),
+          "patroni-db-2": state({ ...standby, catch_up: catchUp }),
+          "patroni-config": JSON.stringify(before),
+          refused,
+          broken,
+          requests: "",
+          "fast/sleep": "#!/bin/sh\nexec /bin/sleep 0.01\n",
+        };
+        await machine.run("install -d /tmp/fast");
+        for (const [name, text] of Object.entries(files)) {
+          await machine.run(`cat > /tmp/${name}`, text);
+        }
+        const task = taskOf(await describeStack(), "database-settings");
+        const result = await machine.attempt(
+          `chmod +x /tmp/fast/sleep; PATH=/tmp/fast:$PATH; ${taskScript(task)}`,
+          secretsInput({ api_password: "api-password" }),
+        );
+        const log = (await machine.run("cat /tmp/requests")).split("\n").filter(Boolean);
+        const entries = log.map((line): [string, string, string, string, string, boolean] =>
+          JSON.parse(line),
+        );
+        return {
+          ...result,
+          requests: entries.map(([member, method, path]) => `${member} ${method} ${path}`),
+          ready: entries.map((entry) => entry[5]),
+          authorizations: entries.map((entry) => entry[3]),
+          config: JSON.parse(await machine.run("cat /tmp/patroni-config")),
+        } satisfies Outcome;
+      }
+
+      it("D2, D7: go in with the password; who must restart does, the standby first", async () => {
+        const { code, stdout, stderr, requests, authorizations } = await apply();
+        assert.equal(code, 0, stderr);
+        assert.deepEqual(requests, [
+          "db-1 PUT /config",
+          "db-2 POST /restart",
+          "db-1 POST /restart",
+        ]);
+        assert.deepEqual([...new Set(authorizations)], [`Basic ${credentials}`]);
+        assert.match(stdout, /^the settings are in force$/m);
+      });
+
+      it("D2: take the place of all there was: a parameter that is not set any more is gone", async () => {
+        const { config } = await apply({ pending: false });
+        const { pause: _, ...rest } = config;
+        assert.deepEqual(rest, dynamicConfiguration(settings));
+        assert.ok(!JSON.stringify(config).includes("work_mem"));
+      });
+
+      it("D2: leave an operator's pause as it is", async () => {
+        assert.equal((await apply({ pending: false })).config.pause, true);
+      });
+
+      it("D2: restart nobody who need not", async () => {
+        const { code, requests } = await apply({ pending: false });
+        assert.deepEqual([code, requests], [0, ["db-1 PUT /config"]]);
+      });
+
+      it("D2: restart the primary only once the standby is synchronous again", async () => {
+        const { requests, ready } = await apply({ catchUp: 20 });
+        assert.equal(ready[requests.indexOf("db-1 POST /restart")], true);
+      });
+
+      it("W6: that Patroni refuses leave in etcd what was there, and fail", async () => {
+        const { code, stderr, requests, config } = await apply({ refused: "failsafe_mode" });
+        assert.deepEqual(requests, ["db-1 PUT /config", "db-1 PUT /config"]);
+        assert.deepEqual(config, before);
+        assert.notEqual(code, 0);
+        assert.match(stderr, /the settings before are back in etcd/);
+      });
+
+      for (const [member, who, requests] of [
+        ["db-2", "the standby", ["db-2 POST /restart"]],
+        ["db-1", "the primary", ["db-2 POST /restart", "db-1 POST /restart"]],
+      ] as const) {
+        it(`W6: are taken back where ${who} cannot restart with them`, async () => {
+          const outcome = await apply({ broken: member });
+          assert.deepEqual(outcome.requests, ["db-1 PUT /config", ...requests, "db-1 PUT /config"]);
+          assert.deepEqual(outcome.config, before);
+          assert.notEqual(outcome.code, 0);
+          assert.match(outcome.stdout, /the restart failed/);
+          assert.match(outcome.stderr, /the settings before are back in etcd/);
+        });
+      }
+
+      it("W6: are taken back where the standby does not come back, and the primary is let be", async () => {
+        const { code, stderr, requests, config } = await apply({ catchUp: 10_000 });
+        assert.deepEqual(requests, ["db-1 PUT /config", "db-2 POST /restart", "db-1 PUT /config"]);
+        assert.deepEqual(config, before);
+        assert.notEqual(code, 0);
+        assert.match(stderr, /^no member is a synchronous standby$/m);
+      });
     });
   });
 

@@ -9,7 +9,7 @@ import { baseImage } from "../../../support/unit/images.ts";
 
 const proxy: Process = {
   name: "proxy",
-  command: ["proxy", "-f", "/etc/hastack/it's.cfg"],
+  command: ["proxy", "-f", "it's.cfg"],
   user: "www-data",
   environment: { NODE_ENV: "production" },
   directories: [{ path: "/run/proxy", mode: "0750" }],
@@ -38,14 +38,14 @@ describe("s6 service folders", () => {
     );
   });
 
-  it("N4: start a process as its user, with its own directories and environment only", () => {
+  it("N4: start a process in the files' folder, as its user, with its own directories and environment only", () => {
     assert.equal(
       contentOf("services/proxy/run"),
       `#!/bin/sh -eu
 exec 2>&1
 install -d -o www-data -g www-data -m 0750 /run/proxy
-cd /
-exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 NODE_ENV=production s6-setuidgid www-data proxy -f '/etc/hastack/it'\\''s.cfg'
+cd /etc/hastack
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 NODE_ENV=production s6-setuidgid www-data proxy -f 'it'\\''s.cfg'
 `,
     );
   });
@@ -55,7 +55,7 @@ exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LA
       contentOf("services/watcher/run"),
       `#!/bin/sh -eu
 exec 2>&1
-cd /
+cd /etc/hastack
 exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 watcher
 `,
     );
@@ -112,7 +112,7 @@ trap "ends $1 USR1" USR1
 trap "say $1 'got HUP'" HUP
 trap "say $1 'got USR2'" USR2
 echo $$ > /tmp/$1.pid
-say "$1" "started as $(id -un), MODE=\${MODE:-} OUTSIDE=\${OUTSIDE:-}"
+say "$1" "started as $(id -un) in $PWD, MODE=\${MODE:-} OUTSIDE=\${OUTSIDE:-}"
 while :; do sleep 0.1 & wait $!; done
 `;
 const stubborn = `#!/bin/sh
@@ -180,10 +180,10 @@ describe("s6 in a container", function () {
 
   const pid = (name: string) => machine.run(`cat /tmp/${name}.pid`);
 
-  it("N4: starts each process as its user, without the container's environment", async () => {
+  it("N4: starts each process as its user, where its files are, without the container's environment", async () => {
     const logs = await machine.logs();
-    assert.match(logs, /^server started as hastack, MODE=it's on OUTSIDE=$/m);
-    assert.match(logs, /^helper started as root, MODE= OUTSIDE=$/m);
+    assert.match(logs, /^server started as hastack in \/etc\/hastack, MODE=it's on OUTSIDE=$/m);
+    assert.match(logs, /^helper started as root in \/etc\/hastack, MODE= OUTSIDE=$/m);
     assert.equal(await machine.run("stat -c '%a %U' /run/server"), "750 hastack");
   });
 

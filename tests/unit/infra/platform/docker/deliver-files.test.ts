@@ -116,9 +116,9 @@ describe("deliver-files: the real files, checked by the real programs", function
       [
         "a unit that PostgreSQL does not know",
         "db-1",
-        { database: { parameters: { shared_buffers: "64XB" } } },
+        { database: { parameters: { work_mem: "64XB" } } },
         (script) => script,
-        /invalid value for parameter "shared_buffers": "64XB"[\s\S]*parameters\.conf was refused/,
+        /invalid value for parameter "work_mem": "64XB"[\s\S]*parameters\.conf was refused/,
       ],
       [
         "a parameter that PostgreSQL does not know",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { recordStack } from "../../../../support/unit/stack.ts";
+import { imageOf, recordStack } from "../../../../support/unit/stack.ts";
 
 describe("the docker platform", () => {
   it("W1: makes one container for each member, by the stack's and the member's name", async () => {
@@ -73,6 +73,28 @@ describe("the docker platform", () => {
     for (const name of names) assert.match(name, /^hastack-test\/[a-z-]+:[0-9a-f]{12}$/);
     for (const { name, inputs } of recording.ofType("Container")) {
       assert.ok(names.map((one) => `id-of-${one}`).includes(String(inputs.image)), name);
+    }
+  });
+
+  it("W8: going back to an earlier release finds that release's image, under its own name", async () => {
+    const [one, two] = ["111111111111", "222222222222"];
+    const recordings = [
+      await recordStack({ hash: one }),
+      await recordStack({ hash: two }),
+      await recordStack({ hash: one, changes: {} }),
+    ];
+    const images = recordings.map((recording) => imageOf(recording, "release"));
+    assert.deepEqual(
+      images.map(({ name }) => name),
+      [`release-image-${one}`, `release-image-${two}`, `release-image-${one}`],
+    );
+    assert.deepEqual(images[2]?.inputs, images[0]?.inputs);
+  });
+
+  it("W3: names every image resource with its tag, so that none takes the place of another", async () => {
+    for (const { name, inputs } of (await recordStack()).ofType("RemoteImage")) {
+      const [, kind = "", tag = ""] = /^hastack-test\/(.*):(.*)$/.exec(String(inputs.name)) ?? [];
+      assert.equal(name, `${kind}-image-${tag}`);
     }
   });
 

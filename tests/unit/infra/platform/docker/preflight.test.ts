@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  movedProblems,
   portProblems,
   subnetProblems,
   type UsedSubnet,
@@ -59,6 +60,45 @@ describe("preflight", () => {
     ];
     for (const [what, used, problems] of cases) {
       it(what, () => assert.deepEqual(subnetProblems(network, used), problems));
+    }
+  });
+
+  describe("W5: refuses to move the subnet of a stack that runs", () => {
+    const moved = (name: string, wanted: string, there: string) =>
+      `hastack:network.${name}.subnet: ${wanted} is not ${there}, where the stack runs; members cannot move, so keep it, or destroy the stack first`;
+    const cases: readonly [string, Readonly<Record<string, string>>, readonly string[]][] = [
+      ["nothing, where it does not run yet", {}, []],
+      [
+        "nothing, where it runs there already",
+        { "hastack-test-frontend": "10.1.0.0/24", "hastack-test-backend": "10.2.0.0/24" },
+        [],
+      ],
+      [
+        "nothing, where another stack runs elsewhere",
+        { "hastack-dev-frontend": "10.8.0.0/24", bridge: "10.9.0.0/24" },
+        [],
+      ],
+      [
+        "the backend alone",
+        { "hastack-test-frontend": "10.1.0.0/24", "hastack-test-backend": "10.7.0.0/24" },
+        [moved("backend", "10.2.0.0/24", "10.7.0.0/24")],
+      ],
+      [
+        "both, also into a larger subnet around the old one",
+        { "hastack-test-frontend": "10.1.0.0/16", "hastack-test-backend": "10.7.0.0/24" },
+        [
+          moved("frontend", "10.1.0.0/24", "10.1.0.0/16"),
+          moved("backend", "10.2.0.0/24", "10.7.0.0/24"),
+        ],
+      ],
+    ];
+    for (const [what, there, problems] of cases) {
+      it(what, () => {
+        const networks = new Map(
+          Object.entries(there).map(([name, subnet]) => [name, { subnets: [subnet] }]),
+        );
+        assert.deepEqual(movedProblems(settings, networks), problems);
+      });
     }
   });
 

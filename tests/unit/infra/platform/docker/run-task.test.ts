@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { runDocker, tryDocker } from "../../../../../infra/platform/docker/engine.ts";
 import { secretsInput, taskScript } from "../../../../../infra/render/delivery.ts";
+import { until } from "../../../../../scripts/lib/until.ts";
 import { type Container, passingName, start } from "../../../../support/unit/containers.ts";
 import { first, planWith } from "../../../../support/unit/fixtures.ts";
 import { baseImage } from "../../../../support/unit/images.ts";
@@ -74,6 +78,41 @@ describe("run-task", function () {
         environment(script("echo 'the table is locked' >&2; exit 3")),
       );
       assert.deepEqual([code, stderr], [1, "the table is locked\n"]);
+    }
+  });
+
+  it("W6: ends a task at its limit with its container, though a shell runs it", async function () {
+    this.timeout(60_000);
+    // Docker is told to end the way the limit tells it, only sooner
+    const folder = mkdtempSync(join(tmpdir(), "hastack-unit-"));
+    const docker = join(folder, "docker");
+    const { stdout: real } = await runCommand("command -v docker", {});
+    writeFileSync(docker, `#!/bin/sh\nexec timeout -s TERM -k 5 3 ${real.trim()} "$@"\n`);
+    chmodSync(docker, 0o755);
+    const label = "hastack-test.limit";
+    const left = () => runDocker(["ps", "-q", `--filter=label=${label}`]);
+    try {
+      const ended = runCommand(
+        "node platform/docker/run-task.ts",
+        {
+          ...passing("echo begun; sleep 60; echo ended"),
+          LABELS: `--label=${label}=yes`,
+          PATH: `${folder}:${process.env.PATH}`,
+        },
+        input,
+      );
+      await until("the task runs", { probe: left, done: Boolean, limitSeconds: 10 });
+      assert.equal((await ended).code, 1);
+      await until("its container is gone", {
+        probe: left,
+        done: (ids) => ids === "",
+        limitSeconds: 10,
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+      for (const id of (await left()).split("\n").filter(Boolean)) {
+        await tryDocker(["rm", "--force", id]);
+      }
     }
   });
 
