@@ -36,7 +36,10 @@ async function prepareStack(call: Call, env: NodeJS.ProcessEnv): Promise<Prepare
     ...(overlay === undefined ? {} : { PULUMI_OPTION_CONFIG_FILE: overlay.path }),
     ...(named ? {} : { PULUMI_STACK: stack }),
   };
-  if (stackUse(call) === "changes") await recover(stack, full);
+  const config = own ?? overlay?.path;
+  if (stackUse(call) === "changes") {
+    await recover(stack, { ...full, PULUMI_OPTION_CONFIG_FILE: config });
+  }
   return { env: full, settle: () => overlay?.settle() };
 }
 

@@ -9,12 +9,7 @@ export const passphraseFile = (): string => inHastack("passphrase");
 export const stateFolder = (): string => inHastack("state");
 
 /** An empty one of these names nothing, yet Pulumi would take it for an answer. */
-const neverEmpty = [
-  "PULUMI_HOME",
-  "PULUMI_BACKEND_URL",
-  "PULUMI_CONFIG_PASSPHRASE",
-  "PULUMI_CONFIG_PASSPHRASE_FILE",
-];
+const neverEmpty = ["PULUMI_HOME", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"];
 
 /**
  * The environment of the real CLI: what the user set stays, what is not set is the project's own.

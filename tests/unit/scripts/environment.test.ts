@@ -26,16 +26,18 @@ describe("launcher: the environment of the real CLI", () => {
   });
 
   it("names no passphrase file beside a passphrase of the user's", () => {
-    const env = pulumiEnvironment({ PULUMI_CONFIG_PASSPHRASE: "own" });
-    assert.equal(env.PULUMI_CONFIG_PASSPHRASE, "own");
-    assert.equal("PULUMI_CONFIG_PASSPHRASE_FILE" in env, false);
+    // An empty one is how Pulumi's users say that there is none
+    for (const own of ["own", ""]) {
+      const env = pulumiEnvironment({ PULUMI_CONFIG_PASSPHRASE: own });
+      assert.equal(env.PULUMI_CONFIG_PASSPHRASE, own);
+      assert.equal("PULUMI_CONFIG_PASSPHRASE_FILE" in env, false);
+    }
   });
 
-  it("takes an empty home, backend or passphrase for not set", () => {
+  it("takes an empty home, backend or passphrase file for not set", () => {
     const env = pulumiEnvironment({
       PULUMI_HOME: "",
       PULUMI_BACKEND_URL: "",
-      PULUMI_CONFIG_PASSPHRASE: "",
       PULUMI_CONFIG_PASSPHRASE_FILE: "",
       OTHER: "",
     });
