@@ -28,8 +28,17 @@ const keptParameters: ReadonlySet<string> = new Set([
   "port",
   "unix_socket_directories",
   "hba_file",
+  "ident_file",
+  "config_file",
   "data_directory",
+  "include",
+  "include_dir",
+  "include_if_exists",
 ]);
+
+/** PostgreSQL takes names in any case. */
+const isFreeParameter = (name: string): boolean =>
+  /^[a-z_][\w.]*$/i.test(name) && !keptParameters.has(name.toLowerCase());
 
 const network = z.strictObject({ subnet: cidr, vip: ipv4 });
 
@@ -86,7 +95,7 @@ const settingsSchema = z.strictObject({
       /** Any further parameter of PostgreSQL, as in postgresql.conf. */
       parameters: z
         .record(
-          z.string().refine((name) => !keptParameters.has(name.toLowerCase()), {
+          z.string().refine(isFreeParameter, {
             error: "is kept by hastack for safety, or has a setting of its own; leave it out",
           }),
           z.union([z.string(), z.number(), z.boolean()]),

@@ -77,6 +77,8 @@ function web(topology: Topology, self: LoadBalancerMember): string {
   return `frontend web
   mode http
   option httplog
+  # A reload answers one more request on a kept connection, instead of closing it under the client
+  option idle-close-on-response
   bind ${self.frontend}:${ports.http}
   bind ${topology.network.frontend.vip}:${ports.http}
   errorfiles pages

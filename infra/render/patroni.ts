@@ -246,7 +246,7 @@ set +e
 code=$?
 set -e
 [ "$code" = 0 ] && echo 'the settings are in force' && exit 0
-put before.json
+put before.json || { echo 'the settings before could not be put back in etcd' >&2; exit 1; }
 echo 'the settings before are back in etcd' >&2
 exit "$code"`;
 }

@@ -25,7 +25,16 @@ function target(): string[] {
 }
 
 await runDocker(
-  [...target(), "sh", "-euc", required("SCRIPT")],
+  // Ending docker's client would leave the shell at work inside the container
+  [
+    ...target(),
+    "timeout",
+    "--kill-after=5",
+    String(limitSeconds - 10),
+    "sh",
+    "-euc",
+    required("SCRIPT"),
+  ],
   await readInput(),
   limitSeconds,
 ).then((output) => console.log(output.trim()), fail);

@@ -373,6 +373,8 @@ defaults
 frontend web
   mode http
   option httplog
+  # A reload answers one more request on a kept connection, instead of closing it under the client
+  option idle-close-on-response
   bind 10.1.0.11:80
   bind 10.1.0.100:80
   errorfiles pages
