@@ -79,6 +79,8 @@ const settingsSchema = z.strictObject({
       checkFastIntervalMilliseconds: milliseconds.default(250),
       /** Time between keepalived's adverts; the virtual IPs move after about four of them. */
       advertSeconds: seconds.default(0.2),
+      /** Time between keepalived's looks at HAProxy; one that fails moves the virtual IPs. */
+      trackSeconds: seconds.default(0.25),
       /** How long a stop lets requests finish. */
       drainSeconds: z.int().min(1).default(5),
       /**

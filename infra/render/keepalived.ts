@@ -52,7 +52,7 @@ global_defs {
 # HAProxy lives when it accepts a connection on its socket
 vrrp_script haproxy {
   script "/usr/bin/socat -u OPEN:/dev/null UNIX-CONNECT:${statsSocket}"
-  interval 1
+  interval ${settings.loadBalancer.trackSeconds}
   timeout 1
   fall 1
   rise 2

@@ -15,6 +15,9 @@ export interface Answer {
   readonly servedBy: string;
 }
 
+/** A connection takes less than a millisecond here; one that is lost would be tried again after 1 s. */
+const connectMilliseconds = 300;
+
 /** Sends one request and reads its answer. @throws when there is none within the limit */
 export function request(
   url: string,
@@ -24,6 +27,11 @@ export function request(
   return new Promise((resolve, reject) => {
     const call = http.request(url, { ...rest, signal: AbortSignal.timeout(limitMilliseconds) });
     call.on("error", reject);
+    call.on("socket", (socket) => {
+      if (!socket.connecting) return;
+      const timer = setTimeout(() => call.destroy(new Error("no connection")), connectMilliseconds);
+      socket.once("connect", () => clearTimeout(timer)).once("close", () => clearTimeout(timer));
+    });
     call.on("response", (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk) => chunks.push(chunk));

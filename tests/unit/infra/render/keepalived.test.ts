@@ -178,7 +178,7 @@ global_defs {
 # HAProxy lives when it accepts a connection on its socket
 vrrp_script haproxy {
   script "/usr/bin/socat -u OPEN:/dev/null UNIX-CONNECT:/run/haproxy/admin.sock"
-  interval 1
+  interval 0.25
   timeout 1
   fall 1
   rise 2
