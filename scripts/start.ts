@@ -17,6 +17,10 @@ export async function main(args: readonly string[]): Promise<number> {
     return code;
   }
   const outputs = JSON.parse(await pulumiOutput(["stack", "output", "--json", ...stack]));
-  process.stdout.write(`\n${addressTable(outputs, defaultStack)}`);
+  process.stdout.write(
+    `\nThe stack ${defaultStack} is up:\n\n${addressTable(outputs, defaultStack)}\n` +
+      'The statistics\' user is operator. What to try next: README.md, "See it fail"; ' +
+      "`npm run destroy` takes the stack away.\n",
+  );
   return 0;
 }

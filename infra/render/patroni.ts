@@ -85,6 +85,8 @@ export function renderPatroni(settings: Settings, topology: Topology, self: Memb
         data_dir: dataDirectory,
         pgpass: "/run/hastack-database/pgpass",
         use_unix_socket: true,
+        // A new standby would else wait for the primary's next, leisurely checkpoint: 95 s, seen
+        basebackup: [{ checkpoint: "fast" }],
         remove_data_directory_on_diverged_timelines: true,
         remove_data_directory_on_rewind_failure: true,
         authentication: {

@@ -80,7 +80,7 @@ async function makeImage(): Promise<void> {
 export async function ensureBaseImage(say: (line: string) => void): Promise<string> {
   const { name } = baseImage;
   const there = await run(["docker", "image", "inspect", name], { limitSeconds: 20 });
-  if (there.code === 0) return `${name} is there`;
+  if (there.code === 0) return "there";
   say(`pulling ${name}`);
   const pull = await run(["docker", "pull", "--quiet", name], { limitSeconds: pullSeconds });
   if (pull.code === 0) return `${name} pulled`;

@@ -21,6 +21,7 @@ async function deaths(container: string): Promise<number> {
 
 async function pass(): Promise<void> {
   const container = required("CONTAINER");
+  console.log(`waiting until ${container} is healthy: ${required("MEANING")}`);
   const deathsBefore = await deaths(container);
   await until(`${container} must be healthy (${required("MEANING")})`, {
     probe: () =>

@@ -634,6 +634,8 @@ postgresql:
   data_dir: /var/lib/postgresql/17/hastack
   pgpass: /run/hastack-database/pgpass
   use_unix_socket: true
+  basebackup:
+    - checkpoint: fast
   remove_data_directory_on_diverged_timelines: true
   remove_data_directory_on_rewind_failure: true
   authentication:
