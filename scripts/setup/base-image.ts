@@ -10,8 +10,6 @@ export const baseImage = { name: "debian:trixie-slim", suite: "trixie" } as cons
 
 const pullSeconds = 120;
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-const defaultMirror = "http://deb.debian.org/debian";
-const defaultSecurityMirror = "http://deb.debian.org/debian-security";
 
 /** Left out, as in Debian's own slim image. */
 const slim = ["doc", "man", "info", "locale"].map((name) => `path-exclude=/usr/share/${name}/*`);
@@ -24,26 +22,32 @@ export interface Mirrors {
 }
 
 /**
- * The mirrors that this machine's own apt uses, if it is a Debian.
+ * The mirrors that this machine's own apt uses, or nothing if it is no Debian.
  * @param targets lines "origin|label|address" from `apt-get indextargets`
  */
-export function mirrorsOf(targets: string): Mirrors {
+export function mirrorsOf(targets: string): Mirrors | undefined {
   const rows = targets.split("\n").map((line) => line.split("|"));
   const address = (label: string) =>
     rows.find((row) => row[0] === "Debian" && row[1] === label)?.[2]?.replace(/\/$/, "");
-  return {
-    main: address("Debian") ?? defaultMirror,
-    security: address("Debian-Security") ?? defaultSecurityMirror,
-  };
+  const main = address("Debian");
+  const security = address("Debian-Security");
+  return main === undefined || security === undefined ? undefined : { main, security };
 }
 
-async function hostMirrors(): Promise<Mirrors> {
+async function hostMirrors(): Promise<Mirrors | undefined> {
   const format = "$(ORIGIN)|$(LABEL)|$(REPO_URI)";
   return mirrorsOf((await run(["apt-get", "indextargets", "--format", format])).stdout);
 }
 
-/** The command that makes the base image's file system as a tar archive. */
-export function bootstrapCommand(archive: string, mirrors: Mirrors, keys?: string): string[] {
+/**
+ * The command that makes the base image's file system as a tar archive.
+ * @param mirrors where the packages come from; without them mmdebstrap takes Debian's own
+ */
+export function bootstrapCommand(
+  archive: string,
+  mirrors: Mirrors | undefined,
+  keys?: string,
+): string[] {
   const { suite } = baseImage;
   return [
     "mmdebstrap",
@@ -53,9 +57,13 @@ export function bootstrapCommand(archive: string, mirrors: Mirrors, keys?: strin
     ...[...slim, licences].map((option) => `--dpkgopt=${option}`),
     suite,
     archive,
-    `deb ${mirrors.main} ${suite} main`,
-    `deb ${mirrors.main} ${suite}-updates main`,
-    `deb ${mirrors.security} ${suite}-security main`,
+    ...(mirrors === undefined
+      ? []
+      : [
+          `deb ${mirrors.main} ${suite} main`,
+          `deb ${mirrors.main} ${suite}-updates main`,
+          `deb ${mirrors.security} ${suite}-security main`,
+        ]),
   ];
 }
 
