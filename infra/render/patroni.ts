@@ -149,18 +149,19 @@ sys.exit("role %s, state %s, replication %s, synchronous %s" % (
 
 /** Gives every principal its password, if this member is the primary; runs again without harm. */
 export function principalsScript(): string {
-  return `psql --host=${socketDirectory} --username=postgres --dbname=postgres --no-psqlrc --quiet --tuples-only \\
-  --set=ON_ERROR_STOP=1 --command='SELECT 1' > /dev/null
-if [ "$(psql -h ${socketDirectory} -U postgres -d postgres -XAtc 'SELECT pg_is_in_recovery()')" = t ]; then
+  return `sql() {
+  psql --host=${socketDirectory} --username=postgres --dbname=postgres --no-psqlrc --quiet \\
+    --tuples-only --no-align --set=ON_ERROR_STOP=1 "$@"
+}
+standby=$(sql --command='SELECT pg_is_in_recovery()')
+if [ "$standby" = t ]; then
   echo 'a standby: its primary has the principals'
   exit 0
 fi
-psql --host=${socketDirectory} --username=postgres --dbname=postgres --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --file=principals.sql
-psql -h ${socketDirectory} -U postgres -d postgres -XAtc "SELECT 1 FROM pg_database WHERE datname = '${databaseName}'" | grep -q 1 ||
-  psql --host=${socketDirectory} --username=postgres --dbname=postgres --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \\
-    --command='CREATE DATABASE ${databaseName} OWNER migrator'
-psql --host=${socketDirectory} --username=postgres --dbname=postgres --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \\
-  --command='REVOKE ALL ON DATABASE ${databaseName} FROM PUBLIC' \\
+sql --file=principals.sql
+there=$(sql --command="SELECT 1 FROM pg_database WHERE datname = '${databaseName}'")
+[ "$there" = 1 ] || sql --command='CREATE DATABASE ${databaseName} OWNER migrator'
+sql --command='REVOKE ALL ON DATABASE ${databaseName} FROM PUBLIC' \\
   --command='GRANT CONNECT ON DATABASE ${databaseName} TO storefront, admin'
 echo 'the principals have their passwords'`;
 }

@@ -38,7 +38,6 @@ export class DockerPlatform implements Platform {
   readonly #topology: Topology;
   readonly #names: ReturnType<typeof dockerNames>;
   readonly #images = new Map<string, docker.RemoteImage>();
-  readonly #shared = new Map<string, docker.Volume>();
   readonly #networks: docker.Network[] = [];
 
   constructor(settings: Settings, topology: Topology) {
@@ -87,12 +86,7 @@ export class DockerPlatform implements Platform {
   }
 
   sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource {
-    const volume = this.#volume(directory.name, directory.name, this.#settings.keepData, {
-      parent: options.parent,
-      dependsOn: [...options.dependsOn],
-    });
-    this.#shared.set(directory.name, volume);
-    return volume;
+    return this.#volume(directory.name, this.#settings.keepData, mutable(options));
   }
 
   /** Two networks stand for the flows: the backend has no way out, only the frontend has a way in. */
@@ -143,7 +137,10 @@ export class DockerPlatform implements Platform {
         stopTimeout: stopSeconds,
         networksAdvanced: this.#attachments(workload),
         volumes: [
-          { volumeName: this.#names.files(host.name), containerPath: configurationDirectory },
+          {
+            volumeName: this.#names.volume(`${host.name}-files`),
+            containerPath: configurationDirectory,
+          },
           ...this.#mounts(workload.data ?? [], workload.shared ?? [], host.name),
         ],
         labels: this.#labels(workload.component),
@@ -179,11 +176,11 @@ export class DockerPlatform implements Platform {
   ): { volumeName: string; containerPath: string }[] {
     return [
       ...data.map(({ name, path }) => ({
-        volumeName: this.#names.data(host, name),
+        volumeName: this.#names.volume(`${host}-${name}`),
         containerPath: path,
       })),
       ...shared.map(({ name, path }) => ({
-        volumeName: this.#names.shared(name),
+        volumeName: this.#names.volume(name),
         containerPath: path,
       })),
     ];
@@ -193,14 +190,9 @@ export class DockerPlatform implements Platform {
   #deliver(workload: Workload, image: docker.RemoteImage, options: PlacementOptions): Delivery {
     const { host, component, processes } = workload;
     const volumes = [
-      this.#volume(`${host.name}-files`, `${host.name}-files`, false, mutable(options)),
+      this.#volume(`${host.name}-files`, false, mutable(options)),
       ...(workload.data ?? []).map(({ name, keep }) =>
-        this.#volume(
-          `${host.name}-${name}`,
-          `${host.name}-${name}`,
-          keep && this.#settings.keepData,
-          mutable(options),
-        ),
+        this.#volume(`${host.name}-${name}`, keep && this.#settings.keepData, mutable(options)),
       ),
     ];
     const files: ManagedFile[] = [...workload.files, ...serviceFiles(processes)];
@@ -213,7 +205,7 @@ export class DockerPlatform implements Platform {
         environment: {
           SCRIPT: script,
           IMAGE: image.imageId,
-          VOLUME: this.#names.files(host.name),
+          VOLUME: this.#names.volume(`${host.name}-files`),
           CONTAINER: this.#names.container(host.name),
           LABELS: commandLine(this.#labelArguments(component)),
           // The passing container looks like the workload's: checks may name its addresses
@@ -257,14 +249,9 @@ export class DockerPlatform implements Platform {
     );
   }
 
-  #volume(
-    resource: string,
-    name: string,
-    keep: boolean,
-    options: pulumi.CustomResourceOptions,
-  ): docker.Volume {
+  #volume(name: string, keep: boolean, options: pulumi.CustomResourceOptions): docker.Volume {
     return new docker.Volume(
-      resource,
+      name,
       { name: this.#names.volume(name), labels: this.#labels("Data") },
       { ...options, retainOnDelete: keep, deleteBeforeReplace: true },
     );

@@ -7,8 +7,5 @@ export function dockerNames(stack: string) {
     container: (member: string) => `${prefix}-${member}`,
     network: (network: Network) => `${prefix}-${network}`,
     volume: (name: string) => `${prefix}-${name}`,
-    files: (member: string) => `${prefix}-${member}-files`,
-    data: (member: string, name: string) => `${prefix}-${member}-${name}`,
-    shared: (name: string) => `${prefix}-${name}`,
   };
 }
