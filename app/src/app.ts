@@ -1,5 +1,6 @@
 import express, { type ErrorRequestHandler, type Express, type Request } from "express";
 import type { Logger } from "pino";
+import { CachedReads } from "./cached-reads.ts";
 import type { ServerConfig } from "./config.ts";
 import type { Database } from "./database.ts";
 import { sendAwayWhileDraining } from "./drain.ts";
@@ -12,20 +13,24 @@ import { imageRoutes } from "./routes/images.ts";
 import { operationsRoutes } from "./routes/operations.ts";
 import { storefrontRoutes } from "./routes/storefront.ts";
 import { refuseCrossSite, securityHeaders } from "./security.ts";
+import { Invalid } from "./validation.ts";
 import { loadViews, type Render, serveAssets } from "./views.ts";
 
 /** What the routes stand on. */
 export interface Services {
   config: ServerConfig;
   database: Database;
+  /** For what many visitors read; `database` for the rest. */
+  cached: CachedReads;
   health: Health;
   log: Logger;
   render: Render;
 }
 
 /** Builds the application of one tier; it listens to nothing yet. */
-export function createApp(parts: Omit<Services, "render">): Express {
-  const services: Services = { ...parts, render: loadViews() };
+export function createApp(parts: Omit<Services, "cached" | "render">): Express {
+  const cached = new CachedReads(parts.database);
+  const services: Services = { ...parts, cached, render: loadViews() };
   const { config, health, log } = services;
   const app = express();
   app.disable("x-powered-by");
@@ -79,7 +84,11 @@ function answerError({ config, render, log }: Services): ErrorRequestHandler {
       response.set("Retry-After", String(error.retryAfterSeconds));
     }
     if (!wantsPage(request)) {
-      response.json({ error: error.code, message: error.message, requestId: request.id });
+      const fields = error instanceof Invalid ? { fields: error.fields } : {};
+      response.json({
+        ...{ error: error.code, message: error.message, ...fields },
+        requestId: request.id,
+      });
       return;
     }
     const { instance, tier } = config;

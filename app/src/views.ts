@@ -4,6 +4,7 @@ import { extname, join } from "node:path";
 import { Eta } from "eta";
 import { type RequestHandler, Router } from "express";
 import { release } from "./release.ts";
+import type { Visitor } from "./visitor.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -12,6 +13,11 @@ export interface PageFrame {
   instance: string;
   tier: "storefront" | "admin";
   title: string;
+  /** Of the request, to show where one is. */
+  path?: string;
+  visitor?: Visitor | undefined;
+  /** What the last form did. */
+  flash?: string | undefined;
 }
 
 /** Renders a page of `views/` inside the layout. */

@@ -45,7 +45,7 @@ describe("migrations", function () {
     assert.ok(first.includes("applied 0001_content"), first.join("\n"));
     assert.ok(second.includes("schema is up to date"), second.join("\n"));
     const names = await postgres.sql("SELECT name FROM migration ORDER BY id", database);
-    assert.deepEqual(names, [{ name: "0001_content" }]);
+    assert.deepEqual(names, [{ name: "0001_content" }, { name: "0002_travel" }]);
   });
 
   it("A12: four runs at once do the work once", async () => {
@@ -77,7 +77,7 @@ describe("migrations", function () {
       sampleData: true,
     });
     assert.equal(await run.exit, 0, run.output());
-    assert.match(run.output(), /applied 0001_content\n.*\nsample data: 8 destinations added\n$/);
+    assert.match(run.output(), /applied 0001_content\napplied 0002_travel\n.*\nsample data: 8 destinations added\n$/);
   });
 
   it("A12: a failure is told, with another exit code", async () => {

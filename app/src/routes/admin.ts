@@ -4,21 +4,13 @@ import type { Services } from "../app.ts";
 import { addContent, type Destination, listContent, parseId, removeContent } from "../content.ts";
 import { HttpError } from "../errors.ts";
 import { parseKey } from "../idempotency.ts";
+import { pageFrame, redirectWithFlash } from "../page.ts";
 import { pageQuery } from "../paging.ts";
-import { cookie, positionOf, rememberPosition } from "../position.ts";
+import { positionOf, rememberPosition } from "../position.ts";
 import { receiveForm } from "../uploads.ts";
 
 /** Destinations on one page of the administrators' list. */
 const listPageSize = 20;
-
-const flashCookie = "hastack-flash";
-
-/** What a form post did, told on the page that follows it. */
-const flashes: Record<string, string> = {
-  added: "The destination was added.",
-  removed: "The destination was removed.",
-  gone: "That destination had been removed already.",
-};
 
 /** The write side of the API, and pages that do the same by plain forms. */
 export function adminRoutes(services: Services): RequestHandler {
@@ -35,9 +27,7 @@ export function adminRoutes(services: Services): RequestHandler {
   });
 
   router.get("/admin", async (request, response) => {
-    const flash = flashes[cookie(request, flashCookie) ?? ""];
-    if (flash) response.clearCookie(flashCookie, { path: "/admin" });
-    await showPage(services, request, response, { flash });
+    await showPage(services, request, response, {});
   });
 
   router.post("/admin/content", async (request, response) => {
@@ -52,7 +42,7 @@ export function adminRoutes(services: Services): RequestHandler {
       const key = error.status >= 500 ? typed.idempotencyKey : undefined;
       return await showPage(services, request, response, { problem: error.message, typed, key });
     }
-    redirectWithFlash(request, response, "added");
+    redirectWithFlash(request, response, "/admin", "content-added");
   });
 
   router.post("/admin/content/:id/delete", async (request, response) => {
@@ -61,9 +51,9 @@ export function adminRoutes(services: Services): RequestHandler {
     } catch (error) {
       // Two administrators, one button: the second one gets what was asked for.
       if (!(error instanceof HttpError) || error.status !== 404) throw error;
-      return redirectWithFlash(request, response, "gone");
+      return redirectWithFlash(request, response, "/admin", "content-gone");
     }
-    redirectWithFlash(request, response, "removed");
+    redirectWithFlash(request, response, "/admin", "content-removed");
   });
   return router;
 }
@@ -97,37 +87,25 @@ async function remove(
 }
 
 interface Notes {
-  flash?: string | undefined;
   problem?: string;
   typed?: Record<string, string>;
   key?: string | undefined;
 }
 
 async function showPage(
-  { config, database, render }: Services,
+  services: Services,
   request: Request,
   response: Response,
   notes: Notes,
 ): Promise<void> {
+  const { config, database, render } = services;
   const { before } = pageQuery.catch({ limit: listPageSize }).parse(request.query);
   const page = await database.read(
     (query) => listContent(query, { limit: listPageSize, before }),
     positionOf(request, config.cookieSecret),
   );
-  const { instance, tier } = config;
-  const frame = { instance, tier, title: "Destinations – Lodestar Travel" };
+  const frame = pageFrame(services, request, response, "Destinations");
   const form = { typed: {}, ...notes, idempotencyKey: notes.key || randomUUID() };
   response.set("Cache-Control", "no-store");
   response.type("html").send(render("admin", { ...frame, page, before, ...form }));
-}
-
-function redirectWithFlash(request: Request, response: Response, flash: string): void {
-  response.cookie(flashCookie, flash, {
-    httpOnly: true,
-    sameSite: "lax",
-    secure: request.secure,
-    path: "/admin",
-    maxAge: 60_000,
-  });
-  response.redirect(303, "/admin");
 }

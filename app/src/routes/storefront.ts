@@ -3,6 +3,7 @@ import type { Services } from "../app.ts";
 import { findContent, listContent, parseId } from "../content.ts";
 import { identify } from "../database.ts";
 import { HttpError } from "../errors.ts";
+import { pageFrame } from "../page.ts";
 import { pageQuery } from "../paging.ts";
 import { positionOf } from "../position.ts";
 
@@ -10,9 +11,10 @@ import { positionOf } from "../position.ts";
 const galleryPageSize = 12;
 
 /** The gallery, and the read side of the API. */
-export function storefrontRoutes({ config, database, render }: Services): RequestHandler {
+export function storefrontRoutes(services: Services): RequestHandler {
+  const { config, database, render } = services;
   const router = Router();
-  const { instance, tier, cookieSecret } = config;
+  const { instance, cookieSecret } = config;
 
   router.get("/", async (request, response) => {
     // A page number that nobody could have clicked on shows the first page.
@@ -21,7 +23,7 @@ export function storefrontRoutes({ config, database, render }: Services): Reques
       (query) => listContent(query, { limit: galleryPageSize, before }),
       positionOf(request, cookieSecret),
     );
-    const frame = { instance, tier, title: "Lodestar Travel" };
+    const frame = pageFrame(services, request, response, "");
     response.set("Cache-Control", "private, no-cache");
     response.type("html").send(render("gallery", { ...frame, page, before }));
   });

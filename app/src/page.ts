@@ -1,0 +1,52 @@
+import type { Request, Response } from "express";
+import type { Services } from "./app.ts";
+import { cookie } from "./position.ts";
+import type { PageFrame } from "./views.ts";
+import { visitorOf } from "./visitor.ts";
+
+const flashCookie = "hastack-flash";
+
+/** What a form post did, told on the page that follows it. Each subject adds its own words. */
+const flashes: Record<string, string> = {
+  "content-added": "The destination was added.",
+  "content-removed": "The destination was removed.",
+  "content-gone": "That destination had been removed already.",
+};
+
+/** What the layout needs, the same for every page. Takes the message of the last form, once. */
+export function pageFrame(
+  { config }: Services,
+  request: Request,
+  response: Response,
+  title: string,
+): PageFrame {
+  const { instance, tier } = config;
+  const name = cookie(request, flashCookie) ?? "";
+  const flash = Object.hasOwn(flashes, name) ? flashes[name] : undefined;
+  if (flash) response.clearCookie(flashCookie, { path: "/" });
+  return {
+    instance,
+    tier,
+    title: title === "" ? "Lodestar Travel" : `${title} – Lodestar Travel`,
+    path: request.path,
+    visitor: visitorOf(request),
+    flash,
+  };
+}
+
+/** Answers a form post: go to `path`, which will say what was done. */
+export function redirectWithFlash(
+  request: Request,
+  response: Response,
+  path: string,
+  flash: keyof typeof flashes,
+): void {
+  response.cookie(flashCookie, flash, {
+    httpOnly: true,
+    sameSite: "lax",
+    secure: request.secure,
+    path: "/",
+    maxAge: 60_000,
+  });
+  response.redirect(303, path);
+}
