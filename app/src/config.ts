@@ -20,6 +20,30 @@ const serverSchema = z.strictObject({
   }),
   uploadsDirectory: z.string().startsWith("/"),
   cookieSecret: z.string().min(16),
+  /** What links in mails begin with; it ends without a slash. Never taken from a request. */
+  publicUrl: z.url({ protocol: /^https?$/ }).regex(/[^/]$/, "must end without a slash"),
+  /** @default reads go to the database */
+  cache: z
+    .strictObject({
+      host: z.string().min(1),
+      port,
+      user: z.string().min(1),
+      password: z.string().min(1),
+    })
+    .optional(),
+  /** @default no mail is sent; an operator makes the links */
+  smtp: z
+    .strictObject({
+      host: z.string().min(1),
+      port,
+      /** TLS from the start; otherwise STARTTLS where the server has it. */
+      secure: z.boolean(),
+      user: z.string().min(1).optional(),
+      password: z.string().min(1).optional(),
+      /** Address in `From`. */
+      from: z.string().min(3),
+    })
+    .optional(),
   /** Only these addresses may set `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Request-Id`. */
   trustedProxies: z.array(z.ipv4().or(z.ipv6()).or(z.cidrv4()).or(z.cidrv6())).default([]),
   /** After SIGTERM: health says 503 for this long while everything is still served. */
@@ -40,6 +64,8 @@ const migrateSchema = z.strictObject({
     hosts: z.array(endpoint).min(1),
   }),
   principals: z.strictObject({ storefront: roleName, admin: roleName }),
+  /** First password of the administrator `admin`; another one than before replaces what is there. */
+  adminPassword: z.string().min(10),
   uploadsDirectory: z.string().startsWith("/"),
   /** Fills tables that are empty with sample data. */
   sampleData: z.boolean().default(false),

@@ -11,6 +11,7 @@ const valid = {
   },
   uploadsDirectory: "/u",
   cookieSecret: "hidden-secret-0123",
+  publicUrl: "http://travel.test",
 };
 
 const wrong: [string, unknown, RegExp][] = [

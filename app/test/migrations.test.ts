@@ -73,6 +73,7 @@ describe("migrations", function () {
         hosts: [{ host: "127.0.0.1", port: postgres.port }],
       },
       principals: { storefront: "storefront", admin: "admin" },
+      adminPassword: "password-of-the-admin",
       uploadsDirectory: uploads,
       sampleData: true,
     });
@@ -89,6 +90,7 @@ describe("migrations", function () {
         hosts: [{ host: "127.0.0.1", port: postgres.port }],
       },
       principals: { storefront: "nobody_known", admin: "admin" },
+      adminPassword: "password-of-the-admin",
       uploadsDirectory: uploads,
     });
     assert.equal(await run.exit, 1);
