@@ -112,11 +112,16 @@ function hasTerminal() {
  * @param {string} program
  * @param {readonly string[]} args
  * @param {NodeJS.ProcessEnv} [env]
+ * @param {(text: string) => void} [hear] gets both its outputs instead of our streams
  * @returns {Promise<number>} its exit code, 128 + number when a signal ended it
  */
-export function become(program, args, env = process.env) {
+export function become(program, args, env = process.env, hear) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: "inherit", env });
+    const output = hear ? "pipe" : "inherit";
+    const child = spawn(program, args, { stdio: ["inherit", output, output], env });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text) => hear?.(text));
+    }
     const terminal = hasTerminal();
     /** @type {Map<NodeJS.Signals, () => void>} */
     const handlers = new Map();

@@ -5,13 +5,14 @@ import { become } from "./bootstrap.mjs";
 import { inRoot, root, withOwnNode } from "./lib/paths.ts";
 import { ensureBrowser } from "./setup/browser.ts";
 import { runSteps, steps as setupSteps } from "./setup.ts";
+import { beginning, ending, failureList } from "./test/failures.ts";
 import { type Choice, readChoice, type StepName } from "./test/steps.ts";
 import {
-  type Counts,
   duration,
   nothing,
+  type Outcome,
   type Result,
-  suiteCounts,
+  suiteOutcome,
   summaryTable,
   totalLine,
 } from "./test/summary.ts";
@@ -25,7 +26,7 @@ const suites: Readonly<Partial<Record<StepName, string>>> = {
 };
 
 /** Counts as a test only when it fails: alone it proves nothing. */
-async function setUp(): Promise<Counts> {
+async function setUp(): Promise<Outcome> {
   const browser = async (tell: (line: string) => void) => {
     process.env.CHROMIUM_PATH = await ensureBrowser(tell);
     return process.env.CHROMIUM_PATH;
@@ -35,22 +36,28 @@ async function setUp(): Promise<Counts> {
 }
 
 /** A program that counts as one test. */
-async function check(program: string, args: readonly string[]): Promise<Counts> {
-  const code = await become(inRoot("node_modules/.bin", program), args);
-  return code === 0 ? { ...nothing, passed: 1 } : { ...nothing, failed: 1 };
+async function check(program: string, args: readonly string[]): Promise<Outcome> {
+  let output = "";
+  const code = await become(inRoot("node_modules/.bin", program), args, process.env, (text) => {
+    process.stdout.write(text);
+    output += text;
+  });
+  if (code === 0) return { ...nothing, passed: 1 };
+  const title = `${program} ended with ${code}`;
+  return { ...nothing, failed: 1, failures: [{ title, error: ending(output) }] };
 }
 
-async function suite(pattern: string, { full, mocha }: Choice): Promise<Counts> {
+async function suite(pattern: string, { full, mocha }: Choice): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), "hastack-test-"));
-  const counts = join(folder, "counts.json");
+  const report = join(folder, "report.json");
   try {
     const args = ["--reporter", inRoot("scripts/test/reporter.mjs"), "--forbid-only", ...mocha];
     const code = await become(inRoot("node_modules/.bin/mocha"), [...args, pattern], {
       ...process.env,
-      HASTACK_TEST_COUNTS: counts,
+      HASTACK_TEST_REPORT: report,
       ...(full ? { HASTACK_TEST_FULL: "1" } : {}),
     });
-    return suiteCounts(existsSync(counts) ? readFileSync(counts, "utf8") : undefined, code);
+    return suiteOutcome(existsSync(report) ? readFileSync(report, "utf8") : undefined, code);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -59,7 +66,7 @@ async function suite(pattern: string, { full, mocha }: Choice): Promise<Counts> 
 /** In a log file, colours are noise. */
 const plain = !process.stdout.isTTY;
 
-function runStep(step: StepName, choice: Choice): Promise<Counts> {
+function runStep(step: StepName, choice: Choice): Promise<Outcome> {
   if (step === "set-up") return setUp();
   if (step === "lint")
     return check("biome", ["ci", "--error-on-warnings", ...(plain ? ["--colors=off"] : [])]);
@@ -72,13 +79,15 @@ async function timed(step: StepName, choice: Choice): Promise<Result> {
   const seconds = () => (performance.now() - start) / 1000;
   say(`\n=== ${step}`);
   try {
-    const counts = await runStep(step, choice);
-    say(`=== ${step}: ${counts.failed > 0 ? "FAILED" : "ok"}, ${duration(seconds())}`);
-    return { step, ...counts, seconds: seconds() };
+    const outcome = await runStep(step, choice);
+    say(`=== ${step}: ${outcome.failed > 0 ? "FAILED" : "ok"}, ${duration(seconds())}`);
+    return { step, ...outcome, seconds: seconds() };
   } catch (error) {
-    const note = (error as Error).message.split("\n")[0] ?? "";
-    say(`=== ${step}: FAILED, ${duration(seconds())}\n${(error as Error).message}`);
-    return { step, ...nothing, failed: 1, seconds: seconds(), note };
+    const { message } = error as Error;
+    const [note = ""] = message.split("\n");
+    say(`=== ${step}: FAILED, ${duration(seconds())}\n${message}`);
+    const failures = [{ title: "it broke off", error: beginning(message) }];
+    return { step, ...nothing, failed: 1, seconds: seconds(), note, failures };
   }
 }
 
@@ -96,6 +105,6 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     results.push(await timed(step, choice));
   }
-  say(`\n${summaryTable(results)}\n${totalLine(results)}`);
+  say(`\n${summaryTable(results)}\n${failureList(results)}${totalLine(results)}`);
   return results.some(({ failed }) => failed > 0) ? 1 : 0;
 }

@@ -1,20 +1,50 @@
-// mocha's spec reporter, which also leaves its counts as JSON in the file that the environment
-// variable HASTACK_TEST_COUNTS names, for the summary of all suites.
+// mocha's spec reporter, which also leaves its counts and failures as JSON in the file that the
+// environment variable HASTACK_TEST_REPORT names, for the summary of all suites.
 import { writeFileSync } from "node:fs";
+import { relative } from "node:path";
 import Mocha from "mocha";
 
-export default class CountingReporter extends Mocha.reporters.Spec {
+const { EVENT_RUN_END, EVENT_TEST_FAIL } = Mocha.Runner.constants;
+
+export default class ReportingReporter extends Mocha.reporters.Spec {
   /**
    * @param {Mocha.Runner} runner
    * @param {Mocha.MochaOptions} options
    */
   constructor(runner, options) {
     super(runner, options);
-    const file = process.env.HASTACK_TEST_COUNTS;
-    if (file === undefined) return;
-    runner.once(Mocha.Runner.constants.EVENT_RUN_END, () => {
-      const { passes = 0, failures = 0, pending = 0 } = runner.stats ?? {};
-      writeFileSync(file, JSON.stringify({ passed: passes, failed: failures, skipped: pending }));
+    const path = process.env.HASTACK_TEST_REPORT;
+    if (path === undefined) return;
+    /** @type {import("./failures.ts").Failure[]} */
+    const failures = [];
+    const leave = () => {
+      const { passes = 0, failures: failed = 0, pending = 0 } = runner.stats ?? {};
+      writeFileSync(path, JSON.stringify({ passed: passes, failed, skipped: pending, failures }));
+    };
+    runner.on(EVENT_TEST_FAIL, (test, error) => {
+      failures.push({
+        title: test.fullTitle(),
+        file: fileOf(test),
+        error: told(error),
+      });
+      leave(); // a run that is ended from outside has told what it found until then
     });
+    runner.once(EVENT_RUN_END, leave);
   }
+}
+
+/**
+ * The test's own file, or for a hook that of its suite.
+ * @param {Mocha.Runnable} test
+ */
+function fileOf(test) {
+  const file = test.file ?? test.parent?.file;
+  return file === undefined ? undefined : relative(process.cwd(), file);
+}
+
+/** @param {unknown} error */
+function told(error) {
+  if (!(error instanceof Error)) return String(error);
+  const { message, stack = "" } = error;
+  return stack.includes(message) ? stack : `${message}\n${stack}`;
 }

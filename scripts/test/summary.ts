@@ -1,3 +1,5 @@
+import { beginning, type Failure } from "./failures.ts";
+
 /** How many tests came out how. */
 export interface Counts {
   readonly passed: number;
@@ -11,7 +13,12 @@ export interface Result extends Counts {
   readonly seconds: number;
   /** Why the step did not run, or how it broke off. */
   readonly note?: string;
+  /** @default none */
+  readonly failures?: readonly Failure[];
 }
+
+/** What a step leaves behind. */
+export type Outcome = Counts & Pick<Result, "failures">;
 
 export const nothing: Counts = { passed: 0, failed: 0, skipped: 0 };
 
@@ -24,13 +31,16 @@ export function duration(seconds: number): string {
 }
 
 /**
- * The counts of a mocha run.
- * @param report what the counting reporter left, if anything
+ * What came of a mocha run.
+ * @param report what the reporter left, if anything
  * @param code mocha's exit code: a run that broke off failed, whatever it had counted
  */
-export function suiteCounts(report: string | undefined, code: number): Counts {
-  const counts = report === undefined ? nothing : (JSON.parse(report) as Counts);
-  return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+export function suiteOutcome(report: string | undefined, code: number): Outcome {
+  const told: Outcome = report === undefined ? nothing : JSON.parse(report);
+  const failures = (told.failures ?? []).map((one) => ({ ...one, error: beginning(one.error) }));
+  if (code === 0 || told.failed > 0) return { ...told, failures };
+  const brokeOff = { title: "the run broke off", error: `mocha ended with ${code}; see above` };
+  return { ...told, failed: 1, failures: [...failures, brokeOff] };
 }
 
 /** The whole run in one line: the last one of `npm test`. */

@@ -1,6 +1,18 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { become } from "../../../scripts/bootstrap.mjs";
+import { inRoot } from "../../../scripts/lib/paths.ts";
+import { beginning, ending, failureList } from "../../../scripts/test/failures.ts";
 import { readChoice } from "../../../scripts/test/steps.ts";
-import { duration, suiteCounts, summaryTable, totalLine } from "../../../scripts/test/summary.ts";
+import {
+  duration,
+  nothing,
+  suiteOutcome,
+  summaryTable,
+  totalLine,
+} from "../../../scripts/test/summary.ts";
 
 describe("npm test: which steps", () => {
   it("all of them by default", () => {
@@ -47,18 +59,21 @@ describe("npm test: counting", () => {
     );
   });
 
-  it("a suite that broke off, or left no report, counts as one failure", () => {
-    assert.deepEqual(suiteCounts(undefined, 1), { passed: 0, failed: 1, skipped: 0 });
-    assert.deepEqual(suiteCounts('{"passed":4,"failed":0,"skipped":0}', 130), {
+  it("a suite that broke off, or left no report, counts as one failure and says so", () => {
+    const failures = [{ title: "the run broke off", error: "mocha ended with 130; see above" }];
+    assert.deepEqual(suiteOutcome(undefined, 130), { ...nothing, failed: 1, failures });
+    assert.deepEqual(suiteOutcome('{"passed":4,"failed":0,"skipped":0}', 130), {
       passed: 4,
       failed: 1,
       skipped: 0,
+      failures,
     });
   });
 
   it("failures that mocha counted are counted once", () => {
-    const report = '{"passed":4,"failed":2,"skipped":1}';
-    assert.deepEqual(suiteCounts(report, 2), { passed: 4, failed: 2, skipped: 1 });
+    const failures = [{ title: "a", error: "b" }];
+    const report = { passed: 4, failed: 2, skipped: 1, failures };
+    assert.deepEqual(suiteOutcome(JSON.stringify(report), 2), report);
   });
 
   it("shows durations for people", () => {
@@ -80,5 +95,69 @@ describe("npm test: counting", () => {
       "ok      lint  1 passed, 0 failed  0.4 s\n" +
         "FAILED  e2e   0 passed, 1 failed  1 min 01 s  no engine\n",
     );
+  });
+});
+
+const lines = (count: number) =>
+  Array.from({ length: count }, (_, at) => `line ${at + 1}`).join("\n");
+
+describe("npm test: what failed, told again at the end", () => {
+  it("is nothing where nothing failed", () => {
+    assert.equal(failureList([{ step: "unit" }, { step: "app", failures: [] }]), "");
+  });
+
+  it("is each failure with its step, title, file and error", () => {
+    const failures = [
+      {
+        title: "until keeps to its limit",
+        file: "tests/unit/a.test.ts",
+        error: "Error: no\n\n    at x",
+      },
+      { title: "tsc ended with 2", error: "a.ts(1,1): wrong" },
+    ];
+    assert.equal(
+      failureList([{ step: "lint" }, { step: "unit", failures }]),
+      "FAILED  unit: until keeps to its limit\n" +
+        "  tests/unit/a.test.ts\n" +
+        "    Error: no\n\n        at x\n\n" +
+        "FAILED  unit: tsc ended with 2\n" +
+        "    a.ts(1,1): wrong\n\n",
+    );
+  });
+
+  it("shows the beginning of a long error, and the end of a long output", () => {
+    assert.equal(beginning(lines(20)), `${lines(15)}\n… 5 more lines above`);
+    assert.equal(beginning(`${lines(15)}\n`), lines(15));
+    assert.equal(ending(`${lines(40)}\n`), lines(40).slice(lines(10).length + 1));
+  });
+
+  it("comes from mocha, a hook's too, and also of a run that was ended before its end", async function () {
+    this.timeout(30_000);
+    const folder = mkdtempSync(join(tmpdir(), "hastack-unit-"));
+    const [file, report] = [join(folder, "odd.test.mjs"), join(folder, "report.json")];
+    writeFileSync(
+      file,
+      `describe("a suite", () => {
+        after(() => { throw new Error("cannot tidy up"); });
+        it("is fine", () => {});
+        it("fails", () => { throw new Error("first\\nsecond"); });
+      });
+      describe("another", () => it("ends everything", () => process.exit(7)));`,
+    );
+    try {
+      const args = ["--no-config", "--reporter", inRoot("scripts/test/reporter.mjs"), file];
+      const env = { ...process.env, HASTACK_TEST_REPORT: report };
+      const code = await become(inRoot("node_modules/.bin/mocha"), args, env, () => {});
+      const { passed, failed, failures } = suiteOutcome(readFileSync(report, "utf8"), code);
+      assert.deepEqual([code, passed, failed], [7, 1, 2]);
+      const told = (failures ?? []).map((one) => [one.title, one.file?.split("/").at(-1)]);
+      assert.deepEqual(told, [
+        ["a suite fails", "odd.test.mjs"],
+        [`a suite "after all" hook for "fails"`, "odd.test.mjs"],
+      ]);
+      assert.match(failures?.[0]?.error ?? "", /^Error: first\nsecond\n +at .*odd\.test\.mjs:4/);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
