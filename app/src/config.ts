@@ -38,6 +38,8 @@ const serverSchema = z.strictObject({
       port,
       /** TLS from the start; otherwise STARTTLS where the server has it. */
       secure: z.boolean(),
+      /** Name in the server's certificate: `host` may only be the way to it. */
+      servername: z.string().min(1),
       user: z.string().min(1).optional(),
       password: z.string().min(1).optional(),
       /** Address in `From`. */
