@@ -9,7 +9,9 @@ import type { Health } from "./health.ts";
 import { logRequests } from "./log.ts";
 import { httpSeconds } from "./metrics.ts";
 import { adminRoutes } from "./routes/admin.ts";
+import { bookingRoutes } from "./routes/bookings.ts";
 import { imageRoutes } from "./routes/images.ts";
+import { offerRoutes } from "./routes/offers.ts";
 import { operationsRoutes } from "./routes/operations.ts";
 import { storefrontRoutes } from "./routes/storefront.ts";
 import { refuseCrossSite, securityHeaders } from "./security.ts";
@@ -49,7 +51,11 @@ export function createApp(parts: Omit<Services, "cached" | "render">): Express {
   app.use(refuseCrossSite());
   app.use(serveAssets());
   app.use(imageRoutes(services));
-  app.use(config.tier === "admin" ? adminRoutes(services) : storefrontRoutes(services));
+  const tiers = {
+    storefront: [storefrontRoutes, offerRoutes, bookingRoutes],
+    admin: [adminRoutes],
+  };
+  for (const routes of tiers[config.tier]) app.use(routes(services));
   app.use(() => {
     throw new HttpError(404, "not-found", "There is nothing at this address.");
   });

@@ -4,21 +4,24 @@ import type { Database, Position, Query } from "./database.ts";
 import { HttpError, OutcomeUnknown } from "./errors.ts";
 import { type IdempotencyKey, once, requestHash } from "./idempotency.ts";
 import { discard, keepImage, type ReceivedForm, type StoredImage } from "./uploads.ts";
+import { check, readBack, text } from "./validation.ts";
 
 /** A destination as clients see it. */
-export interface Destination {
-  id: number;
-  title: string;
-  quote: string;
-  author: string;
-  /** Path of the picture on any instance. */
-  image: string;
-  imageType: string;
-  width: number;
-  height: number;
-  /** ISO 8601, UTC. */
-  createdAt: string;
-}
+export const destinationSchema = z
+  .object({
+    id: z.int().min(1),
+    title: z.string().meta({ description: "The place; empty where it has no name." }),
+    quote: z.string(),
+    author: z.string().meta({ description: "Who said it; empty where nobody knows." }),
+    image: z.string().meta({ description: "Path of the picture, on any instance." }),
+    imageType: z.string().meta({ description: "Media type of the picture." }),
+    width: z.int().min(1).meta({ description: "Pixels." }),
+    height: z.int().min(1).meta({ description: "Pixels." }),
+    createdAt: z.iso.datetime().meta({ description: "UTC." }),
+  })
+  .meta({ id: "Destination", description: "A quote and a picture of the gallery." });
+
+export type Destination = z.infer<typeof destinationSchema>;
 
 /** Destinations, newest first. */
 export interface DestinationPage {
@@ -27,19 +30,11 @@ export interface DestinationPage {
   next: number | null;
 }
 
-const text = (name: string, longest: number) =>
-  z
-    .string({ error: `The ${name} is missing.` })
-    .trim()
-    .max(longest, `The ${name} is longer than ${longest} characters.`)
-    // PostgreSQL stores no NUL.
-    .refine((value) => !value.includes("\0"), `The ${name} has a character that cannot be stored.`);
-
 /** The text that goes with a picture. */
 export const textSchema = z.object({
-  quote: text("quote", 500).min(1, "The quote is empty."),
-  title: text("place", 80).default(""),
-  author: text("author", 80).default(""),
+  quote: text("quote", 500),
+  title: text("place", 80, { empty: true }).default(""),
+  author: text("author", 80, { empty: true }).default(""),
 });
 
 export type DestinationText = z.infer<typeof textSchema>;
@@ -60,7 +55,7 @@ const columns =
   "id, title, quote, author, image_file, image_type, image_width, image_height, created_at";
 
 function toDestination(row: Row): Destination {
-  return {
+  return readBack(destinationSchema, "destination", {
     id: row.id,
     title: row.title,
     quote: row.quote,
@@ -70,7 +65,7 @@ function toDestination(row: Row): Destination {
     width: row.image_width,
     height: row.image_height,
     createdAt: row.created_at.toISOString(),
-  };
+  });
 }
 
 /** Lists destinations, newest first, those with an id below `before`. */
@@ -123,24 +118,6 @@ export async function insertContent(
   return toDestination(row as Row);
 }
 
-const idSchema = z.coerce.number().int().min(1).max(2_147_483_647);
-
-/** The id in a path. @throws HttpError 404 for what can be no id */
-export function parseId(text: string): number {
-  const { success, data } = idSchema.safeParse(text);
-  if (success) return data;
-  throw new HttpError(404, "not-found", "There is no such destination.");
-}
-
-/** Checks the text of a form. @throws HttpError 422 */
-export function parseText(fields: Record<string, string>): DestinationText {
-  const result = textSchema.safeParse(fields);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const field = String(issue?.path[0] ?? "form");
-  throw new HttpError(422, `${field}-invalid`, issue?.message ?? "The form is not valid.");
-}
-
 /**
  * Adds a destination: picture and row together, or neither.
  * @param readKey the request's idempotency key; repeats with the same key get the first answer
@@ -152,7 +129,7 @@ export async function addContent(
   readKey: () => string | undefined,
 ): Promise<{ value: Destination; position: Position }> {
   const { text, key } = await orDiscard(form, () => ({
-    text: parseText(form.fields),
+    text: check(textSchema, form.fields),
     key: readKey(),
   }));
   const image = await keepImage(form, directory);
@@ -178,7 +155,10 @@ export async function addContent(
 
 function contentKey(key: string, text: DestinationText, image: StoredImage): IdempotencyKey {
   const parts = [text.title, text.quote, text.author, image.sha256];
-  return { scope: "content.add", key, requestHash: requestHash(parts) };
+  return {
+    ...{ table: "idempotency_key", scope: "content.add" },
+    ...{ key, requestHash: requestHash(parts) },
+  };
 }
 
 async function orDiscard<T>(form: ReceivedForm, work: () => T): Promise<T> {

@@ -4,6 +4,8 @@ import { HttpError } from "./errors.ts";
 
 /** A client's own name for one change, so that repeating it is safe. */
 export interface IdempotencyKey {
+  /** Each tier has a table of its own, and no right to the other's. */
+  table: "idempotency_key" | "visitor_idempotency_key";
   /** What kind of change; keys of different kinds do not meet. */
   scope: string;
   key: string;
@@ -36,17 +38,17 @@ export function parseKey(value: string | undefined): string | undefined {
  */
 export async function once<Answer>(
   query: Query,
-  { scope, key, requestHash: hash }: IdempotencyKey,
+  { table, scope, key, requestHash: hash }: IdempotencyKey,
   work: () => Promise<Answer>,
 ): Promise<Answer> {
   const claimed = await query(
-    `INSERT INTO idempotency_key (scope, key, request_hash) VALUES ($1, $2, $3)
+    `INSERT INTO ${table} (scope, key, request_hash) VALUES ($1, $2, $3)
      ON CONFLICT DO NOTHING RETURNING key`,
     [scope, key, hash],
   );
   if (claimed.length === 0) {
     const [first] = await query<{ request_hash: Buffer; answer: Answer }>(
-      "SELECT request_hash, answer FROM idempotency_key WHERE scope = $1 AND key = $2",
+      `SELECT request_hash, answer FROM ${table} WHERE scope = $1 AND key = $2`,
       [scope, key],
     );
     if (first?.request_hash.equals(hash)) return first.answer;
@@ -57,7 +59,7 @@ export async function once<Answer>(
     );
   }
   const answer = await work();
-  await query("UPDATE idempotency_key SET answer = $3 WHERE scope = $1 AND key = $2", [
+  await query(`UPDATE ${table} SET answer = $3 WHERE scope = $1 AND key = $2`, [
     scope,
     key,
     JSON.stringify(answer),
@@ -68,9 +70,11 @@ export async function once<Answer>(
 /** Forgets keys after this long, hours. */
 export const keepKeysHours = 24;
 
-/** Removes keys that nobody will repeat any more. */
+/** Removes keys that nobody will repeat any more, of both tiers. */
 export async function forgetOldKeys(query: Query): Promise<void> {
-  await query("DELETE FROM idempotency_key WHERE created_at < now() - make_interval(hours => $1)", [
-    keepKeysHours,
-  ]);
+  for (const table of ["idempotency_key", "visitor_idempotency_key"]) {
+    await query(`DELETE FROM ${table} WHERE created_at < now() - make_interval(hours => $1)`, [
+      keepKeysHours,
+    ]);
+  }
 }

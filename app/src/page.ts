@@ -11,6 +11,16 @@ const flashes: Record<string, string> = {
   "content-added": "The destination was added.",
   "content-removed": "The destination was removed.",
   "content-gone": "That destination had been removed already.",
+  "offer-added": "The offer was added.",
+  "offer-updated": "The offer was updated.",
+  "offer-removed": "The offer was removed.",
+  "offer-gone": "That offer had been removed already.",
+  "offer-booked": "That offer has bookings and stays. Set its quantity to 0 to sell no more of it.",
+  booked: "It is booked. Have a good trip!",
+  "booking-cancelled": "The booking was cancelled.",
+  "item-added": "It is on the list.",
+  "item-removed": "It was removed from the list.",
+  "item-gone": "That had been removed from the list already.",
 };
 
 /** What the layout needs, the same for every page. Takes the message of the last form, once. */

@@ -1,7 +1,17 @@
 import { z } from "zod";
+import { idSchema } from "./validation.ts";
 
-/** Where a page of a list starts, and how long it is. */
+/** How long a page of a list is. */
+export const limitSchema = z.coerce
+  .number({ error: "limit is a number." })
+  .int("limit is a whole number.")
+  .min(1, "limit is 1 to 100.")
+  .max(100, "limit is 1 to 100.")
+  .default(50)
+  .meta({ description: "The longest list that is wanted." });
+
+/** Where a page of a list starts, newest first, and how long it is. */
 export const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(100).default(50),
-  before: z.coerce.number().int().min(1).max(2_147_483_647).optional(),
+  limit: limitSchema,
+  before: idSchema.optional().meta({ description: "Only what is older than this id." }),
 });

@@ -5,6 +5,7 @@ import { Eta } from "eta";
 import { type RequestHandler, Router } from "express";
 import { release } from "./release.ts";
 import type { Visitor } from "./visitor.ts";
+import { day, euros } from "./words.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -31,7 +32,7 @@ export function loadViews(): Render {
     const source = readFileSync(join(directory, file), "utf8");
     eta.loadTemplate(`@${file.replace(/\.eta$/, "")}`, source);
   }
-  return (view, data) => eta.render(`@${view}`, { release, ...data });
+  return (view, data) => eta.render(`@${view}`, { release, euros, day, ...data });
 }
 
 const assetTypes: Record<string, string> = {

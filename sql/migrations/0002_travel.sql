@@ -8,7 +8,7 @@ CREATE TABLE offer (
   starts_on   date NOT NULL,
   ends_on     date NOT NULL CHECK (ends_on >= starts_on),
   price_cents integer NOT NULL CHECK (price_cents BETWEEN 0 AND 100000000),
-  quantity    integer NOT NULL CHECK (quantity BETWEEN 0 AND 1000000), -- what is left
+  quantity    integer NOT NULL CHECK (quantity >= 0), -- what is left
   created_at  timestamptz NOT NULL DEFAULT now(),
   UNIQUE (kind, name)
 );
@@ -89,7 +89,8 @@ CREATE INDEX trip_item_booking_id ON trip_item (booking_id, id);
 CREATE TABLE visitor_idempotency_key (LIKE idempotency_key INCLUDING ALL);
 
 -- Takes places. The storefront has no other way to change an offer.
--- Raises HA404 (no such offer), HA409 (not enough left), HA410 (it has started already).
+-- Raises HA404 (no such offer), HA409 (not enough left; the detail says how many are), HA410 (it has
+-- started already).
 CREATE FUNCTION book(the_account integer, the_offer integer, the_quantity integer)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -104,8 +105,9 @@ BEGIN
     RAISE EXCEPTION 'no such offer' USING ERRCODE = 'HA404';
   ELSIF found_offer.starts_on < current_date THEN
     RAISE EXCEPTION 'the offer has started' USING ERRCODE = 'HA410';
-  ELSIF the_quantity < 1 OR found_offer.quantity < the_quantity THEN
-    RAISE EXCEPTION 'only % left', found_offer.quantity USING ERRCODE = 'HA409';
+  ELSIF found_offer.quantity < the_quantity THEN
+    RAISE EXCEPTION 'only % left', found_offer.quantity
+      USING ERRCODE = 'HA409', DETAIL = found_offer.quantity::text;
   END IF;
   UPDATE public.offer SET quantity = quantity - the_quantity WHERE id = the_offer;
   INSERT INTO public.booking (account_id, offer_id, quantity, price_cents)
@@ -141,3 +143,16 @@ BEGIN
   RETURN true;
 END
 $$;
+
+-- An account that is deleted gives back what it had booked of offers that have not started.
+CREATE FUNCTION give_back_places() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+  UPDATE public.offer SET quantity = quantity + OLD.quantity
+  WHERE id = OLD.offer_id AND starts_on >= current_date;
+  RETURN OLD;
+END
+$$;
+CREATE TRIGGER booking_deleted AFTER DELETE ON booking
+FOR EACH ROW WHEN (OLD.cancelled_at IS NULL) EXECUTE FUNCTION give_back_places();

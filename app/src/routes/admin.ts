@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { type Request, type RequestHandler, type Response, Router } from "express";
 import type { Services } from "../app.ts";
-import { addContent, type Destination, listContent, parseId, removeContent } from "../content.ts";
+import { addContent, type Destination, listContent, removeContent } from "../content.ts";
 import { HttpError } from "../errors.ts";
 import { parseKey } from "../idempotency.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { pageQuery } from "../paging.ts";
 import { positionOf, rememberPosition } from "../position.ts";
 import { receiveForm } from "../uploads.ts";
+import { parseId } from "../validation.ts";
 
 /** Destinations on one page of the administrators' list. */
 const listPageSize = 20;
@@ -60,7 +61,7 @@ export function adminRoutes(services: Services): RequestHandler {
 
 /** @param typed filled with the form's texts, so that a refused form can be shown again */
 async function add(
-  { database, config }: Services,
+  { database, cached, config }: Services,
   request: Request,
   response: Response,
   typed: Record<string, string> = {},
@@ -71,18 +72,20 @@ async function add(
   const { value, position } = await addContent({ database, directory }, form, () =>
     parseKey(request.get("Idempotency-Key") ?? form.fields.idempotencyKey),
   );
+  await cached.changed("content", position);
   rememberPosition(request, response, config.cookieSecret, position);
   return value;
 }
 
 async function remove(
-  { database, config }: Services,
+  { database, cached, config }: Services,
   request: Request,
   response: Response,
   id: string,
 ): Promise<void> {
   const directory = config.uploadsDirectory;
-  const position = await removeContent({ database, directory }, parseId(id));
+  const position = await removeContent({ database, directory }, parseId(id, "destination"));
+  await cached.changed("content", position);
   rememberPosition(request, response, config.cookieSecret, position);
 }
 

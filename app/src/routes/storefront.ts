@@ -1,55 +1,69 @@
 import { type RequestHandler, Router } from "express";
 import type { Services } from "../app.ts";
-import { findContent, listContent, parseId } from "../content.ts";
-import { identify } from "../database.ts";
+import { noteCacheUse } from "../cached-reads.ts";
+import { findContent, listContent } from "../content.ts";
+import { identify, type Position } from "../database.ts";
 import { HttpError } from "../errors.ts";
+import { readOffers } from "../offers.ts";
 import { pageFrame } from "../page.ts";
 import { pageQuery } from "../paging.ts";
 import { positionOf } from "../position.ts";
+import { check, parseId } from "../validation.ts";
 
 /** Destinations on one page of the gallery. */
 const galleryPageSize = 12;
 
-/** The gallery, and the read side of the API. */
+/** Offers on the first page. */
+const frontOffers = 3;
+
+/** The gallery, and the read side of its API. */
 export function storefrontRoutes(services: Services): RequestHandler {
-  const { config, database, render } = services;
+  const { config, database, cached, render } = services;
   const router = Router();
   const { instance, cookieSecret } = config;
+
+  const readPage = (range: { limit: number; before?: number | undefined }, after?: Position) =>
+    cached.read(
+      "content",
+      `list ${range.limit} ${range.before}`,
+      (query) => listContent(query, range),
+      after,
+    );
 
   router.get("/", async (request, response) => {
     // A page number that nobody could have clicked on shows the first page.
     const { before } = pageQuery.catch({ limit: galleryPageSize }).parse(request.query);
-    const page = await database.read(
-      (query) => listContent(query, { limit: galleryPageSize, before }),
-      positionOf(request, cookieSecret),
-    );
+    const after = positionOf(request, cookieSecret);
+    const [page, offers] = await Promise.all([
+      readPage({ limit: galleryPageSize, before }, after),
+      readOffers(cached, { limit: frontOffers }, after),
+    ]);
     const frame = pageFrame(services, request, response, "");
+    const data = { page: page.value, before, offers: offers.value.items };
+    noteCacheUse(response, page.cache, offers.cache);
     response.set("Cache-Control", "private, no-cache");
-    response.type("html").send(render("gallery", { ...frame, page, before }));
+    response.type("html").send(render("gallery", { ...frame, ...data }));
   });
 
   router.get("/api/content", async (request, response) => {
-    const parsed = pageQuery.safeParse(request.query);
-    if (!parsed.success) {
-      throw new HttpError(422, "bad-page", "limit is 1 to 100, before is the id of a destination.");
-    }
-    const { limit, before } = parsed.data;
-    const page = await database.read(
-      (query) => listContent(query, { limit, before }),
-      positionOf(request, cookieSecret),
-    );
-    const next = page.next ? `/api/content?limit=${limit}&before=${page.next}` : null;
-    response.json({ items: page.items, next });
+    const { limit, before } = check(pageQuery, request.query);
+    const { value, cache } = await readPage({ limit, before }, positionOf(request, cookieSecret));
+    const next = value.next ? `/api/content?limit=${limit}&before=${value.next}` : null;
+    noteCacheUse(response, cache);
+    response.json({ items: value.items, next });
   });
 
   router.get("/api/content/:id", async (request, response) => {
-    const id = parseId(request.params.id);
-    const found = await database.read(
-      (query) => findContent(query, id),
+    const id = parseId(request.params.id, "destination");
+    const { value, cache } = await cached.read(
+      "content",
+      `one ${id}`,
+      async (query) => (await findContent(query, id)) ?? null,
       positionOf(request, cookieSecret),
     );
-    if (!found) throw new HttpError(404, "not-found", "There is no such destination.");
-    response.json(found);
+    if (!value) throw new HttpError(404, "not-found", "There is no such destination.");
+    noteCacheUse(response, cache);
+    response.json(value);
   });
 
   router.get("/api/time", async (request, response) => {
