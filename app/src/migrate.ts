@@ -4,7 +4,7 @@ import { runner } from "node-pg-migrate";
 import pg from "pg";
 import { ConfigError, exitConfig, loadMigrateConfig, type MigrateConfig } from "./config.ts";
 import { applyGrants } from "./grants.ts";
-import { addSampleData } from "./sample.ts";
+import { addSampleData, addSampleOffers } from "./sample.ts";
 
 /** Ordered migrations; each runs once. */
 export const sqlDirectory = join(import.meta.dirname, "../../sql");
@@ -35,7 +35,10 @@ export async function migrate(config: MigrateConfig, say: Say): Promise<void> {
     if (done.length === 0) say("schema is up to date");
     await applyGrants(client, config.principals);
     say(`rights granted to ${Object.values(config.principals).join(" and ")}`);
-    if (config.sampleData) say(await addSampleData(client, config.uploadsDirectory));
+    if (config.sampleData) {
+      say(await addSampleOffers(client));
+      say(await addSampleData(client, config.uploadsDirectory));
+    }
   } finally {
     await client.end();
   }

@@ -5,10 +5,46 @@ import type pg from "pg";
 import { z } from "zod";
 import { countContent, insertContent, textSchema } from "./content.ts";
 import type { Query } from "./member.ts";
+import { insertOffer, offerInput, offerUpdate } from "./offers.ts";
 import { discard, inspect, type StoredImage, syncDirectory } from "./uploads.ts";
 
 const directory = join(import.meta.dirname, "../sample");
 const samplesSchema = z.array(textSchema.extend({ image: z.string().regex(/^[\w-]+\.\w+$/) }));
+const offersSchema = z.array(
+  offerUpdate
+    .omit({ startsOn: true, endsOn: true })
+    .extend({ startsInDays: z.int().min(1), days: z.int().min(1) }),
+);
+
+/** Fills the offers if there are none, with days to come. @returns what was done, in words */
+export async function addSampleOffers(client: pg.Client): Promise<string> {
+  const samples = offersSchema.parse(
+    JSON.parse(await readFile(join(directory, "offers.json"), "utf8")),
+  );
+  const query: Query = async (text, values) => (await client.query(text, values)).rows;
+  await query("BEGIN");
+  try {
+    // Only one run may find the table empty.
+    await query("SELECT pg_advisory_xact_lock(hashtext('hastack sample data'))");
+    const [row] = await query<{ some: boolean }>("SELECT EXISTS (SELECT FROM offer) AS some");
+    for (const { startsInDays, days, ...sample } of row?.some ? [] : samples) {
+      const startsOn = dayFromNow(startsInDays);
+      const endsOn = dayFromNow(startsInDays + days - 1);
+      await insertOffer(query, offerInput.parse({ ...sample, startsOn, endsOn }));
+    }
+    await query("COMMIT");
+    return row?.some
+      ? "sample data: there are offers already"
+      : `sample data: ${samples.length} offers added`;
+  } catch (error) {
+    await query("ROLLBACK").catch(() => {});
+    throw error;
+  }
+}
+
+function dayFromNow(days: number): string {
+  return new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+}
 
 /** Fills the gallery if it is empty. @returns what was done, in words */
 export async function addSampleData(client: pg.Client, uploads: string): Promise<string> {
