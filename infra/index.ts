@@ -22,6 +22,8 @@ const { publishedPorts, publishedStatsPorts } = settings.loadBalancer;
 /** The site, by the address that moves between the load balancers. */
 export const url = `http://${vip}/`;
 export const adminUrl = `http://${vip}/admin`;
+/** First password of the administrator `admin`; replacing it sets it again. */
+export const adminPassword = stack.credentials.of("administrator");
 /** The site on the operator's own machine, one address for each load balancer. */
 export const localUrls = publishedPorts.map((port) => `http://127.0.0.1:${port}/`);
 /** HAProxy's statistics page, one for each load balancer; user `operator`. */

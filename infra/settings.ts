@@ -59,6 +59,8 @@ const settingsSchema = z.strictObject({
       database: count.default(2),
       storefront: count.default(2),
       admin: count.default(2),
+      /** One, or none: then every read goes to the database. */
+      cache: count.default(1),
     })
     .prefault({}),
   loadBalancer: z
@@ -123,9 +125,40 @@ const settingsSchema = z.strictObject({
       logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
     })
     .prefault({}),
+  cache: z
+    .strictObject({
+      /** Memory for what is kept; what is nearest to its end makes room. */
+      megabytes: z.int().min(8, "must be 8 megabytes or more").default(64),
+    })
+    .prefault({}),
+  /**
+   * What links in mails begin with. @default http:// and the frontend's virtual IP
+   */
+  publicUrl: z
+    .url({ protocol: /^https?$/, error: "must be an address such as https://travel.example" })
+    .regex(/[^/]$/, "must end without a slash")
+    .optional(),
+  /** The mail server for reset links. @default no mail is sent; `npm run reset-link` makes links */
+  smtp: z
+    .strictObject({
+      host: z.hostname("must be a host's name or address, such as mail.example"),
+      port: port.default(587),
+      /** TLS from the start (port 465); otherwise STARTTLS where the server has it. */
+      secure: z.boolean().default(false),
+      /** Needs `smtpPassword` besides. @default no login */
+      user: z.string().min(1).optional(),
+      /** The address that mails come from. */
+      from: z.email("must be a mail address such as travel@example.org"),
+    })
+    .optional(),
+  /** Its password: `npx pulumi config set --secret hastack:smtpPassword`. */
+  smtpPassword: z.string().min(1).optional(),
   /** How long a member may take to get healthy before `up` fails. */
   gateTimeoutSeconds: z.int().min(5).default(120),
 });
+
+/** Settings whose value no message may show. */
+const secretSettings: ReadonlySet<string> = new Set(["smtpPassword"]);
 
 export type Settings = Readonly<z.output<typeof settingsSchema>> & { readonly stack: string };
 
@@ -152,7 +185,9 @@ export function readSettings(
 ): Settings {
   const values: Record<string, unknown> = {};
   for (const [key, raw] of Object.entries(configuration)) {
-    if (key.startsWith("hastack:")) values[key.slice("hastack:".length)] = parseValue(raw);
+    if (!key.startsWith("hastack:")) continue;
+    const name = key.slice("hastack:".length);
+    values[name] = secretSettings.has(name) ? raw : parseValue(raw);
   }
   const parsed = settingsSchema.safeParse(values);
   if (!parsed.success) {
@@ -184,7 +219,8 @@ function describe(issue: z.core.$ZodIssue, values: unknown): string[] {
   if (issue.code === "invalid_key") {
     return issue.issues.map(({ message }) => `hastack:${path.join(".")}: ${message}`);
   }
-  const seen = value === undefined ? "it is missing" : `it is ${JSON.stringify(value)}`;
+  const shown = secretSettings.has(path[0] ?? "") ? "a secret" : JSON.stringify(value);
+  const seen = value === undefined ? "it is missing" : `it is ${shown}`;
   return [`hastack:${path.join(".")}: ${issue.message}; ${seen}`];
 }
 

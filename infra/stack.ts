@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { AppServers } from "./components/app-servers.ts";
+import { Cache } from "./components/cache.ts";
 import { Credentials } from "./components/credentials.ts";
 import { DatabasePair } from "./components/database-pair.ts";
 import { DatabaseSettings } from "./components/database-settings.ts";
@@ -31,7 +32,8 @@ export class WebStack extends pulumi.ComponentResource {
     const databaseSettings = new DatabaseSettings("settings", parts, after(database));
     const shared = { ...parts, uploads: storage.uploads };
     const migrations = new Migrations("migrations", shared, after(storage, databaseSettings));
-    const app = new AppServers("app", shared, after(migrations));
+    const cache = new Cache("cache", parts, after(firewall));
+    const app = new AppServers("app", shared, after(migrations, cache));
     new LoadBalancer("load-balancer", parts, after(app));
     this.registerOutputs();
   }

@@ -4,7 +4,14 @@
  */
 import { type Settings, SettingsError } from "./settings.ts";
 
-export const roles = ["loadBalancer", "quorum", "database", "storefront", "admin"] as const;
+export const roles = [
+  "loadBalancer",
+  "quorum",
+  "database",
+  "storefront",
+  "admin",
+  "cache",
+] as const;
 export type Role = (typeof roles)[number];
 
 /** The ports of the stack, the same on every platform. */
@@ -19,15 +26,19 @@ export const ports = {
   etcdPeer: 2380,
   storefront: 3000,
   admin: 3001,
+  cache: 6379,
+  /** Way out to the mail server, on the load balancers. */
+  mail: 2525,
 } as const;
 
 /** Ports that a role listens on; two roles on one machine must not share one. */
 const portsOfRole: Readonly<Record<Role, readonly number[]>> = {
-  loadBalancer: [ports.http, ports.stats, ports.primary, ports.replicas],
+  loadBalancer: [ports.http, ports.stats, ports.primary, ports.replicas, ports.mail],
   quorum: [ports.etcdClient, ports.etcdPeer],
   database: [ports.postgres, ports.patroni],
   storefront: [ports.storefront],
   admin: [ports.admin],
+  cache: [ports.cache],
 };
 
 /** A machine as configured: on Docker a container of its own, elsewhere a host. */
@@ -61,6 +72,8 @@ export interface Topology {
   readonly database: readonly Member[];
   readonly storefront: readonly Member[];
   readonly admin: readonly Member[];
+  /** One, or none. */
+  readonly cache: readonly Member[];
 }
 
 const memberPrefix: Readonly<Record<Role, string>> = {
@@ -69,6 +82,7 @@ const memberPrefix: Readonly<Record<Role, string>> = {
   database: "db",
   storefront: "storefront",
   admin: "admin",
+  cache: "cache",
 };
 
 /** First host number of each role in its subnets; ten addresses each. */
@@ -78,8 +92,12 @@ const firstHost: Readonly<Record<Role, number>> = {
   database: 31,
   storefront: 41,
   admin: 51,
+  cache: 61,
 };
 const membersPerRole = 9;
+
+/** The virtual IPs come after all members. */
+const firstVirtualHost = 70;
 
 /**
  * Plans the topology that the settings ask for.
@@ -90,6 +108,7 @@ export function planTopology(settings: Settings): Topology {
     ...countProblems(settings),
     ...networkProblems(settings),
     ...timingProblems(settings),
+    ...mailProblems(settings),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
   const machines = generateMachines(settings);
@@ -141,6 +160,7 @@ function toTopology(settings: Settings, machines: readonly Machine[]): Topology 
     database: membersOf("database"),
     storefront: membersOf("storefront"),
     admin: membersOf("admin"),
+    cache: membersOf("cache"),
   };
 }
 
@@ -163,6 +183,9 @@ export function countProblems(settings: Settings): string[] {
   }
   for (const role of ["storefront", "admin"] as const) {
     if (members[role] === 0) refuse(role, "leaves the role without a machine, use 2");
+  }
+  if (members.cache > 1) {
+    refuse("cache", "would each know half of what changed, use 1 (or 0 to go without)");
   }
   for (const role of roles) {
     if (members[role] > membersPerRole) {
@@ -200,6 +223,18 @@ export function timingProblems({ application, loadBalancer, database }: Settings
   return problems;
 }
 
+/** A login at the mail server is a user and a password, or neither. */
+export function mailProblems({ smtp, smtpPassword }: Settings): string[] {
+  if (smtp?.user !== undefined && smtpPassword === undefined) {
+    return [
+      `hastack:smtp.user: ${smtp.user} has no password; give it by npx pulumi config set --secret hastack:smtpPassword, or leave the user out`,
+    ];
+  }
+  return smtpPassword !== undefined && smtp?.user === undefined
+    ? ["hastack:smtpPassword: there is no hastack:smtp.user whose it is; name one, or leave it out"]
+    : [];
+}
+
 /** Rules on subnets and virtual IPs. */
 export function networkProblems(settings: Settings): string[] {
   const problems: string[] = [];
@@ -213,9 +248,12 @@ export function networkProblems(settings: Settings): string[] {
       problems.push(`${path}.subnet: ${subnet} names a host, use ${fromNumber(base)}/${prefix}`);
     } else if (!contains(subnet, vip)) {
       problems.push(`${path}.vip: ${vip} is outside ${subnet}, use an address inside it`);
-    } else if (toNumber(vip) - base >= dynamicRangeStart || toNumber(vip) - base < 60) {
+    } else if (
+      toNumber(vip) - base >= dynamicRangeStart ||
+      toNumber(vip) - base < firstVirtualHost
+    ) {
       problems.push(
-        `${path}.vip: ${vip} is where members or passing containers get their addresses, use ${hostAddress(subnet, 60)} to ${hostAddress(subnet, dynamicRangeStart - 1)}`,
+        `${path}.vip: ${vip} is where members or passing containers get their addresses, use ${hostAddress(subnet, firstVirtualHost)} to ${hostAddress(subnet, dynamicRangeStart - 1)}`,
       );
     }
   }

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { releaseDirectory, type Workload } from "../platform/platform.ts";
-import { renderApplication, type Tier } from "../render/application.ts";
+import { renderApplication, sendsMail, type Tier } from "../render/application.ts";
 import { type Member, ports } from "../topology.ts";
 import type { ApplicationParts } from "./parts.ts";
 
@@ -56,6 +56,9 @@ function instance(args: ApplicationParts, member: Member, tier: Tier): Workload 
     secrets: {
       database_password: credentials.of(tier),
       cookie_secret: credentials.of("cookies"),
+      ...(topology.cache.length > 0 && { cache_password: credentials.of("cache") }),
+      ...(settings.smtpPassword &&
+        sendsMail(tier) && { smtp_password: forJson(settings.smtpPassword) }),
     },
     shared: [uploads],
     health: {
@@ -63,4 +66,9 @@ function instance(args: ApplicationParts, member: Member, tier: Tier): Workload 
       meaning: `/api/health answers 200 as release ${release.hash}`,
     },
   };
+}
+
+/** A password that somebody chose may hold what JSON gives a meaning. */
+function forJson(password: string): pulumi.Output<string> {
+  return pulumi.secret(JSON.stringify(password).slice(1, -1));
 }

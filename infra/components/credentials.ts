@@ -14,6 +14,8 @@ export const principals = [
   "patroniApi",
   "statistics",
   "cookies",
+  "cache",
+  "administrator",
 ] as const;
 export type Principal = (typeof principals)[number];
 

@@ -16,6 +16,11 @@ export const flows: readonly Flow[] = [
   { from: "storefront", to: "loadBalancer", network: "backend", port: ports.replicas },
   { from: "admin", to: "loadBalancer", network: "backend", port: ports.primary },
   { from: "admin", to: "loadBalancer", network: "backend", port: ports.replicas },
+  { from: "storefront", to: "cache", network: "backend", port: ports.cache },
+  { from: "admin", to: "cache", network: "backend", port: ports.cache },
+  // The backend has no way out: mails go by way of the load balancers
+  { from: "storefront", to: "loadBalancer", network: "backend", port: ports.mail },
+  // The migrations run on a storefront's machine
   { from: "storefront", to: "database", network: "backend", port: ports.postgres },
   { from: "database", to: "database", network: "backend", port: ports.postgres },
   { from: "database", to: "database", network: "backend", port: ports.patroni },

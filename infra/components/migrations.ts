@@ -25,7 +25,10 @@ export class Migrations extends pulumi.ComponentResource {
             mode: "0400",
           },
         ],
-        secrets: { database_password: args.credentials.of("migrator") },
+        secrets: {
+          database_password: args.credentials.of("migrator"),
+          admin_password: args.credentials.of("administrator"),
+        },
         shared: [args.uploads],
       },
       { parent: this, dependsOn: [] },

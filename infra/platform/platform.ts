@@ -68,7 +68,7 @@ export interface DataDirectory {
   readonly keep: boolean;
 }
 
-/** The health of a workload, as a command on its machine that succeeds. */
+/** The health of a workload, as a command that succeeds, run in the folder of its files. */
 export interface Health {
   readonly command: string;
   /** What it means to be healthy, for the error. */

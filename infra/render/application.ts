@@ -1,6 +1,7 @@
 /** The application's configuration file; its shape is the one that app/src/config.ts checks. */
 import type { Settings } from "../settings.ts";
 import { type Member, ports, type Topology } from "../topology.ts";
+import { cacheUser } from "./cache.ts";
 import { databaseName } from "./patroni.ts";
 
 export type Tier = "storefront" | "admin";
@@ -14,8 +15,9 @@ export function renderApplication(
   self: Member,
   tier: Tier,
 ): string {
-  const { application } = settings;
+  const { application, publicUrl, smtp, smtpPassword } = settings;
   const { vip } = topology.network.backend;
+  const [cache] = topology.cache;
   return json({
     tier,
     instance: self.name,
@@ -30,11 +32,37 @@ export function renderApplication(
     },
     uploadsDirectory,
     cookieSecret: "@{cookie_secret}",
+    publicUrl: publicUrl ?? `http://${topology.network.frontend.vip}`,
+    ...(cache && {
+      cache: {
+        host: cache.backend,
+        port: ports.cache,
+        user: cacheUser,
+        password: "@{cache_password}",
+      },
+    }),
+    ...(smtp &&
+      sendsMail(tier) && {
+        smtp: {
+          host: vip,
+          port: ports.mail,
+          secure: smtp.secure,
+          servername: smtp.host,
+          ...(smtp.user && { user: smtp.user }),
+          ...(smtpPassword && { password: "@{smtp_password}" }),
+          from: smtp.from,
+        },
+      }),
     trustedProxies: topology.loadBalancers.map((one) => one.backend),
     drainSeconds: application.drainSeconds,
     stopGraceSeconds: application.stopGraceSeconds,
     logLevel: application.logLevel,
   });
+}
+
+/** Administrators hand links out themselves. */
+export function sendsMail(tier: Tier): boolean {
+  return tier === "storefront";
 }
 
 /** File of the migrations, which find the primary among the members by themselves. */
@@ -47,6 +75,7 @@ export function renderMigrations(settings: Settings, topology: Topology): string
       hosts: topology.database.map((one) => ({ host: one.backend, port: ports.postgres })),
     },
     principals: { storefront: "storefront", admin: "admin" },
+    adminPassword: "@{admin_password}",
     uploadsDirectory,
     sampleData: settings.sampleData,
   });

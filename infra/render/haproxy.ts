@@ -40,6 +40,7 @@ function sections(settings: Settings, topology: Topology, self: LoadBalancerMemb
     tier("storefront", topology.storefront, ports.storefront, settings),
     tier("admin", topology.admin, ports.admin, settings),
     database(topology, self, settings),
+    ...(settings.smtp ? [mail(topology, self, settings.smtp)] : []),
     statistics(self),
   ].join("\n\n");
 }
@@ -152,6 +153,27 @@ ${servers(topology.database, (one) => `${one.backend}:${ports.postgres} check po
     backend("primary", "/primary"),
     backend("standby", "/replica"),
   ].join("\n\n");
+}
+
+/** The application's way to the mail server: its own network leads nowhere. */
+function mail(
+  topology: Topology,
+  self: LoadBalancerMember,
+  { host, port }: NonNullable<Settings["smtp"]>,
+): string {
+  return `resolvers system
+  parse-resolv-conf
+
+listen mail
+  mode tcp
+  option tcplog
+  timeout connect 5s
+  timeout client 1m
+  timeout server 1m
+  bind ${self.backend}:${ports.mail}
+  bind ${topology.network.backend.vip}:${ports.mail}
+  # Its address is looked up while HAProxy runs, so that no lookup can keep HAProxy from starting
+  server mail ${host}:${port} init-addr none resolvers system`;
 }
 
 function statistics(self: LoadBalancerMember): string {

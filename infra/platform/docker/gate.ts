@@ -4,7 +4,7 @@
  */
 
 import { until } from "../../../scripts/lib/until.ts";
-import { servicesDirectory } from "../../render/s6.ts";
+import { configurationDirectory, servicesDirectory } from "../../render/s6.ts";
 import { containerState, fail, required, tryDocker } from "./engine.ts";
 
 const probeLimitSeconds = 10;
@@ -25,7 +25,11 @@ async function pass(): Promise<void> {
   const deathsBefore = await deaths(container);
   await until(`${container} must be healthy (${required("MEANING")})`, {
     probe: () =>
-      tryDocker(["exec", container, "sh", "-c", required("HEALTH")], "", probeLimitSeconds),
+      tryDocker(
+        ["exec", `--workdir=${configurationDirectory}`, container, "sh", "-c", required("HEALTH")],
+        "",
+        probeLimitSeconds,
+      ),
     done: ({ code }) => code === 0,
     describe: ({ stdout, stderr }) => `${stdout}${stderr}`.trim() || "none",
     limitSeconds: Number(required("TIMEOUT_SECONDS")),

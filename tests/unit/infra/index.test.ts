@@ -39,28 +39,34 @@ describe("the program", function () {
     const machines = outputs.machines as Record<string, string>;
     assert.equal(machines["lb-1"], "198.51.100.11");
     assert.equal(machines["db-2"], "203.0.113.32");
-    assert.equal(Object.keys(machines).length, 11);
+    assert.equal(machines["cache-1"], "203.0.113.61");
+    assert.equal(Object.keys(machines).length, 12);
   });
 
   it("W2: gives out the published ports as addresses, one for each load balancer", async () => {
     const { result } = await run({
       "hastack:network": network,
       "hastack:loadBalancer": {
-        publishedPorts: [52_080, 52_081],
-        publishedStatsPorts: [52_404, 52_405],
+        publishedPorts: [22_080, 22_081],
+        publishedStatsPorts: [22_404, 22_405],
       },
     });
     const { localUrls, statsUrls } = result as Record<string, unknown>;
-    assert.deepEqual(localUrls, ["http://127.0.0.1:52080/", "http://127.0.0.1:52081/"]);
-    assert.deepEqual(statsUrls, ["http://127.0.0.1:52404/", "http://127.0.0.1:52405/"]);
+    assert.deepEqual(localUrls, ["http://127.0.0.1:22080/", "http://127.0.0.1:22081/"]);
+    assert.deepEqual(statsUrls, ["http://127.0.0.1:22404/", "http://127.0.0.1:22405/"]);
   });
 
-  it("N3: gives out the statistics password as a secret", async () => {
+  it("N3, A14: gives out the passwords of the statistics and of the administrator as secrets", async () => {
     const { result } = await run({ "hastack:network": network });
-    const { statsPassword } = result as { statsPassword: pulumi.Output<string> };
-    assert.equal(await pulumi.isSecret(statsPassword), true);
-    const seen = new Promise((resolve) => statsPassword.apply(resolve));
-    assert.equal(await seen, mockPassword("statistics"));
+    const outputs = result as Record<string, pulumi.Output<string>>;
+    const passwords = { statsPassword: "statistics", adminPassword: "administrator" };
+    for (const [name, principal] of Object.entries(passwords)) {
+      const output = outputs[name];
+      assert.ok(output);
+      assert.equal(await pulumi.isSecret(output), true, name);
+      const seen = new Promise((resolve) => output.apply(resolve));
+      assert.equal(await seen, mockPassword(principal), name);
+    }
   });
 
   it("W5: refuses an unsafe topology before it makes anything", async () => {

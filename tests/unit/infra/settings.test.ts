@@ -36,6 +36,7 @@ describe("settings", () => {
         database: 2,
         storefront: 2,
         admin: 2,
+        cache: 1,
       });
       assert.deepEqual(settings.loadBalancer.publishedPorts, [8080, 8081]);
       assert.deepEqual(settings.loadBalancer.publishedStatsPorts, [8404, 8405]);
@@ -172,6 +173,32 @@ describe("settings", () => {
         ],
       ],
       [
+        "a cache too small to be one",
+        { cache: { megabytes: 7 } },
+        ["hastack:cache.megabytes: must be 8 megabytes or more; it is 7"],
+      ],
+      [
+        "a public address that is none, and one that ends with a slash",
+        { publicUrl: "travel.example" },
+        [
+          'hastack:publicUrl: must be an address such as https://travel.example; it is "travel.example"',
+        ],
+      ],
+      [
+        "a public address that ends with a slash",
+        { publicUrl: "https://travel.example/" },
+        ['hastack:publicUrl: must end without a slash; it is "https://travel.example/"'],
+      ],
+      [
+        "a mail server and a sender that are none",
+        { smtp: { host: "mail server", from: "travel", password: "x" } },
+        [
+          'hastack:smtp.host: must be a host\'s name or address, such as mail.example; it is "mail server"',
+          'hastack:smtp.from: must be a mail address such as travel@example.org; it is "travel"',
+          "hastack:smtp.password: is no setting; see infra/settings.ts",
+        ],
+      ],
+      [
         "an object that is none",
         { members: "{" },
         ['hastack:members: Invalid input: expected object, received string; it is "{"'],
@@ -236,6 +263,14 @@ describe("settings", () => {
         "hastack:members.quorum",
       ]);
     });
+  });
+
+  it("N3: a secret is taken as it is, and no message shows it", () => {
+    const smtp = { host: "mail.example", user: "u", from: "travel@example.org" };
+    assert.equal(settingsWith({ smtp, smtpPassword: "12345" }).smtpPassword, "12345");
+    assert.deepEqual(problemsOf({ smtpPassword: "" }), [
+      "hastack:smtpPassword: Too small: expected string to have >=1 characters; it is a secret",
+    ]);
   });
 
   it("another project's configuration in the same stack is none of its business", () => {

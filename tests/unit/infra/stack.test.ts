@@ -55,6 +55,7 @@ describe("WebStack", () => {
   it("W1: is a tree of components, each under the stack", async () => {
     assert.deepEqual((await recordStack()).childrenOf("WebStack", "hastack"), [
       "AppServers app",
+      "Cache cache",
       "Credentials credentials",
       "DatabasePair database",
       "DatabaseSettings settings",
@@ -191,6 +192,8 @@ describe("WebStack", () => {
         patroniApi: ["db-1-files", "db-2-files", "database-settings"],
         statistics: tier("lb"),
         cookies: [...tier("storefront"), ...tier("admin")],
+        cache: ["cache-1-files", ...tier("storefront"), ...tier("admin")],
+        administrator: ["migrations"],
       };
       for (const [principal, names] of Object.entries(expected)) {
         const found = users.get(mockPassword(principal)) ?? [];
@@ -208,7 +211,7 @@ describe("WebStack", () => {
     it("N3: a rotation delivers new files and looks at the members again; it replaces none", async () => {
       const changed = differences(await recordStack(), await recordStack({ generation: 2 }));
       assert.deepEqual(changed, [
-        ...["admin-1", "admin-2"].flatMap(deliveryAndGate),
+        ...["admin-1", "admin-2", "cache-1"].flatMap(deliveryAndGate),
         "Command database-settings",
         "Command db-1-files",
         "Command db-1-gate",
@@ -235,6 +238,7 @@ describe("WebStack", () => {
         "storefront-1-files": '  "instance": "storefront-1",',
         "database-settings": '  "synchronous_mode": true,',
         migrations: '    "user": "migrator",',
+        "cache-1-files": "maxmemory-policy volatile-ttl",
       };
       for (const [name, line] of Object.entries(lines)) {
         assert.ok(script(name).includes(line), `${name} shows ${line}`);

@@ -79,7 +79,8 @@ describe("topology", () => {
       "admin-1": "172.28.11.51",
       "admin-2": "172.28.11.52",
     });
-    assert.equal(topology.machines.length, 11);
+    assert.deepEqual(addresses(topology.cache), { "cache-1": "172.28.11.61" });
+    assert.equal(topology.machines.length, 12);
     assert.equal(topology.stack, "test");
   });
 
@@ -145,6 +146,27 @@ describe("topology", () => {
         ],
       ],
       [
+        "two caches",
+        { members: { cache: 2 } },
+        [
+          "hastack:members.cache: 2 would each know half of what changed, use 1 (or 0 to go without)",
+        ],
+      ],
+      [
+        "a login at the mail server without its password",
+        { smtp: { host: "mail.example", user: "travel", from: "a@example.org" } },
+        [
+          "hastack:smtp.user: travel has no password; give it by npx pulumi config set --secret hastack:smtpPassword, or leave the user out",
+        ],
+      ],
+      [
+        "a password of nobody",
+        { smtp: { host: "mail.example", from: "a@example.org" }, smtpPassword: "secret" },
+        [
+          "hastack:smtpPassword: there is no hastack:smtp.user whose it is; name one, or leave it out",
+        ],
+      ],
+      [
         "more members than the address plan holds",
         { members: { storefront: 10 } },
         ["hastack:members.storefront: 10 is more than the address plan holds, use at most 9"],
@@ -188,14 +210,14 @@ describe("topology", () => {
         "a VIP where passing containers get their addresses",
         networks(goodFrontend, ["10.2.0.0/24", "10.2.0.128"]),
         [
-          "hastack:network.backend.vip: 10.2.0.128 is where members or passing containers get their addresses, use 10.2.0.60 to 10.2.0.127",
+          "hastack:network.backend.vip: 10.2.0.128 is where members or passing containers get their addresses, use 10.2.0.70 to 10.2.0.127",
         ],
       ],
       [
         "a VIP where members get their addresses",
-        networks(["10.1.0.0/24", "10.1.0.59"], goodBackend),
+        networks(["10.1.0.0/24", "10.1.0.69"], goodBackend),
         [
-          "hastack:network.frontend.vip: 10.1.0.59 is where members or passing containers get their addresses, use 10.1.0.60 to 10.1.0.127",
+          "hastack:network.frontend.vip: 10.1.0.69 is where members or passing containers get their addresses, use 10.1.0.70 to 10.1.0.127",
         ],
       ],
       [
@@ -257,6 +279,8 @@ describe("topology", () => {
       ["five members of the quorum", { members: { quorum: 5 } }],
       ["nine of a role", { members: { quorum: 9 } }],
       ["three load balancers", { members: { loadBalancer: 3 } }],
+      ["no cache", { members: { cache: 0 } }],
+      ["a mail server without a login", { smtp: { host: "mail.example", from: "a@example.org" } }],
       ["one instance of a tier", { members: { storefront: 1, admin: 1 } }],
       ["pools that just fit", { database: { maxConnections: 75 } }],
       ["a drain that just leaves a second", { application: { drainSeconds: 24 } }],
@@ -268,7 +292,7 @@ describe("topology", () => {
         "a lease that just fits",
         { database: { ttlSeconds: 21, loopWaitSeconds: 1, retryTimeoutSeconds: 10 } },
       ],
-      ["the first VIP of its range", networks(["10.1.0.0/24", "10.1.0.60"], goodBackend)],
+      ["the first VIP of its range", networks(["10.1.0.0/24", "10.1.0.70"], goodBackend)],
       ["the last VIP of its range", networks(["10.1.0.0/24", "10.1.0.127"], goodBackend)],
       ["a subnet of the largest size", networks(["10.1.0.0/16", "10.1.0.100"], goodBackend)],
       ["neighbouring subnets", networks(goodFrontend, ["10.1.1.0/24", "10.1.1.100"])],
@@ -300,7 +324,7 @@ describe("topology", () => {
     });
 
     it("accepts the layout of three machines, where all roles share one", () => {
-      const all = machine("node-1", ["loadBalancer", "storefront", "admin", "database", "quorum"], {
+      const all = machine("node-1", roles, {
         frontend: "10.1.0.61",
       });
       assert.deepEqual(machineProblems([all]), []);
@@ -388,8 +412,8 @@ const sameMachine = (member: { machine: string; backend: string }) => (one: Mach
   one.name === member.machine && one.backend === member.backend;
 
 function allMembers(topology: Topology) {
-  const { loadBalancers, quorum, database, storefront, admin } = topology;
-  return [...loadBalancers, ...quorum, ...database, ...storefront, ...admin];
+  const { loadBalancers, quorum, database, storefront, admin, cache } = topology;
+  return [...loadBalancers, ...quorum, ...database, ...storefront, ...admin, ...cache];
 }
 
 function assertSurvives({ quorum, database, loadBalancers }: Topology, lost: Machine): void {
@@ -433,10 +457,11 @@ const drawnSettings = fc.record({
     database: fc.constantFrom(2, 2, 2, 1, 3),
     storefront: fc.integer({ min: 0, max: 10 }),
     admin: fc.integer({ min: 0, max: 10 }),
+    cache: fc.constantFrom(0, 1, 1, 1, 2),
   }),
   database: fc.record({ maxConnections: fc.integer({ min: 100, max: 900 }) }),
   network: fc
-    .tuple(subnets(16, 24), subnets(16, 24), fc.integer({ min: 50, max: 130 }))
+    .tuple(subnets(16, 24), subnets(16, 24), fc.integer({ min: 60, max: 130 }))
     .map(([front, back, host]) => ({
       frontend: { subnet: front, vip: hostAddress(front, host) },
       backend: { subnet: back, vip: hostAddress(back, host) },

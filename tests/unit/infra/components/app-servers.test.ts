@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
 import { describeStack, recordStack, release, workloadOf } from "../../../support/unit/stack.ts";
 
 const instances = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
@@ -27,7 +28,7 @@ describe("AppServers", () => {
     }
   });
 
-  it("A5: gives each tier its own database principal's password, and the cookies' to both", async () => {
+  it("A5: gives each tier its own database principal's password, and the cookies' and the cache's to both", async () => {
     const { workloads, credentials } = await describeStack();
     const app = workloads.filter(({ component }) => component === "AppServers");
     assert.equal(app.length, 4);
@@ -35,7 +36,26 @@ describe("AppServers", () => {
       const tier = host.role === "admin" ? "admin" : "storefront";
       assert.equal(secrets.database_password, credentials.of(tier), host.name);
       assert.equal(secrets.cookie_secret, credentials.of("cookies"), host.name);
-      assert.equal(Object.keys(secrets).length, 2);
+      assert.equal(secrets.cache_password, credentials.of("cache"), host.name);
+      assert.equal(Object.keys(secrets).length, 3);
+    }
+  });
+
+  it("A6: gives the mail server's password to the storefront alone, whatever it is made of", async () => {
+    const smtp = { host: "mail.example", user: "travel", from: "travel@example.org" };
+    const changes = { smtp, smtpPassword: 'a"b\\c' };
+    const stack = await describeStack(changes);
+    assert.equal(workloadOf(stack, "admin-1").secrets.smtp_password, undefined);
+    const { secrets, files } = workloadOf(stack, "storefront-1");
+    const { smtp_password: password } = secrets;
+    assert.ok(password);
+    assert.equal(await pulumi.isSecret(password), true);
+    const value = await new Promise<string>((resolve) => password.apply(resolve));
+    const text = (files[0]?.content ?? "").replace("@{smtp_password}", () => value);
+    assert.equal(JSON.parse(text).smtp.password, 'a"b\\c');
+    const shown = JSON.stringify((await recordStack({ changes })).all.map((one) => one.shown));
+    for (const trace of ['a\\\\"b', Buffer.from('a\\"b').toString("hex")]) {
+      assert.ok(!shown.includes(trace), "the password is shown");
     }
   });
 

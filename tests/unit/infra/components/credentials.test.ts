@@ -12,6 +12,8 @@ describe("Credentials", () => {
   it("N3, D6, D7: generates one password for each principal", async () => {
     assert.deepEqual((await recordStack()).childrenOf("Credentials", "credentials"), [
       "RandomPassword password-admin",
+      "RandomPassword password-administrator",
+      "RandomPassword password-cache",
       "RandomPassword password-cookies",
       "RandomPassword password-etcdPatroni",
       "RandomPassword password-etcdRoot",

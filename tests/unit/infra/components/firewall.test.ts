@@ -68,12 +68,17 @@ describe("Firewall", () => {
     ]);
   });
 
-  it("L5: lets both tiers reach both listeners of the database", () => {
+  it("D7, A9: lets only the tiers of the application reach the cache", () => {
+    assert.deepEqual(into("cache"), ["admin backend 6379", "storefront backend 6379"]);
+  });
+
+  it("L5, A6: lets both tiers reach both listeners of the database, and the storefront its mail server", () => {
     const backend = into("loadBalancer").filter((flow) => flow.includes("backend"));
     assert.deepEqual(backend, [
       "admin backend 5000",
       "admin backend 5001",
       "loadBalancer backend vrrp",
+      "storefront backend 2525",
       "storefront backend 5000",
       "storefront backend 5001",
     ]);
@@ -88,10 +93,10 @@ describe("Firewall", () => {
   });
 
   it("N1: allows every connection that a file, a health check or a task speaks of", async () => {
-    const stack = await describeStack();
+    const stack = await describeStack({ smtp: { host: "mail.example", from: "a@example.org" } });
     const allowed = new Set(stack.flows.map(({ from, to, port }) => `${from} -> ${to}:${port}`));
     const wanted = wantedFlows(stack);
-    assert.ok(wanted.size > 12, `only ${wanted.size} connections were found`);
+    assert.ok(wanted.size > 15, `only ${wanted.size} connections were found`);
     assert.deepEqual([...wanted].filter((flow) => !allowed.has(flow)).sort(), []);
   });
 });

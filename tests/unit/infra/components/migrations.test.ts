@@ -49,6 +49,15 @@ describe("Migrations", () => {
     assert.ok(done < recording.get("Container", "storefront-1").asked);
   });
 
+  it("A14: gives the administrator the stack's password", async () => {
+    const { credentials, ...stack } = await describeStack();
+    const { secrets } = taskOf({ credentials, ...stack }, "migrations");
+    assert.deepEqual(secrets, {
+      database_password: credentials.of("migrator"),
+      admin_password: credentials.of("administrator"),
+    });
+  });
+
   it("A5: runs unprivileged, with a password file that only its user reads", async () => {
     const { user, files } = taskOf(await describeStack(), "migrations");
     assert.equal(user, "hastack");

@@ -13,6 +13,11 @@ function rendered(tier: "storefront" | "admin", changes: Readonly<Record<string,
   return renderApplication(settings, topology, self, tier);
 }
 
+const withMail = {
+  smtp: { host: "mail.example", user: "travel", from: "travel@example.org" },
+  smtpPassword: "secret",
+};
+
 /** Reads the text the way the application does, from a file. */
 function readBy<T>(load: (path: string) => T, text: string): T {
   const folder = mkdtempSync(join(tmpdir(), "hastack-unit-"));
@@ -64,8 +69,10 @@ describe("the application's app.json", () => {
 
   it("A1: is accepted by the application, as it is written", () => {
     for (const tier of ["storefront", "admin"] as const) {
-      const config = readBy(loadServerConfig, filled(rendered(tier)));
-      assert.deepEqual(config, JSON.parse(filled(rendered(tier))));
+      for (const changes of [{}, withMail, { members: { cache: 0 } }]) {
+        const text = filled(rendered(tier, changes));
+        assert.deepEqual(readBy(loadServerConfig, text), JSON.parse(text));
+      }
     }
   });
 
@@ -74,9 +81,38 @@ describe("the application's app.json", () => {
     assert.throws(() => readBy(loadServerConfig, text), ConfigError);
   });
 
+  it("A9: knows the cache, as its own user, unless there is none", () => {
+    const { cache } = JSON.parse(rendered("storefront"));
+    const password = "@{cache_password}";
+    assert.deepEqual(cache, { host: "10.2.0.61", port: 6379, user: "hastack", password });
+    assert.ok(!("cache" in JSON.parse(rendered("storefront", { members: { cache: 0 } }))));
+  });
+
+  it("A6: begins links with the frontend's address, or with the one that the settings give", () => {
+    assert.equal(JSON.parse(rendered("storefront")).publicUrl, "http://10.1.0.100");
+    const { publicUrl } = JSON.parse(rendered("admin", { publicUrl: "https://travel.example" }));
+    assert.equal(publicUrl, "https://travel.example");
+  });
+
+  it("A6: reaches the mail server through the load balancers, from the storefront", () => {
+    assert.ok(!("smtp" in JSON.parse(rendered("storefront"))));
+    assert.ok(!("smtp" in JSON.parse(rendered("admin", withMail))));
+    assert.deepEqual(JSON.parse(rendered("storefront", withMail)).smtp, {
+      host: "10.2.0.100",
+      port: 2525,
+      secure: false,
+      servername: "mail.example",
+      user: "travel",
+      password: "@{smtp_password}",
+      from: "travel@example.org",
+    });
+  });
+
   it("N3: holds no password, only the places of these", () => {
-    const places = ["@{database_password}", "@{cookie_secret}"];
+    const places = ["@{database_password}", "@{cookie_secret}", "@{cache_password}"];
     assert.deepEqual(rendered("admin").match(/@\{\w+\}/g), places);
+    const text = rendered("storefront", withMail);
+    assert.deepEqual(text.match(/@\{\w+\}/g), [...places, "@{smtp_password}"]);
   });
 });
 
@@ -121,6 +157,13 @@ const admin = `{
   },
   "uploadsDirectory": "/var/lib/hastack/uploads",
   "cookieSecret": "@{cookie_secret}",
+  "publicUrl": "http://10.1.0.100",
+  "cache": {
+    "host": "10.2.0.61",
+    "port": 6379,
+    "user": "hastack",
+    "password": "@{cache_password}"
+  },
   "trustedProxies": [
     "10.2.0.11",
     "10.2.0.12"
@@ -151,6 +194,7 @@ const migrations = `{
     "storefront": "storefront",
     "admin": "admin"
   },
+  "adminPassword": "@{admin_password}",
   "uploadsDirectory": "/var/lib/hastack/uploads",
   "sampleData": false
 }

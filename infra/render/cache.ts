@@ -1,0 +1,64 @@
+/** valkey.conf of the cache: a Redis-protocol server that may lose everything at any time. */
+import type { Settings } from "../settings.ts";
+import { type Member, ports } from "../topology.ts";
+
+/** Valkey's user for the application. */
+export const cacheUser = "hastack";
+
+/** All that the application's client sends; nobody can look through the keys or empty them. */
+const commands = [
+  ...["ping", "client|id", "client|setinfo", "client|setname"],
+  ...["get", "mget", "set", "expire", "pexpire"],
+  ...["eval", "evalsha", "script|load", "script|exists"],
+];
+
+/** @returns text with the place of a secret, `@{cache_password}` */
+export function renderCache({ cache }: Settings, self: Member): string {
+  return `bind ${self.backend}
+port ${ports.cache}
+protected-mode yes
+maxclients 1000
+tcp-keepalive 10
+# Room is made by dropping what would be the next to end; nothing is written to a disk
+maxmemory ${cache.megabytes}mb
+maxmemory-policy volatile-ttl
+save ""
+appendonly no
+# What remains of a value too large for its client, and a script that does not end
+client-output-buffer-limit normal 8mb 4mb 10
+busy-reply-threshold 100
+user default off resetpass resetkeys resetchannels -@all
+user ${cacheUser} on >@{cache_password} ~* resetchannels -@all ${commands.map((name) => `+${name}`).join(" ")}
+`;
+}
+
+const cli = `REDISCLI_AUTH=$(cat password) valkey-cli --no-auth-warning --user ${cacheUser}`;
+
+/** Health, run in the folder of the workload's files; the password is on no command line. */
+export function cacheHealth(self: Member): string {
+  return `${cli} -h ${self.backend} -p ${ports.cache} -t 2 ping 2>&1 | grep -Fx PONG`;
+}
+
+/**
+ * Valkey has no check of its own: one that nobody reaches is started with the new files, and must
+ * answer to the new password.
+ */
+export const cacheCheck = `d=$(mktemp -d)
+chown valkey: "$d"
+setpriv --reuid=valkey --regid=valkey --clear-groups valkey-server "$PWD/valkey.conf" --port 0 --dir "$d" --unixsocket "$d/socket" > "$d/log" 2>&1 &
+pid=$!
+tries=0
+until answer=$(${cli} -s "$d/socket" ping 2>&1) && [ "$answer" = PONG ]; do
+  tries=$((tries + 1))
+  if [ "$tries" -ge 100 ] || ! kill -0 "$pid" 2> /dev/null; then
+    cat "$d/log"
+    echo "it answers: $answer"
+    kill "$pid" 2> /dev/null
+    rm -rf "$d"
+    exit 1
+  fi
+  sleep 0.05
+done
+kill "$pid"
+wait "$pid"
+rm -rf "$d"`;

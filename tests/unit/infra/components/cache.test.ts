@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import {
+  describeStack,
+  differences,
+  imageOf,
+  recordStack,
+  workloadOf,
+} from "../../../support/unit/stack.ts";
+
+describe("Cache", () => {
+  it("A9: is one member with files, a container and a gate", async () => {
+    const recording = await recordStack();
+    assert.deepEqual(recording.childrenOf("Cache", "cache"), [
+      "Command cache-1-files",
+      "Command cache-1-gate",
+      "Container cache-1",
+      imageOf(recording, "cache").label,
+      "Volume cache-1-files",
+    ]);
+  });
+
+  it("A9: is away where the settings say so; the application is told of none then", async () => {
+    const changes = { members: { cache: 0 } };
+    assert.deepEqual((await recordStack({ changes })).childrenOf("Cache", "cache"), []);
+    for (const name of ["storefront-1", "admin-1"]) {
+      const { files, secrets } = workloadOf(await describeStack(changes), name);
+      assert.equal(JSON.parse(files[0]?.content ?? "{}").cache, undefined);
+      assert.equal(secrets.cache_password, undefined);
+    }
+  });
+
+  it("A9: keeps no data: it is made anew with what is read", async () => {
+    const { data } = workloadOf(await describeStack(), "cache-1");
+    assert.equal(data, undefined);
+  });
+
+  it("D7: is in the backend only, and publishes nothing", async () => {
+    const { networksAdvanced, ports } = (await recordStack()).get("Container", "cache-1").inputs;
+    assert.deepEqual(networksAdvanced, [
+      { name: "hastack-test-backend", ipv4Address: "10.2.0.61" },
+    ]);
+    assert.deepEqual(ports, []);
+  });
+
+  it("D7, N4: runs unprivileged; its password is in files that only their reader reads", async () => {
+    const { processes, files } = workloadOf(await describeStack(), "cache-1");
+    assert.deepEqual(
+      processes.map(({ name, user }) => [name, user]),
+      [["valkey", "valkey"]],
+    );
+    assert.deepEqual(
+      files.map(({ path, owner = "root", mode }) => [path, owner, mode]),
+      [
+        ["valkey.conf", "valkey", "0400"],
+        ["password", "root", "0400"],
+      ],
+    );
+  });
+
+  it("A9: a changed setting of the cache touches the cache, and nothing that uses it", async () => {
+    const after = await recordStack({ changes: { cache: { megabytes: 128 } } });
+    assert.deepEqual(differences(await recordStack(), after), [
+      "Command cache-1-files",
+      "Command cache-1-gate",
+    ]);
+  });
+
+  it("A9: is there before the application, which waits for its gate", async () => {
+    const recording = await recordStack();
+    const { done } = recording.get("Command", "cache-1-gate");
+    assert.ok(recording.get("Command", "storefront-1-files").asked > done);
+  });
+});
