@@ -8,6 +8,7 @@ import { HttpError } from "./errors.ts";
 import type { Health } from "./health.ts";
 import { logRequests } from "./log.ts";
 import { httpSeconds } from "./metrics.ts";
+import { accountRoutes } from "./routes/accounts.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { bookingRoutes } from "./routes/bookings.ts";
 import { imageRoutes } from "./routes/images.ts";
@@ -17,6 +18,7 @@ import { storefrontRoutes } from "./routes/storefront.ts";
 import { refuseCrossSite, securityHeaders } from "./security.ts";
 import { Invalid } from "./validation.ts";
 import { loadViews, type Render, serveAssets } from "./views.ts";
+import { LoginNeeded, recogniseVisitors, sendToLogin } from "./visitor.ts";
 
 /** What the routes stand on. */
 export interface Services {
@@ -52,7 +54,7 @@ export function createApp(parts: Omit<Services, "cached" | "render">): Express {
   app.use(serveAssets());
   app.use(imageRoutes(services));
   const tiers = {
-    storefront: [storefrontRoutes, offerRoutes, bookingRoutes],
+    storefront: [recogniseVisitors, accountRoutes, storefrontRoutes, offerRoutes, bookingRoutes],
     admin: [adminRoutes],
   };
   for (const routes of tiers[config.tier]) app.use(routes(services));
@@ -83,6 +85,9 @@ function answerError({ config, render, log }: Services): ErrorRequestHandler {
     if (response.headersSent) {
       response.destroy();
       return;
+    }
+    if (error instanceof LoginNeeded && wantsPage(request)) {
+      return sendToLogin(request, response, error.loginPage);
     }
     for (const name of ["Content-Length", "ETag", "Accept-Ranges"]) response.removeHeader(name);
     response.status(error.status).set("Cache-Control", "no-store");

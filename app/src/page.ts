@@ -8,6 +8,12 @@ const flashCookie = "hastack-flash";
 
 /** What a form post did, told on the page that follows it. Each subject adds its own words. */
 const flashes: Record<string, string> = {
+  registered: "Welcome! Your account is made, and you are logged in.",
+  "logged-out": "You are logged out.",
+  "name-changed": "Your name was changed.",
+  "password-changed": "Your password was changed, and you are logged out everywhere else.",
+  "password-reset": "Your password was changed. Log in with the new one.",
+  "account-deleted": "Your account was deleted.",
   "content-added": "The destination was added.",
   "content-removed": "The destination was removed.",
   "content-gone": "That destination had been removed already.",
