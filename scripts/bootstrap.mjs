@@ -117,23 +117,26 @@ function hasTerminal() {
  */
 export function become(program, args, env = process.env, hear) {
   return new Promise((resolve, reject) => {
-    const output = hear ? "pipe" : "inherit";
-    const child = spawn(program, args, { stdio: ["inherit", output, output], env });
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text) => hear?.(text));
-    }
     const terminal = hasTerminal();
+    /** @type {import("node:child_process").ChildProcess | undefined} */
+    let child;
     /** @type {Map<NodeJS.Signals, () => void>} */
     const handlers = new Map();
+    // Before the program starts: a signal that ends us alone would leave it running
     for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])) {
       const byTerminal = terminal && (signal === "SIGINT" || signal === "SIGQUIT");
-      const handler = () => void (byTerminal || child.kill(signal));
+      const handler = () => void (byTerminal || child?.kill(signal));
       handlers.set(signal, handler);
       process.on(signal, handler);
     }
     const settle = () => {
       for (const [signal, handler] of handlers) process.off(signal, handler);
     };
+    const output = hear ? "pipe" : "inherit";
+    child = spawn(program, args, { stdio: ["inherit", output, output], env });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text) => hear?.(text));
+    }
     child.on("error", (error) => {
       settle();
       reject(error);

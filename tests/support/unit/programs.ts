@@ -1,34 +1,20 @@
 /** Runs the docker platform's own programs the way Pulumi's commands do. */
-import { spawn } from "node:child_process";
 import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
 import { projectDirectory } from "../../../infra/project.ts";
+import { type Outcome, run } from "../../../scripts/lib/run.ts";
 import { passingName } from "./containers.ts";
 import type { Recording } from "./mocks.ts";
-
-export interface Answer {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** Runs a resource's shell command with its environment and input. */
 export function runCommand(
   create: string,
   environment: Readonly<Record<string, string>>,
   input = "",
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const child = spawn("sh", ["-c", create], {
-      cwd: `${projectDirectory}infra`,
-      env: { ...process.env, ...environment },
-    });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.on("data", (chunk) => (stdout += chunk));
-    child.stderr.on("data", (chunk) => (stderr += chunk));
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code: code ?? 124, stdout, stderr }));
-    child.stdin.end(input);
+): Promise<Outcome> {
+  return run(["sh", "-c", create], {
+    cwd: `${projectDirectory}infra`,
+    env: { ...process.env, ...environment },
+    input,
   });
 }
 
@@ -51,7 +37,7 @@ export class Delivered {
     recording: Recording,
     member: string,
     { container = "unit-test-nobody", edit = (script: string) => script } = {},
-  ): Promise<Answer> {
+  ): Promise<Outcome> {
     const { inputs } = recording.get("Command", `${member}-files`);
     const environment = inputs.environment as Record<string, string>;
     return runCommand(

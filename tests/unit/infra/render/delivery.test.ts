@@ -293,10 +293,14 @@ chmod +x /tmp/spy/chown; rm -f /tmp/spy/modes; PATH=/tmp/spy:$PATH\n`;
     });
 
     it("N3: are on no command line while they are delivered", async () => {
-      const check = "sleep 1";
+      await machine.run("rm -f /tmp/checking /tmp/seen");
+      const check =
+        "touch /tmp/checking; for i in $(seq 200); do [ -e /tmp/seen ] && exit 0; sleep 0.1; done; exit 1";
       const running = attempt([{ ...one("@{password}\n"), check }], { password: "needle-in-hay" });
-      const seen = await machine.run("sleep 0.5; cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
-      assert.match(seen, /sleep 1/);
+      const seen = await machine.run(
+        "until [ -e /tmp/checking ]; do sleep 0.1; done; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; touch /tmp/seen",
+      );
+      assert.match(seen, /touch \/tmp\/checking/);
       assert.doesNotMatch(seen, /needle-in-hay/);
       assert.doesNotMatch(seen, new RegExp(Buffer.from("needle-in-hay").toString("hex")));
       assert.equal((await running).code, 0);

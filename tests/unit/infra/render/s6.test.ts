@@ -163,13 +163,13 @@ function said(machine: Container, text: string, times = 1): Promise<string> {
   return until(`the container says ${text}`, {
     probe: () => machine.logs(),
     done: (logs) => logs.split(text).length > times,
-    limitSeconds: 10,
+    limitSeconds: 30,
     intervalSeconds: 0.1,
   });
 }
 
 describe("s6 in a container", function () {
-  this.timeout(40_000);
+  this.timeout(90_000);
   let machine: Container;
 
   before(async function () {
@@ -244,7 +244,8 @@ describe("s6 with a process that does not end", function () {
       await tryDocker(["stop", "--time=30", machine.name]);
       const took = Date.now() - begin;
       assert.match(await machine.logs(), /server got USR1\nserver ended\n$/);
-      assert.ok(took > 1000 && took < 8000, `${took} ms`);
+      // Docker itself would kill it after 30 s
+      assert.ok(took > 1000 && took < 25_000, `${took} ms`);
     } finally {
       await machine.remove();
     }

@@ -83,11 +83,21 @@ describe("run-task", function () {
 
   it("W6: ends a task at its limit with its container, though a shell runs it", async function () {
     this.timeout(60_000);
-    // Docker is told to end the way the limit tells it, only sooner
+    // Docker is told to end the way the limit tells it, only sooner: once the task runs
     const folder = mkdtempSync(join(tmpdir(), "hastack-unit-"));
     const docker = join(folder, "docker");
     const { stdout: real } = await runCommand("command -v docker", {});
-    writeFileSync(docker, `#!/bin/sh\nexec timeout -s TERM -k 5 3 ${real.trim()} "$@"\n`);
+    const enough = join(folder, "enough");
+    writeFileSync(
+      docker,
+      `#!/bin/sh
+[ "$1" = run ] || exec ${real.trim()} "$@"
+${real.trim()} "$@" <&0 & client=$!
+until [ -e ${enough} ] || ! kill -0 $client; do sleep 0.1; done
+kill -TERM $client
+wait $client
+`,
+    );
     chmodSync(docker, 0o755);
     const label = "hastack-test.limit";
     const left = () => runDocker(["ps", "-q", `--filter=label=${label}`]);
@@ -101,14 +111,16 @@ describe("run-task", function () {
         },
         input,
       );
-      await until("the task runs", { probe: left, done: Boolean, limitSeconds: 10 });
+      await until("the task runs", { probe: left, done: Boolean, limitSeconds: 20 });
+      writeFileSync(enough, "");
       assert.equal((await ended).code, 1);
       await until("its container is gone", {
         probe: left,
         done: (ids) => ids === "",
-        limitSeconds: 10,
+        limitSeconds: 20,
       });
     } finally {
+      writeFileSync(enough, "");
       rmSync(folder, { recursive: true });
       for (const id of (await left()).split("\n").filter(Boolean)) {
         await tryDocker(["rm", "--force", id]);
