@@ -1,6 +1,6 @@
 import express, { type ErrorRequestHandler, type Express, type Request } from "express";
 import type { Logger } from "pino";
-import { CachedReads } from "./cached-reads.ts";
+import type { CachedReads } from "./cached-reads.ts";
 import type { ServerConfig } from "./config.ts";
 import type { Database } from "./database.ts";
 import { sendAwayWhileDraining } from "./drain.ts";
@@ -10,6 +10,7 @@ import { logRequests } from "./log.ts";
 import { httpSeconds } from "./metrics.ts";
 import { accountRoutes } from "./routes/accounts.ts";
 import { adminRoutes } from "./routes/admin.ts";
+import { adminOfferRoutes } from "./routes/admin-offers.ts";
 import { bookingRoutes } from "./routes/bookings.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { offerRoutes } from "./routes/offers.ts";
@@ -32,9 +33,8 @@ export interface Services {
 }
 
 /** Builds the application of one tier; it listens to nothing yet. */
-export function createApp(parts: Omit<Services, "cached" | "render">): Express {
-  const cached = new CachedReads(parts.database);
-  const services: Services = { ...parts, cached, render: loadViews() };
+export function createApp(parts: Omit<Services, "render">): Express {
+  const services: Services = { ...parts, render: loadViews() };
   const { config, health, log } = services;
   const app = express();
   app.disable("x-powered-by");
@@ -55,7 +55,7 @@ export function createApp(parts: Omit<Services, "cached" | "render">): Express {
   app.use(imageRoutes(services));
   const tiers = {
     storefront: [recogniseVisitors, accountRoutes, storefrontRoutes, offerRoutes, bookingRoutes],
-    admin: [adminRoutes],
+    admin: [adminRoutes, adminOfferRoutes],
   };
   for (const routes of tiers[config.tier]) app.use(routes(services));
   app.use(() => {

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerConfig } from "./config.ts";
 import { OutcomeUnknown, Unavailable } from "./errors.ts";
+import { committedSql, latestSql, logPlace, type Position, unknownPosition } from "./horizon.ts";
 import { CannotConnect, type Lease, Member, type Query } from "./member.ts";
 import { databaseRetries, type PoolCounts } from "./metrics.ts";
 
+export { type Position, unknownPosition } from "./horizon.ts";
 export type { Query } from "./member.ts";
 
 /** Who answers: the server's own address, and whether it is a standby. */
@@ -38,12 +40,6 @@ export const defaultLimits = {
 };
 
 export type DatabaseLimits = typeof defaultLimits;
-
-/** A place in the write-ahead log, as PostgreSQL writes it: `16/B374D848`. */
-export type Position = string;
-
-/** Later than any position: only a primary has got there. */
-export const unknownPosition: Position = "FFFFFFFF/FFFFFFFF";
 
 interface Warning {
   severity?: string | undefined;
@@ -115,13 +111,19 @@ export class Database {
   /**
    * Runs a read, on the standby if it can be. `work` may run several times.
    * @param after the caller's last write; a standby that has not replayed it is not used
+   * @param rather at least as late as `after`: what the answer holds too, where a member that has it
+   *   can be reached
    * @throws Unavailable when no member answered within `readMs`
    */
-  async read<T>(work: (query: Query) => Promise<T>, after?: Position): Promise<T> {
+  async read<T>(
+    work: (query: Query) => Promise<T>,
+    after?: Position,
+    rather?: Position,
+  ): Promise<T> {
     if (this.#reads >= this.#limits.readRequests) throw new Unavailable("Too many are waiting.", 1);
     this.#reads += 1;
     try {
-      return await this.#readUntil(Date.now() + this.#limits.readMs, work, after);
+      return await this.#readUntil(Date.now() + this.#limits.readMs, work, after, rather);
     } finally {
       this.#reads -= 1;
     }
@@ -155,6 +157,15 @@ export class Database {
     return await this.#attemptRead(member, identify);
   }
 
+  /** Asks the primary, once, for a position that every write begun so far is covered by. */
+  async latest(): Promise<Position> {
+    return await this.#attemptRead(this.#writer, async (query) => {
+      const [row] = await query<{ position: Position }>(latestSql);
+      if (!row) throw new Error("the primary did not say its position");
+      return row.position;
+    });
+  }
+
   counts(): Record<"writer" | "reader", PoolCounts> {
     return { writer: this.#writer.counts(), reader: this.#reader.counts() };
   }
@@ -167,13 +178,16 @@ export class Database {
     deadline: number,
     work: (query: Query) => Promise<T>,
     after: Position | undefined,
+    rather: Position | undefined,
   ): Promise<T> {
     const first = Date.now() < this.#readerAvoidedUntil ? this.#writer : this.#reader;
     const second = first === this.#reader ? this.#writer : this.#reader;
     for (let attempt = 0; ; attempt += 1) {
       const member = attempt % 2 === 0 ? first : second;
       try {
-        return await this.#attemptRead(member, work, after);
+        // Both members are asked for it once, and then for what must be.
+        const wanted = attempt < 2 ? (rather ?? after) : after;
+        return await this.#attemptRead(member, work, wanted);
       } catch (error) {
         if (!isLost(error) && !isPassing(error)) throw error;
         if (member === this.#reader && isLost(error)) {
@@ -217,7 +231,7 @@ export class Database {
       const [row] = await query<{ behind: boolean }>(
         `SELECT pg_is_in_recovery()
             AND coalesce(pg_last_wal_replay_lsn() < $1::pg_lsn, true) AS behind`,
-        [after],
+        [logPlace(after)],
       );
       if (row?.behind === false) return;
       if (Date.now() >= giveUp) throw new Behind("the standby has not replayed the caller's write");
@@ -332,9 +346,7 @@ function neverSent(error: unknown): boolean {
 /** The commit is done already: a failure here only means that the position is not known. */
 async function currentPosition({ query }: Lease): Promise<Position> {
   try {
-    const [row] = await query<{ position: Position }>(
-      "SELECT pg_current_wal_insert_lsn() AS position",
-    );
+    const [row] = await query<{ position: Position }>(committedSql);
     return row?.position ?? unknownPosition;
   } catch {
     return unknownPosition;

@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { access, statfs } from "node:fs/promises";
+import type { Cache } from "./cache.ts";
 import type { ServerConfig } from "./config.ts";
 import { countContent } from "./content.ts";
 import type { Database, MemberIdentity } from "./database.ts";
@@ -30,7 +31,8 @@ export interface HealthReport {
   /** Null until it could be counted; then the last count that succeeded. */
   contentCount: number | null;
   database: { writer: MemberIdentity | Trouble; reader: MemberIdentity | Trouble };
-  cache: "none";
+  /** `none`: there is none. */
+  cache: "ok" | "down" | "none";
   storage: StorageState;
   /** ISO 8601; null before the first sample. */
   sampledAt: string | null;
@@ -48,6 +50,7 @@ export class Health {
   phase: Phase = "starting";
   readonly #config: ServerConfig;
   readonly #database: Database;
+  readonly #cache: Cache | undefined;
   #contentCount: number | null = null;
   #writer: MemberIdentity | Trouble = notSampled;
   #reader: MemberIdentity | Trouble = notSampled;
@@ -57,9 +60,10 @@ export class Health {
   #stopped = false;
   readonly #underWay = new Map<string, Promise<unknown>>();
 
-  constructor(config: ServerConfig, database: Database) {
+  constructor(config: ServerConfig, database: Database, cache?: Cache) {
     this.#config = config;
     this.#database = database;
+    this.#cache = cache;
   }
 
   /** 503 only while starting or draining: a shared fault must not take every instance out. */
@@ -75,7 +79,7 @@ export class Health {
       role: this.#config.tier,
       contentCount: this.#contentCount,
       database: { writer: this.#writer, reader: this.#reader },
-      cache: "none",
+      cache: this.#cache?.state ?? "none",
       storage: this.#storage,
       sampledAt: this.#sampledAt,
     };
@@ -99,7 +103,10 @@ export class Health {
   #status(): HealthReport["status"] {
     if (this.phase !== "serving") return this.phase;
     const troubled =
-      "error" in this.#writer || "error" in this.#reader || this.#storage.state !== "ok";
+      "error" in this.#writer ||
+      "error" in this.#reader ||
+      this.#storage.state !== "ok" ||
+      this.#cache?.state === "down";
     return troubled ? "degraded" : "ok";
   }
 

@@ -21,6 +21,21 @@ export const databaseRetries = new Counter({
   registers: [registry],
 });
 
+/** Reads that may be served from the cache; `bypass`: it was not asked, or did not answer. */
+export const cacheReads = new Counter({
+  name: "cache_reads_total",
+  help: "Reads that could have come from the cache, by what became of them.",
+  labelNames: ["topic", "result"] as const,
+  registers: [registry],
+});
+
+/** Connections to the cache that were given up. */
+export const cacheErrors = new Counter({
+  name: "cache_errors_total",
+  help: "Connections to the cache that failed or did not answer in time.",
+  registers: [registry],
+});
+
 /** Errors that reached no handler; the process goes on. */
 export const uncaughtErrors = new Counter({
   name: "uncaught_errors_total",

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Request, Response } from "express";
-import { type Position, unknownPosition } from "./database.ts";
+import { horizonOf, logPlace, type Position, unknownPosition } from "./horizon.ts";
 
 /** Where a browser remembers how far the standby must be to show it its own write. */
 export const positionCookie = "hastack-position";
@@ -8,24 +8,37 @@ export const positionCookie = "hastack-position";
 /** How long a user's reads wait for their own write, seconds; a standby is never so far behind. */
 const maxAgeSeconds = 600;
 
-const positionPattern = /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/;
-
 function sign(secret: string, value: string): string {
   return createHmac("sha256", secret).update(`${positionCookie}=${value}`).digest("base64url");
 }
 
-/** Value and signature, as they stand in the cookie. */
-export function sealPosition(secret: string, position: Position): string {
-  return `${position}.${sign(secret, position)}`;
+function isSigned(secret: string, value: string, signature: string): boolean {
+  const expected = Buffer.from(sign(secret, value));
+  const given = Buffer.from(signature);
+  return expected.length === given.length && timingSafeEqual(expected, given);
 }
 
-/** The position in a sealed value; undefined where the signature is not ours. */
+/**
+ * The position and its signature, as they stand in the cookie: first the place in the log with a
+ * signature of its own, which is all that the releases before the cache wrote and read.
+ */
+export function sealPosition(secret: string, position: Position): string {
+  const place = logPlace(position);
+  const start = `${place}.${sign(secret, place)}`;
+  const horizon = horizonOf(position);
+  return horizon ? `${start}.${horizon}.${sign(secret, position)}` : start;
+}
+
+const placePattern = /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/;
+const horizonPattern = /^[0-9a-f]{24}$/;
+
+/** The position in a sealed value; undefined where a signature is not ours. */
 export function openPosition(secret: string, sealed: string): Position | undefined {
-  const [position = "", signature = ""] = sealed.split(".", 2);
-  const expected = Buffer.from(sign(secret, position));
-  const given = Buffer.from(signature);
-  if (expected.length !== given.length || !timingSafeEqual(expected, given)) return undefined;
-  return positionPattern.test(position) ? position : undefined;
+  const [place = "", signature = "", horizon, whole = ""] = sealed.split(".");
+  if (!placePattern.test(place) || !isSigned(secret, place, signature)) return undefined;
+  if (horizon === undefined) return place;
+  const position = `${horizon}@${place}`;
+  return horizonPattern.test(horizon) && isSigned(secret, position, whole) ? position : undefined;
 }
 
 /** One cookie of a request, decoded. */

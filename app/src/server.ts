@@ -2,6 +2,8 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { createApp } from "./app.ts";
+import { Cache } from "./cache.ts";
+import { CachedReads } from "./cached-reads.ts";
 import { ConfigError, exitConfig, loadServerConfig, type ServerConfig } from "./config.ts";
 import { Database, type DatabaseLimits } from "./database.ts";
 import { drain } from "./drain.ts";
@@ -29,11 +31,14 @@ export async function startInstance(
     log.warn({ reason: message, code }, "database connection lost");
   const database = new Database(config, onError, limits);
   observePools(() => database.counts());
-  const health = new Health(config, database);
-  const server = createHttpServer(createApp({ config, database, health, log }), config.instance);
+  const cache = config.cache && new Cache(config.cache, log);
+  const cached = new CachedReads(database, cache, config.database.name);
+  const health = new Health(config, database, cache);
+  const app = createApp({ config, database, cached, health, log });
+  const server = createHttpServer(app, config.instance);
   await listen(server, config.listen);
   const { port } = server.address() as AddressInfo;
-  await health.start();
+  await Promise.all([health.start(), cache?.start()]);
   const directory = config.uploadsDirectory;
   const stopSweeper =
     config.tier === "admin" ? startSweeper(database, { directory, log }) : () => {};
@@ -43,6 +48,7 @@ export async function startInstance(
   const close = async () => {
     health.stop();
     stopSweeper();
+    await cache?.stop();
     await database.close();
   };
   const stop = () => drain({ server, health, log, drainSeconds, stopGraceSeconds, close });

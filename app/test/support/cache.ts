@@ -1,0 +1,77 @@
+import { renderCache } from "../../../infra/render/cache.ts";
+import { first, planWith } from "../../../tests/support/unit/fixtures.ts";
+import { imageFor } from "../../../tests/support/unit/images.ts";
+import type { ServerConfig } from "../../src/config.ts";
+import { docker, removeContainers, startContainer } from "./docker.ts";
+import { until } from "./until.ts";
+
+/** Password of the tests' cache. */
+export const cachePassword = "c-secret-4";
+
+/** A cache in a container of its own, with the stack's own configuration. */
+export interface TestCache {
+  /** What a server's configuration says about it. */
+  config: NonNullable<ServerConfig["cache"]>;
+  container: string;
+  /** Runs one command as an operator, who may do everything. @returns its output */
+  run: (...command: string[]) => Promise<string>;
+  pause: () => Promise<void>;
+  unpause: () => Promise<void>;
+  /** Empties it, as a restart would. */
+  empty: () => Promise<void>;
+  remove: () => Promise<void>;
+}
+
+/** Starts a Valkey. @param megabytes its memory */
+export async function startCache(megabytes = 64): Promise<TestCache> {
+  const { settings, topology } = planWith({ cache: { megabytes } });
+  const self = first(topology.cache);
+  const text = renderCache(settings, self)
+    .replace(/^bind .*$/m, "bind *")
+    .replace("@{cache_password}", cachePassword)
+    .concat("user operator on nopass ~* &* +@all\n");
+  const port = Number(/^port (\d+)$/m.exec(text)?.[1]);
+  const user = /^user (\S+) on >/m.exec(text)?.[1] ?? "";
+  const container = await startContainer("cache", [
+    ...["--init", "--env", `CONFIG=${text}`, "--publish", `127.0.0.1::${port}`],
+    ...[
+      "--entrypoint",
+      "bash",
+      await imageFor({ component: "Cache", packages: ["valkey-server"] }),
+    ],
+    ...["-c", 'exec valkey-server - <<< "$CONFIG"'],
+  ]);
+  const published = await docker("port", container, `${port}/tcp`);
+  const run = (...command: string[]) =>
+    docker(
+      "exec",
+      container,
+      "valkey-cli",
+      "-p",
+      `${port}`,
+      "--user",
+      "operator",
+      "--pass",
+      "x",
+      "--no-auth-warning",
+      ...command,
+    );
+  const cache: TestCache = {
+    config: {
+      ...{ host: "127.0.0.1", port: Number(published.split(":").at(-1)) },
+      ...{ user, password: cachePassword },
+    },
+    container,
+    run,
+    pause: async () => void (await docker("pause", container)),
+    unpause: async () => void (await docker("unpause", container)),
+    empty: async () => void (await run("FLUSHALL")),
+    remove: () => removeContainers([container]),
+  };
+  await until(
+    "the cache answers",
+    () => run("PING"),
+    (answer) => answer === "PONG",
+  );
+  return cache;
+}
