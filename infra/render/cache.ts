@@ -5,12 +5,11 @@ import { type Member, ports } from "../topology.ts";
 /** Valkey's user for the application. */
 export const cacheUser = "hastack";
 
-/** All that the application's client sends; nobody can look through the keys or empty them. */
-const commands = [
-  ...["ping", "client|id", "client|setinfo", "client|setname"],
-  ...["get", "mget", "set", "expire", "pexpire"],
-  ...["eval", "evalsha", "script|load", "script|exists"],
-];
+/** All that the application's client sends, beside its login; nobody can list the keys or empty them. */
+const commands = ["ping", "get", "mget", "set", "eval", "evalsha"];
+
+/** What the application's keys begin with. */
+const keys = `${cacheUser}:*`;
 
 /** @returns text with the place of a secret, `@{cache_password}` */
 export function renderCache({ cache }: Settings, self: Member): string {
@@ -28,7 +27,7 @@ appendonly no
 client-output-buffer-limit normal 8mb 4mb 10
 busy-reply-threshold 100
 user default off resetpass resetkeys resetchannels -@all
-user ${cacheUser} on >@{cache_password} ~* resetchannels -@all ${commands.map((name) => `+${name}`).join(" ")}
+user ${cacheUser} on >@{cache_password} ~${keys} resetchannels -@all ${commands.map((name) => `+${name}`).join(" ")}
 `;
 }
 
