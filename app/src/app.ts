@@ -16,6 +16,7 @@ import { imageRoutes } from "./routes/images.ts";
 import { offerRoutes } from "./routes/offers.ts";
 import { operationsRoutes } from "./routes/operations.ts";
 import { storefrontRoutes } from "./routes/storefront.ts";
+import { tripRoutes } from "./routes/trips.ts";
 import { refuseCrossSite, securityHeaders } from "./security.ts";
 import { Invalid } from "./validation.ts";
 import { loadViews, type Render, serveAssets } from "./views.ts";
@@ -54,7 +55,14 @@ export function createApp(parts: Omit<Services, "render">): Express {
   app.use(serveAssets());
   app.use(imageRoutes(services));
   const tiers = {
-    storefront: [recogniseVisitors, accountRoutes, storefrontRoutes, offerRoutes, bookingRoutes],
+    storefront: [
+      recogniseVisitors,
+      accountRoutes,
+      storefrontRoutes,
+      offerRoutes,
+      bookingRoutes,
+      tripRoutes,
+    ],
     admin: [adminRoutes, adminOfferRoutes],
   };
   for (const routes of tiers[config.tier]) app.use(routes(services));

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { Database } from "./database.ts";
 import { forgetOldKeys } from "./idempotency.ts";
 import { orphansRemoved } from "./metrics.ts";
+import { picturesDirectory } from "./trips.ts";
 import { discard, imageName, temporaryName } from "./uploads.ts";
 
 export interface SweepOptions {
@@ -19,33 +20,45 @@ export interface SweepOptions {
 const defaultGraceMs = 15 * 60_000;
 const sweepEveryMs = 60_000;
 
+/** A folder of pictures, and the table whose rows name them. */
+interface Shelf {
+  directory: string;
+  table: "content" | "trip_item";
+}
+
 /**
- * Removes files that no row names. Any number of instances may do so at once: a file is only
- * removed, never touched otherwise, and one that is gone already is no error.
+ * Removes files that no row names, trips' pictures too. Any number of instances may do so at once: a
+ * file is only removed, never touched otherwise, and one that is gone already is no error.
  * @returns the names removed
  */
 export async function sweep(database: Database, options: SweepOptions): Promise<string[]> {
   const { directory, graceMs = defaultGraceMs } = options;
-  const old = await oldFiles(directory, graceMs);
+  const trips = picturesDirectory(directory);
+  return [
+    ...(await sweepShelf(database, { directory, table: "content" }, graceMs)),
+    ...(await sweepShelf(database, { directory: trips, table: "trip_item" }, graceMs)),
+  ];
+}
+
+async function sweepShelf(database: Database, shelf: Shelf, graceMs: number): Promise<string[]> {
+  const old = await oldFiles(shelf, graceMs);
   // The age is looked at before the rows: whatever is committed in between is only kept.
-  const named = await namedFiles(
-    database,
-    old.filter((file) => imageName.test(file)),
-  );
+  const finished = old.filter((file) => imageName.test(file));
+  const named = await namedFiles(database, shelf.table, finished);
   const orphans = old.filter((file) => !named.has(file));
   for (const file of orphans) {
-    await discard(join(directory, file));
+    await discard(join(shelf.directory, file));
     orphansRemoved.inc();
   }
   return orphans;
 }
 
-async function oldFiles(directory: string, graceMs: number): Promise<string[]> {
+async function oldFiles(shelf: Shelf, graceMs: number): Promise<string[]> {
   const found: string[] = [];
-  for (const file of await readdir(directory)) {
+  for (const file of await filesOf(shelf)) {
     // Names that are not ours are somebody else's.
     if (!imageName.test(file) && !temporaryName.test(file)) continue;
-    const changed = await stat(join(directory, file)).then(
+    const changed = await stat(join(shelf.directory, file)).then(
       ({ ctimeMs }) => ctimeMs,
       () => Number.POSITIVE_INFINITY,
     );
@@ -54,13 +67,25 @@ async function oldFiles(directory: string, graceMs: number): Promise<string[]> {
   return found;
 }
 
+async function filesOf({ directory, table }: Shelf): Promise<string[]> {
+  return await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    // The folder of trips' pictures is made with the first of them.
+    if (table === "trip_item" && error.code === "ENOENT") return [];
+    throw error;
+  });
+}
+
 /** Asks the primary: a standby that lags would make a new picture look like an orphan. */
-async function namedFiles(database: Database, files: string[]): Promise<Set<string>> {
+async function namedFiles(
+  database: Database,
+  table: Shelf["table"],
+  files: string[],
+): Promise<Set<string>> {
   if (files.length === 0) return new Set();
   const { value } = await database.write(
     (query) =>
       query<{ image_file: string }>(
-        "SELECT image_file FROM content WHERE image_file = ANY($1::text[])",
+        `SELECT image_file FROM ${table} WHERE image_file = ANY($1::text[])`,
         [files],
       ),
     { idempotent: true },

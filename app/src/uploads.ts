@@ -112,7 +112,7 @@ function openParser(request: IncomingMessage): busboy.Busboy {
     throw new HttpError(
       415,
       "unsupported-media-type",
-      "Send the quote and the image as multipart/form-data.",
+      "Send the text and the image as multipart/form-data.",
     );
   }
   try {
@@ -250,7 +250,7 @@ const brokenCodes = new Set(
 );
 
 /** The answer for a store that takes no file: 507 full, 503 read-only or out of reach. */
-function storeError(error: unknown): HttpError | undefined {
+export function storeError(error: unknown): HttpError | undefined {
   if (error instanceof HttpError) return error;
   const code = (error as NodeJS.ErrnoException).code ?? "";
   if (fullCodes.has(code)) {
