@@ -5,7 +5,7 @@ import { Eta } from "eta";
 import { type RequestHandler, Router } from "express";
 import { release } from "./release.ts";
 import type { Visitor } from "./visitor.ts";
-import { day, euros } from "./words.ts";
+import { day, euros, kinds, period } from "./words.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -17,6 +17,8 @@ export interface PageFrame {
   /** Of the request, to show where one is. */
   path?: string;
   visitor?: Visitor | undefined;
+  /** Name of the administrator who is logged in. */
+  administrator?: string | undefined;
   /** What the last form did. */
   flash?: string | undefined;
 }
@@ -32,7 +34,7 @@ export function loadViews(): Render {
     const source = readFileSync(join(directory, file), "utf8");
     eta.loadTemplate(`@${file.replace(/\.eta$/, "")}`, source);
   }
-  return (view, data) => eta.render(`@${view}`, { release, euros, day, ...data });
+  return (view, data) => eta.render(`@${view}`, { release, euros, day, period, kinds, ...data });
 }
 
 const assetTypes: Record<string, string> = {

@@ -13,3 +13,15 @@ export function euros(cents: number): string {
 export function day(iso: string): string {
   return date.format(new Date(iso));
 }
+
+/** From the first to the last day, in ISO 8601, as people read it: `3–10 December 2026`. */
+export function period(first: string, last: string): string {
+  return date.formatRange(new Date(first), new Date(last));
+}
+
+/** The kinds of offers in words: one, many, and what a booking takes of it. */
+export const kinds = {
+  flight: { one: "Flight", many: "Flights", place: "seat", places: "seats" },
+  bus: { one: "Bus", many: "Buses", place: "seat", places: "seats" },
+  hotel: { one: "Hotel", many: "Hotels", place: "room", places: "rooms" },
+} as const;
