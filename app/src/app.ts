@@ -8,6 +8,7 @@ import { HttpError } from "./errors.ts";
 import type { Health } from "./health.ts";
 import { logRequests } from "./log.ts";
 import { httpSeconds } from "./metrics.ts";
+import { doubtAfterFailure } from "./position.ts";
 import { accountRoutes } from "./routes/accounts.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { adminOfferRoutes } from "./routes/admin-offers.ts";
@@ -50,6 +51,7 @@ export function createApp(parts: Omit<Services, "render">): Express {
   });
   app.use(securityHeaders());
   app.use(sendAwayWhileDraining(health));
+  app.use(doubtAfterFailure(services));
   app.use(operationsRoutes(services));
   app.use(refuseCrossSite());
   app.use(serveAssets());

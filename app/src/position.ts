@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
-import type { Request, Response } from "express";
+import type { Request, RequestHandler, Response } from "express";
+import type { Services } from "./app.ts";
 import { horizonOf, logPlace, type Position, unknownPosition } from "./horizon.ts";
 
 /** Where a browser remembers how far the standby must be to show it its own write. */
@@ -75,4 +76,23 @@ export function rememberPosition(
     // Reads that must go to the writer should not do so for long.
     maxAge: (position === unknownPosition ? 60 : maxAgeSeconds) * 1000,
   });
+}
+
+/**
+ * A change that ended in 500 may have been made all the same. Who goes and looks then, as the answer
+ * tells them to, is not shown what the cache or a standby still says.
+ */
+export function doubtAfterFailure({ config, cached }: Services): RequestHandler {
+  return (request, response, next) => {
+    if (["GET", "HEAD"].includes(request.method)) return next();
+    const writeHead = response.writeHead;
+    response.writeHead = ((...args: Parameters<typeof writeHead>) => {
+      if (response.statusCode === 500) {
+        rememberPosition(request, response, config.cookieSecret, unknownPosition);
+        void cached.changedPerhaps();
+      }
+      return writeHead.apply(response, args);
+    }) as typeof writeHead;
+    next();
+  };
 }

@@ -11,6 +11,8 @@ export interface TestProxy {
   cutAfter: string | undefined;
   /** How often `cutAfter` was met. */
   cuts: number;
+  /** Everything the application has sent since this was last set to nothing. */
+  heard: string;
   /** Lets the connections that are open now go silent, as when their machine is lost. */
   silenceOpen: () => void;
   /** Closes every connection, as HAProxy does when a member goes down. */
@@ -33,6 +35,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
     mode: "pass",
     cutAfter: undefined,
     cuts: 0,
+    heard: "",
     silenceOpen: () => {
       for (const socket of sockets) silenced.add(socket);
     },
@@ -66,6 +69,7 @@ function connect(
   const silent = () => proxy.mode === "silence" || silenced.has(client);
   client.on("data", (chunk) => {
     if (silent()) return;
+    proxy.heard += chunk.toString("latin1");
     server.write(chunk);
     if (proxy.cutAfter && chunk.includes(proxy.cutAfter)) {
       muted = true;
