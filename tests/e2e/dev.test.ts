@@ -6,9 +6,11 @@ import { createServer } from "node:net";
 import { mustRun } from "../../scripts/lib/run.ts";
 import { until } from "../../scripts/lib/until.ts";
 import { TestStack } from "../support/test-stack.ts";
+import { cacheSuite } from "./suites/cache.ts";
 import { changesSuite } from "./suites/changes.ts";
 import { faultsSuite } from "./suites/faults.ts";
 import { siteSuite } from "./suites/site.ts";
+import { travelSuite } from "./suites/travel.ts";
 
 const stack = new TestStack("e2e");
 const seconds = (start: number) => ((Date.now() - start) / 1000).toFixed(1);
@@ -108,6 +110,8 @@ describe("dev, end to end", function () {
   });
 
   siteSuite(stack);
+  cacheSuite(stack);
+  travelSuite(stack);
   changesSuite(stack);
   faultsSuite(stack);
 

@@ -24,7 +24,7 @@ describe("data kept over destroy", function () {
   it("W4: destroy with keepData leaves the data volumes and nothing else", async () => {
     await stack.mustUp();
     const quote = `kept ${randomUUID()}`;
-    const written = { ...(await postDestination(stack.url, quote)), quote };
+    const written = { ...(await postDestination(stack, quote)), quote };
     await stack.destroy();
     assert.deepEqual((await stack.leftovers()).sort(), [
       "volume hastack-kept-db-1-data",
@@ -35,7 +35,7 @@ describe("data kept over destroy", function () {
     await stack.mustUp();
     assert.deepEqual(await missingWrites(stack.url, [written]), []);
     assert.equal(await sql(stack, "db-2", "SELECT count(*) FROM pg_stat_wal_receiver;"), "1");
-    await postDestination(stack.url, `written by new principals ${randomUUID()}`);
+    await postDestination(stack, `written by new principals ${randomUUID()}`);
   });
 
   it("W4: destroy with keepData off leaves nothing", async () => {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { healed } from "./members.ts";
 import { noiseSeconds, type Promised, slack } from "./promises.ts";
 import type { TestStack } from "./test-stack.ts";
-import { missingWrites, type Report, Traffic } from "./traffic.ts";
+import { missingWrites, type Report, type Site, Traffic } from "./traffic.ts";
 
 const quietSeconds = 2;
 
@@ -13,11 +13,11 @@ const quietSeconds = 2;
  * @param afterSeconds how long the load goes on at least
  */
 export async function underLoad(
-  base: string,
+  site: Site,
   act: () => Promise<unknown>,
   afterSeconds = 3,
 ): Promise<Report> {
-  const traffic = new Traffic(base);
+  const traffic = new Traffic(site);
   await sleep(quietSeconds * 1000);
   let failure: unknown;
   try {
@@ -54,7 +54,7 @@ export async function fault(
   act: () => Promise<unknown>,
   afterSeconds = 3,
 ): Promise<Report> {
-  const report = await underLoad(stack.url, act, afterSeconds);
+  const report = await underLoad(stack, act, afterSeconds);
   show(what, report, promised);
   await healed(stack);
   assert.deepEqual(await missingWrites(stack.url, report.acknowledged), [], "acknowledged writes");

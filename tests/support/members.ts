@@ -108,16 +108,32 @@ export async function healed(stack: TestStack): Promise<void> {
     done: (names) => names.join() === "admin-1,admin-2,storefront-1,storefront-2",
     limitSeconds: limits.rejoin,
   });
+  await until("all instances have the cache", {
+    probe: () => cacheStates(stack),
+    done: (states) => states.every((state) => state === "ok"),
+    limitSeconds: limits.rejoin,
+  });
 }
 
 /** Names of the instances that answer through the load balancer. */
 export async function servingInstances(stack: TestStack): Promise<string[]> {
   const names = new Set<string>();
   for (let turn = 0; turn < 8; turn += 1) {
-    for (const path of ["", "admin"]) {
+    for (const path of ["", "admin/login"]) {
       const { status, servedBy } = await request(`${stack.url}${path}`);
       if (status === 200) names.add(servedBy);
     }
   }
   return [...names].sort();
+}
+
+/** What each instance says of the cache, asked at its own address. */
+export async function cacheStates(stack: TestStack): Promise<string[]> {
+  const ask = (member: string, port: number) =>
+    inside(stack, member, `curl -s -m 2 http://$(hostname -i):${port}/api/health`);
+  const answers = await Promise.all([
+    ...["storefront-1", "storefront-2"].map((member) => ask(member, 3000)),
+    ...["admin-1", "admin-2"].map((member) => ask(member, 3001)),
+  ]);
+  return answers.map((answer) => JSON.parse(answer).cache);
 }

@@ -11,6 +11,7 @@ export const promises = {
   primaryMachineLost: { reads: 1, writes: 30 },
   standbyLost: { reads: 1, writes: 3 },
   quorumMemberLost: { reads: 0.5, writes: 0.5 },
+  cacheLost: { reads: 0.5, writes: 0.5 },
 } as const;
 
 export type Promised = { readonly reads: number; readonly writes: number };

@@ -46,6 +46,7 @@ export class TestStack {
   readonly vip = "172.29.10.100";
   readonly url = `http://${this.vip}/`;
   readonly localUrls = ["http://127.0.0.1:18080/", "http://127.0.0.1:18081/"];
+  #authorization: Promise<string> | undefined;
 
   constructor(name: string) {
     this.name = name;
@@ -136,7 +137,16 @@ export class TestStack {
     return this.pulumi(["preview", "--diff", "--expect-no-changes"], limits.preview);
   }
 
+  /** Header of an administrator's requests; another stack of this name has another password. */
+  authorization(): Promise<string> {
+    this.#authorization ??= this.outputs().then(
+      ({ adminPassword }) => `Basic ${Buffer.from(`admin:${adminPassword}`).toString("base64")}`,
+    );
+    return this.#authorization;
+  }
+
   async destroy(): Promise<void> {
+    this.#authorization = undefined;
     const { code, stdout, stderr } = await this.pulumi(["destroy", "--yes"], limits.destroy);
     if (code !== 0) throw new Error(`destroy ended with ${code}:\n${stdout}\n${stderr}`);
   }

@@ -13,6 +13,15 @@ export interface Answer {
   readonly status: number;
   readonly body: string;
   readonly servedBy: string;
+  readonly headers: http.IncomingHttpHeaders;
+}
+
+/** A site, and who may change its content. */
+export interface Site {
+  /** Address with a slash at its end. */
+  readonly url: string;
+  /** The administrator's header. */
+  authorization(): Promise<string>;
 }
 
 /** A connection takes less than a millisecond here; one that is lost would be tried again after 1 s. */
@@ -42,6 +51,7 @@ export function request(
           status: response.statusCode ?? 0,
           body: Buffer.concat(chunks).toString(),
           servedBy: String(response.headers["x-served-by"] ?? ""),
+          headers: response.headers,
         }),
       );
     });
@@ -65,14 +75,19 @@ export function destination(quote: string, image: Buffer = pixel) {
 
 /** Posts a destination. @throws unless it was acknowledged */
 export async function postDestination(
-  base: string,
+  site: Site,
   quote: string,
   { key = randomUUID(), limitMilliseconds = 40_000 } = {},
 ): Promise<{ id: number; image: string }> {
   const { body, type } = destination(quote);
-  const { status, body: text } = await request(`${base}api/content`, {
+  const { status, body: text } = await request(`${site.url}api/content`, {
     method: "POST",
-    headers: { "Content-Type": type, "Content-Length": body.length, "Idempotency-Key": key },
+    headers: {
+      Authorization: await site.authorization(),
+      "Content-Type": type,
+      "Content-Length": body.length,
+      "Idempotency-Key": key,
+    },
     body,
     limitMilliseconds,
   });
@@ -102,7 +117,8 @@ export interface Report {
   readonly acknowledged: readonly Acknowledged[];
 }
 
-class Watch {
+/** Counts what one kind of client sees, from its making on. */
+export class Watch {
   #good = 0;
   #failed = 0;
   #gap = 0;
@@ -141,7 +157,7 @@ const longestSeconds = 300;
 
 /** Light load on a site, from `start` to `stop`. */
 export class Traffic {
-  readonly #base: string;
+  readonly #site: Site;
   readonly #reads = new Watch();
   readonly #writes = new Watch();
   readonly #acknowledged: Acknowledged[] = [];
@@ -149,9 +165,8 @@ export class Traffic {
   #running = true;
   readonly #clients: Promise<void>[];
 
-  /** @param base the site's address with a slash at its end */
-  constructor(base: string) {
-    this.#base = base;
+  constructor(site: Site) {
+    this.#site = site;
     this.#clients = [...Array.from({ length: readers }, () => this.#read()), this.#write()];
   }
 
@@ -172,7 +187,7 @@ export class Traffic {
   async #read(): Promise<void> {
     while (this.#goesOn) {
       try {
-        const { status } = await request(`${this.#base}api/content?limit=3`);
+        const { status } = await request(`${this.#site.url}api/content?limit=3`);
         if (status !== 200) throw new Error(`status ${status}`);
         this.#reads.success();
       } catch (error) {
@@ -189,7 +204,7 @@ export class Traffic {
       const key = randomUUID();
       for (let done = false; !done && this.#goesOn; ) {
         try {
-          const { id, image } = await postDestination(this.#base, quote, { key });
+          const { id, image } = await postDestination(this.#site, quote, { key });
           this.#writes.success();
           this.#acknowledged.push({ id, quote, image });
           done = true;

@@ -16,7 +16,7 @@ export function changesSuite(stack: TestStack): void {
     it("A15, L2: a new release goes through one instance at a time, and no request fails", async () => {
       const before = await releases(stack);
       stack.edit("app/src/views.ts", (text) => `${text}\n// another release\n`);
-      const report = await underLoad(stack.url, () => stack.mustUp());
+      const report = await underLoad(stack, () => stack.mustUp());
       show("new release", report, promises.release);
       assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
       assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
@@ -32,7 +32,7 @@ export function changesSuite(stack: TestStack): void {
       stack.configure({ "hastack:loadBalancer": { balance: "leastconn" } });
       const preview = await stack.must(["preview", "--diff"]);
       assert.match(preview, /[-+~].*balance leastconn/, "the changed line is visible");
-      const report = await underLoad(stack.url, () => stack.mustUp());
+      const report = await underLoad(stack, () => stack.mustUp());
       show("HAProxy's configuration", report, promises.release);
       assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
       assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
@@ -68,7 +68,7 @@ export function changesSuite(stack: TestStack): void {
       stack.configure({
         "hastack:database": { maxConnections: 120, parameters: { work_mem: "8MB" } },
       });
-      const report = await underLoad(stack.url, () => stack.mustUp());
+      const report = await underLoad(stack, () => stack.mustUp());
       show("max_connections changed", report, promises.primaryProcessKilled);
       await wholePair(stack);
       for (const member of ["db-1", "db-2"]) {
@@ -120,7 +120,7 @@ export function changesSuite(stack: TestStack): void {
     it("a release that does not get healthy stops at the first instance; a good one mends it", async () => {
       const [good] = await releases(stack);
       stack.edit("app/src/server.ts", (text) => `throw new Error("broken on purpose");\n${text}`);
-      const report = await underLoad(stack.url, async () => {
+      const report = await underLoad(stack, async () => {
         const { code, stdout } = await stack.up();
         assert.notEqual(code, 0);
         assert.match(stdout, /storefront-1 must be healthy/);

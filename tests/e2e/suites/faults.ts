@@ -99,7 +99,7 @@ export function faultsSuite(stack: TestStack): void {
         console.log(`      skipped: ${reason}`);
         this.skip();
       }
-      const { id, image } = await postDestination(stack.url, "before the engine's restart");
+      const { id, image } = await postDestination(stack, "before the engine's restart");
       const start = Date.now();
       await restartEngine();
       const answered = Date.now();

@@ -15,7 +15,15 @@ export function siteSuite(stack: TestStack): void {
   describe("the site", () => {
     it("W2, A1: pages and API answer at the virtual address and at both local ports", async () => {
       for (const base of [stack.url, ...stack.localUrls]) {
-        for (const path of ["", "admin", "api/content", "api/time", "api/health", "api/live"]) {
+        for (const path of [
+          "",
+          "admin/login",
+          "offers",
+          "api/content",
+          "api/time",
+          "api/health",
+          "api/live",
+        ]) {
           const { status } = await request(base + path);
           assert.equal(status, 200, base + path);
         }
@@ -50,7 +58,7 @@ export function siteSuite(stack: TestStack): void {
     });
 
     it("S1: an upload is served by every storefront at once, and seen by its writer", async () => {
-      const { image } = await postDestination(stack.url, `seen by all ${randomUUID()}`);
+      const { image } = await postDestination(stack, `seen by all ${randomUUID()}`);
       const seen = new Set<string>();
       for (let turn = 0; turn < 6; turn += 1) {
         const { status, servedBy } = await request(new URL(image, stack.url).href);
@@ -62,7 +70,7 @@ export function siteSuite(stack: TestStack): void {
 
     it("D1: an acknowledged row is on both members", async () => {
       const quote = `durable ${randomUUID()}`;
-      await postDestination(stack.url, quote);
+      await postDestination(stack, quote);
       for (const member of ["db-1", "db-2"]) {
         await until(`${member} shows the row`, {
           probe: () => sql(stack, member, `SELECT count(*) FROM content WHERE quote = '${quote}';`),
@@ -133,7 +141,15 @@ export function siteSuite(stack: TestStack): void {
           done: (code) => code === 0,
           limitSeconds: 10,
         });
-        for (const target of ["41:3000", "51:3001", "31:5432", "31:8008", "21:2379", "100:5000"]) {
+        for (const target of [
+          "41:3000",
+          "51:3001",
+          "31:5432",
+          "31:8008",
+          "61:6379",
+          "21:2379",
+          "100:5000",
+        ]) {
           const code = await connect(`172.29.11.${target}`);
           assert.ok(code === 7 || code === 28, `172.29.11.${target}: curl ended with ${code}`);
         }
@@ -158,6 +174,9 @@ export function siteSuite(stack: TestStack): void {
         "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method NOT IN ('scram-sha-256', 'peer', 'reject');",
       );
       assert.equal(trusting, "0");
+      const ask = `exec 3<> /dev/tcp/172.29.11.61/6379; printf 'GET x\r\n' >&3; read -r answer <&3; echo "$answer"`;
+      const cache = await run(["docker", "exec", stack.container("admin-1"), "bash", "-c", ask]);
+      assert.match(cache.stdout, /^-NOAUTH/);
     });
 
     it("A5: the principals of the tiers have no more than their grants", async () => {

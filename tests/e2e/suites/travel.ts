@@ -1,0 +1,159 @@
+/** Accounts, bookings and offers on the running stack, while parts of it are lost. */
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../../scripts/lib/until.ts";
+import { addOffer, Bookers } from "../../support/bookers.ts";
+import { fault } from "../../support/measure.ts";
+import {
+  healed,
+  inside,
+  killMember,
+  killProcess,
+  primaries,
+  primary,
+  sql,
+  startMember,
+} from "../../support/members.ts";
+import { promises } from "../../support/promises.ts";
+import type { TestStack } from "../../support/test-stack.ts";
+import { pause, request } from "../../support/traffic.ts";
+import { type Refused, Visitor } from "../../support/visitor.ts";
+
+const visitors = 6;
+
+export function travelSuite(stack: TestStack): void {
+  describe("the travel agency", () => {
+    before(() => healed(stack));
+
+    it("A6: who registers is known to every storefront, without one of them, and after a failover", async () => {
+      const visitor = new Visitor(stack.url);
+      await visitor.register();
+      assert.deepEqual(await knownAt(visitor), ["storefront-1", "storefront-2"]);
+      await killMember(stack, "storefront-1");
+      await until("the other storefront knows the visitor", {
+        probe: () => knownAt(visitor).catch(() => []),
+        done: (names) => names.join() === "storefront-2",
+        limitSeconds: 10,
+      });
+      await startMember(stack, "storefront-1");
+      const before = await primary(stack);
+      await inside(
+        stack,
+        before,
+        "kill -KILL $(head -1 /var/lib/postgresql/17/hastack/postmaster.pid)",
+      );
+      await until("the other member is primary", {
+        probe: () => primaries(stack),
+        done: (found) => found.length === 1 && found[0] !== before,
+        limitSeconds: promises.primaryProcessKilled.writes * 3,
+      });
+      await healed(stack);
+      assert.deepEqual(await knownAt(visitor), ["storefront-1", "storefront-2"]);
+      // And the password, which the new primary has as well
+      const elsewhere = new Visitor(stack.url, visitor.account);
+      await elsewhere.logIn();
+      assert.equal((await elsewhere.whoAmI()).email, visitor.account.email);
+    });
+
+    it("A7: many book at once while a storefront, then the primary is lost: nothing is sold twice", async () => {
+      const offer = await addOffer(stack, 5000);
+      const bookers = await Bookers.register([stack.url, ...stack.localUrls], offer.id, visitors);
+      const member = await primary(stack);
+      bookers.start();
+      await fault(stack, "bookings: primary killed", promises.primaryMachineLost, async () => {
+        await killProcess(stack, "storefront-1", "server.ts");
+        await pause(2000);
+        await killMember(stack, member);
+        await until("the standby is promoted", {
+          probe: () => primaries(stack),
+          done: (found) => found.length === 1 && found[0] !== member,
+          limitSeconds: promises.primaryMachineLost.writes * 3,
+        });
+        await sleep(3000);
+        await startMember(stack, member);
+      });
+      const { gapSeconds, failed, failures } = await bookers.stop();
+      console.log(
+        `        bookings: longest gap ${gapSeconds.toFixed(2)} s, ${bookers.acknowledged} acknowledged, ${failed} tries failed ${JSON.stringify(failures)}`,
+      );
+      await bookers.buyOut(97);
+      assert.deepEqual(await bookers.missing(), []);
+      assert.ok(bookers.acknowledged > 50, `${bookers.acknowledged} bookings`);
+      const [left = "", taken = ""] = (await stock(stack, offer.id)).split("|");
+      assert.ok(Number(left) >= 0 && Number(left) < 97, `${left} left`);
+      assert.equal(Number(left) + Number(taken), 5000, `${left} left, ${taken} taken`);
+    });
+
+    it("A7: a key without an answer books once, however often it is sent", async () => {
+      const offer = await addOffer(stack, 10);
+      const visitor = new Visitor(stack.url);
+      await visitor.register();
+      const tries = Array.from({ length: 5 }, () => visitor.book(offer.id, 2, "the same"));
+      const ids = new Set((await Promise.all(tries)).map(({ id }) => id));
+      assert.equal(ids.size, 1);
+      assert.equal(await stock(stack, offer.id), "8|2");
+      await assert.rejects(visitor.book(offer.id, 9, "too many"), (error: Refused) => {
+        assert.deepEqual([error.status, error.code], [409, "sold-out"]);
+        return true;
+      });
+    });
+
+    it("A14: what changes offers and destinations wants the administrator's password", async () => {
+      const wrong = `Basic ${Buffer.from("admin:wrong").toString("base64")}`;
+      for (const authorization of ["", wrong]) {
+        for (const path of ["api/offers", "api/content"]) {
+          const headers = { ...(authorization && { authorization }) };
+          const { status } = await request(stack.url + path, { method: "POST", headers });
+          assert.equal(status, 401, path);
+        }
+      }
+      const { status } = await request(`${stack.url}admin`, {
+        headers: { Authorization: await stack.authorization(), Accept: "text/html" },
+      });
+      assert.equal(status, 200);
+    });
+
+    it("A4, A9: an offer that is added shows at once by both load balancers, though the list is cached", async () => {
+      const lists = stack.localUrls.map((base) => `${base}api/offers?place=Testville`);
+      for (const list of lists) await warm(list);
+      const { name } = await addOffer(stack, 3);
+      for (const list of lists) {
+        const { body, headers } = await request(list);
+        assert.ok(body.includes(name), `${list} lacks the offer (X-Cache: ${headers["x-cache"]})`);
+      }
+      for (const list of lists) await warm(list);
+    });
+  });
+}
+
+/** The storefronts that know the visitor; all requests must succeed. */
+async function knownAt(visitor: Visitor): Promise<string[]> {
+  const names = new Set<string>();
+  for (let turn = 0; turn < 6; turn += 1) {
+    const { email, servedBy } = await visitor.whoAmI();
+    assert.equal(email, visitor.account.email);
+    names.add(servedBy);
+  }
+  return [...names].sort();
+}
+
+/** What is left of an offer, and what its bookings hold. */
+async function stock(stack: TestStack, offer: number): Promise<string> {
+  return sql(
+    stack,
+    await primary(stack),
+    `SELECT quantity, (SELECT coalesce(sum(quantity), 0) FROM booking
+                        WHERE offer_id = offer.id AND cancelled_at IS NULL)
+       FROM offer WHERE id = ${offer};`,
+  );
+}
+
+/** Asks until the answer comes from the cache. */
+async function warm(url: string): Promise<void> {
+  await until(`${url} comes from the cache`, {
+    probe: () => request(url),
+    done: ({ headers }) => headers["x-cache"] === "hit",
+    describe: ({ status, headers }) => `${status}, X-Cache: ${headers["x-cache"]}`,
+    limitSeconds: 10,
+  });
+}
