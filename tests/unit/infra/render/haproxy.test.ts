@@ -142,6 +142,7 @@ ${[
     ([name, address]) => `frontend ${name}
   bind ${address}
   http-request return status 503 if { path /api/health } { str(${name}),map(/tmp/ill) -m found }
+  http-request reject if !{ path /api/health } { str(${name}),map(/tmp/dying) -m found }
   http-request return status 200 hdr X-Stand-In ${name} content-type text/plain lf-string "${name} %[method] %[path] for=%[req.fhdr(x-forwarded-for)] fors=%[req.fhdr_cnt(x-forwarded-for)] id=%[req.fhdr(x-request-id)] forwarded=%[req.fhdr_cnt(forwarded)]"
 `,
   )
@@ -181,7 +182,9 @@ describe("haproxy.cfg in HAProxy", function () {
     );
     await machine.run(addresses.map((one) => `ip address add ${one}/32 dev lo`).join("; "));
     await machine.run("cat > /tmp/stand-ins.cfg", standIns);
-    await machine.run(": > /tmp/ill; printf 'primary db-1\\nstandby db-2\\n' > /tmp/roles");
+    await machine.run(
+      ": > /tmp/ill; : > /tmp/dying; printf 'primary db-1\\nstandby db-2\\n' > /tmp/roles",
+    );
     await machine.run("haproxy -D -f /tmp/stand-ins.cfg");
     const command = commandLine(first(workload.processes).command);
     await machine.run(
@@ -298,6 +301,29 @@ describe("haproxy.cfg in HAProxy", function () {
     assert.equal(bodyName(await ask(`${site}/`)), "storefront-2");
     await tell("del map /tmp/ill storefront-1");
     await settled("storefront-1", "storefront-2", "admin-1", "admin-2");
+  });
+
+  it("A7: repeats a read whose instance dies over it, and no booking: that one is told, with a 502", async () => {
+    await tell("add map /tmp/dying storefront-1 yes");
+    const codes = async (method: string) => {
+      const curl = `curl -s -o /dev/null -w '%{http_code}\\n' -X ${method}`;
+      const script = `for i in 1 2 3 4; do ${curl} ${site}/api/bookings; done | sort | uniq -c | xargs`;
+      return machine.run(script);
+    };
+    assert.equal(await codes("GET"), "4 200");
+    assert.equal(await codes("POST"), "2 200 2 502");
+    assert.equal(await codes("DELETE"), "2 200 2 502");
+    await tell("clear map /tmp/dying");
+  });
+
+  it("N3: logs a path without what follows it: the token of a reset link is nobody's to read", async () => {
+    assert.match(await ask(`${site}/reset?token=of-a-reset-link`), /^200 /);
+    const log = await until("the request is logged", {
+      probe: () => machine.run("cat /tmp/log"),
+      done: (text) => text.includes(" /reset GET 200 "),
+      limitSeconds: 5,
+    });
+    assert.ok(!log.includes("of-a-reset-link"));
   });
 
   it("L6: has an error page of its own when no instance is left", async () => {
