@@ -19,7 +19,8 @@ export async function main(args: readonly string[]): Promise<number> {
   const outputs = JSON.parse(await pulumiOutput(["stack", "output", "--json", ...stack]));
   process.stdout.write(
     `\nThe stack ${defaultStack} is up:\n\n${addressTable(outputs, defaultStack)}\n` +
-      'The statistics\' user is operator. What to try next: README.md, "See it fail"; ' +
+      "The administrator is the user admin, the statistics' user is operator. " +
+      'What to try next: README.md, "See it fail"; ' +
       "`npm run destroy` takes the stack away.\n",
   );
   return 0;
