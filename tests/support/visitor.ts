@@ -53,6 +53,16 @@ export class Visitor {
     return this.#json("POST", "api/session", this.account);
   }
 
+  /** Asks for a link by mail that sets a new password. */
+  askForLink(): Promise<unknown> {
+    return this.#json("POST", "api/password-reset", { email: this.account.email });
+  }
+
+  /** Sets the account's password by such a link's token. */
+  resetPassword(token: string): Promise<unknown> {
+    return this.#json("PUT", "api/password-reset", { token, password: this.account.password });
+  }
+
   /** @throws Refused unless the site knows who this is */
   async whoAmI(): Promise<{ email: string; servedBy: string }> {
     const answer = await this.send("GET", "api/account");

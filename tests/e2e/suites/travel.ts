@@ -1,8 +1,10 @@
 /** Accounts, bookings and offers on the running stack, while parts of it are lost. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { run } from "../../../scripts/lib/run.ts";
 import { until } from "../../../scripts/lib/until.ts";
 import { addOffer, Bookers } from "../../support/bookers.ts";
+import { MailServer } from "../../support/mail.ts";
 import { fault } from "../../support/measure.ts";
 import {
   healed,
@@ -96,6 +98,42 @@ export function travelSuite(stack: TestStack): void {
         assert.deepEqual([error.status, error.code], [409, "sold-out"]);
         return true;
       });
+    });
+
+    it("A6: a reset link comes by mail where there is a mail server, and nobody logs its token", async () => {
+      const mail = await MailServer.start();
+      // As the load balancers reach this machine; the application's own network has no way out
+      const smtp = { host: "172.29.10.1", port: mail.port, from: "travel@example.org" };
+      try {
+        stack.configure({ "hastack:smtp": smtp, "hastack:publicUrl": "https://travel.example" });
+        await stack.mustUp();
+        const visitor = new Visitor(stack.url);
+        await visitor.register();
+        await visitor.askForLink();
+        const [text = ""] = await until("the mail has come", {
+          probe: () => mail.mails,
+          done: (mails) => mails.length > 0,
+          limitSeconds: 10,
+        });
+        const token = /https:\/\/travel\.example\/reset\?token=([\w.-]+)/.exec(text)?.[1] ?? "";
+        assert.ok(token.length > 20, text);
+        await request(`${stack.url}reset?token=${token}`);
+        const changed = new Visitor(stack.url, {
+          ...visitor.account,
+          password: "another one altogether",
+        });
+        await changed.resetPassword(token);
+        await changed.logIn();
+        await assert.rejects(visitor.whoAmI(), /^Error: 401 /, "other sessions are over");
+        for (const member of ["lb-1", "lb-2", "storefront-1", "storefront-2"]) {
+          const { stdout, stderr } = await run(["docker", "logs", stack.container(member)]);
+          assert.ok(!(stdout + stderr).includes(token), `${member} logs the token`);
+        }
+      } finally {
+        mail.close();
+        stack.configure({});
+      }
+      await stack.mustUp();
     });
 
     it("A14: what changes offers and destinations wants the administrator's password", async () => {
