@@ -12,6 +12,7 @@ import { doubtAfterFailure } from "./position.ts";
 import { accountRoutes } from "./routes/accounts.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { adminOfferRoutes } from "./routes/admin-offers.ts";
+import { apiDocumentRoutes } from "./routes/api-document.ts";
 import { bookingRoutes } from "./routes/bookings.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { offerRoutes } from "./routes/offers.ts";
@@ -64,6 +65,7 @@ export function createApp(parts: Omit<Services, "render">): Express {
       offerRoutes,
       bookingRoutes,
       tripRoutes,
+      apiDocumentRoutes,
     ],
     admin: [adminRoutes, adminOfferRoutes],
   };

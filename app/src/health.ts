@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { access, statfs } from "node:fs/promises";
+import { z } from "zod";
 import type { Cache } from "./cache.ts";
 import type { ServerConfig } from "./config.ts";
 import { countContent } from "./content.ts";
@@ -10,33 +11,38 @@ import { maxImageBytes } from "./uploads.ts";
 /** Where an instance is in its life. Only `serving` is ready. */
 export type Phase = "starting" | "serving" | "draining";
 
-/** A dependency that did not answer the last sample. */
-export interface Trouble {
-  error: string;
-}
-
-export interface StorageState {
-  state: "ok" | "full" | "read-only" | "unavailable";
-  /** Absent where the store did not say. */
-  freeBytes?: number;
-}
+const trouble = z.object({ error: z.string() });
+const member = z
+  .object({ member: z.string(), inRecovery: z.boolean() })
+  .meta({ description: "The database server that answers there." });
 
 /** The body of `/api/health`. */
-export interface HealthReport {
-  /** `degraded`: serving, but a shared dependency is in trouble. */
-  status: "ok" | "degraded" | "starting" | "draining";
-  hostname: string;
-  release: string;
-  role: "storefront" | "admin";
-  /** Null until it could be counted; then the last count that succeeded. */
-  contentCount: number | null;
-  database: { writer: MemberIdentity | Trouble; reader: MemberIdentity | Trouble };
-  /** `none`: there is none. */
-  cache: "ok" | "down" | "none";
-  storage: StorageState;
-  /** ISO 8601; null before the first sample. */
-  sampledAt: string | null;
-}
+export const healthSchema = z
+  .object({
+    status: z
+      .enum(["ok", "degraded", "starting", "draining"])
+      .meta({ description: "`degraded`: serving, but a shared dependency is in trouble." }),
+    hostname: z.string(),
+    release: z.string(),
+    role: z.enum(["storefront", "admin"]),
+    contentCount: z
+      .int()
+      .nullable()
+      .meta({ description: "Null until it could be counted; then the last count." }),
+    database: z.object({ writer: z.union([member, trouble]), reader: z.union([member, trouble]) }),
+    cache: z.enum(["ok", "down", "none"]),
+    storage: z.object({
+      state: z.enum(["ok", "full", "read-only", "unavailable"]),
+      freeBytes: z.int().optional().meta({ description: "Absent where the store did not say." }),
+    }),
+    sampledAt: z.iso.datetime().nullable().meta({ description: "Null before the first sample." }),
+  })
+  .meta({ id: "Health" });
+
+export type HealthReport = z.infer<typeof healthSchema>;
+export type StorageState = HealthReport["storage"];
+/** A dependency that did not answer the last sample. */
+export type Trouble = z.infer<typeof trouble>;
 
 /** Between the end of one sample and the start of the next, milliseconds. */
 const sampleEveryMs = 1000;
@@ -117,8 +123,8 @@ export class Health {
       this.#ask("storage", () => sampleStorage(this.#config.uploadsDirectory)),
       this.#ask("count", () => this.#database.read(countContent)),
     ]);
-    this.#writer = writer.status === "fulfilled" ? writer.value : trouble(writer.reason);
-    this.#reader = reader.status === "fulfilled" ? reader.value : trouble(reader.reason);
+    this.#writer = writer.status === "fulfilled" ? writer.value : troubleOf(writer.reason);
+    this.#reader = reader.status === "fulfilled" ? reader.value : troubleOf(reader.reason);
     this.#storage = storage.status === "fulfilled" ? storage.value : { state: "unavailable" };
     if (count.status === "fulfilled") this.#contentCount = count.value;
     this.#sampledAt = new Date().toISOString();
@@ -142,7 +148,7 @@ export class Health {
   }
 }
 
-function trouble(error: unknown): Trouble {
+function troubleOf(error: unknown): Trouble {
   const { code, message } = error as NodeJS.ErrnoException;
   return { error: code ?? message };
 }
