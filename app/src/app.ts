@@ -1,4 +1,4 @@
-import express, { type ErrorRequestHandler, type Express, type Request } from "express";
+import express, { type ErrorRequestHandler, type Express } from "express";
 import type { Logger } from "pino";
 import type { CachedReads } from "./cached-reads.ts";
 import type { ServerConfig } from "./config.ts";
@@ -7,16 +7,20 @@ import { sendAwayWhileDraining } from "./drain.ts";
 import { HttpError } from "./errors.ts";
 import type { Health } from "./health.ts";
 import { logRequests } from "./log.ts";
+import type { Mailer } from "./mail.ts";
 import { httpSeconds } from "./metrics.ts";
+import { isApi, wantsPage } from "./page.ts";
 import { doubtAfterFailure } from "./position.ts";
 import { accountRoutes } from "./routes/accounts.ts";
 import { adminRoutes } from "./routes/admin.ts";
+import { adminLoginRoutes } from "./routes/admin-login.ts";
 import { adminOfferRoutes } from "./routes/admin-offers.ts";
 import { apiDocumentRoutes } from "./routes/api-document.ts";
 import { bookingRoutes } from "./routes/bookings.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { offerRoutes } from "./routes/offers.ts";
 import { operationsRoutes } from "./routes/operations.ts";
+import { resetRoutes } from "./routes/resets.ts";
 import { storefrontRoutes } from "./routes/storefront.ts";
 import { tripRoutes } from "./routes/trips.ts";
 import { refuseCrossSite, securityHeaders } from "./security.ts";
@@ -32,6 +36,8 @@ export interface Services {
   cached: CachedReads;
   health: Health;
   log: Logger;
+  /** Absent where the configuration names no mail server. */
+  mail: Mailer | undefined;
   render: Render;
 }
 
@@ -61,13 +67,15 @@ export function createApp(parts: Omit<Services, "render">): Express {
     storefront: [
       recogniseVisitors,
       accountRoutes,
+      resetRoutes,
       storefrontRoutes,
       offerRoutes,
       bookingRoutes,
       tripRoutes,
       apiDocumentRoutes,
     ],
-    admin: [adminRoutes, adminOfferRoutes],
+    // What follows the login needs an administrator.
+    admin: [adminLoginRoutes, adminRoutes, adminOfferRoutes],
   };
   for (const routes of tiers[config.tier]) app.use(routes(services));
   app.use(() => {
@@ -98,7 +106,7 @@ function answerError({ config, render, log }: Services): ErrorRequestHandler {
       response.destroy();
       return;
     }
-    if (error instanceof LoginNeeded && wantsPage(request)) {
+    if (error instanceof LoginNeeded && wantsPage(request) && !isApi(request)) {
       return sendToLogin(request, response, error.loginPage);
     }
     for (const name of ["Content-Length", "ETag", "Accept-Ranges"]) response.removeHeader(name);
@@ -119,11 +127,6 @@ function answerError({ config, render, log }: Services): ErrorRequestHandler {
     const data = { instance, tier, title: title(status), status, message };
     response.type("html").send(render("error", { ...data, requestId: request.id }));
   };
-}
-
-function wantsPage(request: Request): boolean {
-  const order = request.path.startsWith("/api/") ? ["json", "html"] : ["html", "json"];
-  return request.accepts(order) === "html";
 }
 
 function title(status: number): string {

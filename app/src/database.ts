@@ -180,7 +180,8 @@ export class Database {
     after: Position | undefined,
     rather: Position | undefined,
   ): Promise<T> {
-    const first = Date.now() < this.#readerAvoidedUntil ? this.#writer : this.#reader;
+    const isAvoided = after === unknownPosition || Date.now() < this.#readerAvoidedUntil;
+    const first = isAvoided ? this.#writer : this.#reader;
     const second = first === this.#reader ? this.#writer : this.#reader;
     for (let attempt = 0; ; attempt += 1) {
       const member = attempt % 2 === 0 ? first : second;

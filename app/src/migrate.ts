@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runner } from "node-pg-migrate";
 import pg from "pg";
+import { giveFirstPassword } from "./administrators.ts";
 import { ConfigError, exitConfig, loadMigrateConfig, type MigrateConfig } from "./config.ts";
 import { applyGrants } from "./grants.ts";
 import { addSampleData, addSampleOffers } from "./sample.ts";
@@ -16,8 +17,8 @@ const findPrimaryMs = 60_000;
 export type Say = (line: string) => void;
 
 /**
- * Brings the schema, the rights and (where tables are empty) the sample data up to date. Safe to
- * run again, at the same time as another run, and beside instances of the old release.
+ * Brings the schema, the rights, the first administrator and (where tables are empty) the sample
+ * data up to date. Safe to run again, at the same time as another run, and beside instances of the old release.
  */
 export async function migrate(config: MigrateConfig, say: Say): Promise<void> {
   const client = await connectToPrimary(config, say);
@@ -35,6 +36,7 @@ export async function migrate(config: MigrateConfig, say: Say): Promise<void> {
     if (done.length === 0) say("schema is up to date");
     await applyGrants(client, config.principals);
     say(`rights granted to ${Object.values(config.principals).join(" and ")}`);
+    say(await giveFirstPassword(client, config.adminPassword));
     if (config.sampleData) {
       say(await addSampleOffers(client));
       say(await addSampleData(client, config.uploadsDirectory));

@@ -1,4 +1,5 @@
 import type { Request, Response } from "express";
+import { administratorOf } from "./administrators.ts";
 import type { Services } from "./app.ts";
 import { cookie } from "./position.ts";
 import type { PageFrame } from "./views.ts";
@@ -12,6 +13,8 @@ const flashes: Record<string, string> = {
   "logged-out": "You are logged out.",
   "name-changed": "Your name was changed.",
   "password-changed": "Your password was changed, and you are logged out everywhere else.",
+  "reset-mailed":
+    "If there is an account with this address, a link that sets a new password is on its way.",
   "password-reset": "Your password was changed. Log in with the new one.",
   "account-deleted": "Your account was deleted.",
   "content-added": "The destination was added.",
@@ -28,6 +31,17 @@ const flashes: Record<string, string> = {
   "item-removed": "It was removed from the list.",
   "item-gone": "That had been removed from the list already.",
 };
+
+/** Whether the answer is JSON whatever the client would like. */
+export function isApi(request: Request): boolean {
+  return request.path.startsWith("/api/");
+}
+
+/** Whether a person sees the answer, rather than a program. */
+export function wantsPage(request: Request): boolean {
+  if (request.is("json")) return false;
+  return request.accepts(isApi(request) ? ["json", "html"] : ["html", "json"]) === "html";
+}
 
 /** What the layout needs, the same for every page. Takes the message of the last form, once. */
 export function pageFrame(
@@ -46,6 +60,7 @@ export function pageFrame(
     title: title === "" ? "Lodestar Travel" : `${title} – Lodestar Travel`,
     path: request.path,
     visitor: visitorOf(request),
+    administrator: administratorOf(request)?.name,
     flash,
   };
 }

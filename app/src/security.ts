@@ -1,6 +1,8 @@
 import type { RequestHandler } from "express";
 import helmet from "helmet";
 import { HttpError } from "./errors.ts";
+import { cookie } from "./position.ts";
+import { administratorSession, visitorSession } from "./sessions.ts";
 
 /** Headers for every answer: nothing inline, nothing from elsewhere, no framing. */
 export function securityHeaders(): RequestHandler {
@@ -25,15 +27,24 @@ export function securityHeaders(): RequestHandler {
   });
 }
 
+const sessionCookies = [visitorSession.cookie, administratorSession.cookie];
+
 const safeMethods = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /**
  * Refuses changes that another site asks a browser to make. Browsers name the origin of every such
- * request; a client that names none is no browser, and carries nobody's cookies by itself.
+ * request; a client that names none is no browser, and has no session's cookie to carry by itself.
  */
 export function refuseCrossSite(): RequestHandler {
   return (request, _response, next) => {
-    if (safeMethods.has(request.method) || isSameOrigin(request.headers)) return next();
+    if (safeMethods.has(request.method)) return next();
+    const { origin, "sec-fetch-site": site, host } = request.headers;
+    if (origin === undefined && site === undefined) {
+      if (!sessionCookies.some((name) => cookie(request, name) !== undefined)) return next();
+      const help = `Requests with a session's cookie say where they come from: send the header Origin: ${request.protocol}://${host}`;
+      throw new HttpError(403, "cross-site", help);
+    }
+    if (isSameOrigin(request.headers)) return next();
     throw new HttpError(403, "cross-site", "This change was asked for by another site.");
   };
 }
@@ -42,6 +53,5 @@ function isSameOrigin(headers: NodeJS.Dict<string | string[]>): boolean {
   const site = headers["sec-fetch-site"];
   if (site !== undefined) return site === "same-origin" || site === "none";
   const { origin, host } = headers;
-  if (origin === undefined) return true;
   return URL.canParse(String(origin)) && new URL(String(origin)).host === host;
 }

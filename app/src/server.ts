@@ -9,6 +9,7 @@ import { Database, type DatabaseLimits } from "./database.ts";
 import { drain } from "./drain.ts";
 import { Health } from "./health.ts";
 import { createLog } from "./log.ts";
+import { Mailer } from "./mail.ts";
 import { observePools, uncaughtErrors } from "./metrics.ts";
 import { startSweeper } from "./sweeper.ts";
 
@@ -34,7 +35,8 @@ export async function startInstance(
   const cache = config.cache && new Cache(config.cache, log);
   const cached = new CachedReads(database, cache, config.database.name);
   const health = new Health(config, database, cache);
-  const app = createApp({ config, database, cached, health, log });
+  const mail = config.smtp && new Mailer(config.smtp, log);
+  const app = createApp({ config, database, cached, health, log, mail });
   const server = createHttpServer(app, config.instance);
   await listen(server, config.listen);
   const { port } = server.address() as AddressInfo;
@@ -48,7 +50,7 @@ export async function startInstance(
   const close = async () => {
     health.stop();
     stopSweeper();
-    await cache?.stop();
+    await Promise.all([cache?.stop(), mail?.close()]);
     await database.close();
   };
   const stop = () => drain({ server, health, log, drainSeconds, stopGraceSeconds, close });

@@ -113,12 +113,8 @@ class DatabaseStore extends session.Store {
   async #find(id: string): Promise<session.SessionData | null> {
     const { database, secret, request, kind } = this.#scene;
     const work = (query: Query) => findSession(query, kind, id);
-    const isChange = !["GET", "HEAD", "OPTIONS"].includes(request.method);
-    // The primary alone knows which sessions have ended: nobody changes anything with such a one.
-    let row = isChange
-      ? (await database.write(work, { idempotent: true })).value
-      : await database.read(work, positionOf(request, secret));
-    if (!row && !isChange && isYoung(id)) row = await database.read(work, unknownPosition);
+    let row = await database.read(work, positionOf(request, secret));
+    if (!row && isYoung(id)) row = await database.read(work, unknownPosition);
     if (!row) return null;
     this.#known.add(id);
     const { expires_at: expires, ...owner } = row;

@@ -2,6 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Database } from "./database.ts";
+import { forgetExpired } from "./expired.ts";
 import { forgetOldKeys } from "./idempotency.ts";
 import { orphansRemoved } from "./metrics.ts";
 import { picturesDirectory } from "./trips.ts";
@@ -105,6 +106,7 @@ export function startSweeper(
       const removed = await sweep(database, options);
       if (removed.length > 0) options.log.info({ removed }, "orphans removed");
       await database.write(forgetOldKeys, { idempotent: true });
+      await database.write(forgetExpired, { idempotent: true });
     } catch (error) {
       options.log.warn({ err: error }, "sweep failed; next try in a minute");
     }

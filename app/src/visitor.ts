@@ -63,7 +63,8 @@ export function ownPath(value: unknown, otherwise: string): string {
 
 /** Sends a browser to the login; it comes back to the page it wanted, or whose form it sent. */
 export function sendToLogin(request: Request, response: Response, login: string): void {
-  const next = request.method === "GET" ? request.originalUrl : refererPath(request);
+  const isPage = ["GET", "HEAD"].includes(request.method);
+  const next = isPage ? request.originalUrl : refererPath(request);
   response.redirect(303, `${login}?${new URLSearchParams({ next })}`);
 }
 

@@ -3,6 +3,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { adminClient, asAdmin } from "./support/admin.ts";
 import {
   files,
   migrateDatabase,
@@ -57,7 +58,10 @@ describe("content API", function () {
   });
 
   const post = (data: FormData, headers: Record<string, string> = {}) =>
-    fetch(`${admin.url}/api/content`, { method: "POST", body: data, headers });
+    fetch(`${admin.url}/api/content`, {
+      ...{ method: "POST", body: data },
+      headers: { ...asAdmin, ...headers },
+    });
   const add = async (quote: string): Promise<Json> => {
     const answer = await post(form({ quote }, picture));
     assert.equal(answer.status, 201);
@@ -95,7 +99,8 @@ describe("content API", function () {
       const one = await fetch(`${storefront.url}/api/content/${added.id}`);
       assert.deepEqual(await one.json(), added);
 
-      const remove = () => fetch(`${admin.url}/api/content/${added.id}`, { method: "DELETE" });
+      const remove = () =>
+        fetch(`${admin.url}/api/content/${added.id}`, { method: "DELETE", headers: asAdmin });
       assert.equal((await remove()).status, 204);
       assert.equal((await remove()).status, 404);
       assert.equal((await fetch(storefront.url + added.image)).status, 404);
@@ -128,7 +133,10 @@ describe("content API", function () {
     for (const id of ["0", "-1", "x", "99999999999", "1%20or%201=1"]) {
       it(`A1: answers 404 to the id ${id}`, async () => {
         assert.equal((await fetch(`${storefront.url}/api/content/${id}`)).status, 404);
-        const answer = await fetch(`${admin.url}/api/content/${id}`, { method: "DELETE" });
+        const answer = await fetch(`${admin.url}/api/content/${id}`, {
+          method: "DELETE",
+          headers: asAdmin,
+        });
         assert.equal(answer.status, 404);
       });
     }
@@ -164,7 +172,8 @@ describe("content API", function () {
     });
 
     it("A1: each tier answers 404 for what is the other's", async () => {
-      const status = async (url: string, method = "GET") => (await fetch(url, { method })).status;
+      const status = async (url: string, method = "GET") =>
+        (await fetch(url, { method, headers: asAdmin })).status;
       assert.equal(await status(`${storefront.url}/admin`), 404);
       assert.equal(await status(`${storefront.url}/api/content`, "POST"), 404);
       assert.equal(await status(`${storefront.url}/api/content/1`, "DELETE"), 404);
@@ -293,7 +302,7 @@ describe("content API", function () {
         fetch(`${admin.url}/api/content`, {
           method: "POST",
           body: encoded.body as ReadableStream,
-          headers: { "Content-Type": String(encoded.headers.get("content-type")) },
+          headers: { ...asAdmin, "Content-Type": String(encoded.headers.get("content-type")) },
           duplex: "half",
         } as RequestInit);
       await refused(send, 413, "image-too-large");
@@ -304,7 +313,7 @@ describe("content API", function () {
         fetch(`${admin.url}/api/content`, {
           method: "POST",
           body,
-          headers: { "Content-Type": type },
+          headers: { ...asAdmin, "Content-Type": type },
         });
       await refused(() => send("application/json", "{}"), 415, "unsupported-media-type");
       await refused(() => send("multipart/form-data", "x"), 400, "bad-form");
@@ -339,7 +348,7 @@ describe("content API", function () {
       const { hostname, port } = new URL(admin.url);
       const socket = connect(Number(port), hostname);
       socket.write(
-        "POST /api/content HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n" +
+        `POST /api/content HTTP/1.1\r\nHost: x\r\nAuthorization: ${asAdmin.Authorization}\r\nContent-Length: 900000\r\n` +
           "Content-Type: multipart/form-data; boundary=b\r\n\r\n" +
           `--b\r\nContent-Disposition: form-data; name="image"; filename="p"\r\n\r\n${"x".repeat(70_000)}`,
       );
@@ -440,10 +449,11 @@ describe("content API", function () {
         serverConfig("admin", { name: database, writer, reader: postgres }, uploads),
       );
       const before = [Number(await rows()), (await files(uploads)).length];
-      proxy.cutAfter = "COMMIT";
+      Object.assign(proxy, { cutSince: "INSERT INTO content", cutAfter: "COMMIT" });
       const answer = await fetch(`${app.url}/api/content`, {
         method: "POST",
         body: form({ quote: "unknown" }, picture),
+        headers: asAdmin,
       });
       assert.equal(answer.status, 500);
       assert.equal(((await answer.json()) as Json).error, "outcome-unknown");
@@ -463,14 +473,14 @@ describe("content API", function () {
         serverConfig("admin", { name: database, writer, reader: postgres }, uploads),
       );
       const before = [Number(await rows()), (await files(uploads)).length];
-      proxy.cutAfter = "COMMIT";
+      Object.assign(proxy, { cutSince: "INSERT INTO content", cutAfter: "COMMIT" });
       until("the commit is cut", () => proxy.cuts).then(() => {
         proxy.cutAfter = undefined;
       });
       const answer = await fetch(`${app.url}/api/content`, {
         method: "POST",
         body: form({ quote: "found" }, picture),
-        headers: { "Idempotency-Key": "cut-1" },
+        headers: { ...asAdmin, "Idempotency-Key": "cut-1" },
       });
       assert.equal(answer.status, 201);
       assert.equal(proxy.cuts, 1);
@@ -491,9 +501,10 @@ describe("content API", function () {
       serverConfig("admin", { name: database, writer: nobody, reader: postgres }, uploads),
       { writeMs: 300 },
     );
+    const client = (await adminClient(admin.url)).at(app.url);
     const send = async (quote: string) => {
       const body = form({ quote, idempotencyKey: "kept-key-1" }, picture);
-      const answer = await fetch(`${app.url}/admin/content`, { method: "POST", body });
+      const answer = await client.send("/admin/content", { method: "POST", body });
       return { status: answer.status, text: await answer.text() };
     };
     const trouble = await send("kept");
@@ -510,9 +521,8 @@ describe("content API", function () {
     const { id } = await add("mine");
     const ask = (headers: Record<string, string>) =>
       fetch(`${admin.url}/admin/content/${id}/delete`, {
-        method: "POST",
-        headers,
-        redirect: "manual",
+        ...{ method: "POST", redirect: "manual" },
+        headers: { ...asAdmin, ...headers },
       });
     assert.equal((await ask({ Origin: "http://evil.example" })).status, 403);
     assert.equal((await ask({ Origin: "null" })).status, 403);

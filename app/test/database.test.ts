@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Database, type DatabaseLimits, type Query, unknownPosition } from "../src/database.ts";
 import { sweep } from "../src/sweeper.ts";
+import { asAdmin } from "./support/admin.ts";
 import { migrateDatabase, serverConfig, startApp, uploadsDirectory } from "./support/app.ts";
 import "./support/hooks.ts";
 import { docker } from "./support/docker.ts";
@@ -246,7 +247,9 @@ describe("database", function () {
       const storefront = await startApp(serverConfig("storefront", ways, uploads));
       await standby.sql("SELECT pg_wal_replay_pause()");
       const body = form({ quote: "mine" }, { content: png() });
-      const added = await fetch(`${admin.url}/api/content`, { method: "POST", body });
+      const added = await fetch(`${admin.url}/api/content`, {
+        ...{ method: "POST", body, headers: asAdmin },
+      });
       const { id } = (await added.json()) as { id: number };
       const [set = ""] = added.headers.getSetCookie();
       assert.match(set, /^hastack-position=.*; Path=\/;.* HttpOnly; SameSite=Lax$/);

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { asAdmin } from "./support/admin.ts";
 import {
   type AppProcess,
   files,
@@ -158,7 +159,7 @@ describe("lifecycle", function () {
       );
       assert.equal((await health(server.url))[0], 503);
       assert.equal((await fetch(`${server.url}/api/live`)).status, 200);
-      const page = await fetch(`${server.url}/admin`);
+      const page = await fetch(`${server.url}/admin`, { headers: asAdmin });
       assert.equal(page.status, 200);
       assert.equal(page.headers.get("connection"), "close");
       await sleep(Math.max(0, 2500 - (Date.now() - start)));
@@ -343,7 +344,8 @@ function slowUpload(server: AppProcess, delayMs: number): Promise<string> {
       });
       socket.once("close", () => resolve(answer));
       socket.write(
-        `POST /api/content HTTP/1.1\r\nHost: x\r\nContent-Type: ${encoded.headers.get("content-type")}\r\n` +
+        `POST /api/content HTTP/1.1\r\nHost: x\r\nAuthorization: ${asAdmin.Authorization}\r\n` +
+          `Content-Type: ${encoded.headers.get("content-type")}\r\n` +
           `Content-Length: ${bytes.length}\r\n\r\n`,
       );
       socket.write(bytes.subarray(0, 20_000));

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import { adminClient, asAdmin } from "./support/admin.ts";
 import {
   migrateDatabase,
   serverConfig,
@@ -32,6 +33,8 @@ describe("pages", function () {
   let browser: Browser;
   let context: BrowserContext | undefined;
   let complaints: string[];
+  /** Cookie of an administrator who is logged in. */
+  let session: { name: string; value: string; path: string };
 
   before(async () => {
     browser = await startBrowser();
@@ -44,6 +47,8 @@ describe("pages", function () {
     const [storefront, admin] = await Promise.all([start("storefront"), start("admin")]);
     apps = [storefront, admin];
     front = await startFront({ storefront: storefront.url, admin: admin.url });
+    const { cookies } = await adminClient(front.url);
+    session = { name: "hastack-admin", value: cookies.get("hastack-admin") ?? "", path: "/admin" };
   });
   after(async () => {
     await browser?.close();
@@ -59,6 +64,9 @@ describe("pages", function () {
   const open = async (path: string, options: BrowserContextOptions = {}): Promise<Page> => {
     complaints = [];
     context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    for (const domain of ["127.0.0.1", "travel.test"]) {
+      await context.addCookies([{ ...session, domain }]);
+    }
     const page = await context.newPage();
     page.on("console", (message) => {
       if (message.type() === "error" || message.type() === "warning")
@@ -212,7 +220,7 @@ describe("pages", function () {
     const key = await page.locator("input[name=idempotencyKey]").inputValue();
     const send = () =>
       fetch(`${front.url}/admin/content`, {
-        ...{ method: "POST", redirect: "manual" },
+        ...{ method: "POST", redirect: "manual", headers: asAdmin },
         body: form({ quote: "Twice", idempotencyKey: key }, { content: png() }),
       });
     assert.deepEqual([(await send()).status, (await send()).status], [303, 303]);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { asAdmin } from "./support/admin.ts";
 import { migrateDatabase, serverConfig } from "./support/app.ts";
 import { docker, postgresImage, removeContainers, startContainer } from "./support/docker.ts";
 import { sharedPostgres } from "./support/hooks.ts";
@@ -51,7 +52,10 @@ describe("storage", function () {
       20,
     );
     const send = (content: Buffer) =>
-      fetch(`${url}/api/content`, { method: "POST", body: form({ quote: "store" }, { content }) });
+      fetch(`${url}/api/content`, {
+        ...{ method: "POST", headers: asAdmin },
+        body: form({ quote: "store" }, { content }),
+      });
     const left = () => docker("exec", container, "ls", "-A", "/uploads");
     return { url, send, left, remove: () => removeContainers([container]) };
   };

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Database } from "../src/database.ts";
 import { sweep } from "../src/sweeper.ts";
+import { adminClient } from "./support/admin.ts";
 import {
   files,
   migrateDatabase,
@@ -17,6 +18,7 @@ import { form, png } from "./support/images.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
 import { startProxy } from "./support/proxy.ts";
 import { until } from "./support/until.ts";
+import type { Client } from "./support/visitor.ts";
 
 const name = (digit: string, extension = "png") => `${digit.repeat(32)}.${extension}`;
 
@@ -41,8 +43,11 @@ describe("sweeper", function () {
     await rm(uploads, { recursive: true });
   });
 
+  // Who is logged in can still be read while nothing can be written.
   const config = (writer: { host: string; port: number } = postgres) =>
-    serverConfig("admin", { name: databaseName, writer }, uploads);
+    serverConfig("admin", { name: databaseName, writer, reader: postgres }, uploads);
+  const add = (client: Client, quote: string) =>
+    client.send("/admin/content", { method: "POST", body: form({ quote }, { content: png() }) });
   const addRow = (file: string) =>
     postgres.sql(
       `INSERT INTO content (quote, image_file, image_type, image_bytes, image_width, image_height)
@@ -91,11 +96,9 @@ describe("sweeper", function () {
   it("A2: a process killed between file and row leaves an orphan that is swept", async () => {
     const proxy = await startProxy(postgres);
     const server = await spawnServer(config({ host: "127.0.0.1", port: proxy.port }));
+    const client = await adminClient(server.url);
     proxy.mode = "silence";
-    const answer = fetch(`${server.url}/api/content`, {
-      method: "POST",
-      body: form({ quote: "killed" }, { content: png() }),
-    }).catch(() => "lost");
+    const answer = add(client, "killed").catch(() => "lost");
     await until(
       "the file has its final name",
       () => files(uploads),
@@ -113,12 +116,10 @@ describe("sweeper", function () {
   it("A2: an upload that takes its time is not swept from under it", async () => {
     const proxy = await startProxy(postgres);
     const app = await startApp(config({ host: "127.0.0.1", port: proxy.port }));
+    const client = await adminClient(app.url);
     proxy.mode = "refuse";
     proxy.closeAll();
-    const answer = fetch(`${app.url}/api/content`, {
-      method: "POST",
-      body: form({ quote: "slow" }, { content: png() }),
-    });
+    const answer = add(client, "slow");
     await until(
       "the file is there",
       () => files(uploads),
@@ -126,7 +127,7 @@ describe("sweeper", function () {
     );
     assert.deepEqual(await sweep(database, { directory: uploads }), []);
     proxy.mode = "pass";
-    assert.equal((await answer).status, 201);
+    assert.equal((await answer).status, 303);
     assert.equal((await files(uploads)).length, 1);
     await app.close();
     await proxy.close();

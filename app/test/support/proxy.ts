@@ -9,6 +9,8 @@ export interface TestProxy {
   mode: "pass" | "refuse" | "silence";
   /** Bytes from the application that, once passed on, cost it the connection before an answer. */
   cutAfter: string | undefined;
+  /** Bytes that must have come before `cutAfter` counts. @default nothing need have */
+  cutSince: string | undefined;
   /** How often `cutAfter` was met. */
   cuts: number;
   /** Everything the application has sent since this was last set to nothing. */
@@ -34,6 +36,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
     target,
     mode: "pass",
     cutAfter: undefined,
+    cutSince: undefined,
     cuts: 0,
     heard: "",
     silenceOpen: () => {
@@ -71,7 +74,8 @@ function connect(
     if (silent()) return;
     proxy.heard += chunk.toString("latin1");
     server.write(chunk);
-    if (proxy.cutAfter && chunk.includes(proxy.cutAfter)) {
+    if (proxy.cutSince && chunk.includes(proxy.cutSince)) proxy.cutSince = undefined;
+    if (proxy.cutAfter && !proxy.cutSince && chunk.includes(proxy.cutAfter)) {
       muted = true;
       proxy.cuts += 1;
       setTimeout(() => client.destroy(), 150);

@@ -1,0 +1,156 @@
+import { type Request, type RequestHandler, Router } from "express";
+import { emailInput } from "../accounts.ts";
+import {
+  type Administrator,
+  administratorLoginInput,
+  administratorOf,
+  administratorPasswordInput,
+  authenticateAdministrator,
+  BasicLogin,
+  changeAdministratorPassword,
+  setAdministrator,
+} from "../administrators.ts";
+import type { Services } from "../app.ts";
+import { formBody, jsonBody } from "../body.ts";
+import { HttpError } from "../errors.ts";
+import { formPost, type ShowForm } from "../forms.ts";
+import { pageFrame, redirectWithFlash, wantsPage } from "../page.ts";
+import { rememberPosition } from "../position.ts";
+import { makeResetLink } from "../resets.ts";
+import { administratorSession, endSession, loadSession, startSession } from "../sessions.ts";
+import { check } from "../validation.ts";
+import { LoginNeeded, ownPath } from "../visitor.ts";
+import { clientOf } from "./accounts.ts";
+
+/**
+ * The administrators' login. Whatever is mounted after this needs an administrator: a session, or
+ * HTTP Basic from scripts. Bodies are not read before.
+ */
+export function adminLoginRoutes(services: Services): RequestHandler {
+  const router = Router();
+  router.use(loadSession(services, administratorSession));
+  addLogin(router, services);
+  router.use(needAdministrator(services));
+  addAccount(router, services);
+  addResetLinks(router, services);
+  return router;
+}
+
+function addLogin(router: Router, services: Services): void {
+  const { database } = services;
+  const showLogin = page(services, "admin-login", "Log in");
+  router.get("/admin/login", (request, response) => showLogin(request, response, {}));
+  router.post(
+    "/admin/login",
+    formBody(),
+    formPost(showLogin, async (request, response) => {
+      const input = check(administratorLoginInput, request.body);
+      const login = await authenticateAdministrator(database, input, clientOf(request));
+      await startSession(request, login);
+      response.redirect(303, nextOf(request));
+    }),
+  );
+  router.post("/admin/logout", async (request, response) => {
+    await endSession(request, response, administratorSession);
+    redirectWithFlash(request, response, "/admin/login", "logged-out");
+  });
+}
+
+function needAdministrator({ database }: Services): RequestHandler {
+  const basic = new BasicLogin(database);
+  return async (request, response, next) => {
+    const isPage = wantsPage(request) && !request.path.startsWith("/api/");
+    // Browsers would ask with a window of their own, and send what they got with every request.
+    if (!isPage) response.set("WWW-Authenticate", 'Basic realm="hastack", charset="UTF-8"');
+    const given = basicCredentials(request.get("Authorization"));
+    const found = given
+      ? await basic.verify(given.name, given.password, clientOf(request))
+      : (request.session?.owner as Administrator | undefined);
+    if (!found) throw new LoginNeeded("/admin/login");
+    response.removeHeader("WWW-Authenticate");
+    setAdministrator(request, found);
+    next();
+  };
+}
+
+/** What a script sent, if it sent anything that can be a name and a password. */
+function basicCredentials(header: string | undefined): Login | undefined {
+  const [, encoded] = /^basic +([\w+/=-]{1,2000})$/i.exec(header ?? "") ?? [];
+  if (encoded === undefined) return undefined;
+  const decoded = Buffer.from(encoded, "base64").toString("utf8");
+  const at = decoded.indexOf(":");
+  const input = { name: decoded.slice(0, Math.max(0, at)), password: decoded.slice(at + 1) };
+  const { success, data } = administratorLoginInput.safeParse(input);
+  if (!success) throw new HttpError(401, "login-failed", "The name or the password is wrong.");
+  return data;
+}
+
+interface Login {
+  name: string;
+  password: string;
+}
+
+function addAccount(router: Router, services: Services): void {
+  const { database, config } = services;
+  const showAccount = page(services, "admin-account", "Account", { form: "password" });
+  router.get("/admin/account", (request, response) => showAccount(request, response, {}));
+  router.post(
+    "/admin/account/password",
+    formBody(),
+    formPost(showAccount, async (request, response) => {
+      const input = check(administratorPasswordInput, request.body);
+      const caller = { client: clientOf(request), sessionId: request.sessionID };
+      const own = administratorOf(request) as Administrator;
+      const position = await changeAdministratorPassword(database, own, input, caller);
+      rememberPosition(request, response, config.cookieSecret, position);
+      redirectWithFlash(request, response, "/admin/account", "password-changed");
+    }),
+  );
+}
+
+/** Links for visitors who have lost their password: the only way where no mail is sent. */
+function addResetLinks(router: Router, services: Services): void {
+  const make = (request: Request) => {
+    const { email } = check(emailInput, request.body);
+    return makeResetLink(services.database, email, services.config.publicUrl);
+  };
+  const onlyJson: RequestHandler = (request, _response, next) =>
+    next(request.is("json") ? undefined : "route");
+  const asJson: RequestHandler = async (request, response) => {
+    response
+      .status(201)
+      .set("Cache-Control", "no-store")
+      .json(await make(request));
+  };
+  router.post("/admin/reset-links", onlyJson, jsonBody(), asJson);
+
+  const showLinks = page(services, "admin-account", "Account", { form: "link" });
+  router.post(
+    "/admin/reset-links",
+    formBody(),
+    formPost(showLinks, async (request, response) => {
+      const link = await make(request);
+      // Shown at once and never kept: a redirect would have to carry it in a cookie.
+      const show = page(services, "admin-account", "Account", { form: "link", link });
+      await show(request, response, {});
+    }),
+  );
+}
+
+function page(
+  services: Services,
+  view: string,
+  title: string,
+  more: Record<string, unknown> = {},
+): ShowForm {
+  return (request, response, notes) => {
+    const frame = pageFrame(services, request, response, title);
+    const form = { typed: {}, errors: {}, problem: undefined, ...notes, ...more };
+    response.set("Cache-Control", "no-store").type("html");
+    response.send(services.render(view, { ...frame, ...form, next: nextOf(request) }));
+  };
+}
+
+function nextOf(request: Request): string {
+  return ownPath(request.body?.next ?? request.query.next, "/admin");
+}
