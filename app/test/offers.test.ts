@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
+import { adminClient, asAdmin } from "./support/admin.ts";
 import {
   migrateDatabase,
   serverConfig,
@@ -22,6 +23,7 @@ describe("offers", function () {
   let uploads: string;
   let storefront: TestApp;
   let admin: TestApp;
+  let desk: Client;
 
   before(async () => {
     postgres = await sharedPostgres();
@@ -31,6 +33,7 @@ describe("offers", function () {
     const at = { name: database, writer: postgres };
     storefront = await startApp(serverConfig("storefront", at, uploads));
     admin = await startApp(serverConfig("admin", at, uploads));
+    desk = await adminClient(admin.url);
   });
   after(async () => {
     await Promise.all([storefront.close(), admin.close()]);
@@ -46,7 +49,7 @@ describe("offers", function () {
   const save = (body: unknown, headers: Record<string, string> = {}) =>
     fetch(`${admin.url}/api/offers`, {
       method: "POST",
-      headers: { "Content-Type": "application/json", ...headers },
+      headers: { ...asAdmin, "Content-Type": "application/json", ...headers },
       body: typeof body === "string" ? body : JSON.stringify(body),
     });
   const saved = async (body: unknown, status: number): Promise<Json> => {
@@ -56,8 +59,7 @@ describe("offers", function () {
   };
   const rows = () =>
     postgres.sql<Json>("SELECT name, quantity, price_cents FROM offer ORDER BY id", database);
-  const sendForm = (path: string, fields: Record<string, string>) =>
-    new Client(admin.url).form(path, fields);
+  const sendForm = (path: string, fields: Record<string, string>) => desk.form(path, fields);
 
   describe("A3: search", () => {
     it("A3: lists what is to come, the soonest first, with every field", async () => {
@@ -181,7 +183,10 @@ describe("offers", function () {
       it(`A3: answers 404 to the id ${id}, as JSON and as a page`, async () => {
         assert.equal((await fetch(`${storefront.url}/api/offers/${id}`)).status, 404);
         assert.equal((await page(`/offers/${id}`)).status, 404);
-        const gone = await fetch(`${admin.url}/api/offers/${id}`, { method: "DELETE" });
+        const gone = await fetch(`${admin.url}/api/offers/${id}`, {
+          method: "DELETE",
+          headers: asAdmin,
+        });
         assert.equal(gone.status, 404);
       });
     }
@@ -353,7 +358,8 @@ describe("offers", function () {
       const { client } = await visitor(postgres, database, storefront.url);
       const answer = await client.json("POST", "/api/bookings", { offerId: booked, quantity: 1 });
       assert.equal(answer.status, 201, await answer.text());
-      const remove = (id: number) => fetch(`${admin.url}/api/offers/${id}`, { method: "DELETE" });
+      const remove = (id: number) =>
+        fetch(`${admin.url}/api/offers/${id}`, { method: "DELETE", headers: asAdmin });
       assert.equal((await remove(free)).status, 204);
       assert.equal((await remove(free)).status, 404);
       const refused = await remove(booked);
@@ -396,7 +402,7 @@ describe("offers", function () {
         ...change,
       } as Record<string, string>;
     };
-    const shown = async (path = "/admin/offers") => await new Client(admin.url).page(path);
+    const shown = async (path = "/admin/offers") => await desk.page(path);
 
     it("A4: adds by form, with the price in euros; a known one is updated", async () => {
       const fields = typed();
