@@ -9,7 +9,7 @@ import type { Health } from "./health.ts";
 import { logRequests } from "./log.ts";
 import type { Mailer } from "./mail.ts";
 import { httpSeconds } from "./metrics.ts";
-import { isApi, wantsPage } from "./page.ts";
+import { isApi, plainFrame, wantsPage } from "./page.ts";
 import { doubtAfterFailure } from "./position.ts";
 import { accountRoutes } from "./routes/accounts.ts";
 import { adminRoutes } from "./routes/admin.ts";
@@ -97,7 +97,8 @@ function measureRequests(): express.RequestHandler {
 }
 
 /** Every failed request ends here, in the client's own language: a page or JSON. */
-function answerError({ config, render, log }: Services): ErrorRequestHandler {
+function answerError(services: Services): ErrorRequestHandler {
+  const { log } = services;
   return (thrown, request, response, _next) => {
     const error = toHttpError(thrown);
     if (error.status === 500) log.error({ err: thrown, requestId: request.id }, "request failed");
@@ -122,10 +123,11 @@ function answerError({ config, render, log }: Services): ErrorRequestHandler {
       });
       return;
     }
-    const { instance, tier } = config;
     const { status, message } = error;
-    const data = { instance, tier, title: title(status), status, message };
-    response.type("html").send(render("error", { ...data, requestId: request.id }));
+    const heading = title(status);
+    const data = { heading, status, message, requestId: request.id };
+    const frame = plainFrame(services, request, heading);
+    response.type("html").send(services.render("error", { ...frame, ...data }));
   };
 }
 

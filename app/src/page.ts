@@ -43,17 +43,9 @@ export function wantsPage(request: Request): boolean {
   return request.accepts(isApi(request) ? ["json", "html"] : ["html", "json"]) === "html";
 }
 
-/** What the layout needs, the same for every page. Takes the message of the last form, once. */
-export function pageFrame(
-  { config }: Services,
-  request: Request,
-  response: Response,
-  title: string,
-): PageFrame {
+/** What the layout needs, the same for every page. */
+export function plainFrame({ config }: Services, request: Request, title: string): PageFrame {
   const { instance, tier } = config;
-  const name = cookie(request, flashCookie) ?? "";
-  const flash = Object.hasOwn(flashes, name) ? flashes[name] : undefined;
-  if (flash) response.clearCookie(flashCookie, { path: "/" });
   return {
     instance,
     tier,
@@ -61,8 +53,20 @@ export function pageFrame(
     path: request.path,
     visitor: visitorOf(request),
     administrator: administratorOf(request)?.name,
-    flash,
   };
+}
+
+/** As `plainFrame`, with the message of the last form, which it takes: it is shown once. */
+export function pageFrame(
+  services: Services,
+  request: Request,
+  response: Response,
+  title: string,
+): PageFrame {
+  const name = cookie(request, flashCookie) ?? "";
+  const flash = Object.hasOwn(flashes, name) ? flashes[name] : undefined;
+  if (flash) response.clearCookie(flashCookie, { path: "/" });
+  return { ...plainFrame(services, request, title), flash };
 }
 
 /** Answers a form post: go to `path`, which will say what was done. */

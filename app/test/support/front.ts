@@ -7,7 +7,7 @@ export async function startFront(tiers: {
 }): Promise<{ url: string; close: () => Promise<void> }> {
   const server = createServer((incoming, outgoing) => {
     const { method = "GET", url = "/", headers } = incoming;
-    const write = url.startsWith("/api/content") && method !== "GET" && method !== "HEAD";
+    const write = /^\/api\/(content|offers)/.test(url) && method !== "GET" && method !== "HEAD";
     const target = url.startsWith("/admin") || write ? tiers.admin : tiers.storefront;
     const onward = request(new URL(url, target), { method, headers }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
