@@ -4,6 +4,7 @@ import {
   binDirectory,
   dataDirectory,
   patroniHealth,
+  patroniStart,
   principalsScript,
   renderParameters,
   renderPatroni,
@@ -77,7 +78,7 @@ function postgres({ settings, topology, credentials }: Parts, self: Member): Wor
     processes: [
       {
         name: "patroni",
-        command: ["patroni", "patroni.yml"],
+        command: ["bin/patroni-start"],
         user: "postgres",
         directories: [
           { path: socketDirectory, mode: "2775" },
@@ -96,6 +97,7 @@ function postgres({ settings, topology, credentials }: Parts, self: Member): Wor
         mode: "0600",
         reloads: "patroni",
       },
+      { path: "bin/patroni-start", content: patroniStart, mode: "0755" },
       { path: "parameters.conf", content: renderParameters(settings), check: parametersCheck },
     ],
     secrets: {

@@ -124,6 +124,34 @@ function accessRules(topology: Topology): string[] {
   ];
 }
 
+/**
+ * Script that becomes Patroni; run in the folder of the workload's files. A first start or a copy
+ * that was cut off leaves a directory that PostgreSQL cannot start from, and that Patroni neither
+ * uses nor replaces; and a note in etcd that somebody is making the cluster, which keeps everybody
+ * else from it. Nobody can have reached that database yet: PostgreSQL starts once both are whole.
+ */
+export const patroniStart = `#!/bin/sh -eu
+data=${dataDirectory}
+has() { [ -e "$data/$1" ]; }
+cut_off() {
+  # initdb: Patroni gives this name to its file before PostgreSQL's first start
+  [ -n "$(ls -A "$data")" ] && ! has postgresql.base.conf && return
+  # pg_basebackup: it begins with the label and ends with the control file
+  has backup_label && ! has global/pg_control
+}
+if cut_off; then
+  echo 'the making of the data directory was cut off; it begins anew'
+  python3 -c '
+from patroni.config import Config
+from patroni.dcs import get_dcs
+dcs = get_dcs(Config("patroni.yml"))
+if dcs.get_cluster().initialize == "":
+    dcs.cancel_initialization()'
+  find "$data" -mindepth 1 -delete
+fi
+exec patroni patroni.yml
+`;
+
 /** A file of parameters only, for PostgreSQL's own check. */
 export function renderParameters(settings: Settings): string {
   return Object.entries(parameters(settings.database))

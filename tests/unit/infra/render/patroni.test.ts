@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { secretsInput, taskScript } from "../../../../infra/render/delivery.ts";
 import {
+  dataDirectory,
   dynamicConfiguration,
   patroniHealth,
+  patroniStart,
   principalsScript,
   renderParameters,
   renderPatroni,
@@ -257,6 +259,49 @@ describe("Patroni's files with the real programs", function () {
         );
       });
     }
+  });
+
+  describe("the start of a member", () => {
+    /** Starts it with stand-ins for Patroni and Python. @returns what they were called with */
+    const launch = async (...files: string[]) => {
+      const making = files.map((file) => `install -D /dev/null ${dataDirectory}/${file}`);
+      await machine.run(`rm -rf ${dataDirectory} && install -d ${dataDirectory}`);
+      await machine.run(making.join("\n") || ":");
+      await machine.run("install -d /tmp/stand-ins && cat > /tmp/stand-ins/patroni", calls);
+      await machine.run("cat > /tmp/stand-ins/python3", calls);
+      await machine.run("chmod +x /tmp/stand-ins/*; cat > /tmp/patroni-start", patroniStart);
+      const called = await machine.run("PATH=/tmp/stand-ins:$PATH sh -eu /tmp/patroni-start");
+      const left = await machine.run(
+        `find ${dataDirectory} -type f -printf '%P\\n' | sort | xargs`,
+      );
+      return { called: called.split("\n").map((line) => line.split(" ")[0]), left };
+    };
+    const calls = '#!/bin/sh\necho "$(basename "$0") $*" | head -1\n';
+
+    it("D2: is Patroni, with a directory that is empty or whole as it is", async () => {
+      assert.deepEqual(await launch(), { called: ["patroni"], left: "" });
+      const whole = ["PG_VERSION", "global/pg_control", "postgresql.base.conf"];
+      assert.deepEqual(await launch(...whole), { called: ["patroni"], left: whole.join(" ") });
+      // A standby that stopped before it had replayed its base backup
+      const label = ["backup_label", "global/pg_control", "postgresql.base.conf"];
+      assert.deepEqual(await launch(...label), { called: ["patroni"], left: label.join(" ") });
+      // A control file that is lost is for people to look at
+      const lost = ["PG_VERSION", "base/1/1259", "postgresql.base.conf"];
+      assert.equal((await launch(...lost)).left.split(" ").length, 3);
+    });
+
+    it("W6, W7: begins anew where initdb or a copy was cut off, and takes the note in etcd back", async () => {
+      for (const files of [
+        ["pg_wal/x"],
+        ["PG_VERSION", "global/pg_control", "postgresql.conf"],
+        ["PG_VERSION", "backup_label", "postgresql.base.conf", "base/1/1259"],
+      ]) {
+        assert.deepEqual(await launch(...files), {
+          called: ["the", "python3", "patroni"],
+          left: "",
+        });
+      }
+    });
   });
 
   describe("health of a member", () => {
