@@ -124,7 +124,8 @@ class Customer {
       if (answer && answer.status < 500) {
         return { status: answer.status, body: await answer.text() };
       }
-      await answer?.text();
+      const body = (await answer?.text()) ?? "";
+      if (body.includes('"internal"')) this.#book.surprises.push(body);
       await sleep(100);
     }
   }
