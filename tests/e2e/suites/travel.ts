@@ -90,11 +90,11 @@ export function travelSuite(stack: TestStack): void {
       const offer = await addOffer(stack, 10);
       const visitor = new Visitor(stack.url);
       await visitor.register();
-      const tries = Array.from({ length: 5 }, () => visitor.book(offer.id, 2, "the same"));
+      const tries = Array.from({ length: 5 }, () => visitor.book(offer.id, 2, "the-same"));
       const ids = new Set((await Promise.all(tries)).map(({ id }) => id));
       assert.equal(ids.size, 1);
       assert.equal(await stock(stack, offer.id), "8|2");
-      await assert.rejects(visitor.book(offer.id, 9, "too many"), (error: Refused) => {
+      await assert.rejects(visitor.book(offer.id, 9, "too-many"), (error: Refused) => {
         assert.deepEqual([error.status, error.code], [409, "sold-out"]);
         return true;
       });
