@@ -12,6 +12,9 @@ import { HttpError } from "./errors.ts";
 /** The largest picture, bytes. */
 export const maxImageBytes = 5 * 1024 * 1024;
 
+/** A picture of few bytes may claim any size; browsers would try to make room for it. */
+const maxSidePixels = 30_000;
+
 /** What the fields and the parts around the file may add to a request, bytes. */
 const maxOtherBytes = 64 * 1024;
 
@@ -148,6 +151,12 @@ function listen(parser: busboy.Busboy, receiver: Receiver): void {
   parser.on("filesLimit", () => {
     receiver.problem ??= new HttpError(422, "too-many-files", "Send one image.");
   });
+  const stop = () => {
+    receiver.problem ??= new HttpError(413, "too-large", "The form has more than 10 fields.");
+    // Whatever else is to come: a form need not end.
+    parser.destroy(receiver.problem);
+  };
+  parser.on("fieldsLimit", stop).on("partsLimit", stop);
 }
 
 async function writeTemporary(
@@ -194,7 +203,7 @@ export async function keepImage(form: ReceivedForm, directory: string): Promise<
   }
 }
 
-/** What kind of picture the bytes are, whatever the name said. @throws HttpError 415 */
+/** What kind of picture the bytes are, whatever the name said. @throws HttpError 415, 422 */
 export function inspect(content: Uint8Array): {
   extension: string;
   type: string;
@@ -215,6 +224,10 @@ export function inspect(content: Uint8Array): {
   }
   const kind = kinds[size.type ?? ""];
   if (!kind || !size.width || !size.height) throw refused;
+  if (Math.max(size.width, size.height) > maxSidePixels) {
+    const limit = `The picture is wider or higher than ${maxSidePixels} pixels.`;
+    throw new HttpError(422, "image-too-wide", limit);
+  }
   return { ...kind, width: size.width, height: size.height };
 }
 
