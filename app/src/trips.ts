@@ -81,7 +81,7 @@ export function picturesDirectory(uploads: string): string {
 }
 
 /** Makes that folder, where it is not there yet. @throws HttpError 507, 503 */
-export async function ensurePicturesDirectory(uploads: string): Promise<string> {
+async function ensurePicturesDirectory(uploads: string): Promise<string> {
   const directory = picturesDirectory(uploads);
   try {
     await mkdir(directory);
@@ -90,6 +90,10 @@ export async function ensurePicturesDirectory(uploads: string): Promise<string> 
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw storeError(error) ?? error;
   }
   return directory;
+}
+
+function picturePath(uploads: string, file: string): string {
+  return join(picturesDirectory(uploads), file);
 }
 
 /** Lists what is to be done, in the order in which it was written down. */
@@ -112,8 +116,8 @@ export async function hasPicture(query: Query, trip: Trip, file: string): Promis
 
 interface Store {
   database: Database;
-  /** Of trips' pictures. */
-  directory: string;
+  /** The folder of all uploads. */
+  uploads: string;
 }
 
 /**
@@ -122,16 +126,17 @@ interface Store {
  * @throws HttpError 404 no such trip of this account, 409 `list-full`, 415, 422, 507, 503
  */
 export async function addItem(
-  { database, directory }: Store,
+  { database, uploads }: Store,
   trip: Trip,
   form: ReceivedForm,
   readKey: () => string | undefined,
 ): Promise<{ value: TripItem; position: Position }> {
   let image: StoredImage | undefined;
+  const drop = ({ file }: StoredImage) => discard(picturePath(uploads, file));
   try {
     const input = check(tripItemInput, form.fields);
     const key = readKey();
-    image = form.upload && (await keepImage(form, directory));
+    image = form.upload && (await keepImage(form, await ensurePicturesDirectory(uploads)));
     const claim = claimOf(trip, [input.text, image?.sha256 ?? ""]);
     const result = await database.write(
       (query) => {
@@ -141,13 +146,12 @@ export async function addItem(
       { idempotent: key !== undefined },
     );
     // A repeat was answered with the first request's picture: this one is not needed.
-    if (image && !result.value.image?.endsWith(image.file))
-      await discard(join(directory, image.file));
+    if (image && !result.value.image?.endsWith(image.file)) await drop(image);
     return result;
   } catch (error) {
     if (form.upload) await discard(form.upload.path);
     // A row may name the file after all: then only the sweeper can tell.
-    if (image && !(error instanceof OutcomeUnknown)) await discard(join(directory, image.file));
+    if (image && !(error instanceof OutcomeUnknown)) await drop(image);
     throw error;
   }
 }
@@ -203,7 +207,7 @@ export async function tickItem(
 
 /** Removes something from the list, then its picture. @throws HttpError 404 */
 export async function removeItem(
-  { database, directory }: Store,
+  { database, uploads }: Store,
   trip: Trip,
   id: number,
 ): Promise<Position> {
@@ -221,7 +225,7 @@ export async function removeItem(
     },
     { idempotent: true },
   );
-  if (removed?.image_file) await discard(join(directory, removed.image_file));
+  if (removed?.image_file) await discard(picturePath(uploads, removed.image_file));
   return position;
 }
 

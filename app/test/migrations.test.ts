@@ -56,6 +56,8 @@ describe("migrations", function () {
     const said = runs.flat();
     assert.equal(said.filter((line) => line === "applied 0001_content").length, 1);
     assert.equal(said.filter((line) => line.endsWith("destinations added")).length, 1);
+    assert.equal(said.filter((line) => line.endsWith("offers added")).length, 1);
+    assert.equal((await postgres.sql("SELECT 1 FROM offer", database)).length, 14);
   });
 
   it("A12: a member that does not answer is passed over", async () => {
@@ -151,6 +153,21 @@ describe("migrations", function () {
     await postgres.sql("DELETE FROM content WHERE title <> 'Lofoten, Norway'", database);
     await migrateDatabase(database, [postgres], options);
     assert.equal((await postgres.sql("SELECT 1 FROM content", database)).length, 1);
+  });
+
+  it("A13: sample offers of every kind have days to come, and are added to none that is there", async () => {
+    const options = { sampleData: true, uploadsDirectory: uploads };
+    await migrateDatabase(database, [postgres], options);
+    const rows = await postgres.sql<{ kind: string; soon: boolean; many: boolean }>(
+      "SELECT kind, starts_on > current_date AS soon, quantity > 0 AS many FROM offer",
+      database,
+    );
+    assert.equal(rows.length, 14);
+    assert.deepEqual(new Set(rows.map(({ kind }) => kind)), new Set(["flight", "bus", "hotel"]));
+    assert.ok(rows.every(({ soon, many }) => soon && many));
+    await postgres.sql("DELETE FROM offer WHERE kind <> 'bus'", database);
+    await migrateDatabase(database, [postgres], options);
+    assert.ok((await postgres.sql("SELECT 1 FROM offer", database)).length < 14);
   });
 
   it("A13: sample data that cannot be stored leaves no row", async () => {

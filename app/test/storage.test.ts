@@ -7,8 +7,10 @@ import { migrateDatabase, serverConfig } from "./support/app.ts";
 import { docker, postgresImage, removeContainers, startContainer } from "./support/docker.ts";
 import { sharedPostgres } from "./support/hooks.ts";
 import { form, png } from "./support/images.ts";
+import { offerRow } from "./support/offers.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
 import { until } from "./support/until.ts";
+import { visitor } from "./support/visitor.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -25,21 +27,22 @@ describe("storage", function () {
     await migrateDatabase(name, [postgres]);
     directory = await mkdtemp(join(tmpdir(), "app-test-storage-"));
     const inside = { host: postgres.address, port: 5432 };
-    const config = serverConfig("admin", { name, writer: inside }, "/uploads");
     const listen = { host: "0.0.0.0", port: 3000 };
-    await writeFile(join(directory, "app.json"), JSON.stringify({ ...config, listen }), {
-      mode: 0o644,
-    });
+    for (const tier of ["admin", "storefront"] as const) {
+      const config = serverConfig(tier, { name, writer: inside }, "/uploads");
+      const file = join(directory, `${tier}.json`);
+      await writeFile(file, JSON.stringify({ ...config, listen }), { mode: 0o644 });
+    }
   });
   after(async () => {
     await rm(directory, { recursive: true });
   });
 
-  const start = async (store: string, mount: string[]) => {
+  const start = async (store: string, mount: string[], tier: "admin" | "storefront" = "admin") => {
     const container = await startContainer(`storage-${store}`, [
       ...["--init", "--user", "65534:65534", "--publish", "127.0.0.1::3000", ...mount],
       ...["--volume", `${root}:${root}:ro`, "--volume", `${process.execPath}:/node:ro`],
-      ...["--volume", `${join(directory, "app.json")}:/app.json:ro`],
+      ...["--volume", `${join(directory, `${tier}.json`)}:/app.json:ro`],
       ...["--env", "HASTACK_APP_CONFIG=/app.json", "--entrypoint", "/node"],
       ...[await postgresImage(), join(root, "app/src/server.ts")],
     ]);
@@ -56,7 +59,8 @@ describe("storage", function () {
         ...{ method: "POST", headers: asAdmin },
         body: form({ quote: "store" }, { content }),
       });
-    const left = () => docker("exec", container, "ls", "-A", "/uploads");
+    const left = () =>
+      docker("exec", container, "find", "/uploads", "-type", "f", "-printf", "%P\\n");
     return { url, send, left, remove: () => removeContainers([container]) };
   };
   const rows = () => postgres.sql("SELECT 1 FROM content", name);
@@ -97,5 +101,50 @@ describe("storage", function () {
     assert.deepEqual([await server.left(), await rows()], ["", []]);
     assert.equal(await storageState(server.url), "read-only");
     await server.remove();
+  });
+
+  describe("of trips' pictures", () => {
+    const startTrip = async (store: string, mount: string[]) => {
+      const server = await start(`trips-${store}`, mount, "storefront");
+      const { client } = await visitor(postgres, name, server.url);
+      const offerId = await offerRow(postgres, name);
+      const booked = await client.json("POST", "/api/bookings", { offerId, quantity: 1 });
+      const { id } = (await booked.json()) as { id: number };
+      const send = (content?: Buffer) =>
+        client.send(`/api/bookings/${id}/items`, {
+          method: "POST",
+          body: form({ text: "store" }, content && { content }),
+        });
+      return { ...server, send };
+    };
+    const items = () => postgres.sql("SELECT 1 FROM trip_item", name);
+
+    it("A8: a full store answers 507, and neither row nor file is left", async () => {
+      const server = await startTrip("full", ["--tmpfs", "/uploads:size=1m,mode=0777"]);
+      const answer = await server.send(png(2 * 1024 * 1024));
+      assert.equal(answer.status, 507, await answer.clone().text());
+      assert.deepEqual([await server.left(), await items()], ["", []]);
+      assert.equal((await server.send(png(1000))).status, 201);
+      assert.match(await server.left(), /^trips\/[0-9a-f]{32}\.png$/);
+      await postgres.sql("DELETE FROM trip_item", name);
+      await server.remove();
+    });
+
+    it("A8: a read-only store answers 503 with Retry-After, and neither is left", async () => {
+      const server = await startTrip("readonly", ["--tmpfs", "/uploads:size=9m,mode=0777,ro"]);
+      const answer = await server.send(png());
+      assert.equal(answer.status, 503, await answer.clone().text());
+      assert.ok(answer.headers.get("retry-after"));
+      assert.deepEqual([await server.left(), await items()], ["", []]);
+      await server.remove();
+    });
+
+    it("A8: what is to be done without a picture needs no store", async () => {
+      const server = await startTrip("denied", ["--tmpfs", "/uploads:size=9m,mode=0755"]);
+      assert.equal((await server.send(png())).status, 503);
+      assert.equal((await server.send()).status, 201);
+      await postgres.sql("DELETE FROM trip_item", name);
+      await server.remove();
+    });
   });
 });

@@ -9,7 +9,6 @@ import { pageFrame, redirectWithFlash } from "../page.ts";
 import { positionOf, rememberPosition } from "../position.ts";
 import {
   addItem,
-  ensurePicturesDirectory,
   hasPicture,
   listItems,
   mostItems,
@@ -145,12 +144,10 @@ async function add(
   typed: Record<string, string> = {},
 ): Promise<TripItem> {
   const trip = tripOf(request);
-  const directory = received
-    ? picturesDirectory(config.uploadsDirectory)
-    : await ensurePicturesDirectory(config.uploadsDirectory);
-  const form = received ?? (await receiveForm(request, directory));
+  const uploads = config.uploadsDirectory;
+  const form = received ?? (await receiveForm(request, uploads));
   Object.assign(typed, form.fields);
-  const { value, position } = await addItem({ database, directory }, trip, form, () =>
+  const { value, position } = await addItem({ database, uploads }, trip, form, () =>
     parseKey(request.get("Idempotency-Key") ?? (received ? undefined : typed.idempotencyKey)),
   );
   rememberPosition(request, response, config.cookieSecret, position);
@@ -174,8 +171,8 @@ async function remove(
   request: Request,
   response: Response,
 ): Promise<void> {
-  const directory = picturesDirectory(config.uploadsDirectory);
-  const position = await removeItem({ database, directory }, tripOf(request), itemOf(request));
+  const uploads = config.uploadsDirectory;
+  const position = await removeItem({ database, uploads }, tripOf(request), itemOf(request));
   rememberPosition(request, response, config.cookieSecret, position);
 }
 
