@@ -157,11 +157,11 @@ type Refusals = Record<string, (error: DatabaseError) => HttpError>;
 
 /** The states that the functions of sql/migrations/0002_travel.sql raise. */
 const bookRefusals: Refusals = {
+  // The account was deleted while this request was under way.
+  HA401: () => new LoginNeeded(),
   HA404: noOffer,
   HA409: ({ detail }) => new HttpError(409, "sold-out", soldOut(Number(detail))),
   HA410: () => new HttpError(410, "offer-started", "This offer has started already."),
-  // The account was deleted while this request was under way.
-  "23503": () => new LoginNeeded(),
 };
 
 const cancelRefusals: Refusals = {

@@ -183,6 +183,32 @@ describe("bookings under load", function () {
     writer.mode = "pass";
   };
 
+  it("A11: who has booked sees it at any instance, while the standby lags; so with the list", async () => {
+    const offer = await offerRow(primary, name, { quantity: 5 });
+    const [first, second] = instances.map(({ url }) => url) as [string, string];
+    const { client } = await visitor(primary, name, first);
+    await standby.sql("SELECT pg_wal_replay_pause()");
+    try {
+      const answer = await client.json("POST", "/api/bookings", { offerId: offer, quantity: 2 });
+      const { id } = (await answer.json()) as { id: number };
+      const items = `/api/bookings/${id}/items`;
+      await client.json("POST", items, { text: "Passport" });
+      const elsewhere = client.at(second);
+      const see = async (path: string) => JSON.stringify(await (await elsewhere.send(path)).json());
+      assert.match(await see(`/api/bookings/${id}`), /"status":"booked"/);
+      assert.match(await see(items), /Passport/);
+      assert.match(await see(`/api/offers/${offer}`), /"quantity":3/);
+      await client.send(`/api/bookings/${id}`, { method: "DELETE" });
+      assert.match(
+        await (await client.at(second).send(`/api/offers/${offer}`)).text(),
+        /"quantity":5/,
+      );
+    } finally {
+      await standby.sql("SELECT pg_wal_replay_resume()");
+    }
+    await primary.sql("TRUNCATE offer, account CASCADE", name);
+  });
+
   it("A7: many clients at two instances never oversell, and nothing is lost or done twice in a failover", async () => {
     const offer = await offerRow(primary, name, { quantity: stock });
     const book = new Book();

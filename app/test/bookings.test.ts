@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
+import pg from "pg";
 import {
   migrateDatabase,
   serverConfig,
@@ -165,20 +166,28 @@ describe("bookings", function () {
       );
     });
 
-    it("A7: an account that is deleted meanwhile books nothing", async () => {
+    it("A7: an account that is being deleted books nothing, and neither waits for the other", async () => {
       const id = await offer();
-      await postgres.sql(
-        `CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS
-           'BEGIN DELETE FROM account; RETURN NEW; END';
-         CREATE TRIGGER forget BEFORE UPDATE ON offer FOR EACH ROW EXECUTE FUNCTION forget()`,
-        database,
+      await booked(ada, id, 2);
+      // Deleted, and not committed: the booking waits for the outcome.
+      const { port } = postgres;
+      const deleting = new pg.Client({ host: "127.0.0.1", port, database, user: "postgres" });
+      await deleting.connect();
+      await deleting.query("BEGIN");
+      await deleting.query("SET deadlock_timeout = '10ms'");
+      await deleting.query(`SELECT FROM account WHERE id = ${adaId} FOR UPDATE`);
+      const answer = book(ada, id, 1);
+      await until(
+        "the booking waits for the account",
+        () => postgres.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"),
+        (rows) => rows.length > 0,
       );
-      try {
-        await refused(await book(ada, id, 1), 401, "login-needed");
-      } finally {
-        await postgres.sql("DROP FUNCTION forget CASCADE", database);
-      }
-      assert.equal(await left(id), 5);
+      // Giving back needs the offer, which must not be held by who waits.
+      await deleting.query(`DELETE FROM account WHERE id = ${adaId}`);
+      await deleting.query("COMMIT");
+      await deleting.end();
+      await refused(await answer, 401, "login-needed");
+      assert.deepEqual([await left(id), await active(id)], [5, 0]);
     });
   });
 

@@ -214,6 +214,13 @@ describe("offers", function () {
       assert.match(text, /value="&quot;>|value="&quot;&gt;/);
     });
 
+    it("A3: a place in the list that nobody could have clicked on shows the first page", async () => {
+      const id = await offerRow(postgres, database);
+      const { status, text } = await page("/offers?after=nonsense&kind=flight");
+      assert.equal(status, 200);
+      assert.ok(text.includes(`href="/offers/${id}"`));
+    });
+
     it("A3: the results go on page by page", async () => {
       for (let i = 1; i <= 13; i += 1) await offerRow(postgres, database, { startsInDays: i });
       const first = await page("/offers?kind=flight");

@@ -168,7 +168,7 @@ describe("rights", function () {
       ...{ code: "HA409", detail: "1000" },
     });
     await assert.rejects(call(`cancel_booking(${account}, 2147483647)`), { code: "HA404" });
-    await assert.rejects(call(`book(2147483647, ${offer}, 1)`), { code: "23503" });
+    await assert.rejects(call(`book(2147483647, ${offer}, 1)`), { code: "HA401" });
     for (const quantity of ["0", "-1", "NULL"]) {
       await assert.rejects(call(`book(${account}, ${offer}, ${quantity})`));
     }

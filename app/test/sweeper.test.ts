@@ -3,6 +3,7 @@ import { rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Database } from "../src/database.ts";
+import { forgetOldKeys } from "../src/idempotency.ts";
 import { sweep } from "../src/sweeper.ts";
 import { adminClient } from "./support/admin.ts";
 import {
@@ -72,6 +73,22 @@ describe("sweeper", function () {
     await utimes(join(uploads, name("4")), new Date(0), new Date(0));
     assert.deepEqual(await sweep(database, { directory: uploads }), []);
     assert.deepEqual(await files(uploads), [name("4")]);
+  });
+
+  it("A11: keys of both tiers are forgotten after a day, and not before", async () => {
+    for (const table of ["idempotency_key", "visitor_idempotency_key"]) {
+      await postgres.sql(
+        `INSERT INTO ${table} (scope, key, request_hash, created_at) VALUES
+           ('x', 'old', '', now() - interval '25 hours'), ('x', 'young', '', now() - interval '23 hours')`,
+        databaseName,
+      );
+    }
+    await database.write(forgetOldKeys, { idempotent: true });
+    const left = await postgres.sql(
+      "SELECT key FROM idempotency_key UNION ALL SELECT key FROM visitor_idempotency_key",
+      databaseName,
+    );
+    assert.deepEqual(left, [{ key: "young" }, { key: "young" }]);
   });
 
   it("A2: five sweepers at once do no harm", async () => {

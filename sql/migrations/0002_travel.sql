@@ -89,7 +89,7 @@ CREATE INDEX trip_item_booking_id ON trip_item (booking_id, id);
 CREATE TABLE visitor_idempotency_key (LIKE idempotency_key INCLUDING ALL);
 
 -- Takes places. The storefront has no other way to change an offer.
--- Raises HA404 (no such offer), HA409 (not enough left; the detail says how many are), HA410 (it has
+-- Raises HA401 (no such account), HA404 (no such offer), HA409 (not enough left; the detail says how many are), HA410 (it has
 -- started already).
 CREATE FUNCTION book(the_account integer, the_offer integer, the_quantity integer)
 RETURNS integer
@@ -99,6 +99,11 @@ DECLARE
   found_offer public.offer;
   new_id integer;
 BEGIN
+  -- The account comes first, as it does where one is deleted: neither then waits for the other.
+  PERFORM FROM public.account WHERE id = the_account FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'no such account' USING ERRCODE = 'HA401';
+  END IF;
   -- The row's lock makes bookings of one offer wait for each other; nobody counts on an old number.
   SELECT * INTO found_offer FROM public.offer WHERE id = the_offer FOR NO KEY UPDATE;
   IF NOT FOUND THEN

@@ -114,8 +114,10 @@ function readSearch(request: Request): {
   } catch (error) {
     if (!(error instanceof Invalid)) throw error;
     const good = Object.entries(typed).filter(([name]) => !Object.hasOwn(error.fields, name));
-    const rest = offerSearch.catch({ limit: pageSize }).parse(Object.fromEntries(good));
-    return { search: rest, fields: error.fields };
+    const search = offerSearch.catch({ limit: pageSize }).parse(Object.fromEntries(good));
+    // A place in the list that nobody could have clicked on shows the first page.
+    const { after: _, ...fields } = error.fields;
+    return { search, fields };
   }
 }
 
