@@ -208,7 +208,7 @@ describe("pages", function () {
     const answered = page.waitForResponse((answer) => answer.request().method() === "POST");
     await fillIn(page, "Kept words", Buffer.from("no picture"));
     assert.equal((await answered).status(), 415);
-    assert.match(await page.getByRole("alert").innerText(), /not a PNG, JPEG, GIF or WebP/);
+    assert.match(await page.locator("#image-error").innerText(), /not a PNG, JPEG, GIF or WebP/);
     assert.equal(await page.getByLabel("Quote").inputValue(), "Kept words");
     await fillIn(page, "Kept words");
     assert.equal(await page.getByRole("status").count(), 1);

@@ -8,7 +8,7 @@ import { pageFrame, redirectWithFlash } from "../page.ts";
 import { pageQuery } from "../paging.ts";
 import { positionOf, rememberPosition } from "../position.ts";
 import { receiveForm } from "../uploads.ts";
-import { parseId } from "../validation.ts";
+import { Invalid, parseId } from "../validation.ts";
 
 /** Destinations on one page of the administrators' list. */
 const listPageSize = 20;
@@ -41,7 +41,7 @@ export function adminRoutes(services: Services): RequestHandler {
       response.status(error.status);
       // After trouble of ours a second click must repeat the first one, not add another.
       const key = error.status >= 500 ? typed.idempotencyKey : undefined;
-      return await showPage(services, request, response, { problem: error.message, typed, key });
+      return await showPage(services, request, response, { ...notesOf(error), typed, key });
     }
     redirectWithFlash(request, response, "/admin", "content-added");
   });
@@ -90,9 +90,18 @@ async function remove(
 }
 
 interface Notes {
+  /** What is wrong, where no field is to blame. */
   problem?: string;
+  /** What is wrong with each field. */
+  errors?: Readonly<Record<string, string>>;
   typed?: Record<string, string>;
   key?: string | undefined;
+}
+
+function notesOf(error: HttpError): Notes {
+  if (error instanceof Invalid) return { errors: error.fields };
+  const { code, message } = error;
+  return code.includes("image") ? { errors: { image: message } } : { problem: message };
 }
 
 async function showPage(
@@ -107,8 +116,8 @@ async function showPage(
     (query) => listContent(query, { limit: listPageSize, before }),
     positionOf(request, config.cookieSecret),
   );
-  const frame = pageFrame(services, request, response, "Destinations");
-  const form = { typed: {}, ...notes, idempotencyKey: notes.key || randomUUID() };
+  const frame = pageFrame(services, request, response, "Gallery");
+  const form = { typed: {}, errors: {}, ...notes, idempotencyKey: notes.key || randomUUID() };
   response.set("Cache-Control", "no-store");
   response.type("html").send(render("admin", { ...frame, page, before, ...form }));
 }
