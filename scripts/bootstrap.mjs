@@ -156,8 +156,8 @@ export function become(program, args, env = process.env, hear) {
 export async function start(name, args) {
   try {
     ensurePackages(root);
-    // only the tests run the application here; a release installs its own copy of the packages
-    if (name === "test") ensurePackages(join(root, "app"));
+    // only these run the application here; a release installs its own copy of the packages
+    if (name === "test" || name === "bench") ensurePackages(join(root, "app"));
     if (runsTypeScript(process.versions.node)) {
       const { main } = await import(`./${name}.ts`);
       process.exitCode = (await main(args)) ?? 0;

@@ -1,0 +1,49 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ServerConfig } from "../app/src/config.ts";
+import { until } from "../app/test/support/until.ts";
+
+/** A server that is measured. */
+export interface Measurable {
+  url: string;
+  stop: () => Promise<void>;
+}
+
+/** Starts a program with a configuration file, as a machine would; its log goes nowhere. */
+export async function startProcess(file: string, config: ServerConfig): Promise<Measurable> {
+  const folder = mkdtempSync(join(tmpdir(), "hastack-bench-"));
+  const settings = join(folder, "app.json");
+  const listen = { host: "127.0.0.1", port: await freePort() };
+  writeFileSync(settings, JSON.stringify({ ...config, listen, logLevel: "info" }));
+  const env = { PATH: process.env.PATH, HASTACK_APP_CONFIG: settings, NODE_ENV: "production" };
+  const child = spawn(process.execPath, [file], { env, stdio: ["ignore", "ignore", "inherit"] });
+  const exit = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const url = `http://${listen.host}:${listen.port}`;
+  const stop = async () => {
+    child.kill("SIGKILL");
+    await exit;
+    rmSync(folder, { recursive: true });
+  };
+  await until(
+    `${file} answers`,
+    () => fetch(url),
+    ({ status }) => status === 200,
+    20,
+  ).catch(async (error) => {
+    await stop();
+    throw error;
+  });
+  return { url, stop };
+}
+
+/** A port that nobody has at the moment. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,2 @@
+/** `npm run bench:app` */
+export { main } from "../bench/app.ts";
