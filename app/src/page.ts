@@ -34,7 +34,7 @@ const flashes: Record<string, string> = {
 
 /** Whether the answer is JSON whatever the client would like. */
 export function isApi(request: Request): boolean {
-  return request.path.startsWith("/api/");
+  return /^\/api\//i.test(request.path);
 }
 
 /** Whether a person sees the answer, rather than a program. */

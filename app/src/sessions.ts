@@ -225,9 +225,15 @@ export function loadSession(
  * @throws HttpError 401 where the password was changed at the same moment
  */
 export async function startSession(request: Request, login: Login): Promise<void> {
-  await promised((done) => request.session.regenerate(done));
-  request.session.login = login;
-  await promised((done) => request.session.save(done));
+  try {
+    await promised((done) => request.session.regenerate(done));
+    request.session.login = login;
+    await promised((done) => request.session.save(done));
+  } catch (error) {
+    // Or the middleware would try once more at the end, and hand out a cookie that opens nothing.
+    await promised((done) => request.session.destroy(done));
+    throw error;
+  }
 }
 
 /** Ends the session of a request, if it has one. */

@@ -14,7 +14,7 @@ import type { Services } from "../app.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { HttpError } from "../errors.ts";
 import { formPost, type ShowForm } from "../forms.ts";
-import { pageFrame, redirectWithFlash, wantsPage } from "../page.ts";
+import { isApi, pageFrame, redirectWithFlash, wantsPage } from "../page.ts";
 import { rememberPosition } from "../position.ts";
 import { makeResetLink } from "../resets.ts";
 import { administratorSession, endSession, loadSession, startSession } from "../sessions.ts";
@@ -59,7 +59,7 @@ function addLogin(router: Router, services: Services): void {
 function needAdministrator({ database }: Services): RequestHandler {
   const basic = new BasicLogin(database);
   return async (request, response, next) => {
-    const isPage = wantsPage(request) && !request.path.startsWith("/api/");
+    const isPage = wantsPage(request) && !isApi(request);
     // Browsers would ask with a window of their own, and send what they got with every request.
     if (!isPage) response.set("WWW-Authenticate", 'Basic realm="hastack", charset="UTF-8"');
     const given = basicCredentials(request.get("Authorization"));
