@@ -183,29 +183,53 @@ describe("bookings under load", function () {
     writer.mode = "pass";
   };
 
-  it("A11: who has booked sees it at any instance, while the standby lags; so with the list", async () => {
-    const offer = await offerRow(primary, name, { quantity: 5 });
-    const [first, second] = instances.map(({ url }) => url) as [string, string];
-    const { client } = await visitor(primary, name, first);
+  /** Makes one change while the standby replays nothing, and lets it catch up afterwards. */
+  const whileBehind = async (work: () => Promise<void>) => {
     await standby.sql("SELECT pg_wal_replay_pause()");
     try {
-      const answer = await client.json("POST", "/api/bookings", { offerId: offer, quantity: 2 });
-      const { id } = (await answer.json()) as { id: number };
-      const items = `/api/bookings/${id}/items`;
-      await client.json("POST", items, { text: "Passport" });
-      const elsewhere = client.at(second);
-      const see = async (path: string) => JSON.stringify(await (await elsewhere.send(path)).json());
-      assert.match(await see(`/api/bookings/${id}`), /"status":"booked"/);
-      assert.match(await see(items), /Passport/);
-      assert.match(await see(`/api/offers/${offer}`), /"quantity":3/);
-      await client.send(`/api/bookings/${id}`, { method: "DELETE" });
-      assert.match(
-        await (await client.at(second).send(`/api/offers/${offer}`)).text(),
-        /"quantity":5/,
-      );
+      await work();
     } finally {
       await standby.sql("SELECT pg_wal_replay_resume()");
     }
+    const [now] = await primary.sql<{ lsn: string }>("SELECT pg_current_wal_lsn() AS lsn");
+    await until(
+      "the standby has caught up",
+      () => standby.sql(`SELECT 1 WHERE pg_last_wal_replay_lsn() >= '${now?.lsn}'`),
+      (rows) => rows.length === 1,
+    );
+  };
+
+  it("A11: who books, cancels or writes a list sees it at any instance while the standby lags", async () => {
+    const offer = await offerRow(primary, name, { quantity: 5 });
+    const [first, second] = instances.map(({ url }) => url) as [string, string];
+    const { client } = await visitor(primary, name, first);
+    const see = async (path: string) => await (await client.at(second).send(path)).text();
+    let trip = "";
+    await whileBehind(async () => {
+      const answer = await client.json("POST", "/api/bookings", { offerId: offer, quantity: 2 });
+      trip = answer.headers.get("location") ?? "";
+      assert.match(await see(trip), /"status":"booked"/);
+      assert.match(await see(`/api/offers/${offer}`), /"quantity":3/);
+    });
+    let item = "";
+    await whileBehind(async () => {
+      const answer = await client.json("POST", `${trip}/items`, { text: "Passport" });
+      item = `${trip}/items/${((await answer.json()) as { id: number }).id}`;
+      assert.match(await see(`${trip}/items`), /Passport/);
+    });
+    await whileBehind(async () => {
+      await client.json("PATCH", item, { done: true });
+      assert.match(await see(`${trip}/items`), /"done":true/);
+    });
+    await whileBehind(async () => {
+      await client.send(item, { method: "DELETE" });
+      assert.equal(await see(`${trip}/items`), '{"items":[]}');
+    });
+    await whileBehind(async () => {
+      await client.send(trip, { method: "DELETE" });
+      assert.match(await see(trip), /"status":"cancelled"/);
+      assert.match(await see(`/api/offers/${offer}`), /"quantity":5/);
+    });
     await primary.sql("TRUNCATE offer, account CASCADE", name);
   });
 
