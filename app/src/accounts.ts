@@ -3,7 +3,13 @@ import type { Database, Position, Query } from "./database.ts";
 import { HttpError } from "./errors.ts";
 import { hashPassword, verifyPassword } from "./passwords.ts";
 import { endSessions, type Login, visitorSession } from "./sessions.ts";
-import { countAttempt, forgiveAttempt, guessSubjects, takenSubjects } from "./throttle.ts";
+import {
+  countAttempt,
+  forgiveAttempt,
+  guessSubjects,
+  registerSubjects,
+  takenSubjects,
+} from "./throttle.ts";
 import { Invalid, text } from "./validation.ts";
 import type { Visitor } from "./visitor.ts";
 
@@ -56,13 +62,15 @@ const wrongPassword = (field: string) => new Invalid({ [field]: "This password i
  * Makes an account. That an address is taken is said openly: its owner would be lost otherwise.
  * @param client address of the caller: who tries many addresses is stopped
  * @returns what `startSession` wants
- * @throws HttpError 409 email-taken
+ * @throws HttpError 409 email-taken; TooManyAttempts
  */
 export async function register(
   database: Database,
   input: z.infer<typeof registerInput>,
   client: string,
 ): Promise<{ account: Visitor; login: Login }> {
+  const registrations = registerSubjects(client);
+  await database.write((query) => countAttempt(query, registrations), { idempotent: true });
   const passwordHash = await hashPassword(input.password);
   const { value: account } = await database.write(
     async (query) => {

@@ -8,7 +8,7 @@ import { Unavailable } from "./errors.ts";
 const cost = { ln: 14, r: 8, p: 5 };
 const keyBytes = 32;
 
-/** Runs at once on one instance: each takes a third of a second of one core, and 16 MiB. */
+/** Runs at once on one instance: each takes some tenths of a second of one core, and 16 MiB. */
 const atOnce = 2;
 /** Callers that may wait for a run, a few seconds at most; the next one is sent away. */
 const mayWait = 20;

@@ -9,7 +9,9 @@ import { countAttempt, mailSubjects } from "./throttle.ts";
 /** How long a reset link works, minutes. */
 export const resetMinutes = 60;
 
-const tokenText = z.string("The link's token is missing.").max(200, "This is no token of a link.");
+export const tokenText = z
+  .string("The link's token is missing.")
+  .max(200, "This is no token of a link.");
 
 export const resetInput = z.object({ token: tokenText, password: newPassword });
 

@@ -49,6 +49,11 @@ export function mailSubjects(email: string, client: string): Subject[] {
   ];
 }
 
+/** What every registration counts for: an office may open its accounts, a program few. */
+export function registerSubjects(client: string): Subject[] {
+  return [subject(100, 60, "register", "client", clientNetwork(client))];
+}
+
 /** What an attempt to register a known address counts for: few may be tried out. */
 export function takenSubjects(client: string): Subject[] {
   return [subject(20, 15, "taken", "client", clientNetwork(client))];

@@ -86,6 +86,15 @@ describe("administrators", function () {
       }
     });
 
+    it("A14: an address in other letters is no way in, and no trouble", async () => {
+      const right = { name: "admin", password: adminPassword };
+      for (const path of ["/ADMIN/login", "/Admin/logout", "/ADMIN/reset-links"]) {
+        const answer = await new Client(app.url).form(path, right);
+        assert.match(answer.headers.get("location") ?? "", /^\/admin\/login/, path);
+        assert.deepEqual(answer.headers.getSetCookie(), []);
+      }
+    });
+
     it("A14: what the load balancer and every page need is open: health, metrics, style, pictures", async () => {
       for (const path of ["/api/health", "/api/live", "/metrics", "/assets/site.css"]) {
         assert.equal(await status(fetch(app.url + path)), 200, path);

@@ -164,6 +164,16 @@ describe("throttle", function () {
     assert.equal((await take()).status, 429);
   });
 
+  it("A6: so is who registers without end", async () => {
+    const make = (at: number) => {
+      const body = { name: "x", email: `many-${at}@example.com`, password };
+      return new Client(direct.url).json("POST", "/api/account", body);
+    };
+    assert.equal((await make(1)).status, 201);
+    await pretend(100);
+    assert.equal((await make(2)).status, 429);
+  });
+
   it("A6: a form says how long to wait", async () => {
     const client = new Client(direct.url);
     await client.form("/login", { email, password: "wrong password" });

@@ -27,7 +27,8 @@ import { clientOf } from "./accounts.ts";
  * HTTP Basic from scripts. Bodies are not read before.
  */
 export function adminLoginRoutes(services: Services): RequestHandler {
-  const router = Router();
+  // Sessions are found under paths written like this only.
+  const router = Router({ caseSensitive: true });
   router.use(loadSession(services, administratorSession));
   addLogin(router, services);
   router.use(needAdministrator(services));

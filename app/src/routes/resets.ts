@@ -12,6 +12,7 @@ import {
   resetInput,
   resetMinutes,
   resetPassword,
+  tokenText,
 } from "../resets.ts";
 import { check } from "../validation.ts";
 import { clientOf } from "./accounts.ts";
@@ -41,8 +42,8 @@ export function resetRoutes(services: Services): RequestHandler {
     token: cookie(request, tokenCookie.name),
   }));
   router.get("/reset", (request, response) => {
-    const { token } = request.query;
-    if (typeof token !== "string") return showReset(request, response, {});
+    const { success, data: token } = tokenText.safeParse(request.query.token);
+    if (!success) return showReset(request, response, {});
     // Out of the address bar, the history and the Referer at once.
     const { name, path } = tokenCookie;
     const { secure } = request;
