@@ -318,7 +318,7 @@ describe("bookings", function () {
       const nobody = new Client(app.url);
       const answer = await nobody.form("/bookings", { offerId: String(id), quantity: "1" });
       assert.equal(answer.status, 303);
-      assert.equal(answer.headers.get("location"), `/login?next=%2Foffers%2F${id}`);
+      assert.equal(answer.headers.get("location"), `/login?next=%2Foffers%2F${id}%3Fquantity%3D1`);
       const list = await nobody.page("/bookings");
       assert.equal(list.answer.headers.get("location"), "/login?next=%2Fbookings");
     });

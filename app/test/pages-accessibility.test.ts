@@ -235,6 +235,9 @@ describe("accessibility of every page", function () {
         };
         assert.deepEqual(found, { axe: [], width, contrast: [], targets: [] }, `${width} px`);
       }
+      // As wide as a desk's page at four times its size.
+      await page.setViewportSize({ width: 320, height: 844 });
+      assert.equal(await page.evaluate("document.documentElement.scrollWidth"), 320);
     });
   }
 

@@ -59,6 +59,7 @@ describe("journeys in a browser, without JavaScript", function () {
     await search(page, "Hotels", "santorini");
     assert.deepEqual(await page.locator(".offer-name").allInnerTexts(), ["Blue Door Guesthouse"]);
     await page.getByRole("link", { name: "Blue Door Guesthouse" }).click();
+    await page.getByLabel("How many rooms").fill("2");
     await press(page, "Book");
     assert.equal(await heading(page), "Log in");
     await page.getByRole("link", { name: "Create an account" }).click();
@@ -66,7 +67,7 @@ describe("journeys in a browser, without JavaScript", function () {
     assert.equal(await status(page), "Welcome! Your account is made, and you are logged in.");
     assert.equal(await heading(page), "Blue Door Guesthouse");
 
-    await page.getByLabel("How many rooms").fill("2");
+    assert.equal(await page.getByLabel("How many rooms").inputValue(), "2", "as chosen before");
     await press(page, "Book");
     assert.equal(await status(page), "It is booked. Have a good trip!");
     assert.match(await page.locator(".facts").innerText(), /Rooms\s+2\s+Total\s+€1,280\.00/);

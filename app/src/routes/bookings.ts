@@ -17,7 +17,7 @@ import { pageQuery } from "../paging.ts";
 import { positionOf, rememberPosition } from "../position.ts";
 import { check, idSchema, numberFrom, parseId } from "../validation.ts";
 import { requireVisitor, visitorOf } from "../visitor.ts";
-import { showOffer } from "./offers.ts";
+import { placesWanted, showOffer } from "./offers.ts";
 
 /** Bookings on one page of the list. */
 const pageSize = 20;
@@ -86,7 +86,10 @@ async function bookByForm(services: Services, request: Request, response: Respon
   const offer = idSchema.safeParse(offerId);
   if (!offer.success) throw noOffer();
   if (!visitorOf(request)) {
-    return response.redirect(303, `/login?next=${encodeURIComponent(`/offers/${offer.data}`)}`);
+    // Back to the offer, with what was chosen.
+    const chosen = placesWanted(quantity) ? `?quantity=${quantity}` : "";
+    const next = `/offers/${offer.data}${chosen}`;
+    return response.redirect(303, `/login?next=${encodeURIComponent(next)}`);
   }
   const typed = { offerId: offer.data, quantity: numberFrom(quantity) };
   const key = typeof idempotencyKey === "string" ? idempotencyKey : undefined;

@@ -59,9 +59,15 @@ export function offerRoutes(services: Services): RequestHandler {
   router.get("/offers/:id", async (request, response) => {
     const { offer, cache } = await readOffer(services, request.params.id, after(request));
     noteCacheUse(response, cache);
-    showOffer(services, request, response, offer);
+    const quantity = placesWanted(request.query.quantity);
+    showOffer(services, request, response, offer, quantity ? { quantity } : {});
   });
   return router;
+}
+
+/** What a form or an address says of how many are wanted, if it makes sense. */
+export function placesWanted(quantity: unknown): string | undefined {
+  return typeof quantity === "string" && /^[1-9]\d{0,2}$/.test(quantity) ? quantity : undefined;
 }
 
 /** What went wrong with a booking form, and what it said. */

@@ -71,10 +71,15 @@ export class Site {
   }
 
   /** A page of a browser with cookies of its own. */
-  async open(path: string, options: BrowserContextOptions = {}): Promise<Page> {
+  async open(
+    path: string,
+    options: BrowserContextOptions = {},
+    cookies: Parameters<BrowserContext["addCookies"]>[0] = [],
+  ): Promise<Page> {
     const viewport = { width: 1280, height: 900 };
     const context = await this.#browser.newContext({ viewport, ...options });
     this.#contexts.add(context);
+    await context.addCookies([...cookies]);
     const page = await context.newPage();
     this.#listen(page);
     await page.goto(this.url + path);
