@@ -144,7 +144,8 @@ export class Member {
       // The server limits only what cannot be a commit. Everything else is limited on this side, by
       // dropping the connection: that cancels nothing. A commit whose wait for the standby is
       // cancelled would report success for a row that only one member has.
-      options: "-c lock_timeout=5s -c idle_in_transaction_session_timeout=15s",
+      // A day begins and ends with UTC, for `current_date` as for the pages, whatever the machine's own.
+      options: "-c lock_timeout=5s -c idle_in_transaction_session_timeout=15s -c TimeZone=UTC",
       onConnect: (client) => this.#check(client),
     });
     pool.on("error", this.#options.onError);
