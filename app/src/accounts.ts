@@ -10,7 +10,7 @@ import {
   registerSubjects,
   takenSubjects,
 } from "./throttle.ts";
-import { Invalid, text } from "./validation.ts";
+import { check, Invalid, text } from "./validation.ts";
 import type { Visitor } from "./visitor.ts";
 
 const email = text("e-mail address", 254)
@@ -45,6 +45,15 @@ export const emailInput = z.object({ email });
 
 /** Either another name, or another password. */
 export const changeAccountInput = z.union([nameInput, passwordInput]);
+
+/** Reads a change of the account: which of the two it is tells what is wrong with it. @throws Invalid */
+export function readAccountChange(body: unknown): z.infer<typeof changeAccountInput> {
+  const given = Object(body);
+  if ("name" in given === "password" in given) {
+    throw new Invalid({ form: "Send either name, or currentPassword and password." });
+  }
+  return "name" in given ? check(nameInput, body) : check(passwordInput, body);
+}
 
 export const accountSchema = z.object({
   id: z.int().positive(),

@@ -275,7 +275,23 @@ describe("accounts", function () {
       const empty = await client.form("/account/name", { name: "" });
       assert.equal(empty.status, 422);
       assert.match(await empty.text(), /id="name-error"/);
-      assert.equal(await status(client.json("PATCH", "/api/account", {})), 422);
+    });
+
+    it("A6: a change that is neither, or both, or half of one, is told", async () => {
+      const { client } = await visitor(postgres, name, app.url);
+      const body = { currentPassword: password, password };
+      for (const [change, field] of [
+        [{}, "form"],
+        [[], "form"],
+        [{ name: "x", ...body }, "form"],
+        [{ name: "" }, "name"],
+        [{ password }, "currentPassword"],
+        [{ ...body, password: "short" }, "password"],
+      ] as const) {
+        const answer = await client.json("PATCH", "/api/account", change);
+        assert.equal(answer.status, 422);
+        assert.deepEqual(Object.keys(((await answer.json()) as Json).fields), [field]);
+      }
     });
 
     it("A6: another password needs the current one, and ends all other sessions and links", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
+import pg from "pg";
 import { Database } from "../src/database.ts";
 import { forgetExpired } from "../src/expired.ts";
 import { adminClient } from "./support/admin.ts";
@@ -157,15 +158,30 @@ describe("sessions", function () {
 
   it("A6: a login with a password that is changed meanwhile opens nothing", async () => {
     const { id, email } = await register(app.url);
-    // The row is locked as by the change of a password, which is committed after the verification.
-    const change = sql(`DO $$ BEGIN
-      UPDATE account SET password_hash = 'other' WHERE id = ${id};
-      DELETE FROM session WHERE account_id = ${id};
-      PERFORM pg_sleep(2);
-    END $$`);
-    const answer = await new Client(app.url).json("POST", "/api/session", { email, password });
-    await change;
-    assert.equal(answer.status, 401);
+    const change = new pg.Client({
+      host: "127.0.0.1",
+      port: postgres.port,
+      user: "postgres",
+      database: name,
+    });
+    await change.connect();
+    await change.query("BEGIN");
+    await change.query("UPDATE account SET password_hash = 'other' WHERE id = $1", [id]);
+    await change.query("DELETE FROM session WHERE account_id = $1", [id]);
+    let answered = false;
+    const answer = new Client(app.url)
+      .json("POST", "/api/session", { email, password })
+      .finally(() => {
+        answered = true;
+      });
+    const waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = ";
+    await until(
+      "the login waits for the change",
+      async () => answered || (await sql(`${waits}'${name}'`)).length > 0,
+    );
+    await change.query("COMMIT");
+    await change.end();
+    assert.equal((await answer).status, 401);
     assert.deepEqual(await sql(`SELECT FROM session WHERE account_id = ${id}`), []);
   });
 

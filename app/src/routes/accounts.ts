@@ -1,13 +1,13 @@
 import { type Request, type RequestHandler, type Response, Router } from "express";
 import {
   authenticate,
-  changeAccountInput,
   changePassword,
   deleteAccount,
   deleteAccountInput,
   loginInput,
   nameInput,
   passwordInput,
+  readAccountChange,
   register,
   registerInput,
   rename,
@@ -52,7 +52,7 @@ function addApi(router: Router, services: Services): void {
 
   router.patch("/api/account", jsonBody(), async (request: Request, response: Response) => {
     const account = requireVisitor(request);
-    const input = check(changeAccountInput, request.body);
+    const input = readAccountChange(request.body);
     if ("password" in input) {
       await changeOwnPassword(services, request, response, input);
       response.json(account);
