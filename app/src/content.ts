@@ -88,6 +88,15 @@ export async function findContent(query: Query, id: number): Promise<Destination
   return row && toDestination(row);
 }
 
+/** The newest destination of this name, in any case, if there is one. */
+export async function findPlace(query: Query, name: string): Promise<Destination | undefined> {
+  const [row] = await query<Row>(
+    `SELECT ${columns} FROM content WHERE lower(title) = lower($1) ORDER BY id DESC LIMIT 1`,
+    [name],
+  );
+  return row && toDestination(row);
+}
+
 /** Counts the destinations. */
 export async function countContent(query: Query): Promise<number> {
   const [row] = await query<{ count: number }>("SELECT count(*)::integer AS count FROM content");

@@ -70,6 +70,22 @@ describe("pages", function () {
     assert.deepEqual(site.complaints, []);
   });
 
+  it("A3: an offer shows the gallery's newest picture and words of its place, if there are any", async () => {
+    const page = await open("/offers?place=santorini&kind=hotel");
+    await page.getByRole("link", { name: "Blue Door Guesthouse" }).click();
+    const image = await page.getByAltText("Santorini, Greece").elementHandle();
+    await page.waitForFunction("(i) => i.complete && i.naturalWidth === 1200", image);
+    assert.match(
+      await page.locator("blockquote").innerText(),
+      /^I am a part of all that I have met/,
+    );
+    await page.goto(`${site.url}/offers?place=hallstatt`);
+    await page.getByRole("link", { name: "Night coach" }).click();
+    await page.getByText("Hallstatt, Austria").waitFor();
+    assert.equal(await page.locator("blockquote").count(), 0);
+    assert.deepEqual(site.complaints, []);
+  });
+
   it("A16: nothing jumps while the pictures load", async () => {
     const page = await open("/", { viewport: { width: 390, height: 844 } });
     const shift = await page.evaluate(`new Promise((resolve) => {

@@ -123,7 +123,8 @@ async function showProblem(
   if (!offer) throw noOffer();
   if (error.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
   response.status(error.status);
-  showOffer(services, request, response, offer, { problem: error.message, quantity, key });
+  const notes = { problem: error.message, quantity, key };
+  await showOffer(services, request, response, offer, notes, "bypass");
 }
 
 async function take(

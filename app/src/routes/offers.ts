@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Request, type RequestHandler, type Response, Router } from "express";
 import type { Services } from "../app.ts";
 import { type CacheUse, noteCacheUse } from "../cached-reads.ts";
+import { findPlace } from "../content.ts";
 import type { Position } from "../database.ts";
 import { findOffer, noOffer, type Offer, offerSearch, readOffers } from "../offers.ts";
 import { pageFrame } from "../page.ts";
@@ -58,9 +59,8 @@ export function offerRoutes(services: Services): RequestHandler {
 
   router.get("/offers/:id", async (request, response) => {
     const { offer, cache } = await readOffer(services, request.params.id, after(request));
-    noteCacheUse(response, cache);
     const quantity = placesWanted(request.query.quantity);
-    showOffer(services, request, response, offer, quantity ? { quantity } : {});
+    await showOffer(services, request, response, offer, quantity ? { quantity } : {}, cache);
   });
   return router;
 }
@@ -78,18 +78,29 @@ export interface BookingNotes {
   key?: string | undefined;
 }
 
-/** The page of one offer, with the form that books it. */
-export function showOffer(
+/**
+ * The page of one offer, with the form that books it, and the gallery's picture of the place.
+ * @param cache where the offer came from
+ */
+export async function showOffer(
   services: Services,
   request: Request,
   response: Response,
   offer: Offer,
-  notes: BookingNotes = {},
-): void {
+  notes: BookingNotes,
+  cache: CacheUse,
+): Promise<void> {
+  const place = await services.cached.read(
+    "content",
+    `place ${offer.place}`,
+    async (query) => (await findPlace(query, offer.place)) ?? null,
+    positionOf(request, services.config.cookieSecret),
+  );
+  noteCacheUse(response, cache, place.cache);
   const frame = pageFrame(services, request, response, offer.name);
   const form = { problem: "", quantity: "1", ...notes, idempotencyKey: notes.key || randomUUID() };
   const today = new Date().toISOString().slice(0, 10);
-  const data = { offer, started: offer.startsOn < today, ...form };
+  const data = { offer, place: place.value, started: offer.startsOn < today, ...form };
   // Each copy of the form books once: none may be kept and sent again.
   response.set("Cache-Control", "private, no-store");
   response.type("html").send(services.render("offer", { ...frame, ...data }));
