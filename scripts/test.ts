@@ -6,7 +6,7 @@ import { inRoot, root, withOwnNode } from "./lib/paths.ts";
 import { ensureBrowser } from "./setup/browser.ts";
 import { runSteps, steps as setupSteps } from "./setup.ts";
 import { beginning, ending, failureList } from "./test/failures.ts";
-import { type Choice, readChoice, type StepName } from "./test/steps.ts";
+import { type Choice, onlyFull, readChoice, type StepName } from "./test/steps.ts";
 import {
   duration,
   nothing,
@@ -22,6 +22,7 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 const suites: Readonly<Partial<Record<StepName, string>>> = {
   unit: "tests/unit/**/*.test.ts",
   app: "app/test/**/*.test.ts",
+  fuzz: "tests/fuzz/**/*.test.ts",
   e2e: "tests/e2e/**/*.test.ts",
 };
 
@@ -91,6 +92,12 @@ async function timed(step: StepName, choice: Choice): Promise<Result> {
   }
 }
 
+function whyNot(step: StepName, { full }: Choice, setUpFailed: boolean): string | undefined {
+  if (!full && onlyFull[step]) return onlyFull[step];
+  const needsIt = step === "app" || step === "fuzz" || step === "e2e";
+  return setUpFailed && needsIt ? "set-up failed" : undefined;
+}
+
 /** `npm test`: every step, also after one that failed, except where it could only fail too. */
 export async function main(args: readonly string[]): Promise<number> {
   const choice = readChoice(args);
@@ -99,11 +106,12 @@ export async function main(args: readonly string[]): Promise<number> {
   const results: Result[] = [];
   for (const step of choice.steps) {
     const broken = results.some((result) => result.step === "set-up" && result.failed > 0);
-    if (broken && (step === "app" || step === "e2e")) {
-      results.push({ step, ...nothing, seconds: 0, note: "not run, since set-up failed" });
-      continue;
-    }
-    results.push(await timed(step, choice));
+    const reason = whyNot(step, choice, broken);
+    results.push(
+      reason === undefined
+        ? await timed(step, choice)
+        : { step, ...nothing, seconds: 0, note: `not run: ${reason}` },
+    );
   }
   say(`\n${summaryTable(results)}\n${failureList(results)}${totalLine(results)}`);
   return results.some(({ failed }) => failed > 0) ? 1 : 0;

@@ -88,6 +88,17 @@ export function refusals(...statuses: number[]): ZodOpenApiResponsesObject {
   );
 }
 
+/** As `refusals`, where a browser's form is answered at the same path: with a page. */
+export function refusalsOrPages(...statuses: number[]): ZodOpenApiResponsesObject {
+  const page = { "text/html": { schema: z.string() } };
+  return Object.fromEntries(
+    [400, ...statuses, 500, 503].map((status) => {
+      const { id: _shared, ...refusal } = refusalOf[status] ?? { id: "", content: {} };
+      return [String(status), { ...refusal, content: { ...refusal.content, ...page } }];
+    }),
+  ) as ZodOpenApiResponsesObject;
+}
+
 /** Who may ask. */
 export const byVisitor = { security: [{ visitor: [] }] };
 export const byAdministrator = { security: [{ basic: [] }] };

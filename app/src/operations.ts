@@ -23,6 +23,7 @@ import {
   locationHeader,
   type Operations,
   refusals,
+  refusalsOrPages,
 } from "./openapi.ts";
 import { pageQuery } from "./paging.ts";
 import { resetInput, resetLinkSchema } from "./resets.ts";
@@ -206,7 +207,7 @@ const accounts: Operations = {
       requestBody: jsonContent(emailInput),
       responses: {
         201: json("The link, for the visitor alone.", resetLinkSchema),
-        ...refusals(401, 403, 404, 413, 415, 422, 429),
+        ...refusalsOrPages(401, 403, 404, 413, 415, 422, 429),
       },
     },
   },

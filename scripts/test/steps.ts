@@ -1,11 +1,16 @@
 import { parseArgs } from "node:util";
 
 /** The steps of `npm test`, in their order. */
-export const stepNames = ["set-up", "lint", "types", "unit", "app", "e2e"] as const;
+export const stepNames = ["set-up", "lint", "types", "unit", "app", "fuzz", "e2e"] as const;
 export type StepName = (typeof stepNames)[number];
 
 /** Steps that need what set-up makes: an engine, images, a browser. */
-const needSetUp: readonly StepName[] = ["unit", "app", "e2e"];
+const needSetUp: readonly StepName[] = ["unit", "app", "fuzz", "e2e"];
+
+/** Steps of `npm run test:full` alone, and why. */
+export const onlyFull: Readonly<Partial<Record<StepName, string>>> = {
+  fuzz: "npm run test:full has minutes for it",
+};
 
 export interface Choice {
   readonly steps: readonly StepName[];
