@@ -5,7 +5,7 @@ import type { ServerConfig } from "./config.ts";
 import { cacheErrors } from "./metrics.ts";
 
 /** What any question to the cache may cost a request, milliseconds. */
-const answerMs = 100;
+const defaultAnswerMs = 100;
 /** A new connection with its login; nobody waits for it. */
 const connectMs = 1000;
 /** Between two looks at the cache, whether it answers or not. */
@@ -22,6 +22,7 @@ export type Client = ReturnType<typeof open>;
 export class Cache {
   readonly #config: NonNullable<ServerConfig["cache"]>;
   readonly #log: Logger;
+  readonly #answerMs: number;
   #client: Client | undefined;
   /** Of the last look; so that the log says each trouble once. */
   #trouble = "";
@@ -30,9 +31,14 @@ export class Cache {
   /** Done at every look, and before anybody may use a new connection. */
   onLook: (client: Client) => Promise<void> = async () => {};
 
-  constructor(config: NonNullable<ServerConfig["cache"]>, log: Logger) {
+  constructor(
+    config: NonNullable<ServerConfig["cache"]>,
+    log: Logger,
+    answerMs: number = defaultAnswerMs,
+  ) {
     this.#config = config;
     this.#log = log;
+    this.#answerMs = answerMs;
   }
 
   get state(): "ok" | "down" {
@@ -57,7 +63,7 @@ export class Cache {
     const client = this.#client;
     if (!client) return undefined;
     try {
-      return await within(answerMs, question(client));
+      return await within(this.#answerMs, question(client));
     } catch (error) {
       this.#lose(client, error as Error);
       return undefined;
