@@ -65,10 +65,12 @@ describe("cache", function () {
   });
   afterEach(async () => {
     await standby.sql("SELECT pg_wal_replay_resume()").catch(() => {});
-    await one.close();
+    for (const close of open) await close();
     await Promise.all([writer.close(), reader.close(), wire.close()]);
   });
 
+  /** What a test that fails would leave running. */
+  const open = new Set<() => Promise<void>>();
   const changedKey = () => `hastack:${name}:changed:offers`;
   const start = async (
     limits: Partial<DatabaseLimits> = {},
@@ -84,11 +86,13 @@ describe("cache", function () {
     const cached = new CachedReads(database, cache, name);
     await cache.start();
     const close = async () => {
+      open.delete(close);
       await cache.stop();
       writer.closeAll();
       reader.closeAll();
       await database.close();
     };
+    open.add(close);
     return { database, cached, cache, close };
   };
   const look = async (query: Query) => {
