@@ -10,6 +10,7 @@ describe("the docker platform", () => {
     assert.deepEqual(recording.names("Container"), [
       "admin-1",
       "admin-2",
+      "cache-1",
       "db-1",
       "db-2",
       "etcd-1",
@@ -42,7 +43,7 @@ describe("the docker platform", () => {
   it("W4: labels every object with the stack and its component", async () => {
     const recording = await recordStack();
     const labelled = ["Container", "Network", "Volume"].flatMap((type) => recording.ofType(type));
-    assert.equal(labelled.length, 11 + 2 + 11 + 5 + 1);
+    assert.equal(labelled.length, 12 + 2 + 12 + 5 + 1);
     for (const { label, inputs } of labelled) {
       const labels = inputs.labels as { label: string; value: string }[];
       assert.deepEqual(
@@ -69,7 +70,7 @@ describe("the docker platform", () => {
   it("W3: takes images by their id, and names them by what they are made of", async () => {
     const recording = await recordStack();
     const names = recording.ofType("RemoteImage").map(({ inputs }) => String(inputs.name));
-    assert.equal(names.length, 4);
+    assert.equal(names.length, 5);
     for (const name of names) assert.match(name, /^hastack-test\/[a-z-]+:[0-9a-f]{12}$/);
     for (const { name, inputs } of recording.ofType("Container")) {
       assert.ok(names.map((one) => `id-of-${one}`).includes(String(inputs.image)), name);
