@@ -221,6 +221,45 @@ describe("cache", function () {
       await reading;
     });
 
+    it("A9: what was read beside a write that was not committed is not served after it", async () => {
+      await change("beside-1");
+      let commit = () => {};
+      const held = new Promise<void>((resolve) => {
+        commit = resolve;
+      });
+      const update = async (query: Query) => {
+        await query("UPDATE thing SET value = 'beside-2'");
+        await held;
+      };
+      const writing = one.database.write(update, { idempotent: false });
+      await until(
+        "it holds its row",
+        () => primary.sql("SELECT FROM pg_locks WHERE locktype = 'transactionid'"),
+        (rows) => rows.length > 0,
+      );
+      // A later one that has ended: ids alone do not tell who has committed.
+      const take = (query: Query) => query("SELECT pg_current_xact_id()");
+      await one.database.write(take, { idempotent: false });
+      reader.mode = "refuse";
+      reader.closeAll();
+      assert.deepEqual(await read(), ["beside-1", "miss"]);
+      commit();
+      const { position } = await writing;
+      await one.cached.changed("offers", position);
+      assert.deepEqual(await read(position), ["beside-2", "miss"]);
+    });
+
+    it("A9: writes that are told of in the wrong order leave the later one", async () => {
+      const first = await write("order-1");
+      await one.database.write((query) => query("SELECT pg_current_xact_id()"), {
+        idempotent: false,
+      });
+      const second = await write("order-2");
+      await one.cached.changed("offers", second);
+      await one.cached.changed("offers", first);
+      assert.equal(await server.run("GET", changedKey()), second);
+    });
+
     it("A9: a write that is under way keeps nothing from being right", async () => {
       await change("open-1");
       const other = one.database.write(
