@@ -243,6 +243,22 @@ describe("accessibility of every page", function () {
     });
   }
 
+  it("A16: the menu shows where one is, also on a form that was refused", async () => {
+    const here = (page: Page) => page.locator("nav [aria-current]").allInnerTexts();
+    await offer(visitor, "LT 071");
+    await visitor.getByLabel("How many").fill("99");
+    await send(visitor, "Book");
+    assert.deepEqual(await here(visitor), ["Offers"]);
+    await go(visitor, trip);
+    assert.deepEqual(await here(visitor), ["My bookings"]);
+    await go(desk, "/admin");
+    await send(desk, "Add destination");
+    assert.deepEqual(await here(desk), ["Gallery"]);
+    await go(desk, "/admin/account");
+    await send(desk, "Make a link");
+    assert.deepEqual(await here(desk), ["Account"]);
+  });
+
   it("A16: the checks see what is wrong", async () => {
     const page = await site.open("/login");
     await page.evaluate(`{

@@ -93,7 +93,10 @@ interface Login {
 
 function addAccount(router: Router, services: Services): void {
   const { database, config } = services;
-  const showAccount = page(services, "admin-account", "Account", { form: "password" });
+  const showAccount = page(services, "admin-account", "Account", {
+    path: "/admin/account",
+    form: "password",
+  });
   router.get("/admin/account", (request, response) => showAccount(request, response, {}));
   router.post(
     "/admin/account/password",
@@ -125,14 +128,21 @@ function addResetLinks(router: Router, services: Services): void {
   };
   router.post("/admin/reset-links", onlyJson, jsonBody(), asJson);
 
-  const showLinks = page(services, "admin-account", "Account", { form: "link" });
+  const showLinks = page(services, "admin-account", "Account", {
+    path: "/admin/account",
+    form: "link",
+  });
   router.post(
     "/admin/reset-links",
     formBody(),
     formPost(showLinks, async (request, response) => {
       const link = await make(request);
       // Shown at once and never kept: a redirect would have to carry it in a cookie.
-      const show = page(services, "admin-account", "Account", { form: "link", link });
+      const show = page(services, "admin-account", "Account", {
+        path: "/admin/account",
+        form: "link",
+        link,
+      });
       await show(request, response, {});
     }),
   );

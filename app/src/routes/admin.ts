@@ -119,5 +119,5 @@ async function showPage(
   const frame = pageFrame(services, request, response, "Gallery");
   const form = { typed: {}, errors: {}, ...notes, idempotencyKey: notes.key || randomUUID() };
   response.set("Cache-Control", "no-store");
-  response.type("html").send(render("admin", { ...frame, page, before, ...form }));
+  response.type("html").send(render("admin", { ...frame, path: "/admin", page, before, ...form }));
 }

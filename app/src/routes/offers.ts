@@ -100,7 +100,8 @@ export async function showOffer(
   const frame = pageFrame(services, request, response, offer.name);
   const form = { problem: "", quantity: "1", ...notes, idempotencyKey: notes.key || randomUUID() };
   const today = new Date().toISOString().slice(0, 10);
-  const data = { offer, place: place.value, started: offer.startsOn < today, ...form };
+  const path = `/offers/${offer.id}`;
+  const data = { path, offer, place: place.value, started: offer.startsOn < today, ...form };
   // Each copy of the form books once: none may be kept and sent again.
   response.set("Cache-Control", "private, no-store");
   response.type("html").send(services.render("offer", { ...frame, ...data }));
