@@ -224,8 +224,8 @@ export async function saveOffer(
       const save = () => upsert(query, given);
       return key ? once(query, { ...claim, key }, save) : save();
     },
-    // Saving the same twice leaves the same.
-    { idempotent: true },
+    // A quantity is not safe to set twice: places may have been booked in between.
+    { idempotent: key !== undefined },
   );
 }
 
@@ -254,24 +254,51 @@ async function change(query: Query, known: Offer, given: OfferUpdate): Promise<O
   return toOffer(row as Offer);
 }
 
-/** A new quantity, as a client sends it. */
-export const quantityInput = z.object({ quantity: fields.quantity });
+/** A new quantity, and the one that it is to take the place of. */
+export const quantityInput = z.object({
+  quantity: fields.quantity,
+  was: z.number({ error: "How many were left is missing: open the page again." }),
+});
 
-/** Says how many of an offer are left. @throws HttpError 404 */
+/** Another quantity is left than the one that was to be replaced. */
+export class QuantityMoved extends HttpError {
+  readonly left: number;
+
+  constructor(left: number) {
+    const now = left === 1 ? "1 is" : `${left || "None"} are`;
+    super(
+      409,
+      "quantity-moved",
+      `${now} left now: it was booked or changed meanwhile. Look again.`,
+    );
+    this.left = left;
+  }
+}
+
+/**
+ * Says how many of an offer are left, where as many are left as whoever says so has seen: a booking
+ * in between is never overwritten.
+ * @throws HttpError 404; QuantityMoved
+ */
 export async function setQuantity(
   database: Database,
   id: number,
-  quantity: number,
+  { quantity, was }: z.infer<typeof quantityInput>,
 ): Promise<Position> {
   const { position } = await database.write(
     async (query) => {
-      const found = await query("UPDATE offer SET quantity = $2 WHERE id = $1 RETURNING id", [
-        id,
-        quantity,
-      ]);
-      if (found.length === 0) throw noOffer();
+      const set = await query(
+        "UPDATE offer SET quantity = $2 WHERE id = $1 AND quantity = $3 RETURNING id",
+        [id, quantity, was],
+      );
+      if (set.length > 0) return;
+      const found = await findOffer(query, id);
+      throw found ? new QuantityMoved(found.quantity) : noOffer();
     },
-    { idempotent: true },
+    // Not tried again after a commit without an answer. Mostly that would only be refused; but where
+    // the places that it added have been booked since, `was` is left once more, and it would add them
+    // a second time.
+    { idempotent: false },
   );
   return position;
 }

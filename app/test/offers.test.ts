@@ -11,6 +11,8 @@ import {
 import { sharedPostgres } from "./support/hooks.ts";
 import { dayFromNow, newOffer, offerRow } from "./support/offers.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
+import { startProxy, type TestProxy } from "./support/proxy.ts";
+import { until } from "./support/until.ts";
 import { Client, visitor } from "./support/visitor.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: answers are asserted field by field
@@ -388,6 +390,66 @@ describe("offers", function () {
       assert.equal((await rows())[0].quantity, 1);
     });
 
+    describe("A11: a commit without an answer", () => {
+      let proxy: TestProxy;
+      let far: TestApp;
+      before(async () => {
+        proxy = await startProxy(postgres);
+        const writer = { host: "127.0.0.1", port: proxy.port };
+        const ways = { name: database, writer, reader: postgres };
+        far = await startApp(serverConfig("admin", ways, uploads));
+      });
+      after(async () => {
+        await far.close();
+        await proxy.close();
+      });
+
+      /** Sends once, loses the answer of the commit, and books all five places before any repeat. */
+      const cut = async (since: string, send: () => Promise<Response>): Promise<Response> => {
+        const before = proxy.cuts;
+        Object.assign(proxy, { cutSince: since, cutAfter: "COMMIT" });
+        const answer = send();
+        await until("the commit is cut", () => proxy.cuts > before);
+        await until("it is made", rows, ([row]) => row.quantity === 5);
+        await postgres.sql("UPDATE offer SET quantity = 0", database);
+        proxy.cutAfter = undefined;
+        return await answer;
+      };
+      const send = (path: string, body: URLSearchParams | string, headers = {}) =>
+        fetch(far.url + path, { method: "POST", body, headers: { ...asAdmin, ...headers } });
+
+      it("A11: the API does not set a quantity twice, with a key or without", async () => {
+        const type = { "Content-Type": "application/json" };
+        for (const [headers, status] of [
+          [{}, 500],
+          [{ "Idempotency-Key": "offer-3" }, 200],
+        ] as const) {
+          await postgres.sql("TRUNCATE offer CASCADE", database);
+          const { kind, name } = await saved(newOffer({ quantity: 0 }), 201);
+          const body = JSON.stringify({ kind, name, quantity: 5 });
+          const answer = await cut("UPDATE offer", () =>
+            send("/api/offers", body, { ...type, ...headers }),
+          );
+          assert.equal(answer.status, status, await answer.text());
+          assert.equal((await rows())[0].quantity, 0);
+        }
+      });
+
+      it("A11: the form does not set a quantity twice, and is shown again with what was typed", async () => {
+        const id = await offerRow(postgres, database, { quantity: 0 });
+        const fields = new URLSearchParams({ quantity: "5", was: "0" });
+        const answer = await cut("UPDATE offer", () =>
+          send(`/admin/offers/${id}/quantity`, fields, { Accept: "text/html" }),
+        );
+        assert.equal(answer.status, 500);
+        assert.match(
+          await answer.text(),
+          /name="was" value="0"[\s\S]*value="5"[\s\S]*It may or may not/,
+        );
+        assert.equal((await rows())[0].quantity, 0);
+      });
+    });
+
     it("A11: the same key with another offer is refused", async () => {
       const key = { "Idempotency-Key": "offer-2" };
       assert.equal((await save(newOffer(), key)).status, 201);
@@ -445,16 +507,43 @@ describe("offers", function () {
 
     it("A4: says how many are left, by row; what is wrong is told in the row", async () => {
       const id = await offerRow(postgres, database);
-      const good = await sendForm(`/admin/offers/${id}/quantity`, { quantity: "12" });
+      const set = (quantity: string, was: string, offer = id) =>
+        sendForm(`/admin/offers/${offer}/quantity`, { quantity, was });
+      const good = await set("12", "5");
       assert.match(good.headers.get("set-cookie") ?? "", /offer-updated/);
       assert.equal((await rows())[0].quantity, 12);
-      const bad = await sendForm(`/admin/offers/${id}/quantity`, { quantity: "1.5" });
+      const bad = await set("1.5", "12");
       assert.equal(bad.status, 422);
       const text = await bad.text();
       assert.match(text, new RegExp(`id="quantity-${id}-error">The quantity is no whole number`));
       assert.match(text, new RegExp(`id="quantity-${id}"[^>]*value="1.5"`));
-      const gone = await sendForm(`/admin/offers/${id + 1}/quantity`, { quantity: "1" });
+      const gone = await set("1", "1", id + 1);
       assert.match(gone.headers.get("set-cookie") ?? "", /offer-gone/);
+      const old = await sendForm(`/admin/offers/${id}/quantity`, { quantity: "1" });
+      assert.equal(old.status, 422);
+      assert.match(await old.text(), /id="quantity-\d+-error">How many were left is missing/);
+    });
+
+    it("A4: a number set beside an old one overwrites no booking; the new one is shown", async () => {
+      const id = await offerRow(postgres, database, { quantity: 5 });
+      const set = async (quantity: string, was: string) => {
+        const answer = await sendForm(`/admin/offers/${id}/quantity`, { quantity, was });
+        const text = await answer.text();
+        const field = new RegExp(`id="quantity-${id}"[^>]*value="([^"]*)"`).exec(text)?.[1];
+        const seen = /name="was" value="([^"]*)"/.exec(text)?.[1];
+        return { status: answer.status, text, field, seen };
+      };
+      const { client } = await visitor(postgres, database, storefront.url);
+      await client.json("POST", "/api/bookings", { offerId: id, quantity: 2 });
+      const refused = await set("9", "5");
+      assert.deepEqual([refused.status, refused.field, refused.seen], [409, "3", "3"]);
+      assert.match(refused.text, /error">3 are left now: .*Look again/);
+      assert.equal((await rows())[0].quantity, 3);
+      // A typing mistake does not make the number that was seen a newer one.
+      const mistyped = await set("9,5", "5");
+      assert.deepEqual([mistyped.status, mistyped.field, mistyped.seen], [422, "9,5", "5"]);
+      assert.equal((await set("9", "3")).status, 303);
+      assert.equal((await rows())[0].quantity, 9);
     });
 
     it("A4: deletes, and says so; a booked one stays, and says why", async () => {

@@ -8,6 +8,7 @@ import {
   listOffers,
   offerInput,
   offerUpdate,
+  QuantityMoved,
   quantityInput,
   removeOffer,
   type Saved,
@@ -110,17 +111,23 @@ async function setQuantityByForm(
   response: Response,
 ): Promise<void> {
   const id = parseId(String(request.params.id), "offer");
-  const text = (request.body as Fields).quantity;
+  const { quantity, was } = request.body as Fields;
   try {
-    const { quantity } = check(quantityInput, withoutBlanks({ quantity: numberFrom(text) }));
-    const position = await setQuantity(services.database, id, quantity);
+    const numbers = { quantity: numberFrom(quantity), was: numberFrom(was) };
+    const given = check(quantityInput, withoutBlanks(numbers));
+    const position = await setQuantity(services.database, id, given);
     await changed(services, request, response, position);
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     if (error.status === 404) {
       return redirectWithFlash(request, response, "/admin/offers", "offer-gone");
     }
-    return await showPage(services, request, response, { error, row: id, typed: { [id]: text } });
+    // Who was refused for a typing mistake has still seen the old number, and no other.
+    const typed =
+      error instanceof QuantityMoved
+        ? { quantity: error.left, was: error.left }
+        : { quantity, was };
+    return await showPage(services, request, response, { error, row: id, typed });
   }
   redirectWithFlash(request, response, "/admin/offers", "offer-updated");
 }
