@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerConfig } from "./config.ts";
-import { OutcomeUnknown, Unavailable } from "./errors.ts";
+import { HttpError, OutcomeUnknown, Unavailable } from "./errors.ts";
 import { committedSql, latestSql, logPlace, type Position, unknownPosition } from "./horizon.ts";
 import { CannotConnect, type Lease, Member, type Query } from "./member.ts";
 import { databaseRetries, type PoolCounts } from "./metrics.ts";
@@ -254,6 +254,8 @@ export class Database {
           if (!idempotent) throw error;
           unanswered = true;
         } else if (!isLost(error) && !isPassing(error)) {
+          // A refusal is the work's own word, which has seen what is there; this one has not.
+          if (unanswered && !(error instanceof HttpError)) throw new OutcomeUnknown(error);
           throw error;
         }
         databaseRetries.inc({ operation: "write", reason: reason(error) });

@@ -23,11 +23,13 @@ export class Unavailable extends HttpError {
 
 /** The commit was sent and never answered: the change may or may not have been made. */
 export class OutcomeUnknown extends HttpError {
-  constructor() {
+  /** @param cause why it was not tried again, for the log */
+  constructor(cause?: unknown) {
     super(
       500,
       "outcome-unknown",
       "The connection to the database was lost while your change was being saved. It may or may not have been made: look before you try again, or send an Idempotency-Key so that a repeat is safe.",
     );
+    if (cause !== undefined) this.cause = cause;
   }
 }

@@ -3,6 +3,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Database, type DatabaseLimits, type Query, unknownPosition } from "../src/database.ts";
+import { HttpError } from "../src/errors.ts";
 import { sweep } from "../src/sweeper.ts";
 import { asAdmin } from "./support/admin.ts";
 import { migrateDatabase, serverConfig, startApp, uploadsDirectory } from "./support/app.ts";
@@ -351,6 +352,31 @@ describe("database", function () {
       await database.write(work, { idempotent: true });
       assert.ok(runs > 1);
       assert.deepEqual(await stored("unknown-2"), ["unknown-2"]);
+    });
+
+    it("A11: a commit without an answer stays unknown when the next run fails otherwise", async () => {
+      const after = (second: (query: Query) => Promise<unknown>) => {
+        let runs = 0;
+        writer.cutAfter = "COMMIT";
+        const work = async (query: Query) => {
+          runs += 1;
+          if (runs === 1) return await insert("unknown-3")(query);
+          writer.cutAfter = undefined;
+          await second(query);
+        };
+        return database.write(work, { idempotent: true });
+      };
+      await assert.rejects(
+        after((query) => query("SELECT 1/0")),
+        (error: Error & { code: string; cause: unknown }) =>
+          error.code === "outcome-unknown" && (error.cause as { code: string }).code === "22012",
+      );
+      assert.deepEqual(await stored("unknown-3"), ["unknown-3"]);
+      // Unlike a refusal, for which the second run has looked.
+      const refusal = async () => {
+        throw new HttpError(409, "list-full", "It is full.");
+      };
+      await assert.rejects(after(refusal), { code: "list-full" });
     });
 
     it("A11: a commit that waits for the standby is waited for, and never cancelled", async () => {
