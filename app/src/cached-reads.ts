@@ -30,7 +30,7 @@ const longestEntry = 256 * 1024;
 
 /** Only ever up; an empty value is as good as none. */
 const raise = `local old = redis.call('GET', KEYS[1])
-if not old or string.sub(old, 1, ${horizonLength}) < string.sub(ARGV[1], 1, ${horizonLength}) then
+if not old or old < ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[1])
 end`;
 
@@ -146,7 +146,7 @@ export class CachedReads {
   async #share<T>(key: string, wanted: Wanted<T>): Promise<T> {
     const { after, floor } = wanted;
     const joined = this.#flights.get(key) as Flight<T> | undefined;
-    if (joined && covers(joined.floor, floor) && (!after || covers(joined.after ?? "", after))) {
+    if (joined && joined.floor >= floor && (!after || (joined.after ?? "") >= after)) {
       return await joined.value;
     }
     const flight: Flight<T> = { after, floor, value: this.#fill(key, wanted) };
@@ -209,15 +209,15 @@ export class CachedReads {
   }
 }
 
-/** Whether what begins with a horizon (a position, an entry) is at or above that of a position. */
-function covers(seen: string, position: Position): boolean {
-  return seen.slice(0, horizonLength) >= position.slice(0, horizonLength);
+/** Whether the horizon that an entry begins with is at or above that of a position. */
+function covers(entry: string, position: Position): boolean {
+  return entry.slice(0, horizonLength) >= position.slice(0, horizonLength);
 }
 
 /** The later of two; one without a horizon counts as later than any other. */
 function later(a: Position, b: Position | undefined): Position {
   if (b === undefined || !horizonOf(a)) return a;
-  return horizonOf(b) && covers(a, b) ? a : b;
+  return horizonOf(b) && a >= b ? a : b;
 }
 
 /** Says in `X-Cache` where an answer came from: the slowest of all its parts. */

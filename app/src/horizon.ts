@@ -15,15 +15,16 @@ export type Horizon = string;
 
 /**
  * What a later read must have seen, opaque to everybody else: a horizon for the cache, and a place in
- * the write-ahead log, which tells whether a standby has got there. The horizon is missing where an
- * older release wrote the position, and where nobody could be asked.
+ * the write-ahead log, which tells whether a standby has got there. Two writes at once may share a
+ * horizon, and then the place says which was later: as a whole, texts compare as history does. The
+ * horizon is missing where an older release wrote the position, and where nobody could be asked.
  */
 export type Position = string;
 
 /** Later than any position: only a primary has got there, and nothing that is cached. */
 export const unknownPosition: Position = "FFFFFFFF/FFFFFFFF";
 
-/** The place in the write-ahead log, as PostgreSQL writes it: `16/B374D848`. */
+/** The place in the write-ahead log, as PostgreSQL reads it: `00000016/B374D848`. */
 export function logPlace(position: Position): string {
   return position.slice(position.indexOf("@") + 1);
 }
@@ -42,8 +43,10 @@ export function timelineOf(horizon: Horizon): string {
 
 const timelineSql = `lower(left(pg_walfile_name(pg_current_wal_insert_lsn()), ${timelineLength}))`;
 const idSql = (id: string) => `lpad(to_hex(${id}::text::bigint), 16, '0')`;
+const placeHalfSql = (half: 1 | 2) => `lpad(split_part(place::text, '/', ${half}), 8, '0')`;
 const positionSql = (id: string) =>
-  `SELECT ${timelineSql} || ${idSql(id)} || '@' || pg_current_wal_insert_lsn() AS position`;
+  `SELECT ${timelineSql} || ${idSql(id)} || '@' || ${placeHalfSql(1)} || '/' || ${placeHalfSql(2)} AS position
+   FROM pg_current_wal_insert_lsn() AS place`;
 
 /** Asks a primary, right after a commit, for the position of that write. */
 export const committedSql = positionSql("pg_snapshot_xmax(pg_current_snapshot())");

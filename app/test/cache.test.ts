@@ -348,6 +348,31 @@ describe("cache", function () {
       assert.deepEqual(await read(), ["lag-6", "hit"]);
     });
 
+    it("A9: keeps nobody from the later of two writes at once, which share a horizon", async () => {
+      await change("lag-8");
+      const updated = Promise.withResolvers<void>();
+      const finish = Promise.withResolvers<void>();
+      const update = async (query: Query) => {
+        await query("UPDATE thing SET value = 'lag-9'");
+        updated.resolve();
+        await finish.promise;
+      };
+      const later = one.database.write(update, { idempotent: false });
+      await updated.promise;
+      const earlier = await one.database.write((query) => query("SELECT pg_current_xact_id()"), {
+        idempotent: false,
+      });
+      await one.cached.changed("offers", earlier.position);
+      await one.database.read(look, earlier.position);
+      await lag();
+      finish.resolve();
+      const { position } = await later;
+      assert.equal(horizonOf(position), horizonOf(earlier.position));
+      await one.cached.changed("offers", position);
+      assert.deepEqual(await read(position), ["lag-9", "miss"]);
+      assert.deepEqual(await read(), ["lag-9", "hit"]);
+    });
+
     it("A9: that has just caught up is used again", async () => {
       await lag();
       await change("lag-7");
