@@ -157,10 +157,20 @@ export async function changePassword(
   input: z.infer<typeof passwordInput>,
   { client, sessionId }: { client: string; sessionId: string },
 ): Promise<Position> {
-  await reauthenticate(database, account, input.currentPassword, "currentPassword", client);
+  const current = input.currentPassword;
+  const verified = await reauthenticate(database, account, current, "currentPassword", client);
   const passwordHash = await hashPassword(input.password);
   const { position } = await database.write(
-    (query) => setPassword(query, account.id, passwordHash, sessionId),
+    async (query) => {
+      // The new one is there already when a first commit went unanswered.
+      const [still] = await query(
+        "SELECT FROM account WHERE id = $1 AND password_hash IN ($2, $3) FOR NO KEY UPDATE",
+        [account.id, verified, passwordHash],
+      );
+      // Reset or changed meanwhile: whoever did that has the account, and not this caller.
+      if (!still) throw wrongPassword("currentPassword");
+      await setPassword(query, account.id, passwordHash, sessionId);
+    },
     { idempotent: true },
   );
   return position;
@@ -179,14 +189,17 @@ export async function setPassword(
   await query("DELETE FROM password_reset WHERE account_id = $1", [accountId]);
 }
 
-/** Whoever finds a browser logged in must not guess the password there either. */
+/**
+ * Whoever finds a browser logged in must not guess the password there either.
+ * @returns the hash that was verified; it may have changed since
+ */
 async function reauthenticate(
   database: Database,
   { id, email: who }: Visitor,
   password: string,
   field: string,
   client: string,
-): Promise<void> {
+): Promise<string> {
   const subjects = guessSubjects("login", who, client);
   const { value: hash } = await database.write(
     async (query) => {
@@ -199,8 +212,10 @@ async function reauthenticate(
     },
     { idempotent: true },
   );
-  if (!(await verifyPassword(password, hash))) throw wrongPassword(field);
+  const right = await verifyPassword(password, hash);
+  if (hash === undefined || !right) throw wrongPassword(field);
   await database.write((query) => forgiveAttempt(query, subjects), { idempotent: true });
+  return hash;
 }
 
 /**
@@ -215,13 +230,20 @@ export async function deleteAccount(
   password: string,
   client: string,
 ): Promise<{ value: boolean; position: Position }> {
-  await reauthenticate(database, account, password, "password", client);
-  return await database.write((query) => removeAccount(query, account.id), { idempotent: true });
+  const verified = await reauthenticate(database, account, password, "password", client);
+  return await database.write((query) => removeAccount(query, account.id, verified), {
+    idempotent: true,
+  });
 }
 
-async function removeAccount(query: Query, id: number): Promise<boolean> {
+async function removeAccount(query: Query, id: number, verified: string): Promise<boolean> {
   // Nobody can book for this account from here on: a booking locks its account's row too.
-  await query("SELECT FROM account WHERE id = $1 FOR UPDATE", [id]);
+  const [row] = await query<{ password_hash: string }>(
+    "SELECT password_hash FROM account WHERE id = $1 FOR UPDATE",
+    [id],
+  );
+  // Reset or changed meanwhile: whoever did that has the account, and not this caller.
+  if (row && row.password_hash !== verified) throw wrongPassword("password");
   // In the order of the offers, or two deletions could wait for each other.
   const coming = await query<{ id: number }>(
     `SELECT b.id FROM booking b JOIN offer o ON o.id = b.offer_id

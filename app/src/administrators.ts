@@ -131,16 +131,24 @@ export async function changeAdministratorPassword(
   { client, sessionId }: { client: string; sessionId: string },
 ): Promise<Position> {
   const guess = { name, password: input.currentPassword };
-  const { subjects } = await authenticateAdministrator(database, guess, client).catch((error) => {
+  const wrong = () => new Invalid({ currentPassword: "This password is wrong." });
+  const login = await authenticateAdministrator(database, guess, client).catch((error) => {
     if (!(error instanceof HttpError) || error.code !== "login-failed") throw error;
-    throw new Invalid({ currentPassword: "This password is wrong." });
+    throw wrong();
   });
   const passwordHash = await hashPassword(input.password);
   const { position } = await database.write(
     async (query) => {
-      await query("UPDATE administrator SET password_hash = $2 WHERE id = $1", [id, passwordHash]);
+      // The new one is there already when a first commit went unanswered.
+      const [changed] = await query(
+        `UPDATE administrator SET password_hash = $2
+         WHERE id = $1 AND password_hash IN ($2, $3) RETURNING 1`,
+        [id, passwordHash, login.passwordHash],
+      );
+      // Changed meanwhile, here or by the stack: that one stays.
+      if (!changed) throw wrong();
       await endSessions(query, administratorSession, id, sessionId);
-      await forgiveAttempt(query, subjects);
+      await forgiveAttempt(query, login.subjects);
     },
     { idempotent: true },
   );
