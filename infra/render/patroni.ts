@@ -128,26 +128,35 @@ function accessRules(topology: Topology): string[] {
  * Script that becomes Patroni; run in the folder of the workload's files. A first start or a copy
  * that was cut off leaves a directory that PostgreSQL cannot start from, and that Patroni neither
  * uses nor replaces; and a note in etcd that somebody is making the cluster, which keeps everybody
- * else from it. Nobody can have reached that database yet: PostgreSQL starts once both are whole.
+ * else from it. As long as that note stands PostgreSQL has never started, so nothing is lost when
+ * it begins anew. A directory from elsewhere, one that was restored by hand for example, is left as it is.
  */
 export const patroniStart = `#!/bin/sh -eu
 data=${dataDirectory}
+marker=$data/hastack.begin-anew
 has() { [ -e "$data/$1" ]; }
-cut_off() {
-  # initdb: Patroni gives this name to its file before PostgreSQL's first start
-  [ -n "$(ls -A "$data")" ] && ! has postgresql.base.conf && return
-  # pg_basebackup: it begins with the label and ends with the control file
-  has backup_label && ! has global/pg_control
-}
-if cut_off; then
+begin_anew() {
   echo 'the making of the data directory was cut off; it begins anew'
-  python3 -c '
+  find "$data" -mindepth 1 ! -path "$marker" -delete
+  rm -f "$marker"
+}
+if has hastack.begin-anew; then
+  begin_anew
+elif has backup_label && ! has global/pg_control; then
+  # pg_basebackup begins with the label and ends with the control file
+  begin_anew
+elif [ -n "$(ls -A "$data")" ] && ! has postgresql.base.conf; then
+  # initdb: Patroni gives this name to its file before PostgreSQL's first start
+  answer=$(python3 -c '
+import sys
 from patroni.config import Config
 from patroni.dcs import get_dcs
 dcs = get_dcs(Config("patroni.yml"))
 if dcs.get_cluster().initialize == "":
-    dcs.cancel_initialization()'
-  find "$data" -mindepth 1 -delete
+    open(sys.argv[1], "w").close()
+    dcs.cancel_initialization()
+    print("unfinished")' "$marker")
+  [ "$answer" != unfinished ] || begin_anew
 fi
 exec patroni patroni.yml
 `;

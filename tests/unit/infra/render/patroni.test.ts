@@ -262,45 +262,56 @@ describe("Patroni's files with the real programs", function () {
   });
 
   describe("the start of a member", () => {
-    /** Starts it with stand-ins for Patroni and Python. @returns what they were called with */
-    const launch = async (...files: string[]) => {
+    /** Starts it with stand-ins for Patroni and, with its answer, Python. @returns what they did */
+    const launch = async (answer: string, ...files: string[]) => {
       const making = files.map((file) => `install -D /dev/null ${dataDirectory}/${file}`);
       await machine.run(`rm -rf ${dataDirectory} && install -d ${dataDirectory}`);
       await machine.run(making.join("\n") || ":");
-      await machine.run("install -d /tmp/stand-ins && cat > /tmp/stand-ins/patroni", calls);
-      await machine.run("cat > /tmp/stand-ins/python3", calls);
+      await machine.run("install -d /tmp/stand-ins && cat > /tmp/stand-ins/patroni", called);
+      await machine.run("cat > /tmp/stand-ins/python3", `${called}echo ${answer}\n`);
       await machine.run("chmod +x /tmp/stand-ins/*; cat > /tmp/patroni-start", patroniStart);
-      const called = await machine.run("PATH=/tmp/stand-ins:$PATH sh -eu /tmp/patroni-start");
+      const said = await machine.run("PATH=/tmp/stand-ins:$PATH sh -eu /tmp/patroni-start 2>&1");
       const left = await machine.run(
         `find ${dataDirectory} -type f -printf '%P\\n' | sort | xargs`,
       );
-      return { called: called.split("\n").map((line) => line.split(" ")[0]), left };
+      return { calls: said.split("\n").filter((line) => !line.startsWith("the making")), left };
     };
-    const calls = '#!/bin/sh\necho "$(basename "$0") $*" | head -1\n';
+    const called = '#!/bin/sh\nbasename "$0" >&2\n';
 
     it("D2: is Patroni, with a directory that is empty or whole as it is", async () => {
-      assert.deepEqual(await launch(), { called: ["patroni"], left: "" });
+      assert.deepEqual(await launch(""), { calls: ["patroni"], left: "" });
       const whole = ["PG_VERSION", "global/pg_control", "postgresql.base.conf"];
-      assert.deepEqual(await launch(...whole), { called: ["patroni"], left: whole.join(" ") });
+      assert.deepEqual(await launch("", ...whole), { calls: ["patroni"], left: whole.join(" ") });
       // A standby that stopped before it had replayed its base backup
       const label = ["backup_label", "global/pg_control", "postgresql.base.conf"];
-      assert.deepEqual(await launch(...label), { called: ["patroni"], left: label.join(" ") });
+      assert.deepEqual(await launch("", ...label), { calls: ["patroni"], left: label.join(" ") });
       // A control file that is lost is for people to look at
       const lost = ["PG_VERSION", "base/1/1259", "postgresql.base.conf"];
-      assert.equal((await launch(...lost)).left.split(" ").length, 3);
+      assert.equal((await launch("", ...lost)).left.split(" ").length, 3);
     });
 
-    it("W6, W7: begins anew where initdb or a copy was cut off, and takes the note in etcd back", async () => {
-      for (const files of [
-        ["pg_wal/x"],
-        ["PG_VERSION", "global/pg_control", "postgresql.conf"],
-        ["PG_VERSION", "backup_label", "postgresql.base.conf", "base/1/1259"],
-      ]) {
-        assert.deepEqual(await launch(...files), {
-          called: ["the", "python3", "patroni"],
-          left: "",
-        });
+    const unstarted = ["PG_VERSION", "global/pg_control", "postgresql.conf"];
+
+    it("W6, W7: begins anew where initdb was cut off, and etcd says that it had not ended", async () => {
+      for (const files of [["pg_wal/x"], unstarted]) {
+        const calls = ["python3", "patroni"];
+        assert.deepEqual(await launch("unfinished", ...files), { calls, left: "" });
       }
+      // Cut off once more, in beginning anew
+      assert.deepEqual(await launch("", "hastack.begin-anew", "PG_VERSION"), {
+        calls: ["patroni"],
+        left: "",
+      });
+    });
+
+    it("W6, W7: begins anew where the copy of the primary was cut off", async () => {
+      const files = ["PG_VERSION", "backup_label", "postgresql.base.conf", "base/1/1259"];
+      assert.deepEqual(await launch("", ...files), { calls: ["patroni"], left: "" });
+    });
+
+    it("W4: never touches a directory that somebody restored", async () => {
+      const left = unstarted.join(" ");
+      assert.deepEqual(await launch("", ...unstarted), { calls: ["python3", "patroni"], left });
     });
   });
 
