@@ -6,7 +6,7 @@ import { type Member, ports } from "../topology.ts";
 export const cacheUser = "hastack";
 
 /** All that the application's client sends, beside its login; nobody can list the keys or empty them. */
-const commands = ["ping", "get", "mget", "set", "eval", "evalsha"];
+const commands = ["ping", "get", "mget", "set", "eval"];
 
 /** What the application's keys begin with. */
 const keys = `${cacheUser}:*`;

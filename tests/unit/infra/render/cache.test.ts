@@ -155,7 +155,7 @@ describe("valkey.conf in Valkey", function () {
       ],
       [
         "a user with a right that there is not",
-        (script) => script.replace("+evalsha", "+evalshah"),
+        (script) => script.replace("+eval", "+evalh"),
         /Unknown command or category name in ACL/,
       ],
       [
@@ -203,5 +203,5 @@ appendonly no
 client-output-buffer-limit normal 8mb 4mb 10
 busy-reply-threshold 100
 user default off resetpass resetkeys resetchannels -@all
-user hastack on >@{cache_password} ~hastack:* resetchannels -@all +ping +get +mget +set +eval +evalsha
+user hastack on >@{cache_password} ~hastack:* resetchannels -@all +ping +get +mget +set +eval
 `;
