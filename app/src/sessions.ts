@@ -111,15 +111,24 @@ class DatabaseStore extends session.Store {
   }
 
   async #find(id: string): Promise<session.SessionData | null> {
-    const { database, secret, request, kind } = this.#scene;
-    const work = (query: Query) => findSession(query, kind, id);
-    let row = await database.read(work, positionOf(request, secret));
-    if (!row && isYoung(id)) row = await database.read(work, unknownPosition);
+    const { request, kind } = this.#scene;
+    const row = await this.#look((query) => findSession(query, kind, id), isYoung(id));
     if (!row) return null;
     this.#known.add(id);
     const { expires_at: expires, ...owner } = row;
     const cookie = { originalMaxAge: maxAge, expires, path: kind.path, httpOnly: true };
     return { cookie: { ...cookie, sameSite: "lax", secure: request.secure }, owner } as never;
+  }
+
+  async #look(find: (query: Query) => Promise<Row | undefined>, isYoung: boolean) {
+    const { database, secret, request } = this.#scene;
+    // The primary knows of every session that has ended: it must change nothing any more. As a
+    // write, this waits for a new primary as long as the change itself would.
+    if (!["GET", "HEAD"].includes(request.method)) {
+      return (await database.write(find, { idempotent: true })).value;
+    }
+    const row = await database.read(find, positionOf(request, secret));
+    return row || !isYoung ? row : await database.read(find, unknownPosition);
   }
 
   async #insert(id: string, login: Login): Promise<void> {

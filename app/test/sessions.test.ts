@@ -288,6 +288,26 @@ describe("sessions on a standby that lags", function () {
     assert.equal(await status(client.json("GET", "/api/account")), 200);
   });
 
+  it("A6: one that has ended changes nothing more, though the standby still knows it", async () => {
+    await standby.sql("SELECT pg_wal_replay_resume()");
+    const { client, id, email } = await register(app.url);
+    const elsewhere = new Client(app.url);
+    await elsewhere.json("POST", "/api/session", { email, password });
+    const known = () => standby.sql(`SELECT FROM session WHERE account_id = ${id}`, name);
+    await until("the standby knows both", known, (rows) => rows.length === 2);
+    await standby.sql("SELECT pg_wal_replay_pause()");
+    // As somebody else has them, who does not know how far the owner has come.
+    const copies = [client.at(app.url), elsewhere.at(app.url)];
+    for (const copy of copies) copy.cookies.delete("hastack-position");
+    const change = { currentPassword: password, password: "the owner's next password" };
+    assert.equal(await status(client.json("PATCH", "/api/account", change)), 200);
+    assert.equal(await status(client.json("DELETE", "/api/session")), 204);
+    assert.equal((await known()).length, 2);
+    for (const copy of copies) {
+      assert.equal(await status(copy.json("PATCH", "/api/account", { name: "Thief" })), 401);
+    }
+  });
+
   it("A6: a session lasts while the primary is away", async () => {
     await standby.sql("SELECT pg_wal_replay_resume()");
     const { client, id } = await register(app.url);
