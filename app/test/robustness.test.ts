@@ -460,7 +460,7 @@ describe("robustness", function () {
       );
       const unfinished = async () =>
         (await readdir(uploads, { recursive: true })).filter((file) => file.endsWith(".part"));
-      await until("it has begun", unfinished, (found) => found.length === 1, 3);
+      await until("it has begun", unfinished, (found) => found.length === 1, 15);
       const { ms, status } = await request;
       assert.equal(status, 408);
       assert.ok(ms < 8000, "the connection stayed open");
@@ -472,12 +472,13 @@ describe("robustness", function () {
         sendRaw(
           server.url,
           "POST /api/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
-          { limitMs: 1500 },
+          { limitMs: 6000 },
         ),
       );
       const begun = performance.now();
       assert.equal((await fetch(`${server.url}/`)).status, 200);
-      assert.ok(performance.now() - begun < 1000);
+      // Long before they are done; a busy machine may need its time.
+      assert.ok(performance.now() - begun < 4000);
       await Promise.all(slow);
     });
 
@@ -524,12 +525,14 @@ describe("robustness", function () {
         };
         await Promise.all(Array.from({ length: 8 }, line));
       };
-      // The heap grows to its working size first.
-      await flood(25);
-      const before = await memory();
-      await flood(25);
-      const growth = (await memory()) - before;
-      assert.ok(growth < 60, `grew by ${growth.toFixed(0)} MB over ${before.toFixed(0)} MB`);
+      // The heap grows to its working size first; what is never given back grows with every round.
+      const sizes = [await memory()];
+      const growth = () => (sizes.at(-1) ?? 0) - (sizes.at(-2) ?? 0);
+      do {
+        await flood(25);
+        sizes.push(await memory());
+      } while (sizes.length < 3 || (growth() >= 30 && sizes.length < 6));
+      assert.ok(growth() < 30, `MB after each round: ${sizes.map(Math.round).join(", ")}`);
       assert.equal((await fetch(`${server.url}/`)).status, 200);
     });
   });
