@@ -56,6 +56,7 @@ export interface ReceivedForm {
 
 interface Receiver {
   directory: string;
+  noFile: HttpError | undefined;
   fields: Record<string, string>;
   path: string;
   upload: Promise<ReceivedForm["upload"]> | undefined;
@@ -64,17 +65,22 @@ interface Receiver {
 
 /**
  * Streams a multipart form with one file (`image`) to a temporary file.
+ * @param noFile the refusal of any file, before a byte of it is stored
  * @throws HttpError 400, 413, 415, 422; 507 and 503 for a full and a read-only store. Then nothing
  *   is left behind.
  */
 export async function receiveForm(
   request: IncomingMessage,
   directory: string,
+  noFile?: HttpError,
 ): Promise<ReceivedForm> {
   if (Number(request.headers["content-length"]) > maxImageBytes + maxOtherBytes) throw tooLarge();
   const parser = openParser(request);
   const path = join(directory, `.upload-${randomBytes(16).toString("hex")}.part`);
-  const receiver: Receiver = { directory, fields: {}, path, upload: undefined, problem: undefined };
+  const receiver: Receiver = {
+    ...{ directory, noFile, fields: {}, path },
+    ...{ upload: undefined, problem: undefined },
+  };
   listen(parser, receiver);
   try {
     await feed(request, parser);
@@ -100,6 +106,8 @@ async function feed(request: IncomingMessage, parser: busboy.Busboy): Promise<vo
       const closed = () => request.complete || reject(new Error("it was cut short"));
       parser.once("close", resolve).once("error", reject);
       request.once("error", reject).once("close", closed);
+      // The client may have gone before anybody listened.
+      if (request.destroyed) throw new Error("it was cut short");
       request.pipe(parser);
     });
   } finally {
@@ -135,15 +143,23 @@ function openParser(request: IncomingMessage): busboy.Busboy {
 }
 
 function listen(parser: busboy.Busboy, receiver: Receiver): void {
+  const refuse = (problem: HttpError) => {
+    receiver.problem ??= problem;
+    // Whatever else is to come: a form need not end.
+    parser.destroy(receiver.problem);
+  };
   parser.on("field", (name, value, { valueTruncated }) => {
     if (valueTruncated) receiver.problem ??= tooLong(name);
     receiver.fields[name] = value;
   });
   parser.on("file", (name, stream, { filename }) => {
+    // The parser tells its file what ends it, also one that nobody reads.
+    stream.on("error", () => {});
     if (name !== "image" || filename === undefined || filename === "") {
       stream.resume();
       return;
     }
+    if (receiver.noFile) return refuse(receiver.noFile);
     receiver.upload = writeTemporary(stream, receiver.path);
     // A failure stops the parser at once instead of reading megabytes for nothing.
     receiver.upload.catch((error: Error) => parser.destroy(error));
@@ -151,11 +167,7 @@ function listen(parser: busboy.Busboy, receiver: Receiver): void {
   parser.on("filesLimit", () => {
     receiver.problem ??= new HttpError(422, "too-many-files", "Send one image.");
   });
-  const stop = () => {
-    receiver.problem ??= new HttpError(413, "too-large", "The form has more than 10 fields.");
-    // Whatever else is to come: a form need not end.
-    parser.destroy(receiver.problem);
-  };
+  const stop = () => refuse(new HttpError(413, "too-large", "The form has more than 10 fields."));
   parser.on("fieldsLimit", stop).on("partsLimit", stop);
 }
 

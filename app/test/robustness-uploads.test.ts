@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
+import { IncomingMessage } from "node:http";
+import { Socket } from "node:net";
+import { PassThrough } from "node:stream";
+import { receiveForm } from "../src/uploads.ts";
 import { asAdmin } from "./support/admin.ts";
 import {
   files,
@@ -188,6 +192,36 @@ describe("robustness of uploads", function () {
         limitMs: 2500,
       });
       assert.equal(status, 413);
+    });
+
+    it("A2: a form that is cut short within a file that nobody wants is one refusal, no more", async () => {
+      const uncaught: Error[] = [];
+      const listeners = process.listeners("uncaughtException");
+      process.removeAllListeners("uncaughtException");
+      process.on("uncaughtException", (error) => uncaught.push(error));
+      try {
+        const request = new PassThrough() as unknown as IncomingMessage;
+        request.headers = { "content-type": "multipart/form-data; boundary=b" };
+        const received = receiveForm(request, uploads);
+        (request as unknown as PassThrough).write(
+          `--b\r\n${file('filename="a.png"', "x".repeat(1000), "picture")}`,
+        );
+        await new Promise(setImmediate);
+        request.destroy();
+        await assert.rejects(received, { status: 400, code: "bad-form" });
+        await new Promise(setImmediate);
+      } finally {
+        process.removeAllListeners("uncaughtException");
+        for (const listener of listeners) process.on("uncaughtException", listener);
+      }
+      assert.deepEqual(uncaught, []);
+    });
+
+    it("A2: a client that has gone before its form is read keeps nobody waiting", async () => {
+      const gone = new IncomingMessage(new Socket());
+      gone.headers["content-type"] = "multipart/form-data; boundary=b";
+      gone.destroy();
+      await assert.rejects(receiveForm(gone, uploads), { status: 400, code: "bad-form" });
     });
 
     const odd: Record<string, () => Promise<Response>> = {
