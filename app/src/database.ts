@@ -56,6 +56,9 @@ const lostStates = /^(08...|57P0.|25006)$/;
 // Serialization (also a standby's conflict with replay), deadlock, lock not available, too many connections.
 const passingStates = /^(40001|40P01|55P03|53300)$/;
 
+/** A row that another one names is not there, or is still named. */
+export const foreignKeyViolation = "23503";
+
 class Behind extends Error {}
 
 function codeOf(error: unknown): string {

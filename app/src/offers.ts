@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { CachedReads, CacheUse } from "./cached-reads.ts";
-import type { Database, Position, Query } from "./database.ts";
+import { type Database, foreignKeyViolation, type Position, type Query } from "./database.ts";
 import { HttpError } from "./errors.ts";
 import { once, requestHash } from "./idempotency.ts";
 import { limitSchema } from "./paging.ts";
@@ -321,8 +321,6 @@ export async function removeOffer(database: Database, id: number): Promise<Posit
   );
   return position;
 }
-
-const foreignKeyViolation = "23503";
 
 /** 404 for an offer. */
 export function noOffer(): HttpError {

@@ -27,7 +27,7 @@ const descriptions: Readonly<Record<number, string>> = {
   401: "`login-needed`, or `login-failed` where a name or a password is wrong.",
   403: "`cross-site`: another site asked for it, or a session's cookie came without `Origin`.",
   404: "`not-found`",
-  409: "It does not go with what is there: `sold-out`, `email-taken`, `offer-booked`, `list-full`, `no-mail`.",
+  409: "It does not go with what is there: `sold-out`, `email-taken`, `offer-booked`, `list-full`, `pictures-full`, `no-mail`.",
   410: "It is too late for that: `offer-started`, `trip-started`, `link-gone`.",
   413: "`too-large` or `image-too-large`",
   415: "`unsupported-media-type`, or `not-an-image`",

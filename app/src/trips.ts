@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { noBooking } from "./bookings.ts";
-import type { Database, Position, Query } from "./database.ts";
+import { type Database, foreignKeyViolation, type Position, type Query } from "./database.ts";
 import { HttpError, OutcomeUnknown } from "./errors.ts";
 import { type IdempotencyKey, once, requestHash } from "./idempotency.ts";
 import {
@@ -17,6 +17,9 @@ import { check, readBack, text } from "./validation.ts";
 
 /** The most things on one trip's list. */
 export const mostItems = 100;
+
+/** The most pictures on all trips of one account: the store is everybody's. */
+export const mostPictures = 200;
 
 /** Something to do, as a client sends it; a picture comes beside it. */
 export const tripItemInput = z
@@ -123,7 +126,8 @@ interface Store {
 /**
  * Adds something to do: its picture and its row together, or neither.
  * @param readKey the request's idempotency key; repeats with the same key get the first answer
- * @throws HttpError 404 no such trip of this account, 409 `list-full`, 415, 422, 507, 503
+ * @throws HttpError 404 no such trip of this account, 409 `list-full`, `pictures-full`, 415, 422,
+ *   507, 503
  */
 export async function addItem(
   { database, uploads }: Store,
@@ -161,27 +165,48 @@ function claimOf({ account, booking }: Trip, request: string[]): Omit<Idempotenc
   return { table: "visitor_idempotency_key", scope, requestHash: requestHash(request) };
 }
 
-async function insertItem(
+/**
+ * What stands in the way of one more thing on the list, and of one more picture.
+ * @throws HttpError 404 no such trip of this account
+ */
+export async function refusals(
   query: Query,
   { account, booking }: Trip,
+): Promise<{ item: HttpError | undefined; picture: HttpError | undefined }> {
+  const [trip] = await query<{ items: number; pictures: number }>(
+    `SELECT (SELECT count(*)::integer FROM trip_item WHERE booking_id = trip.id) AS items,
+       (SELECT count(image_file)::integer FROM trip_item, booking
+        WHERE booking_id = booking.id AND account_id = $1) AS pictures
+     FROM booking AS trip WHERE account_id = $1 AND id = $2`,
+    [account, booking],
+  );
+  if (!trip) throw noBooking();
+  return {
+    item: trip.items >= mostItems ? listFull() : undefined,
+    picture: trip.pictures >= mostPictures ? picturesFull() : undefined,
+  };
+}
+
+async function insertItem(
+  query: Query,
+  trip: Trip,
   text: string,
   image: StoredImage | undefined,
 ): Promise<TripItem> {
   // Two that come at once are counted one after the other.
-  await query("SELECT pg_advisory_xact_lock(hashtext('hastack trip'), $1)", [booking]);
-  const [trip] = await query<{ items: number }>(
-    `SELECT (SELECT count(*)::integer FROM trip_item WHERE booking_id = booking.id) AS items
-     FROM booking WHERE account_id = $1 AND id = $2`,
-    [account, booking],
-  );
-  if (!trip) throw noBooking();
-  if (trip.items >= mostItems) throw listFull();
+  await query("SELECT pg_advisory_xact_lock(hashtext('hastack trip'), $1)", [trip.account]);
+  const { item, picture } = await refusals(query, trip);
+  const refusal = item ?? (image && picture);
+  if (refusal) throw refusal;
   const [row] = await query<Row>(
     `INSERT INTO trip_item (booking_id, text, image_file, image_width, image_height)
      VALUES ($1, $2, $3, $4, $5) RETURNING ${columns}`,
-    [booking, text, image?.file, image?.width, image?.height],
-  );
-  return toItem(booking)(row as Row);
+    [trip.booking, text, image?.file, image?.width, image?.height],
+  ).catch((error: { code?: string }) => {
+    // The booking went with its account since it was looked for.
+    throw error.code === foreignKeyViolation ? noBooking() : error;
+  });
+  return toItem(trip.booking)(row as Row);
 }
 
 /** Ticks something off, or not. @throws HttpError 404 */
@@ -238,5 +263,13 @@ function listFull(): HttpError {
     409,
     "list-full",
     `The list has ${mostItems} things on it. Remove one before you add another.`,
+  );
+}
+
+function picturesFull(): HttpError {
+  return new HttpError(
+    409,
+    "pictures-full",
+    `There are ${mostPictures} pictures on your trips. Remove one before you add another.`,
   );
 }

@@ -3,6 +3,7 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
 import { Database } from "../src/database.ts";
 import { sweep } from "../src/sweeper.ts";
 import {
@@ -19,6 +20,7 @@ import { form, pictures, png } from "./support/images.ts";
 import { offerRow } from "./support/offers.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
 import { startProxy, type TestProxy } from "./support/proxy.ts";
+import { sendRaw } from "./support/raw.ts";
 import { until } from "./support/until.ts";
 import { Client, visitor } from "./support/visitor.ts";
 
@@ -247,6 +249,118 @@ describe("trips", function () {
       const huge = () =>
         ada.send(path(), { method: "POST", body: "x", headers: { "Content-Type": "image/png" } });
       await refused(huge, 415, "unsupported-media-type");
+    });
+
+    it("A8: an account has room for 200 pictures on all its trips, also for six that come at once", async () => {
+      const others = [await book(ada), await book(ada)];
+      const fill = (count: number, booking: number) =>
+        postgres.sql(
+          `INSERT INTO trip_item (booking_id, text, image_file, image_width, image_height)
+           SELECT ${booking}, 'x', md5(${booking} || '.' || i) || '.png', 1, 1
+           FROM generate_series(1, ${count}) AS i`,
+          database,
+        );
+      await Promise.all([fill(100, others[0] ?? 0), fill(98, others[1] ?? 0), fill(1, trip)]);
+      const send = (booking: number, key: string) =>
+        ada.send(path(booking), {
+          ...{ method: "POST", body: form({ text: key }, picture) },
+          headers: { "Idempotency-Key": key },
+        });
+      const answers = await Promise.all(
+        ["a", "b", "c"].flatMap((key) => [send(trip, key), send(others[1] ?? 0, key)]),
+      );
+      const statuses = answers.map(({ status }) => status).sort();
+      assert.deepEqual(statuses, [201, ...Array(5).fill(409)]);
+      assert.equal((await stored()).length, 1);
+      const refusal = (await answers.find(({ status }) => status === 409)?.json()) as Json;
+      assert.equal(refusal.error, "pictures-full");
+      assert.match(refusal.message, /200 pictures on your trips/);
+      // Who has a picture's answer still gets it; texts, and other people, have room.
+      const [first = 0] = answers.flatMap(({ status }, at) => (status === 201 ? [at] : []));
+      const key = ["a", "b", "c"][Math.floor(first / 2)] ?? "";
+      assert.equal((await send(first % 2 ? (others[1] ?? 0) : trip, key)).status, 201);
+      await added(form({ text: "No picture" }));
+      const { client: bob } = await visitor(postgres, database, app.url);
+      const body = form({ text: "x" }, picture);
+      const bobs = await bob.send(path(await book(bob)), { method: "POST", body });
+      assert.equal(bobs.status, 201);
+    });
+
+    describe("A8: what will be refused is not received first", () => {
+      /** Sends a form's beginning and no more of it, as one upload of 5 MB begins. */
+      const begin = async (booking: number) => {
+        const file = `--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n`;
+        const headers = Object.entries({
+          ...{ Host: new URL(app.url).host, ...ada.headers, "Content-Length": String(5_000_000) },
+          "Content-Type": "multipart/form-data; boundary=b",
+        }).map((pair) => pair.join(": "));
+        const head = [`POST ${path(booking)} HTTP/1.1`, ...headers, "", ""].join("\r\n");
+        const bytes = Buffer.concat([Buffer.from(head + file), png(100_000)]);
+        const { status, text } = await sendRaw(app.url, bytes, { limitMs: 1000 });
+        return [status, /"error":"([^"]+)"/.exec(text)?.[1]];
+      };
+      const large = { content: png(5_000_000) };
+
+      it("A8: a trip that there is not, a full list, no room for pictures", async () => {
+        const { client: bob } = await visitor(postgres, database, app.url);
+        const bobs = await book(bob);
+        assert.deepEqual(await begin(bobs), [404, "not-found"]);
+        await refused(
+          () => ada.send(path(bobs), { method: "POST", body: form({}, large) }),
+          404,
+          "not-found",
+        );
+        const fill = (booking: number) =>
+          postgres.sql(
+            `INSERT INTO trip_item (booking_id, text, image_file, image_width, image_height)
+             SELECT ${booking}, 'x', md5(${booking} || '.' || i) || '.png', 1, 1
+             FROM generate_series(1, 100) AS i`,
+            database,
+          );
+        await fill(trip);
+        assert.deepEqual(await begin(trip), [409, "list-full"]);
+        await refused(() => add(ada, form({ text: "x" }, large)), 409, "list-full");
+        await fill(await book(ada));
+        trip = await book(ada);
+        assert.deepEqual(await begin(trip), [409, "pictures-full"]);
+        await refused(() => add(ada, form({ text: "x" }, large)), 409, "pictures-full");
+        await added(form({ text: "No picture" }));
+      });
+
+      it("A11: a repeat of what filled the list gets the first answer", async () => {
+        await postgres.sql(
+          `INSERT INTO trip_item (booking_id, text) SELECT ${trip}, 'x' FROM generate_series(1, 99)`,
+          database,
+        );
+        const key = { "Idempotency-Key": "last" };
+        const first = await add(ada, form({ text: "Last" }, picture), key);
+        const again = await add(ada, form({ text: "Last" }, picture), key);
+        assert.deepEqual([first.status, again.status], [201, 201]);
+        assert.equal(await again.text(), await first.text());
+      });
+    });
+
+    it("A8: a trip that goes in that very moment is none: 404, and no file is left", async () => {
+      const { port } = postgres;
+      const deleting = new pg.Client({ host: "127.0.0.1", port, database, user: "postgres" });
+      await deleting.connect();
+      await deleting.query("BEGIN");
+      await deleting.query(`DELETE FROM account WHERE id = ${adaId}`);
+      await refused(
+        async () => {
+          const answer = add(ada, form({ text: "x" }, picture));
+          await until(
+            "the item waits for its booking",
+            () => postgres.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"),
+            (rows) => rows.length > 0,
+          );
+          await deleting.query("COMMIT");
+          await deleting.end();
+          return await answer;
+        },
+        404,
+        "not-found",
+      );
     });
 
     it("A8: a row that cannot be inserted leaves no file", async () => {

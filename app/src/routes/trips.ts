@@ -5,7 +5,7 @@ import { formBody, jsonBody } from "../body.ts";
 import { findBooking } from "../bookings.ts";
 import { HttpError } from "../errors.ts";
 import { parseKey } from "../idempotency.ts";
-import { pageFrame, redirectWithFlash } from "../page.ts";
+import { isApi, pageFrame, redirectWithFlash } from "../page.ts";
 import { positionOf, rememberPosition } from "../position.ts";
 import {
   addItem,
@@ -13,6 +13,7 @@ import {
   listItems,
   mostItems,
   picturesDirectory,
+  refusals,
   removeItem,
   type Trip,
   type TripItem,
@@ -145,13 +146,29 @@ async function add(
 ): Promise<TripItem> {
   const trip = tripOf(request);
   const uploads = config.uploadsDirectory;
-  const form = received ?? (await receiveForm(request, uploads));
+  const form = received ?? (await receiveItem({ database, config }, request, trip));
   Object.assign(typed, form.fields);
   const { value, position } = await addItem({ database, uploads }, trip, form, () =>
     parseKey(request.get("Idempotency-Key") ?? (received ? undefined : typed.idempotencyKey)),
   );
   rememberPosition(request, response, config.cookieSecret, position);
   return value;
+}
+
+/** Receives no megabytes for what will be refused. */
+async function receiveItem(
+  { database, config }: Pick<Services, "database" | "config">,
+  request: Request,
+  trip: Trip,
+): Promise<ReceivedForm> {
+  const { item, picture } = await database.read(
+    (query) => refusals(query, trip),
+    positionOf(request, config.cookieSecret),
+  );
+  // A repeat gets the first answer, full or not: only `addItem` can tell. Each page's form has a key.
+  const mayRepeat = !isApi(request) || request.get("Idempotency-Key") !== undefined;
+  if (item && !mayRepeat) throw item;
+  return await receiveForm(request, config.uploadsDirectory, mayRepeat ? undefined : picture);
 }
 
 async function tick(
@@ -206,7 +223,7 @@ async function showTrip(
     ...{
       typed,
       problem: error?.message,
-      pictureTrouble: error && /image|storage/.test(error.code),
+      pictureTrouble: error && /image|picture|storage/.test(error.code),
     },
     // After trouble of ours a second click must repeat the first one, not add another.
     idempotencyKey: (error && error.status >= 500 && typed.idempotencyKey) || randomUUID(),
