@@ -1,14 +1,15 @@
 import { z } from "zod";
 import type { Database, Position, Query } from "./database.ts";
 import { HttpError } from "./errors.ts";
-import { hashPassword, verifyPassword } from "./passwords.ts";
+import { hashPassword } from "./passwords.ts";
 import { endSessions, type Login, visitorSession } from "./sessions.ts";
 import {
   countAttempt,
   forgiveAttempt,
-  guessSubjects,
   registerSubjects,
   takenSubjects,
+  verifyGuess,
+  visitorGuess,
 } from "./throttle.ts";
 import { check, Invalid, text } from "./validation.ts";
 import type { Visitor } from "./visitor.ts";
@@ -119,20 +120,15 @@ export async function authenticate(
   input: z.infer<typeof loginInput>,
   client: string,
 ): Promise<{ account: Visitor; login: Login }> {
-  const subjects = guessSubjects("login", input.email, client);
-  const { value: row } = await database.write(
-    async (query) => {
-      await countAttempt(query, subjects);
-      const [found] = await query<Visitor & { password_hash: string }>(
-        "SELECT id, name, email, password_hash FROM account WHERE email = $1",
-        [input.email],
-      );
-      return found;
-    },
-    { idempotent: true },
-  );
-  const right = await verifyPassword(input.password, row?.password_hash);
-  if (!row || !right) throw loginFailed();
+  const subjects = visitorGuess(input.email, client);
+  const row = await verifyGuess(database, subjects, input.password, async (query) => {
+    const [found] = await query<Visitor & { password_hash: string }>(
+      "SELECT id, name, email, password_hash FROM account WHERE email = $1",
+      [input.email],
+    );
+    return found;
+  });
+  if (!row) throw loginFailed();
   const { password_hash: passwordHash, ...account } = row;
   return { account, login: { ownerId: account.id, passwordHash, subjects } };
 }
@@ -200,22 +196,17 @@ async function reauthenticate(
   field: string,
   client: string,
 ): Promise<string> {
-  const subjects = guessSubjects("login", who, client);
-  const { value: hash } = await database.write(
-    async (query) => {
-      await countAttempt(query, subjects);
-      const [row] = await query<{ password_hash: string }>(
-        "SELECT password_hash FROM account WHERE id = $1",
-        [id],
-      );
-      return row?.password_hash;
-    },
-    { idempotent: true },
-  );
-  const right = await verifyPassword(password, hash);
-  if (hash === undefined || !right) throw wrongPassword(field);
+  const subjects = visitorGuess(who, client);
+  const row = await verifyGuess(database, subjects, password, async (query) => {
+    const [found] = await query<{ password_hash: string }>(
+      "SELECT password_hash FROM account WHERE id = $1",
+      [id],
+    );
+    return found;
+  });
+  if (!row) throw wrongPassword(field);
   await database.write((query) => forgiveAttempt(query, subjects), { idempotent: true });
-  return hash;
+  return row.password_hash;
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Database, Position, Query } from "./database.ts";
 import { HttpError } from "./errors.ts";
 import { hashPassword, verifyPassword } from "./passwords.ts";
 import { administratorSession, endSessions, type Login } from "./sessions.ts";
-import { countAttempt, forgiveAttempt, guessSubjects } from "./throttle.ts";
+import { administratorGuess, forgiveAttempt, verifyGuess } from "./throttle.ts";
 import { Invalid, text } from "./validation.ts";
 
 /** Who may change what the agency sells. */
@@ -56,16 +56,11 @@ export async function authenticateAdministrator(
   { name, password }: z.infer<typeof administratorLoginInput>,
   client: string,
 ): Promise<Login> {
-  const subjects = guessSubjects("admin", name, client);
-  const { value: row } = await database.write(
-    async (query) => {
-      await countAttempt(query, subjects);
-      return await findAdministrator(query, name);
-    },
-    { idempotent: true },
+  const subjects = administratorGuess(name, client);
+  const row = await verifyGuess(database, subjects, password, (query) =>
+    findAdministrator(query, name),
   );
-  const right = await verifyPassword(password, row?.password_hash);
-  if (!row || !right) throw loginFailed();
+  if (!row) throw loginFailed();
   return { ownerId: row.id, passwordHash: row.password_hash, subjects };
 }
 

@@ -4,7 +4,7 @@ import { newPassword, setPassword } from "./accounts.ts";
 import type { Database, Query } from "./database.ts";
 import { HttpError } from "./errors.ts";
 import { hashPassword } from "./passwords.ts";
-import { countAttempt, mailSubjects } from "./throttle.ts";
+import { clearGuesses, countAttempt, mailSubjects } from "./throttle.ts";
 
 /** How long a reset link works, minutes. */
 export const resetMinutes = 60;
@@ -87,33 +87,40 @@ const linkGone = () =>
   new HttpError(410, "link-gone", "This link has been used, or is too old. Ask for a new one.");
 
 /**
- * Sets a new password by a link's token, which is used up with it; ends all sessions.
+ * Sets a new password by a link's token, which is used up with it; ends all sessions. Wrong guesses
+ * from before do not keep the caller from logging in with it.
+ * @param client address of the caller
  * @throws HttpError 410 link-gone
  */
 export async function resetPassword(
   database: Database,
   { token, password }: z.infer<typeof resetInput>,
+  client: string,
 ): Promise<void> {
   const hash = digest(token);
   const find = async (query: Query) => {
-    const [row] = await query<{ account_id: number }>(
-      "SELECT account_id FROM password_reset WHERE token_hash = $1 AND expires_at > now()",
+    const [row] = await query<{ id: number; email: string }>(
+      `SELECT a.id, a.email FROM password_reset r JOIN account a ON a.id = r.account_id
+       WHERE r.token_hash = $1 AND r.expires_at > now()`,
       [hash],
     );
-    return row?.account_id;
+    return row;
   };
   // A token that is no good costs no long computation.
-  const { value: accountId } = await database.write(find, { idempotent: true });
-  if (accountId === undefined) throw linkGone();
+  const { value: account } = await database.write(find, { idempotent: true });
+  if (!account) throw linkGone();
   const passwordHash = await hashPassword(password);
   const useUp = async (query: Query) => {
     const used = await query("DELETE FROM password_reset WHERE token_hash = $1 RETURNING 1", [
       hash,
     ]);
-    if (used.length === 1) return await setPassword(query, accountId, passwordHash);
+    if (used.length === 1) {
+      await setPassword(query, account.id, passwordHash);
+      return await clearGuesses(query, account.email, client);
+    }
     // When a first commit went unanswered, the token may be gone because of it.
     const [done] = await query("SELECT FROM account WHERE id = $1 AND password_hash = $2", [
-      accountId,
+      account.id,
       passwordHash,
     ]);
     if (!done) throw linkGone();

@@ -9,6 +9,8 @@ import { forgiveAttempt, type Subject } from "./throttle.ts";
 
 /** How long somebody stays logged in, days; looking at pages does not lengthen it. */
 export const sessionDays = 14;
+/** Sessions that somebody has at once; a further login ends the oldest. */
+export const mostSessions = 20;
 const maxAge = sessionDays * 24 * 60 * 60 * 1000;
 
 /**
@@ -187,6 +189,12 @@ async function insertSession(
     `INSERT INTO ${kind.table} (id_hash, ${kind.ownerColumn}, expires_at)
      VALUES ($1, $2, now() + make_interval(days => $3)) ON CONFLICT DO NOTHING`,
     [digest(id), ownerId, sessionDays],
+  );
+  await query(
+    `DELETE FROM ${kind.table} WHERE id_hash IN (
+       SELECT id_hash FROM ${kind.table} WHERE ${kind.ownerColumn} = $1
+       ORDER BY id_hash = $2 DESC, expires_at DESC OFFSET $3)`,
+    [ownerId, digest(id), mostSessions],
   );
 }
 

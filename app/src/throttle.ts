@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
-import type { Query } from "./database.ts";
+import type { Database, Query } from "./database.ts";
 import { HttpError } from "./errors.ts";
+import { verifyPassword } from "./passwords.ts";
 
 /** Somebody has tried too often. */
 export class TooManyAttempts extends HttpError {
@@ -20,25 +21,42 @@ export interface Subject {
   most: number;
   /** From the first attempt, minutes. */
   window: number;
+  /** Attempts that succeed count too. @default false: a success takes its own back */
+  always?: boolean;
+}
+
+/** What a guess at a visitor's password counts for. @param client the address it came from */
+export function visitorGuess(email: string, client: string): Subject[] {
+  return [...guessFrom("login", email, client), anywhere(email)];
 }
 
 /**
- * What a guess at somebody's password counts for.
- * @param what which door: those of the two tiers are apart
- * @param who whose password, an e-mail address or a name
- * @param client the address that the request came from
+ * What a guess at an administrator's password counts for. The name alone has no limit: whoever used
+ * it up from elsewhere would lock out the one who has no reset link to come in by.
  */
-export function guessSubjects(what: string, who: string, client: string): Subject[] {
+export function administratorGuess(name: string, client: string): Subject[] {
+  return guessFrom("admin", name, client);
+}
+
+/** One place's guesses, the pair's first. @param what which door: those of the two tiers are apart */
+function guessFrom(what: string, who: string, client: string): Subject[] {
   const from = clientNetwork(client);
   return [
     // A person mistypes a few times; a guesser from one place gets 480 guesses a day.
     subject(5, 15, what, "pair", who, from),
     // An office behind one address, all on a Monday; and one list of passwords against many people.
     subject(50, 15, what, "client", from),
-    // One person guessed at from many places. High: whoever knows an address can use this up, and
-    // then only a reset link lets its owner in.
-    subject(100, 15, what, "who", who),
+    // Each costs a long computation, with the right password as well.
+    { ...subject(300, 15, what, "any", from), always: true },
   ];
+}
+
+/**
+ * One person guessed at from many places. High: whoever knows an address can use this up, and keeps
+ * its owner out until the window has passed, or a reset link was used (`clearGuesses`).
+ */
+function anywhere(email: string): Subject {
+  return subject(100, 15, "login", "who", email);
 }
 
 /** What a request for a reset link counts for: nobody's mailbox is flooded. */
@@ -110,11 +128,57 @@ export async function countAttempt(query: Query, subjects: readonly Subject[]): 
 
 /** The attempt was a success: the pair starts anew, and the others get this one back. */
 export async function forgiveAttempt(query: Query, subjects: readonly Subject[]): Promise<void> {
-  if (subjects.length === 0) return;
-  const keys = subjects.map(({ key }) => key);
+  const [pair, ...others] = subjects.filter(({ always }) => !always);
+  if (pair) await giveBack(query, [pair, ...others], pair);
+}
+
+async function giveBack(query: Query, subjects: readonly Subject[], anew?: Subject): Promise<void> {
   await query(
     `UPDATE login_failure SET failures = CASE WHEN subject = $1 THEN 0 ELSE greatest(failures - 1, 0) END
-     WHERE subject IN (SELECT subject FROM login_failure WHERE subject = ANY($2) ORDER BY subject FOR UPDATE)`,
-    [keys[0], keys],
+     WHERE ${subjectsInOrder("$2")}`,
+    [anew?.key, subjects.map(({ key }) => key)],
   );
+}
+
+/** Whoever has set a password by a reset link can log in with it, whatever was guessed before. */
+export async function clearGuesses(query: Query, email: string, client: string): Promise<void> {
+  const [pair] = visitorGuess(email, client);
+  await query(`DELETE FROM login_failure WHERE ${subjectsInOrder("$1")}`, [
+    [pair?.key, anywhere(email).key],
+  ]);
+}
+
+/** One order for all, or two transactions could wait for each other. */
+const subjectsInOrder = (keys: string) =>
+  `subject IN (SELECT subject FROM login_failure WHERE subject = ANY(${keys}) ORDER BY subject FOR UPDATE)`;
+
+/**
+ * Verifies a password that may be guessed at: the attempt counts before it is made. One that cannot
+ * be made, because too many are at it, is given back.
+ * @param find the row with the hash; where there is none, the answer takes just as long
+ * @returns that row, where the password is right
+ * @throws TooManyAttempts; Unavailable
+ */
+export async function verifyGuess<Row extends { password_hash: string }>(
+  database: Database,
+  subjects: readonly Subject[],
+  password: string,
+  find: (query: Query) => Promise<Row | undefined>,
+): Promise<Row | undefined> {
+  const { value: row } = await database.write(
+    async (query) => {
+      await countAttempt(query, subjects);
+      return await find(query);
+    },
+    { idempotent: true },
+  );
+  try {
+    return (await verifyPassword(password, row?.password_hash)) ? row : undefined;
+  } catch (error) {
+    // Once at the most; where this fails as well, the attempt counts.
+    await database
+      .write((query) => giveBack(query, subjects), { idempotent: false })
+      .catch(() => {});
+    throw error;
+  }
 }

@@ -117,6 +117,21 @@ describe("sessions", function () {
     assert.equal(await knows(old, app.url), 401);
   });
 
+  it("A6: a login beyond twenty sessions ends the oldest, of this account alone", async () => {
+    const { client, id, email } = await register(app.url);
+    const other = await visitor(postgres, name, app.url);
+    await sql(
+      `INSERT INTO session SELECT sha256(('other' || n)::bytea), ${id}, now() + interval '20 days'
+       FROM generate_series(1, 19) n`,
+    );
+    assert.equal(await knows(client, app.url), 200);
+    const last = new Client(app.url);
+    await last.json("POST", "/api/session", { email, password });
+    const seen = [client, last, other.client].map((one) => knows(one, app.url));
+    assert.deepEqual(await Promise.all(seen), [401, 200, 200]);
+    assert.equal((await sql(`SELECT FROM session WHERE account_id = ${id}`)).length, 20);
+  });
+
   it("A6: an id that is not signed, or signed with another secret, is nobody's", async () => {
     const { client } = await visitor(postgres, name, app.url);
     const id = idOf(client);

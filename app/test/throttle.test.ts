@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
-import { clientNetwork } from "../src/throttle.ts";
+import { hashPassword } from "../src/passwords.ts";
+import { clientNetwork, visitorGuess } from "../src/throttle.ts";
 import { adminPassword, basicAuth } from "./support/admin.ts";
 import {
   migrateDatabase,
@@ -11,6 +12,7 @@ import {
 } from "./support/app.ts";
 import { sharedPostgres } from "./support/hooks.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
+import { watchScrypt } from "./support/scrypt.ts";
 import { Client, password, register } from "./support/visitor.ts";
 
 describe("throttle", function () {
@@ -101,7 +103,8 @@ describe("throttle", function () {
     );
     assert.deepEqual(
       rows.map((row) => row.failures),
-      [0, 9, 9],
+      // The last one counts successes as well.
+      [0, 9, 9, 12],
     );
   });
 
@@ -118,6 +121,89 @@ describe("throttle", function () {
     assert.equal((await send(1, { from: "198.51.100.8", password })).status, 429);
     assert.equal((await send(1, { from: "198.51.100.8", who: "c@example.com" })).status, 401);
   });
+
+  it("A6: so is one client that logs in without end, with the right password", async () => {
+    assert.equal((await send(0, { from: "198.51.100.12", password })).status, 200);
+    await postgres.sql("UPDATE login_failure SET failures = 299 WHERE failures = 1", name);
+    assert.equal((await send(1, { from: "198.51.100.12", password })).status, 200);
+    assert.equal((await send(0, { from: "198.51.100.12", password })).status, 429);
+    assert.equal((await send(1, { from: "198.51.100.13", password })).status, 200);
+  });
+
+  it("A6: an attempt that could not be made does not count, at any of the doors", async () => {
+    const client = new Client(direct.url);
+    assert.equal((await client.json("POST", "/api/session", { email, password })).status, 200);
+    const watch = watchScrypt();
+    const held = Promise.withResolvers<void>();
+    watch.before = () => held.promise;
+    // Two are at it, and twenty wait.
+    const queue = Array.from({ length: 22 }, (_, i) => hashPassword(`somebody's password ${i}`));
+    try {
+      const counts = () => postgres.sql("SELECT * FROM login_failure ORDER BY subject", name);
+      await postgres.sql("TRUNCATE login_failure", name);
+      const change = { currentPassword: password, password };
+      const answers = [
+        await client.json("POST", "/api/session", { email, password }),
+        await client.json("PATCH", "/api/account", change),
+        await client.json("DELETE", "/api/account", { password }),
+        await new Client(admins[0]?.url ?? "").form("/admin/login", {
+          ...{ name: "admin", password: adminPassword },
+        }),
+      ];
+      assert.deepEqual(
+        answers.map((answer) => answer.status),
+        [503, 503, 503, 503],
+      );
+      const rows = (await counts()) as { failures: number }[];
+      assert.equal(rows.length, 7);
+      assert.deepEqual(new Set(rows.map((row) => row.failures)), new Set([0]));
+    } finally {
+      held.resolve();
+      watch.end();
+      await Promise.all(queue);
+    }
+  });
+
+  it("A14: the administrator is not locked out from elsewhere", async () => {
+    const logIn = (from: string, given: string) =>
+      fetch(`${admins[0]?.url}/admin/login`, {
+        ...{ method: "POST", redirect: "manual", headers: { "X-Forwarded-For": from } },
+        body: new URLSearchParams({ name: "admin", password: given }),
+      });
+    assert.equal((await logIn("198.51.100.14", "wrong password")).status, 401);
+    await pretend(1000);
+    assert.equal((await logIn("198.51.100.14", adminPassword)).status, 429);
+    assert.equal((await logIn("198.51.100.15", adminPassword)).status, 303);
+  });
+
+  it("A6: a reset link lets the owner in again, whatever was guessed, here or elsewhere", async () => {
+    await send(0, { from: "198.51.100.16" });
+    await postgres.sql(
+      `UPDATE login_failure SET failures = 1000 WHERE subject IN (${ownersSubjects("198.51.100.16")})`,
+      name,
+    );
+    assert.equal((await send(0, { from: "198.51.100.16", password })).status, 429);
+    assert.equal((await send(0, { from: "198.51.100.17", password })).status, 429);
+    await postgres.sql(
+      `INSERT INTO password_reset SELECT sha256('link'), id, now() + interval '1 hour'
+       FROM account WHERE email = '${email}'`,
+      name,
+    );
+    const answer = await fetch(`${apps[0]?.url}/api/password-reset`, {
+      method: "PUT",
+      headers: { "Content-Type": "application/json", "X-Forwarded-For": "198.51.100.16" },
+      body: JSON.stringify({ token: "link", password }),
+    });
+    assert.equal(answer.status, 204);
+    assert.equal((await send(0, { from: "198.51.100.16", password })).status, 200);
+    assert.equal((await send(0, { from: "198.51.100.17", password })).status, 200);
+  });
+
+  /** Those of a pair and of an address, in SQL. */
+  const ownersSubjects = (from: string) =>
+    visitorGuess(email, from)
+      .filter((_, at) => at === 0 || at === 3)
+      .map(({ key }) => `'${key}'`);
 
   it("A6: the window passes", async () => {
     await send(0, { from: "198.51.100.9" });
@@ -209,7 +295,7 @@ describe("throttle", function () {
   it("A6: the table names nobody", async () => {
     await send(0, { from: "198.51.100.11" });
     const rows = await postgres.sql<{ subject: string }>("SELECT subject FROM login_failure", name);
-    assert.equal(rows.length, 3);
+    assert.equal(rows.length, 4);
     for (const { subject } of rows) assert.match(subject, /^[\w-]{43}$/);
   });
 

@@ -56,7 +56,8 @@ export function resetRoutes(services: Services): RequestHandler {
     formBody(),
     formPost(showReset, async (request, response) => {
       const token = cookie(request, tokenCookie.name);
-      await resetPassword(database, check(resetInput, { ...request.body, token }));
+      const input = check(resetInput, { ...request.body, token });
+      await resetPassword(database, input, clientOf(request));
       response.clearCookie(tokenCookie.name, { path: tokenCookie.path });
       redirectWithFlash(request, response, "/login", "password-reset");
     }),
@@ -67,7 +68,7 @@ export function resetRoutes(services: Services): RequestHandler {
     response.status(202).set("Cache-Control", "no-store").end();
   });
   router.put("/api/password-reset", jsonBody(), async (request: Request, response: Response) => {
-    await resetPassword(database, check(resetInput, request.body));
+    await resetPassword(database, check(resetInput, request.body), clientOf(request));
     response.status(204).end();
   });
   return router;
