@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Database, Position, Query } from "./database.ts";
 import { HttpError } from "./errors.ts";
+import { forgetAccountKeys } from "./idempotency.ts";
 import { hashPassword } from "./passwords.ts";
 import { endSessions, type Login, visitorSession } from "./sessions.ts";
 import {
@@ -211,8 +212,7 @@ async function reauthenticate(
 
 /**
  * Deletes an account with all that is its own: sessions, bookings, trips. The places of bookings
- * that are still to come are given back.
- * @returns whether offers have changed with it
+ * that are still to come are given back (by the database): offers change with it.
  * @throws Invalid where the password is wrong; TooManyAttempts
  */
 export async function deleteAccount(
@@ -220,14 +220,15 @@ export async function deleteAccount(
   account: Visitor,
   password: string,
   client: string,
-): Promise<{ value: boolean; position: Position }> {
+): Promise<Position> {
   const verified = await reauthenticate(database, account, password, "password", client);
-  return await database.write((query) => removeAccount(query, account.id, verified), {
+  const { position } = await database.write((query) => removeAccount(query, account.id, verified), {
     idempotent: true,
   });
+  return position;
 }
 
-async function removeAccount(query: Query, id: number, verified: string): Promise<boolean> {
+async function removeAccount(query: Query, id: number, verified: string): Promise<void> {
   // Nobody can book for this account from here on: a booking locks its account's row too.
   const [row] = await query<{ password_hash: string }>(
     "SELECT password_hash FROM account WHERE id = $1 FOR UPDATE",
@@ -235,14 +236,7 @@ async function removeAccount(query: Query, id: number, verified: string): Promis
   );
   // Reset or changed meanwhile: whoever did that has the account, and not this caller.
   if (row && row.password_hash !== verified) throw wrongPassword("password");
-  // In the order of the offers, or two deletions could wait for each other.
-  const coming = await query<{ id: number }>(
-    `SELECT b.id FROM booking b JOIN offer o ON o.id = b.offer_id
-     WHERE b.account_id = $1 AND b.cancelled_at IS NULL AND o.starts_on >= current_date
-     ORDER BY o.id, b.id`,
-    [id],
-  );
-  for (const booking of coming) await query("SELECT cancel_booking($1, $2)", [id, booking.id]);
   await query("DELETE FROM account WHERE id = $1", [id]);
-  return coming.length > 0;
+  // After it: nothing that was under way for the account can add another one now.
+  await forgetAccountKeys(query, id);
 }

@@ -67,6 +67,14 @@ export async function once<Answer>(
   return answer;
 }
 
+/** Forgets a visitor's keys, and with them the answers: those of bookings and of trips' lists. */
+export async function forgetAccountKeys(query: Query, accountId: number): Promise<void> {
+  await query("DELETE FROM visitor_idempotency_key WHERE scope = $1 OR scope LIKE $2", [
+    `booking:${accountId}`,
+    `trip:${accountId}:%`,
+  ]);
+}
+
 /** Forgets keys after this long, hours. */
 export const keepKeysHours = 24;
 

@@ -260,6 +260,11 @@ export async function endSession(
   kind: SessionKind,
 ): Promise<void> {
   await promised((done) => request.session.destroy(done));
+  clearSessionCookie(response, kind);
+}
+
+/** Lets the browser forget a session that has ended already. */
+export function clearSessionCookie(response: Response, kind: SessionKind): void {
   response.clearCookie(kind.cookie, { path: kind.path });
 }
 

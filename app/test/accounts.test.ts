@@ -11,7 +11,9 @@ import {
 import { sharedPostgres } from "./support/hooks.ts";
 import { offerRow } from "./support/offers.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
+import { startProxy } from "./support/proxy.ts";
 import { watchScrypt } from "./support/scrypt.ts";
+import { until } from "./support/until.ts";
 import { Client, password, register, visitor } from "./support/visitor.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: answers are asserted field by field
@@ -384,6 +386,13 @@ describe("accounts", function () {
         await offerRow(postgres, name, { quantity: 5 }),
       ];
       for (const offer of [coming, past, cancelled]) await book(id, offer, 2);
+      // Those of another account are none of its business.
+      for (const account of [id, `${id}0`]) {
+        await sql(
+          `INSERT INTO visitor_idempotency_key
+           VALUES ('booking:${account}', 'a', 'x'), ('trip:${account}:1', 'a', 'x')`,
+        );
+      }
       await sql(`UPDATE offer SET starts_on = current_date - 1 WHERE id = ${past}`);
       await sql(`SELECT cancel_booking(${id}, id) FROM booking WHERE offer_id = ${cancelled}`);
       const wrong = await client.form("/account/delete", { password: "wrong password" });
@@ -392,6 +401,10 @@ describe("accounts", function () {
       assert.equal(await left(coming), 3);
       assert.equal(await status(client.json("DELETE", "/api/account", { password })), 204);
       assert.deepEqual([await left(coming), await left(past), await left(cancelled)], [5, 3, 5]);
+      assert.deepEqual(await sql("SELECT scope FROM visitor_idempotency_key ORDER BY scope"), [
+        { scope: `booking:${id}0` },
+        { scope: `trip:${id}0:1` },
+      ]);
       assert.ok(!client.cookies.has("hastack-session"));
       for (const table of ["session", "booking", "password_reset"]) {
         assert.deepEqual(await sql(`SELECT FROM ${table} WHERE account_id = ${id}`), [], table);
@@ -413,6 +426,14 @@ describe("accounts", function () {
         await offerRow(postgres, name, { quantity: 50 }),
         await offerRow(postgres, name, { quantity: 50 }),
       ];
+      const deadlocks = async () =>
+        (
+          await sql<{ deadlocks: string }>(
+            `SELECT pg_stat_get_db_deadlocks(oid) AS deadlocks FROM pg_database
+             WHERE datname = current_database()`,
+          )
+        )[0]?.deadlocks;
+      const before = await deadlocks();
       const people = await Promise.all(Array.from({ length: 6 }, () => register(app.url)));
       for (const [index, { id }] of people.entries()) {
         for (const offer of index % 2 ? offers : offers.toReversed()) await book(id, offer, 2);
@@ -422,6 +443,32 @@ describe("accounts", function () {
       );
       assert.deepEqual(gone, Array(6).fill(204));
       assert.deepEqual([await left(offers[0] ?? 0), await left(offers[1] ?? 0)], [50, 50]);
+      assert.equal(await deadlocks(), before);
+    });
+
+    it("A6: that went unanswered at first, or whose session cannot be ended, is done all the same", async () => {
+      const way = await startProxy(postgres);
+      const writer = { host: "127.0.0.1", port: way.port };
+      const shaky = await startApp(serverConfig("storefront", { name, writer }, uploads), {
+        writeMs: 5000,
+      });
+      try {
+        const { client, id } = await register(shaky.url);
+        way.cutSince = "DELETE FROM account";
+        way.cutAfter = "COMMIT";
+        const gone = async () => (await sql(`SELECT FROM account WHERE id = ${id}`)).length === 0;
+        // Once it is committed, whatever else wants to end the session meets a dead line.
+        const answer = client.json("DELETE", "/api/account", { password });
+        await until("it is deleted", gone);
+        way.cutAfter = "DELETE FROM session WHERE id_hash = ";
+        assert.equal(await status(answer), 204);
+        assert.ok(!client.cookies.has("hastack-session"));
+        assert.ok(client.cookies.has("hastack-position"));
+        assert.ok(way.cuts > 0);
+      } finally {
+        await shaky.close();
+        await way.close();
+      }
     });
   });
 });

@@ -149,15 +149,23 @@ BEGIN
 END
 $$;
 
--- An account that is deleted gives back what it had booked of offers that have not started.
+-- An account that is deleted, with its bookings, gives back what it had booked of offers that have
+-- not started.
 CREATE FUNCTION give_back_places() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-  UPDATE public.offer SET quantity = quantity + OLD.quantity
-  WHERE id = OLD.offer_id AND starts_on >= current_date;
-  RETURN OLD;
+  -- In the order of the offers, or two deletions could wait for each other.
+  PERFORM FROM public.offer
+  WHERE id IN (SELECT offer_id FROM gone WHERE cancelled_at IS NULL)
+  ORDER BY id FOR NO KEY UPDATE;
+  UPDATE public.offer SET quantity = offer.quantity + given.places
+  FROM (
+    SELECT offer_id, sum(quantity) AS places FROM gone WHERE cancelled_at IS NULL GROUP BY offer_id
+  ) AS given
+  WHERE id = given.offer_id AND starts_on >= current_date;
+  RETURN NULL;
 END
 $$;
-CREATE TRIGGER booking_deleted AFTER DELETE ON booking
-FOR EACH ROW WHEN (OLD.cancelled_at IS NULL) EXECUTE FUNCTION give_back_places();
+CREATE TRIGGER booking_deleted AFTER DELETE ON booking REFERENCING OLD TABLE AS gone
+FOR EACH STATEMENT EXECUTE FUNCTION give_back_places();

@@ -17,7 +17,7 @@ import { formBody, jsonBody } from "../body.ts";
 import { type FormNotes, formPost, type ShowForm } from "../forms.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { rememberPosition } from "../position.ts";
-import { endSession, startSession, visitorSession } from "../sessions.ts";
+import { clearSessionCookie, endSession, startSession, visitorSession } from "../sessions.ts";
 import { check } from "../validation.ts";
 import { ownPath, requireVisitor, type Visitor } from "../visitor.ts";
 
@@ -203,8 +203,9 @@ async function deleteOwnAccount(
 ): Promise<void> {
   const account = requireVisitor(request);
   const { password } = check(deleteAccountInput, request.body);
-  const deleted = await deleteAccount(database, account, password, clientOf(request));
-  if (deleted.value) await cached.changed("offers", deleted.position);
-  await endSession(request, response, visitorSession);
-  rememberPosition(request, response, config.cookieSecret, deleted.position);
+  const position = await deleteAccount(database, account, password, clientOf(request));
+  await cached.changed("offers", position);
+  rememberPosition(request, response, config.cookieSecret, position);
+  // The session went with the account. From here on nothing can fail: it is done.
+  clearSessionCookie(response, visitorSession);
 }
