@@ -15,7 +15,7 @@ import { newOffer } from "./support/offers.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
 import { startProxy, type TestProxy } from "./support/proxy.ts";
 import { until } from "./support/until.ts";
-import { type Client, visitor } from "./support/visitor.ts";
+import { type Client, password, register, visitor } from "./support/visitor.ts";
 
 describe("cached pages", function () {
   this.timeout(60_000);
@@ -150,6 +150,27 @@ describe("cached pages", function () {
     assert.equal(await left(client), 9);
     assert.equal((await see(`/api/offers/${id}`, client.headers)).use, "bypass");
     assert.equal(await left(), 9);
+  });
+
+  it("A9: places of a deleted account are seen by all, though its commit went unanswered at first", async () => {
+    const { client, id: account } = await register(storefront.url);
+    const { id } = (await (await tell("/api/offers", newOffer({ quantity: 10 }))).json()) as {
+      id: number;
+    };
+    const body = { offerId: id, quantity: 3 };
+    assert.equal((await client.json("POST", "/api/bookings", body)).status, 201);
+    await until("it is in the cache", async () => (await see(`/api/offers/${id}`)).use === "hit");
+    way.cutSince = "DELETE FROM account";
+    way.cutAfter = "COMMIT";
+    const answer = client.json("DELETE", "/api/account", { password });
+    await until(
+      "it is deleted",
+      () => postgres.sql(`SELECT FROM account WHERE id = ${account}`, name),
+      (rows) => rows.length === 0,
+    );
+    way.cutAfter = undefined;
+    assert.equal((await answer).status, 204);
+    assert.equal(JSON.parse((await see(`/api/offers/${id}`)).text).quantity, 10);
   });
 
   it("A1: health says how the cache is; A15: metrics count by topic", async () => {
