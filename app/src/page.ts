@@ -1,6 +1,7 @@
 import type { Request, Response } from "express";
 import { administratorOf } from "./administrators.ts";
 import type { Services } from "./app.ts";
+import type { ShowForm } from "./forms.ts";
 import { cookie } from "./position.ts";
 import type { PageFrame } from "./views.ts";
 import { visitorOf } from "./visitor.ts";
@@ -67,6 +68,24 @@ export function pageFrame(
   const flash = Object.hasOwn(flashes, name) ? flashes[name] : undefined;
   if (flash) response.clearCookie(flashCookie, { path: "/" });
   return { ...plainFrame(services, request, title), flash };
+}
+
+/**
+ * A page with a form, for `formPost`; it is kept nowhere.
+ * @param more what its view needs beside the form's notes, and may replace of those
+ */
+export function formPage(
+  services: Services,
+  view: string,
+  title: string,
+  more: (request: Request) => Record<string, unknown> = () => ({}),
+): ShowForm {
+  return (request, response, notes) => {
+    const frame = pageFrame(services, request, response, title);
+    const form = { typed: {}, errors: {}, problem: undefined, ...notes, ...more(request) };
+    response.set("Cache-Control", "no-store").type("html");
+    response.send(services.render(view, { ...frame, ...form }));
+  };
 }
 
 /** Answers a form post: go to `path`, which will say what was done. */

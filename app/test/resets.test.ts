@@ -236,7 +236,8 @@ describe("reset links", function () {
       const other = await startApp({ ...config(), smtp: smtpAt(port) });
       const start = Date.now();
       assert.equal((await askFor(email, other.url)).headers.get("location"), "/login");
-      assert.ok(Date.now() - start < 3000);
+      // Whoever waited for the mail would wait five seconds for the greeting that does not come.
+      assert.ok(Date.now() - start < 4500);
       await postgres.sql("TRUNCATE login_failure", name);
       await other.close();
     }

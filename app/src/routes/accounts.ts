@@ -14,8 +14,8 @@ import {
 } from "../accounts.ts";
 import type { Services } from "../app.ts";
 import { formBody, jsonBody } from "../body.ts";
-import { type FormNotes, formPost, type ShowForm } from "../forms.ts";
-import { pageFrame, redirectWithFlash } from "../page.ts";
+import { formPost, type ShowForm } from "../forms.ts";
+import { formPage, redirectWithFlash } from "../page.ts";
 import { rememberPosition } from "../position.ts";
 import { clearSessionCookie, endSession, startSession, visitorSession } from "../sessions.ts";
 import { check } from "../validation.ts";
@@ -83,7 +83,7 @@ function addApi(router: Router, services: Services): void {
 function addLoginPages(router: Router, services: Services): void {
   const { database } = services;
 
-  const showRegister = formPage(services, "register", "Create an account");
+  const showRegister = formPage(services, "register", "Create an account", withNext);
   router.get("/register", (request, response) => showRegister(request, response, {}));
   router.post(
     "/register",
@@ -94,7 +94,7 @@ function addLoginPages(router: Router, services: Services): void {
     }),
   );
 
-  const showLogin = formPage(services, "login", "Log in");
+  const showLogin = formPage(services, "login", "Log in", withNext);
   router.get("/login", (request, response) => showLogin(request, response, {}));
   router.post(
     "/login",
@@ -114,7 +114,8 @@ function addLoginPages(router: Router, services: Services): void {
 }
 
 function addAccountPages(router: Router, services: Services): void {
-  const page = (form?: string): ShowForm => formPage(services, "account", "Your account", { form });
+  const page = (form?: string): ShowForm =>
+    formPage(services, "account", "Your account", () => ({ form }));
   router.get("/account", (request, response) => {
     requireVisitor(request);
     return page()(request, response, {});
@@ -149,20 +150,8 @@ function addAccountPages(router: Router, services: Services): void {
   );
 }
 
-/** Shows a page with a form; the path to go on to afterwards goes with it. */
-function formPage(
-  services: Services,
-  view: string,
-  title: string,
-  more: Record<string, unknown> = {},
-): ShowForm {
-  return (request: Request, response: Response, notes: FormNotes) => {
-    const frame = pageFrame(services, request, response, title);
-    const form = { typed: {}, errors: {}, problem: undefined, ...notes, ...more };
-    response.set("Cache-Control", "no-store").type("html");
-    response.send(services.render(view, { ...frame, ...form, next: nextOf(request) }));
-  };
-}
+/** The path to go on to afterwards goes with the form. */
+const withNext = (request: Request) => ({ next: nextOf(request) });
 
 function nextOf(request: Request): string {
   return ownPath(request.body?.next ?? request.query.next, "/");

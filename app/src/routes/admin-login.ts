@@ -14,9 +14,9 @@ import type { Services } from "../app.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { HttpError } from "../errors.ts";
 import { formPost, type ShowForm } from "../forms.ts";
-import { isApi, pageFrame, redirectWithFlash, wantsPage } from "../page.ts";
+import { formPage, isApi, redirectWithFlash, wantsPage } from "../page.ts";
 import { rememberPosition } from "../position.ts";
-import { makeResetLink } from "../resets.ts";
+import { makeResetLink, type ResetLink } from "../resets.ts";
 import { administratorSession, endSession, loadSession, startSession } from "../sessions.ts";
 import { check } from "../validation.ts";
 import { LoginNeeded, ownPath } from "../visitor.ts";
@@ -39,7 +39,9 @@ export function adminLoginRoutes(services: Services): RequestHandler {
 
 function addLogin(router: Router, services: Services): void {
   const { database } = services;
-  const showLogin = page(services, "admin-login", "Log in");
+  const showLogin = formPage(services, "admin-login", "Log in", (request) => ({
+    next: nextOf(request),
+  }));
   router.get("/admin/login", (request, response) => showLogin(request, response, {}));
   router.post(
     "/admin/login",
@@ -93,10 +95,7 @@ interface Login {
 
 function addAccount(router: Router, services: Services): void {
   const { database, config } = services;
-  const showAccount = page(services, "admin-account", "Account", {
-    path: "/admin/account",
-    form: "password",
-  });
+  const showAccount = accountPage(services, { form: "password" });
   router.get("/admin/account", (request, response) => showAccount(request, response, {}));
   router.post(
     "/admin/account/password",
@@ -128,38 +127,23 @@ function addResetLinks(router: Router, services: Services): void {
   };
   router.post("/admin/reset-links", onlyJson, jsonBody(), asJson);
 
-  const showLinks = page(services, "admin-account", "Account", {
-    path: "/admin/account",
-    form: "link",
-  });
+  const showLinks = accountPage(services, { form: "link" });
   router.post(
     "/admin/reset-links",
     formBody(),
     formPost(showLinks, async (request, response) => {
       const link = await make(request);
       // Shown at once and never kept: a redirect would have to carry it in a cookie.
-      const show = page(services, "admin-account", "Account", {
-        path: "/admin/account",
-        form: "link",
-        link,
-      });
+      const show = accountPage(services, { form: "link", link });
       await show(request, response, {});
     }),
   );
 }
 
-function page(
-  services: Services,
-  view: string,
-  title: string,
-  more: Record<string, unknown> = {},
-): ShowForm {
-  return (request, response, notes) => {
-    const frame = pageFrame(services, request, response, title);
-    const form = { typed: {}, errors: {}, problem: undefined, ...notes, ...more };
-    response.set("Cache-Control", "no-store").type("html");
-    response.send(services.render(view, { ...frame, ...form, next: nextOf(request) }));
-  };
+/** The page that both forms are on, whichever was sent. */
+function accountPage(services: Services, more: { form: string; link?: ResetLink }): ShowForm {
+  const path = "/admin/account";
+  return formPage(services, "admin-account", "Account", () => ({ path, ...more }));
 }
 
 function nextOf(request: Request): string {

@@ -3,8 +3,8 @@ import { emailInput } from "../accounts.ts";
 import type { Services } from "../app.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { HttpError } from "../errors.ts";
-import { formPost, type ShowForm } from "../forms.ts";
-import { pageFrame, redirectWithFlash } from "../page.ts";
+import { formPost } from "../forms.ts";
+import { formPage, redirectWithFlash } from "../page.ts";
 import { cookie } from "../position.ts";
 import {
   type ResetLink,
@@ -25,7 +25,7 @@ export function resetRoutes(services: Services): RequestHandler {
   const router = Router();
   const { database } = services;
 
-  const showForgot = page(services, "forgot", "Forgot your password?", () => ({
+  const showForgot = formPage(services, "forgot", "Forgot your password?", () => ({
     sendsMail: services.mail !== undefined,
   }));
   router.get("/forgot", (request, response) => showForgot(request, response, {}));
@@ -38,7 +38,7 @@ export function resetRoutes(services: Services): RequestHandler {
     }),
   );
 
-  const showReset = page(services, "reset", "Set a new password", (request) => ({
+  const showReset = formPage(services, "reset", "Set a new password", (request) => ({
     token: cookie(request, tokenCookie.name),
   }));
   router.get("/reset", (request, response) => {
@@ -72,20 +72,6 @@ export function resetRoutes(services: Services): RequestHandler {
     response.status(204).end();
   });
   return router;
-}
-
-function page(
-  services: Services,
-  view: string,
-  title: string,
-  more: (request: Request) => Record<string, unknown>,
-): ShowForm {
-  return (request, response, notes) => {
-    const frame = pageFrame(services, request, response, title);
-    const form = { typed: {}, errors: {}, problem: undefined, ...notes, ...more(request) };
-    response.set("Cache-Control", "no-store").type("html");
-    response.send(services.render(view, { ...frame, ...form }));
-  };
 }
 
 /** Answers the same, and as fast, whether anybody has the address or not. */
