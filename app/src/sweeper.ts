@@ -94,26 +94,42 @@ async function namedFiles(
   return new Set(value.map((row) => row.image_file));
 }
 
-/** Sweeps files and old idempotency keys every minute. @returns how to stop it */
+/**
+ * Sweeps files, and forgets what has had its time in the database, every minute. Each on its own: a
+ * store that fails or hangs leaves the database no fuller.
+ * @param options.everyMs between two rounds, milliseconds. @default a minute
+ * @returns how to stop it
+ */
 export function startSweeper(
   database: Database,
-  options: SweepOptions & { log: Logger },
+  options: SweepOptions & { log: Logger; everyMs?: number },
 ): () => void {
+  const { log, everyMs = sweepEveryMs } = options;
+  const stops = [
+    repeat("forgetting", everyMs, log, async () => {
+      await database.write(forgetOldKeys, { idempotent: true });
+      await database.write(forgetExpired, { idempotent: true });
+    }),
+    repeat("sweep", everyMs, log, async () => {
+      const removed = await sweep(database, options);
+      if (removed.length > 0) log.info({ removed }, "orphans removed");
+    }),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+/** Does something again and again, whether it fails or not. @returns how to stop it */
+function repeat(what: string, everyMs: number, log: Logger, work: () => Promise<void>): () => void {
   let timer: NodeJS.Timeout;
   let stopped = false;
   const round = async () => {
-    try {
-      const removed = await sweep(database, options);
-      if (removed.length > 0) options.log.info({ removed }, "orphans removed");
-      await database.write(forgetOldKeys, { idempotent: true });
-      await database.write(forgetExpired, { idempotent: true });
-    } catch (error) {
-      options.log.warn({ err: error }, "sweep failed; next try in a minute");
-    }
+    await work().catch((error) => log.warn({ err: error }, `${what} failed; next try in a minute`));
     // Some jitter, so that instances started together do not sweep together.
-    if (!stopped) timer = setTimeout(round, sweepEveryMs * (0.75 + Math.random() / 2));
+    if (!stopped) timer = setTimeout(round, everyMs * (0.75 + Math.random() / 2));
   };
-  timer = setTimeout(round, sweepEveryMs * Math.random());
+  timer = setTimeout(round, everyMs * Math.random());
   return () => {
     stopped = true;
     clearTimeout(timer);

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pino } from "pino";
 import { Database } from "../src/database.ts";
+import { forgetExpired } from "../src/expired.ts";
 import { forgetOldKeys } from "../src/idempotency.ts";
-import { sweep } from "../src/sweeper.ts";
+import { startSweeper, sweep } from "../src/sweeper.ts";
 import { adminClient } from "./support/admin.ts";
 import {
   files,
@@ -90,6 +92,42 @@ describe("sweeper", function () {
     );
     assert.deepEqual(left, [{ key: "young" }, { key: "young" }]);
   });
+
+  for (const store of ["fails", "hangs"]) {
+    it(`A11: keys are forgotten also while the store ${store}`, async () => {
+      const lines: string[] = [];
+      const log = pino({}, { write: (line) => lines.push(line) });
+      // One that hangs: what asks for the names of its files never comes back.
+      const stuck = new Database(config(), () => {});
+      const write = stuck.write.bind(stuck);
+      stuck.write = async (work, how) =>
+        work === forgetOldKeys || work === forgetExpired
+          ? await write(work, how)
+          : await new Promise(() => {});
+      await writeFile(join(uploads, name("6")), "x");
+      const directory = store === "fails" ? join(uploads, "gone") : uploads;
+      const stop = startSweeper(stuck, { directory, log, graceMs: -1, everyMs: 50 });
+      try {
+        for (const key of ["first", "second"]) {
+          await postgres.sql(
+            `INSERT INTO idempotency_key (scope, key, request_hash, created_at)
+             VALUES ('x', '${key}', '', now() - interval '25 hours')`,
+            databaseName,
+          );
+          await until(
+            `the ${key} key is forgotten`,
+            () => postgres.sql("SELECT 1 FROM idempotency_key WHERE key <> 'young'", databaseName),
+            (rows) => rows.length === 0,
+          );
+        }
+        const failed = () => lines.some((line) => line.includes("sweep failed; next try"));
+        if (store === "fails") await until("the log says so", failed);
+      } finally {
+        stop();
+        await stuck.close();
+      }
+    });
+  }
 
   it("A2: five sweepers at once do no harm", async () => {
     for (let i = 0; i < 10; i += 1) await writeFile(join(uploads, name(String(i), "gif")), "x");
