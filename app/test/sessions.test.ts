@@ -94,15 +94,22 @@ describe("sessions", function () {
       (await sql<{ next: string }>("SELECT pg_snapshot_xmax(pg_current_snapshot()) AS next"))[0]
         ?.next;
     const paths = ["/", "/offers", "/account", "/bookings", "/login", "/api/account"];
-    const before = await taken();
-    for (const who of [client, new Client(app.url)]) {
-      for (const path of [...paths, ...paths]) {
-        const { answer } = await who.page(path);
-        const set = answer.headers.getSetCookie().map((line) => line.split("=", 1)[0]);
-        assert.ok(!set.includes("hastack-session"), path);
+    let before = await taken();
+    const look = async () => {
+      before = await taken();
+      for (const who of [client, new Client(app.url)]) {
+        for (const path of [...paths, ...paths]) {
+          const { answer } = await who.page(path);
+          const set = answer.headers.getSetCookie().map((line) => line.split("=", 1)[0]);
+          assert.ok(!set.includes("hastack-session"), path);
+        }
       }
-    }
-    assert.equal(await taken(), before);
+      return (await taken()) === before;
+    };
+    // The server's own housekeeping takes a number now and then; pages would in every round.
+    let unmoved = false;
+    for (let round = 0; round < 5 && !unmoved; round += 1) unmoved = await look();
+    assert.ok(unmoved, "a page has written in each of five rounds");
     await new Client(app.url).json("POST", "/api/session", { email, password });
     assert.notEqual(await taken(), before);
   });
