@@ -9,6 +9,7 @@ import {
   findBooking,
   listBookings,
 } from "../bookings.ts";
+import { unknownPosition } from "../database.ts";
 import { HttpError } from "../errors.ts";
 import { parseKey } from "../idempotency.ts";
 import { findOffer, noOffer } from "../offers.ts";
@@ -115,11 +116,10 @@ async function showProblem(
   error: HttpError,
   { offerId, quantity, key }: { offerId: number; quantity: string; key: string | undefined },
 ): Promise<void> {
-  // What is left must be the number that the refusal was about.
-  const offer = await services.database.read(
-    (query) => findOffer(query, offerId),
-    positionOf(request, services.config.cookieSecret),
-  );
+  // A refusal came from the primary, and so must the number that it was about.
+  const after =
+    error.status < 500 ? unknownPosition : positionOf(request, services.config.cookieSecret);
+  const offer = await services.database.read((query) => findOffer(query, offerId), after);
   if (!offer) throw noOffer();
   if (error.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
   response.status(error.status);
