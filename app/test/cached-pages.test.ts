@@ -143,7 +143,7 @@ describe("cached pages", function () {
       JSON.parse((await see(`/api/offers/${id}`, who?.headers)).text).quantity;
     await until("it is in the cache", async () => (await see(`/api/offers/${id}`)).use === "hit");
     assert.equal(await left(client), 10);
-    way.cutAfter = "COMMIT";
+    Object.assign(way, { cutSince: "book(", cutAfter: "COMMIT" });
     const answer = await client.json("POST", "/api/bookings", { offerId: id, quantity: 1 });
     way.cutAfter = undefined;
     assert.equal(answer.status, 500);

@@ -496,10 +496,16 @@ describe("content API", function () {
   });
 
   it("A11: the form keeps its key after trouble of ours, and gets a new one after the user's", async () => {
-    const nobody = { host: "127.0.0.1", port: 1 };
+    const proxy = await startProxy(postgres);
+    // The session is looked up first; only the row must not get through.
+    proxy.cutAfter = "INSERT INTO content";
     const app = await startApp(
-      serverConfig("admin", { name: database, writer: nobody, reader: postgres }, uploads),
-      { writeMs: 300 },
+      serverConfig(
+        "admin",
+        { name: database, writer: { host: "127.0.0.1", port: proxy.port }, reader: postgres },
+        uploads,
+      ),
+      { writeMs: 1000 },
     );
     const client = (await adminClient(admin.url)).at(app.url);
     const send = async (quote: string) => {
@@ -515,6 +521,7 @@ describe("content API", function () {
     assert.equal(mistake.status, 422);
     assert.doesNotMatch(mistake.text, /kept-key-1/);
     await app.close();
+    await proxy.close();
   });
 
   it("A6: a change that another site asks a browser for is refused with 403", async () => {

@@ -510,7 +510,7 @@ describe("trips", function () {
       assert.equal((await client.send(path())).status, 200);
       proxy.mode = "pass";
       // The session is looked up first; only the row must not get through.
-      Object.assign(proxy, { cutAfter: "pg_advisory_xact_lock" });
+      Object.assign(proxy, { cutAfter: "pg_advisory_xact_lock", cuts: 0 });
       until("the row is on its way", () => proxy.cuts > 0).then(() => {
         proxy.mode = "silence";
       });
