@@ -7,6 +7,9 @@ import { z } from "zod";
 
 const cidr = z.cidrv4("must be an IPv4 subnet such as 172.28.10.0/24");
 const ipv4 = z.ipv4("must be an IPv4 address such as 172.28.10.100");
+/** Links are made by writing a path behind it. */
+const isOrigin = (text: string) =>
+  /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 const port = z.int().min(1, "must be a port, 1 to 65535").max(65535, "must be a port, 1 to 65535");
 const seconds = z.number().positive("must be a number of seconds above 0");
 const count = z.int().min(0, "must be a whole number, 0 or more");
@@ -135,8 +138,8 @@ const settingsSchema = z.strictObject({
    * What links in mails begin with. @default http:// and the frontend's virtual IP
    */
   publicUrl: z
-    .url({ protocol: /^https?$/, error: "must be an address such as https://travel.example" })
-    .regex(/[^/]$/, "must end without a slash")
+    .string()
+    .refine(isOrigin, "must be an address such as https://travel.example, with nothing behind it")
     .optional(),
   /** The mail server for reset links. @default no mail is sent; `npm run reset-link` makes links */
   smtp: z

@@ -181,13 +181,22 @@ describe("settings", () => {
         "a public address that is none, and one that ends with a slash",
         { publicUrl: "travel.example" },
         [
-          'hastack:publicUrl: must be an address such as https://travel.example; it is "travel.example"',
+          'hastack:publicUrl: must be an address such as https://travel.example, with nothing behind it; it is "travel.example"',
         ],
       ],
       [
         "a public address that ends with a slash",
         { publicUrl: "https://travel.example/" },
-        ['hastack:publicUrl: must end without a slash; it is "https://travel.example/"'],
+        [
+          'hastack:publicUrl: must be an address such as https://travel.example, with nothing behind it; it is "https://travel.example/"',
+        ],
+      ],
+      [
+        "a public address with a login and a query",
+        { publicUrl: "https://me:x@travel.example?y" },
+        [
+          'hastack:publicUrl: must be an address such as https://travel.example, with nothing behind it; it is "https://me:x@travel.example?y"',
+        ],
       ],
       [
         "a mail server and a sender that are none",
