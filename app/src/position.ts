@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import type { Services } from "./app.ts";
+import type { Topic } from "./cached-reads.ts";
 import { horizonOf, logPlace, type Position, unknownPosition } from "./horizon.ts";
 
 /** Where a browser remembers how far the standby must be to show it its own write. */
@@ -76,6 +77,18 @@ export function rememberPosition(
     // Reads that must go to the writer should not do so for long.
     maxAge: (position === unknownPosition ? 60 : maxAgeSeconds) * 1000,
   });
+}
+
+/** After a change that cached reads may hold: they show it to everybody, and the caller's reads do. */
+export async function noteChange(
+  { config, cached }: Services,
+  request: Request,
+  response: Response,
+  topic: Topic,
+  position: Position,
+): Promise<void> {
+  await cached.changed(topic, position);
+  rememberPosition(request, response, config.cookieSecret, position);
 }
 
 /**

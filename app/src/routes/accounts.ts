@@ -16,7 +16,7 @@ import type { Services } from "../app.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { formPost, type ShowForm } from "../forms.ts";
 import { formPage, redirectWithFlash } from "../page.ts";
-import { rememberPosition } from "../position.ts";
+import { noteChange, rememberPosition } from "../position.ts";
 import { clearSessionCookie, endSession, startSession, visitorSession } from "../sessions.ts";
 import { check } from "../validation.ts";
 import { ownPath, requireVisitor, type Visitor } from "../visitor.ts";
@@ -186,15 +186,14 @@ async function changeOwnPassword(
 }
 
 async function deleteOwnAccount(
-  { database, config, cached }: Services,
+  services: Services,
   request: Request,
   response: Response,
 ): Promise<void> {
   const account = requireVisitor(request);
   const { password } = check(deleteAccountInput, request.body);
-  const position = await deleteAccount(database, account, password, clientOf(request));
-  await cached.changed("offers", position);
-  rememberPosition(request, response, config.cookieSecret, position);
+  const position = await deleteAccount(services.database, account, password, clientOf(request));
+  await noteChange(services, request, response, "offers", position);
   // The session went with the account. From here on nothing can fail: it is done.
   clearSessionCookie(response, visitorSession);
 }

@@ -17,7 +17,7 @@ import {
 } from "../offers.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { pageQuery } from "../paging.ts";
-import { positionOf, rememberPosition } from "../position.ts";
+import { noteChange, positionOf } from "../position.ts";
 import { check, Invalid, numberFrom, parseId, withoutBlanks } from "../validation.ts";
 
 /** Offers on one page of the administrators' list. */
@@ -116,7 +116,7 @@ async function setQuantityByForm(
     const numbers = { quantity: numberFrom(quantity), was: numberFrom(was) };
     const given = check(quantityInput, withoutBlanks(numbers));
     const position = await setQuantity(services.database, id, given);
-    await changed(services, request, response, position);
+    await noteChange(services, request, response, "offers", position);
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     if (error.status === 404) {
@@ -140,7 +140,7 @@ async function save(
   key: string | undefined,
 ): Promise<Saved> {
   const { value, position } = await saveOffer(services.database, given, parseKey(key));
-  await changed(services, request, response, position);
+  await noteChange(services, request, response, "offers", position);
   return value;
 }
 
@@ -151,17 +151,7 @@ async function remove(
   id: string,
 ): Promise<void> {
   const position = await removeOffer(services.database, parseId(id, "offer"));
-  await changed(services, request, response, position);
-}
-
-async function changed(
-  { cached, config }: Services,
-  request: Request,
-  response: Response,
-  position: string,
-): Promise<void> {
-  await cached.changed("offers", position);
-  rememberPosition(request, response, config.cookieSecret, position);
+  await noteChange(services, request, response, "offers", position);
 }
 
 interface Notes {

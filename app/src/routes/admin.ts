@@ -6,7 +6,7 @@ import { HttpError } from "../errors.ts";
 import { parseKey } from "../idempotency.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { pageQuery } from "../paging.ts";
-import { positionOf, rememberPosition } from "../position.ts";
+import { noteChange, positionOf } from "../position.ts";
 import { receiveForm } from "../uploads.ts";
 import { Invalid, parseId } from "../validation.ts";
 
@@ -61,32 +61,32 @@ export function adminRoutes(services: Services): RequestHandler {
 
 /** @param typed filled with the form's texts, so that a refused form can be shown again */
 async function add(
-  { database, cached, config }: Services,
+  services: Services,
   request: Request,
   response: Response,
   typed: Record<string, string> = {},
 ): Promise<Destination> {
+  const { database, config } = services;
   const directory = config.uploadsDirectory;
   const form = await receiveForm(request, directory);
   Object.assign(typed, form.fields);
   const { value, position } = await addContent({ database, directory }, form, () =>
     parseKey(request.get("Idempotency-Key") ?? form.fields.idempotencyKey),
   );
-  await cached.changed("content", position);
-  rememberPosition(request, response, config.cookieSecret, position);
+  await noteChange(services, request, response, "content", position);
   return value;
 }
 
 async function remove(
-  { database, cached, config }: Services,
+  services: Services,
   request: Request,
   response: Response,
   id: string,
 ): Promise<void> {
+  const { database, config } = services;
   const directory = config.uploadsDirectory;
   const position = await removeContent({ database, directory }, parseId(id, "destination"));
-  await cached.changed("content", position);
-  rememberPosition(request, response, config.cookieSecret, position);
+  await noteChange(services, request, response, "content", position);
 }
 
 interface Notes {

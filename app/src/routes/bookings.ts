@@ -15,7 +15,7 @@ import { parseKey } from "../idempotency.ts";
 import { findOffer, noOffer } from "../offers.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { pageQuery } from "../paging.ts";
-import { positionOf, rememberPosition } from "../position.ts";
+import { noteChange, positionOf } from "../position.ts";
 import { check, idSchema, numberFrom, parseId } from "../validation.ts";
 import { requireVisitor, visitorOf } from "../visitor.ts";
 import { placesWanted, showOffer } from "./offers.ts";
@@ -128,28 +128,35 @@ async function showProblem(
 }
 
 async function take(
-  { config, database, cached }: Services,
+  services: Services,
   request: Request,
   response: Response,
   body: unknown,
   key: string | undefined,
 ): Promise<Booking> {
   const { id } = requireVisitor(request);
-  const { value, position } = await book(database, id, check(bookingInput, body), parseKey(key));
-  await cached.changed("offers", position);
-  rememberPosition(request, response, config.cookieSecret, position);
+  const { value, position } = await book(
+    services.database,
+    id,
+    check(bookingInput, body),
+    parseKey(key),
+  );
+  await noteChange(services, request, response, "offers", position);
   return value;
 }
 
 async function cancel(
-  { config, database, cached }: Services,
+  services: Services,
   request: Request,
   response: Response,
   id: string,
 ): Promise<Booking> {
   const account = requireVisitor(request).id;
-  const { value, position } = await cancelBooking(database, account, parseId(id, "booking"));
-  await cached.changed("offers", position);
-  rememberPosition(request, response, config.cookieSecret, position);
+  const { value, position } = await cancelBooking(
+    services.database,
+    account,
+    parseId(id, "booking"),
+  );
+  await noteChange(services, request, response, "offers", position);
   return value;
 }
