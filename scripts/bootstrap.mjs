@@ -113,9 +113,10 @@ function hasTerminal() {
  * @param {readonly string[]} args
  * @param {NodeJS.ProcessEnv} [env]
  * @param {(text: string) => void} [hear] gets both its outputs instead of our streams
+ * @param {number} [limit] milliseconds after which it gets SIGTERM
  * @returns {Promise<number>} its exit code, 128 + number when a signal ended it
  */
-export function become(program, args, env = process.env, hear) {
+export function become(program, args, env = process.env, hear, limit) {
   return new Promise((resolve, reject) => {
     const terminal = hasTerminal();
     /** @type {import("node:child_process").ChildProcess | undefined} */
@@ -133,7 +134,7 @@ export function become(program, args, env = process.env, hear) {
       for (const [signal, handler] of handlers) process.off(signal, handler);
     };
     const output = hear ? "pipe" : "inherit";
-    child = spawn(program, args, { stdio: ["inherit", output, output], env });
+    child = spawn(program, args, { stdio: ["inherit", output, output], env, timeout: limit });
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text) => hear?.(text));
     }

@@ -26,6 +26,14 @@ const suites: Readonly<Partial<Record<StepName, string>>> = {
   e2e: "tests/e2e/**/*.test.ts",
 };
 
+/** Minutes after which a suite is ended: one that hangs must not take the others' results along. */
+const limits: Readonly<Partial<Record<StepName, number>>> = {
+  unit: 15,
+  app: 20,
+  fuzz: 30,
+  e2e: 45,
+};
+
 /** Counts as a test only when it fails: alone it proves nothing. */
 async function setUp(): Promise<Outcome> {
   const browser = async (tell: (line: string) => void) => {
@@ -48,17 +56,22 @@ async function check(program: string, args: readonly string[]): Promise<Outcome>
   return { ...nothing, failed: 1, failures: [{ title, error: ending(output) }] };
 }
 
-async function suite(pattern: string, { full, mocha }: Choice): Promise<Outcome> {
+async function suite(step: StepName, { full, mocha }: Choice): Promise<Outcome> {
+  const pattern = suites[step] ?? "";
+  const minutes = (limits[step] ?? 15) * (full ? 3 : 1);
   const folder = mkdtempSync(join(tmpdir(), "hastack-test-"));
   const report = join(folder, "report.json");
   try {
     const args = ["--reporter", inRoot("scripts/test/reporter.mjs"), "--forbid-only", ...mocha];
-    const code = await become(inRoot("node_modules/.bin/mocha"), [...args, pattern], {
+    const env = {
       ...process.env,
       HASTACK_TEST_REPORT: report,
       ...(full ? { HASTACK_TEST_FULL: "1" } : {}),
-    });
-    return suiteOutcome(existsSync(report) ? readFileSync(report, "utf8") : undefined, code);
+    };
+    const mochaBin = inRoot("node_modules/.bin/mocha");
+    const code = await become(mochaBin, [...args, pattern], env, undefined, minutes * 60_000);
+    const told = existsSync(report) ? readFileSync(report, "utf8") : undefined;
+    return suiteOutcome(told, code, minutes);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -72,7 +85,7 @@ function runStep(step: StepName, choice: Choice): Promise<Outcome> {
   if (step === "lint")
     return check("biome", ["ci", "--error-on-warnings", ...(plain ? ["--colors=off"] : [])]);
   if (step === "types") return check("tsc", ["--noEmit"]);
-  return suite(suites[step] ?? "", choice);
+  return suite(step, choice);
 }
 
 async function timed(step: StepName, choice: Choice): Promise<Result> {

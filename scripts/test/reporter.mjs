@@ -17,9 +17,10 @@ export default class ReportingReporter extends Mocha.reporters.Spec {
     if (path === undefined) return;
     /** @type {import("./failures.ts").Failure[]} */
     const failures = [];
-    const leave = () => {
+    const leave = (ended = false) => {
       const { passes = 0, failures: failed = 0, pending = 0 } = runner.stats ?? {};
-      writeFileSync(path, JSON.stringify({ passed: passes, failed, skipped: pending, failures }));
+      const told = { ended, passed: passes, failed, skipped: pending, failures };
+      writeFileSync(path, JSON.stringify(told));
     };
     runner.on(EVENT_TEST_FAIL, (test, error) => {
       failures.push({
@@ -29,7 +30,7 @@ export default class ReportingReporter extends Mocha.reporters.Spec {
       });
       leave(); // a run that is ended from outside has told what it found until then
     });
-    runner.once(EVENT_RUN_END, leave);
+    runner.once(EVENT_RUN_END, () => leave(true));
   }
 }
 

@@ -34,14 +34,18 @@ export function duration(seconds: number): string {
  * What came of a mocha run.
  * @param report what the reporter left, if anything
  * @param code mocha's exit code: a run that broke off failed, whatever it had counted
+ * @param minutes after which the run was ended from outside
  */
-export function suiteOutcome(report: string | undefined, code: number): Outcome {
-  const told: Outcome = report === undefined ? nothing : JSON.parse(report);
+export function suiteOutcome(report: string | undefined, code: number, minutes: number): Outcome {
+  const { ended, ...told } = report === undefined ? { ended: false, ...nothing } : read(report);
   const failures = (told.failures ?? []).map((one) => ({ ...one, error: beginning(one.error) }));
-  if (code === 0 || told.failed > 0) return { ...told, failures };
-  const brokeOff = { title: "the run broke off", error: `mocha ended with ${code}; see above` };
-  return { ...told, failed: 1, failures: [...failures, brokeOff] };
+  if (ended && (code === 0 || told.failed > 0)) return { ...told, failures };
+  const error = `mocha ended with ${code}; at the latest after ${minutes} minutes it is ended. See above`;
+  const brokeOff = { title: "the run broke off", error };
+  return { ...told, failed: told.failed + 1, failures: [...failures, brokeOff] };
 }
+
+const read = (report: string): Outcome & { readonly ended: boolean } => JSON.parse(report);
 
 /** The whole run in one line: the last one of `npm test`. */
 export function totalLine(results: readonly Counts[]): string {

@@ -61,20 +61,31 @@ describe("npm test: counting", () => {
   });
 
   it("a suite that broke off, or left no report, counts as one failure and says so", () => {
-    const failures = [{ title: "the run broke off", error: "mocha ended with 130; see above" }];
-    assert.deepEqual(suiteOutcome(undefined, 130), { ...nothing, failed: 1, failures });
-    assert.deepEqual(suiteOutcome('{"passed":4,"failed":0,"skipped":0}', 130), {
-      passed: 4,
-      failed: 1,
-      skipped: 0,
-      failures,
-    });
+    const error = "mocha ended with 130; at the latest after 9 minutes it is ended. See above";
+    const failures = [{ title: "the run broke off", error }];
+    assert.deepEqual(suiteOutcome(undefined, 130, 9), { ...nothing, failed: 1, failures });
+    for (const ended of [true, false]) {
+      const counted = { passed: 4, failed: 0, skipped: 0 };
+      const report = JSON.stringify({ ended, ...counted });
+      assert.deepEqual(suiteOutcome(report, 130, 9), { ...counted, failed: 1, failures });
+    }
+  });
+
+  it("one that was ended after a failure counts both", () => {
+    const report = { ended: false, passed: 4, failed: 1, skipped: 0, failures: [] };
+    const { failed, failures = [] } = suiteOutcome(JSON.stringify(report), 143, 9);
+    assert.deepEqual([failed, failures.length], [2, 1]);
+  });
+
+  it("a program that hangs is ended after its limit", async () => {
+    const hang = ["-e", "setInterval(() => {}, 1000)"];
+    assert.equal(await become(process.execPath, hang, process.env, () => {}, 300), 128 + 15);
   });
 
   it("failures that mocha counted are counted once", () => {
     const failures = [{ title: "a", error: "b" }];
     const report = { passed: 4, failed: 2, skipped: 1, failures };
-    assert.deepEqual(suiteOutcome(JSON.stringify(report), 2), report);
+    assert.deepEqual(suiteOutcome(JSON.stringify({ ended: true, ...report }), 2, 9), report);
   });
 
   it("shows durations for people", () => {
@@ -149,12 +160,13 @@ describe("npm test: what failed, told again at the end", () => {
       const args = ["--no-config", "--reporter", inRoot("scripts/test/reporter.mjs"), file];
       const env = { ...process.env, HASTACK_TEST_REPORT: report };
       const code = await become(inRoot("node_modules/.bin/mocha"), args, env, () => {});
-      const { passed, failed, failures } = suiteOutcome(readFileSync(report, "utf8"), code);
-      assert.deepEqual([code, passed, failed], [7, 1, 2]);
+      const { passed, failed, failures } = suiteOutcome(readFileSync(report, "utf8"), code, 9);
+      assert.deepEqual([code, passed, failed], [7, 1, 3]);
       const told = (failures ?? []).map((one) => [one.title, one.file?.split("/").at(-1)]);
       assert.deepEqual(told, [
         ["a suite fails", "odd.test.mjs"],
         [`a suite "after all" hook for "fails"`, "odd.test.mjs"],
+        ["the run broke off", undefined],
       ]);
       assert.match(failures?.[0]?.error ?? "", /^Error: first\nsecond\n +at .*odd\.test\.mjs:4/);
     } finally {
