@@ -45,9 +45,40 @@ const isFreeParameter = (name: string): boolean =>
 
 const network = z.strictObject({ subnet: cidr, vip: ipv4 });
 
+/** What a machine can be; on Docker each role's members are machines of their own. */
+export const roles = [
+  "loadBalancer",
+  "quorum",
+  "database",
+  "storefront",
+  "admin",
+  "cache",
+  "brick",
+  "arbiter",
+] as const;
+export type Role = (typeof roles)[number];
+
+/** A machine that is there already, reached over SSH. */
+const machine = z.strictObject({
+  /** How the stack calls it; any name will do. */
+  name: z.string().regex(/^[a-z][a-z0-9-]{0,30}$/, "must be a name such as node-1"),
+  /** Where SSH reaches it: a name or an address. @default what the inventory says */
+  address: z.string().min(1).optional(),
+  port: port.default(22),
+  /** Who logs in: root, or somebody who may become root by sudo without a password. */
+  user: z.string().min(1).default("root"),
+  /** Its SSH host key, as in /etc/ssh/ssh_host_ed25519_key.pub. @default what the inventory says */
+  hostKey: z.string().min(1).optional(),
+  /** Its address in the frontend network; only load balancers need one. */
+  frontend: ipv4.optional(),
+  /** Its address in the backend network. */
+  backend: ipv4,
+  roles: z.array(z.enum(roles)).min(1, "must name at least one role"),
+});
+
 const settingsSchema = z.strictObject({
   /** Where the stack runs. */
-  platform: z.enum(["docker"], "must be docker (the only platform there is so far)"),
+  platform: z.enum(["docker", "ssh"], "must be docker or ssh"),
   /** Whether `destroy` leaves data volumes in place; a later `up` adopts them. */
   keepData: z.boolean().default(true),
   /** Whether an empty database is filled with sample destinations. */
@@ -66,6 +97,27 @@ const settingsSchema = z.strictObject({
       cache: count.default(1),
     })
     .prefault({}),
+  /** The machines and their roles, where they are there already (ssh). */
+  machines: z.array(machine).optional(),
+  /** How the machines are reached (ssh). */
+  ssh: z
+    .strictObject({
+      /**
+       * Untracked file with what differs from place to place: each machine's address and host key.
+       * Made by `npm run host-keys` or `npm run lab`; what it says comes before `machines`.
+       */
+      inventory: z.string().min(1).optional(),
+      /** Private key file. @default what ssh itself finds: its agent, ~/.ssh/config, ~/.ssh/id_… */
+      identityFile: z.string().min(1).optional(),
+    })
+    .prefault({}),
+  /**
+   * The site's certificate chain and its private key, as PEM in one text; a secret. The site then
+   * answers by HTTPS, and plain HTTP leads there.
+   */
+  certificate: z.string().min(1).optional(),
+  /** Whether the site may be served without a certificate, by plain HTTP. */
+  plainHttp: z.boolean().default(false),
   loadBalancer: z
     .strictObject({
       /** Ports on 127.0.0.1, one per load balancer (docker). */
@@ -161,7 +213,7 @@ const settingsSchema = z.strictObject({
 });
 
 /** Settings whose value no message may show. */
-const secretSettings: ReadonlySet<string> = new Set(["smtpPassword"]);
+const secretSettings: ReadonlySet<string> = new Set(["smtpPassword", "certificate"]);
 
 export type Settings = Readonly<z.output<typeof settingsSchema>> & { readonly stack: string };
 

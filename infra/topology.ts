@@ -2,17 +2,7 @@
  * Machines, members, addresses and ports, as plain values that are known before anything exists,
  * and the rules that every topology must keep.
  */
-import { type Settings, SettingsError } from "./settings.ts";
-
-export const roles = [
-  "loadBalancer",
-  "quorum",
-  "database",
-  "storefront",
-  "admin",
-  "cache",
-] as const;
-export type Role = (typeof roles)[number];
+import { type Role, roles, type Settings, SettingsError } from "./settings.ts";
 
 /** The ports of the stack, the same on every platform. */
 export const ports = {
