@@ -2,11 +2,12 @@
  * Machines, members, addresses and ports, as plain values that are known before anything exists,
  * and the rules that every topology must keep.
  */
-import { type Role, roles, type Settings, SettingsError } from "./settings.ts";
+import { type Role, type Settings, SettingsError } from "./settings.ts";
 
 /** The ports of the stack, the same on every platform. */
 export const ports = {
   http: 80,
+  https: 443,
   stats: 8404,
   primary: 5000,
   replicas: 5001,
@@ -19,16 +20,21 @@ export const ports = {
   cache: 6379,
   /** Way out to the mail server, on the load balancers. */
   mail: 2525,
+  /** GlusterFS: its management, and the first brick of a machine. */
+  gluster: 24007,
+  brick: 49152,
 } as const;
 
 /** Ports that a role listens on; two roles on one machine must not share one. */
 const portsOfRole: Readonly<Record<Role, readonly number[]>> = {
-  loadBalancer: [ports.http, ports.stats, ports.primary, ports.replicas, ports.mail],
+  loadBalancer: [ports.http, ports.https, ports.stats, ports.primary, ports.replicas, ports.mail],
   quorum: [ports.etcdClient, ports.etcdPeer],
   database: [ports.postgres, ports.patroni],
   storefront: [ports.storefront],
   admin: [ports.admin],
   cache: [ports.cache],
+  brick: [ports.gluster, ports.brick],
+  arbiter: [ports.gluster, ports.brick],
 };
 
 /** A machine as configured: on Docker a container of its own, elsewhere a host. */
@@ -64,6 +70,10 @@ export interface Topology {
   readonly admin: readonly Member[];
   /** One, or none. */
   readonly cache: readonly Member[];
+  /** Where the shared directory's data lie; none where the platform shares it in another way. */
+  readonly bricks: readonly Member[];
+  /** Where only the names of its files lie, as a third vote. */
+  readonly arbiters: readonly Member[];
 }
 
 const memberPrefix: Readonly<Record<Role, string>> = {
@@ -73,10 +83,15 @@ const memberPrefix: Readonly<Record<Role, string>> = {
   storefront: "storefront",
   admin: "admin",
   cache: "cache",
+  brick: "brick",
+  arbiter: "arbiter",
 };
 
+/** Roles that the platform makes machines for, where it makes them. */
+type GeneratedRole = keyof Settings["members"];
+
 /** First host number of each role in its subnets; ten addresses each. */
-const firstHost: Readonly<Record<Role, number>> = {
+const firstHost: Readonly<Record<GeneratedRole, number>> = {
   loadBalancer: 11,
   quorum: 21,
   database: 31,
@@ -85,6 +100,7 @@ const firstHost: Readonly<Record<Role, number>> = {
   cache: 61,
 };
 const membersPerRole = 9;
+const generatedRoles = Object.keys(firstHost) as GeneratedRole[];
 
 /** The virtual IPs come after all members. */
 const firstVirtualHost = 70;
@@ -101,7 +117,7 @@ export function planTopology(settings: Settings): Topology {
     ...mailProblems(settings),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
-  const machines = generateMachines(settings);
+  const machines = machinesOf(settings);
   const broken = [
     ...machineProblems(machines),
     ...addressProblems(settings, machines),
@@ -112,10 +128,21 @@ export function planTopology(settings: Settings): Topology {
   return toTopology(settings, machines);
 }
 
+/** The machines that are there already, or those that the platform will make. */
+function machinesOf(settings: Settings): readonly Machine[] {
+  if (settings.platform === "docker") return generateMachines(settings);
+  return (settings.machines ?? []).map(({ name, roles, frontend, backend }) => ({
+    name,
+    roles,
+    ...(frontend !== undefined && { frontend }),
+    backend,
+  }));
+}
+
 /** One machine per member, with addresses counted from the start of each subnet. */
 export function generateMachines(settings: Settings): Machine[] {
   const { frontend, backend } = settings.network;
-  return roles.flatMap((role) =>
+  return generatedRoles.flatMap((role) =>
     Array.from({ length: settings.members[role] }, (_, index) => ({
       name: `${memberPrefix[role]}-${index + 1}`,
       roles: [role],
@@ -151,6 +178,8 @@ function toTopology(settings: Settings, machines: readonly Machine[]): Topology 
     storefront: membersOf("storefront"),
     admin: membersOf("admin"),
     cache: membersOf("cache"),
+    bricks: membersOf("brick"),
+    arbiters: membersOf("arbiter"),
   };
 }
 
@@ -158,7 +187,7 @@ function toTopology(settings: Settings, machines: readonly Machine[]): Topology 
 export function countProblems(settings: Settings): string[] {
   const { members } = settings;
   const problems: string[] = [];
-  const refuse = (role: Role, why: string) =>
+  const refuse = (role: GeneratedRole, why: string) =>
     problems.push(`hastack:members.${role}: ${members[role]} ${why}`);
   if (members.quorum < 3) refuse("quorum", "cannot outvote a lost one, use 3");
   else if (members.quorum % 2 === 0) {
@@ -177,7 +206,7 @@ export function countProblems(settings: Settings): string[] {
   if (members.cache > 1) {
     refuse("cache", "would each know half of what changed, use 1 (or 0 to go without)");
   }
-  for (const role of roles) {
+  for (const role of generatedRoles) {
     if (members[role] > membersPerRole) {
       refuse(role, `is more than the address plan holds, use at most ${membersPerRole}`);
     }

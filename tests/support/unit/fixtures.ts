@@ -25,6 +25,7 @@ export function asPulumiGives(configuration: Configuration): Record<string, stri
 /** The least that a stack must say. */
 export const leastConfiguration: Configuration = {
   "hastack:platform": "docker",
+  "hastack:plainHttp": true,
   "hastack:network": {
     frontend: { subnet: "10.1.0.0/24", vip: "10.1.0.100" },
     backend: { subnet: "10.2.0.0/24", vip: "10.2.0.100" },

@@ -82,8 +82,8 @@ describe("settings", () => {
     const refused: readonly [string, Readonly<Record<string, unknown>>, readonly string[]][] = [
       [
         "a platform that there is not",
-        { platform: "ssh" },
-        ['hastack:platform: must be docker (the only platform there is so far); it is "ssh"'],
+        { platform: "podman" },
+        ['hastack:platform: must be docker or ssh; it is "podman"'],
       ],
       [
         "a boolean that is none",
@@ -243,7 +243,7 @@ describe("settings", () => {
       assert.throws(() => readSettings("test", {}), {
         name: "SettingsError",
         message: `the configuration cannot stand:
-  hastack:platform: must be docker (the only platform there is so far); it is missing
+  hastack:platform: must be docker or ssh; it is missing
   hastack:network: Invalid input: expected object, received undefined; it is missing`,
       });
     });
