@@ -1,0 +1,182 @@
+/**
+ * systemd units: one for each process of a workload, restarted whenever it ends, and shut off from
+ * all of the machine that it does not need.
+ */
+import type { ManagedFile, Process, ReloadSignal, Workload } from "../platform/platform.ts";
+import { releaseDirectory } from "../platform/platform.ts";
+import type { Notice } from "./delivery.ts";
+import { commandLine } from "./shell.ts";
+
+/** Name of the unit that runs a process; a shared directory's unit is named the same way. */
+export function unitName(process: string): string {
+  return `hastack-${process}.service`;
+}
+
+/** Where a member's link to its release lies; in its units it is mounted at `releaseDirectory`. */
+export function releaseLink(member: string): string {
+  return `${releaseDirectory}/${member}`;
+}
+
+/**
+ * The units, to be delivered with the workload's own files.
+ * @param folder where the workload has its files, as an absolute path
+ */
+export function unitFiles(workload: Workload, folder: string): ManagedFile[] {
+  return workload.processes.map((process) => {
+    const path = `units/${unitName(process.name)}`;
+    return {
+      path,
+      content: unit(workload, process, folder),
+      check: verify(`${folder}/${path}`, folder),
+      restarts: process.name,
+    };
+  });
+}
+
+/** Shell commands that make a running process take notice of its new files. */
+export function noticeCommands({ name, reloadSignal }: Process): Record<Notice, string> {
+  const restart = commandLine(["systemctl", "restart", unitName(name)]);
+  return {
+    restart,
+    // One that is just down is started: it reads its new files then
+    reload: reloadSignal
+      ? commandLine(["systemctl", "reload-or-restart", unitName(name)])
+      : restart,
+  };
+}
+
+/** A unit's program may be among the new files: for the check they lie where they will be. */
+function verify(path: string, folder: string): string {
+  const script = `mount --bind "$PWD" "$0" && systemd-analyze verify --man=no --recursive-errors=no "$1"`;
+  return commandLine(["unshare", "--mount", "sh", "-euc", script, folder, path]);
+}
+
+function unit(workload: Workload, process: Process, folder: string): string {
+  const { host, processes, shared = [] } = workload;
+  const sharedUnits = shared.map(({ name }) => unitName(name));
+  // What is started after another one is stopped before it
+  const before = processes.slice(0, processes.indexOf(process)).map(({ name }) => unitName(name));
+  return [
+    "[Unit]",
+    `Description=hastack ${host.name}: ${process.name}`,
+    `Wants=${["network-online.target", ...sharedUnits].join(" ")}`,
+    `After=${["network-online.target", ...sharedUnits, ...before].join(" ")}`,
+    // A directory that is mounted anew is seen by a process that starts anew
+    ...sharedUnits.map((name) => `PartOf=${name}`),
+    "StartLimitIntervalSec=0",
+    "",
+    "[Service]",
+    ...service(workload, process, folder),
+    ...sandbox(workload, process),
+    "",
+    "[Install]",
+    "WantedBy=multi-user.target",
+    "",
+  ].join("\n");
+}
+
+function service({ shared = [] }: Workload, process: Process, folder: string): string[] {
+  const { name, user = "root", directories = [], environment = {} } = process;
+  const [program = "", ...words] = process.command;
+  const variables = {
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    LANG: "C.UTF-8",
+    ...environment,
+  };
+  return [
+    "Type=exec",
+    `User=${user}`,
+    `WorkingDirectory=${folder}`,
+    ...Object.entries(variables).map(([key, value]) => `Environment=${quote(`${key}=${value}`)}`),
+    ...shared.map(({ path }) => `ExecStartPre=+/usr/bin/mountpoint -q ${word(path)}`),
+    ...directories.map(
+      ({ path, mode }) =>
+        `ExecStartPre=+/usr/bin/install -d -o ${user} -g ${user} -m ${mode} ${word(path)}`,
+    ),
+    `ExecStart=${[absolute(program, folder), ...words].map(word).join(" ")}`,
+    ...(process.reloadSignal
+      ? [`ExecReload=/bin/kill -s ${short(process.reloadSignal)} $MAINPID`]
+      : []),
+    `KillSignal=${process.stopSignal ?? "SIGTERM"}`,
+    "KillMode=mixed",
+    `TimeoutStopSec=${process.stopGraceSeconds}`,
+    "Restart=always",
+    "RestartSec=1",
+    `SyslogIdentifier=hastack-${name}`,
+    "LimitNOFILE=65536",
+    "UMask=0077",
+  ];
+}
+
+/** What root may still do: a process that changes its user, binds low ports and owns sockets. */
+const rootCapabilities = [
+  "CHOWN",
+  "DAC_OVERRIDE",
+  "FOWNER",
+  "KILL",
+  "NET_BIND_SERVICE",
+  "NET_RAW",
+  "SETGID",
+  "SETUID",
+];
+
+function sandbox(workload: Workload, { user = "root", directories = [] }: Process): string[] {
+  const root = user === "root";
+  const { data = [], shared = [], release, host, capabilities = [] } = workload;
+  const writable = [...directories, ...data, ...shared].map(({ path }) => path);
+  const allowed = root
+    ? [...rootCapabilities, ...capabilities].map((one) => `CAP_${one}`).sort()
+    : [];
+  return [
+    ...(release ? [`BindReadOnlyPaths=${releaseLink(host.name)}:${releaseDirectory}`] : []),
+    `CapabilityBoundingSet=${allowed.join(" ")}`,
+    "ProtectSystem=strict",
+    ...[...new Set(root ? ["/run", ...writable] : writable)].map(
+      (path) => `ReadWritePaths=${word(path)}`,
+    ),
+    `RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK${root ? " AF_PACKET" : ""}`,
+    ...(root ? [] : ["ProtectProc=invisible"]),
+    ...everywhere,
+  ];
+}
+
+const everywhere = [
+  "NoNewPrivileges=yes",
+  "PrivateTmp=yes",
+  "PrivateDevices=yes",
+  "ProtectHome=yes",
+  "ProtectClock=yes",
+  "ProtectControlGroups=yes",
+  "ProtectHostname=yes",
+  "ProtectKernelLogs=yes",
+  "ProtectKernelModules=yes",
+  "ProtectKernelTunables=yes",
+  "RestrictNamespaces=yes",
+  "RestrictRealtime=yes",
+  "RestrictSUIDSGID=yes",
+  "LockPersonality=yes",
+  "SystemCallArchitectures=native",
+  "SystemCallFilter=@system-service",
+  "SystemCallErrorNumber=EPERM",
+];
+
+function absolute(program: string, folder: string): string {
+  return program.includes("/") && !program.startsWith("/") ? `${folder}/${program}` : program;
+}
+
+function short(signal: ReloadSignal): string {
+  return signal.slice("SIG".length);
+}
+
+/** The text as one word of a command; systemd would put variables in. */
+function word(text: string): string {
+  return quote(text.replaceAll("$", () => "$$"));
+}
+
+/** The text as one word of a setting; systemd would expand specifiers and escapes. */
+function quote(text: string): string {
+  const plain = text.replaceAll("%", "%%");
+  if (/^[\w@%+=:,./$-]+$/.test(plain)) return plain;
+  const escaped = plain.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+  return `"${escaped}"`;
+}
