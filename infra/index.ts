@@ -8,7 +8,7 @@ import { planTopology, ports } from "./topology.ts";
 
 const settings = readSettings(pulumi.getStack(), pulumi.runtime.allConfig());
 const topology = planTopology(settings);
-const platform = choosePlatform(settings, topology);
+const platform = await choosePlatform(settings, topology);
 const stack = new WebStack("hastack", {
   settings,
   topology,

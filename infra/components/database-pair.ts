@@ -107,7 +107,7 @@ function postgres({ settings, topology, credentials }: Parts, self: Member): Wor
       patroni_api_password: credentials.of("patroniApi"),
       etcd_patroni_password: credentials.of("etcdPatroni"),
     },
-    data: [{ name: "data", path: "/var/lib/postgresql", keep: true }],
+    data: [{ name: "data", path: "/var/lib/postgresql", own: dataDirectory, keep: true }],
     health: {
       command: patroniHealth(self),
       meaning: "it is the primary, or the standby that the primary waits for",

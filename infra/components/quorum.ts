@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Workload } from "../platform/platform.ts";
-import { etcdHealth, etcdUsersScript, renderEtcd } from "../render/etcd.ts";
+import { etcdDataDirectory, etcdHealth, etcdUsersScript, renderEtcd } from "../render/etcd.ts";
 import type { Member, Topology } from "../topology.ts";
 import type { Parts } from "./parts.ts";
 
@@ -62,7 +62,7 @@ function etcd(topology: Topology, member: Member): Workload {
     ],
     files: [{ path: "etcd.yml", content: renderEtcd(topology, member), reloads: "etcd" }],
     secrets: {},
-    data: [{ name: "data", path: "/var/lib/etcd", keep: false }],
+    data: [{ name: "data", path: "/var/lib/etcd", own: etcdDataDirectory, keep: false }],
     health: { command: etcdHealth(topology, member), meaning: "etcd answers with a quorum" },
   };
 }

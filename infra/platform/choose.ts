@@ -4,17 +4,21 @@ import type { Topology } from "../topology.ts";
 import { DockerPlatform } from "./docker/docker.ts";
 import { preflight } from "./docker/preflight.ts";
 import type { Platform } from "./platform.ts";
+import { inspectMachines } from "./ssh/preflight.ts";
+import { SshPlatform } from "./ssh/ssh.ts";
 
-type Start = (settings: Settings, topology: Topology) => Platform;
+type Start = (settings: Settings, topology: Topology) => Platform | Promise<Platform>;
 
 const platforms: Readonly<Record<Settings["platform"], Start>> = {
   docker: (settings, topology) => {
     preflight(settings, topology);
     return new DockerPlatform(settings, topology);
   },
+  ssh: async (settings, topology) =>
+    new SshPlatform(settings, topology, await inspectMachines(settings, topology)),
 };
 
 /** @throws SettingsError when the place where the stack is to run is not fit for it */
-export function choosePlatform(settings: Settings, topology: Topology): Platform {
+export async function choosePlatform(settings: Settings, topology: Topology): Promise<Platform> {
   return platforms[settings.platform](settings, topology);
 }

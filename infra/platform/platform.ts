@@ -64,6 +64,8 @@ export interface Process {
 export interface DataDirectory {
   readonly name: string;
   readonly path: string;
+  /** What of it is the stack's alone; on a machine others may have theirs beside. */
+  readonly own: string;
   /** Whether it holds what `keepData` keeps. */
   readonly keep: boolean;
 }

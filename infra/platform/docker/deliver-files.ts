@@ -4,7 +4,8 @@
  */
 import { dropNotice, type Notice } from "../../render/delivery.ts";
 import { configurationDirectory } from "../../render/s6.ts";
-import { containerState, fail, readInput, required, runDocker } from "./engine.ts";
+import { fail, readInput, required } from "../process.ts";
+import { containerState, runDocker } from "./engine.ts";
 
 /** Gives the passing container the workload's addresses, on interfaces that lead nowhere. */
 function pretendAddresses(addresses: readonly string[]): string {

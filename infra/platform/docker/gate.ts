@@ -5,7 +5,8 @@
 
 import { until } from "../../../scripts/lib/until.ts";
 import { configurationDirectory, servicesDirectory } from "../../render/s6.ts";
-import { containerState, fail, required, tryDocker } from "./engine.ts";
+import { fail, required } from "../process.ts";
+import { containerState, tryDocker } from "./engine.ts";
 
 const probeLimitSeconds = 10;
 const logLines = 25;

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { releaseDirectory } from "../../../scripts/release.ts";
 import { projectDirectory } from "../../project.ts";
-import { fail, required } from "./engine.ts";
+import { fail, required } from "../process.ts";
 
 function stage(hash: string): void {
   const images = `${projectDirectory}.hastack/images`;

@@ -1,0 +1,174 @@
+/**
+ * Running shell text on a machine as root, by the OpenSSH client of the operator's machine: what it
+ * knows of agents, keys and jump hosts holds here too. The machine's host key is always checked.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { projectDirectory } from "../../project.ts";
+import { quote } from "../../render/shell.ts";
+import { type Result, runProgram } from "../process.ts";
+
+/** How a machine is reached. */
+export interface Target {
+  /** The machine's name in the configuration. */
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  /** root, or somebody who may become root by sudo without a password. */
+  readonly user: string;
+  /** Type and key, as in ssh_host_ed25519_key.pub. */
+  readonly hostKey: string;
+  /** Private key file, absolute, below the user's home (`~/`) or below the project's folder. @default what ssh itself finds */
+  readonly identityFile?: string;
+}
+
+/** A machine that could not be talked to: its name, what happened, what to do. */
+export class ConnectionError extends Error {}
+
+export interface RunOptions {
+  /** Text for the script's standard input. @default nothing */
+  readonly input?: string;
+  readonly limitSeconds: number;
+  /** Gets what the script prints as it comes. @default nobody */
+  readonly hear?: (text: string) => void;
+  /** Whether mounts that the script makes are its own, and end with it. @default false */
+  readonly ownMounts?: boolean;
+}
+
+/** ssh's own exit code when it was not the command that failed. */
+const sshFailed = 255;
+const connectSeconds = 10;
+/** A machine that says nothing for this long is lost. */
+const silenceSeconds = 15;
+
+/**
+ * Runs shell text on a machine as root. The text goes by standard input, so that it is on no command
+ * line, and is read to its end before any of it runs.
+ * @returns its result, also when it failed
+ * @throws ConnectionError when the machine was not reached, or lost
+ */
+export async function runOnMachine(
+  target: Target,
+  script: string,
+  { input = "", ownMounts = false, ...options }: RunOptions,
+): Promise<Result> {
+  const shell = [...(ownMounts ? ["unshare", "--mount"] : []), "sh", "-s"];
+  const framed = `{\n${script}\n} <<'END_OF_INPUT'\n${input}\nEND_OF_INPUT\n`;
+  return callMachine(target, shell, { ...options, input: framed });
+}
+
+/**
+ * Runs a command on a machine as root.
+ * @throws ConnectionError when the machine was not reached, or lost
+ */
+export async function callMachine(
+  target: Target,
+  command: readonly string[],
+  options: { input?: string; limitSeconds: number; hear?: (text: string) => void },
+): Promise<Result> {
+  const result = await withKnownHosts(target, (knownHosts) =>
+    runProgram("ssh", sshArguments(target, knownHosts, command), options).catch((error) => {
+      throw new ConnectionError(`ssh cannot be run: ${error.message}; install the OpenSSH client`);
+    }),
+  );
+  if (result.code === sshFailed)
+    throw new ConnectionError(connectionProblem(target, result.stderr));
+  return result;
+}
+
+/** ssh's arguments for a command on a machine as root. */
+export function sshArguments(
+  target: Target,
+  knownHosts: string,
+  command: readonly string[],
+): string[] {
+  const { name, address, port, user, hostKey, identityFile } = target;
+  const options = {
+    BatchMode: "yes",
+    ConnectTimeout: connectSeconds,
+    ServerAliveInterval: Math.ceil(silenceSeconds / 3),
+    ServerAliveCountMax: 3,
+    StrictHostKeyChecking: "yes",
+    UserKnownHostsFile: knownHosts,
+    GlobalKnownHostsFile: "/dev/null",
+    HostKeyAlias: hostAlias(name),
+    HostKeyAlgorithms: algorithmsOf(hostKey),
+    CheckHostIP: "no",
+    UpdateHostKeys: "no",
+    ControlMaster: "no",
+    ControlPath: "none",
+    LogLevel: "ERROR",
+  };
+  const root = user === "root" ? command : ["sudo", "-n", ...command];
+  return [
+    "-T",
+    ...Object.entries(options).map(([key, value]) => `-o${key}=${value}`),
+    ...(identityFile === undefined
+      ? []
+      : ["-oIdentitiesOnly=yes", "-i", identityPath(identityFile)]),
+    "-p",
+    String(port),
+    "-l",
+    user,
+    "--",
+    address,
+    root.map(quote).join(" "),
+  ];
+}
+
+/** Hands over a passing known_hosts file with this machine's key alone. */
+export async function withKnownHosts<T>(
+  { name, hostKey }: Target,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "hastack-ssh-"));
+  try {
+    const path = join(folder, "known_hosts");
+    writeFileSync(path, `${hostAlias(name)} ${hostKey}\n`);
+    return await use(path);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const hostAlias = (name: string): string => `hastack-${name}`;
+
+/** RSA keys sign by newer hashes than the one in their name. */
+function algorithmsOf(hostKey: string): string {
+  const [type = ""] = hostKey.split(" ");
+  return type === "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : type;
+}
+
+function identityPath(file: string): string {
+  return isAbsolute(file) || file.startsWith("~/") ? file : `${projectDirectory}${file}`;
+}
+
+/** What ssh said, as machine, problem and what to do. */
+export function connectionProblem({ name, address, port, user }: Target, said: string): string {
+  const machine = `machine ${name} (${user}@${address}, port ${port})`;
+  const last = said.trim().split("\n").at(-1) ?? "";
+  if (
+    /HOST IDENTIFICATION HAS CHANGED|Host key verification failed|no matching host key type/.test(
+      said,
+    )
+  ) {
+    return (
+      `${machine}: its host key is not the configured one; if it was installed anew, take its new key ` +
+      `by npm run host-keys -- --replace ${name}, else somebody stands between`
+    );
+  }
+  if (/Permission denied|Too many authentication failures/.test(said)) {
+    return (
+      `${machine}: it does not let us in (${last}); put your public key into ~${user}/.ssh/authorized_keys ` +
+      "there, or name the right key by hastack:ssh.identityFile"
+    );
+  }
+  if (/identity file|UNPROTECTED PRIVATE KEY|invalid format|error in libcrypto/i.test(said)) {
+    return `${machine}: ${last}; name a usable key by hastack:ssh.identityFile`;
+  }
+  return (
+    `${machine}: it cannot be reached, or was lost (${last || "the connection ended"}); see that it runs, ` +
+    "that its address is right, and that port 22 is open to you, then run up again"
+  );
+}

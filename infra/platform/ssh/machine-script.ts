@@ -1,0 +1,88 @@
+/** Shell texts for a machine as such: its base, and Debian packages. Each may run again and again. */
+import { commandLine, quote } from "../../render/shell.ts";
+
+/** Number of the user `hastack`, the same on every machine: shared files know owners by number. */
+export const userId = 880;
+
+/** Where releases, links to them and the workloads' files lie. */
+export const folders = {
+  releases: "/opt/hastack/releases",
+  current: "/opt/hastack/current",
+  files: "/etc/hastack",
+  state: "/var/lib/hastack",
+} as const;
+
+/** What the stack's own scripts need, beside what every Debian has. */
+const basePackages = ["ca-certificates", "curl", "iproute2", "procps"] as const;
+
+/** Hours after which a machine's package lists are fetched again before something is installed. */
+const listsHours = 12;
+
+/** Makes a bare machine ready for workloads. */
+export function baseScript(): string {
+  return `${installPackages(basePackages)}
+id hastack > /dev/null 2>&1 ||
+  useradd --system --uid ${userId} --user-group --home-dir /nonexistent --shell /usr/sbin/nologin hastack
+install -d -m 0755 ${commandLine(Object.values(folders))} /run/hastack
+echo 'the machine is ready'`;
+}
+
+/** Takes back what \`baseScript\` made; packages stay. Kept data stays where it is. */
+export function removeBaseScript(): string {
+  return `set -eu
+rm -rf ${commandLine([folders.releases, folders.current])} /run/hastack
+rmdir /opt/hastack ${commandLine([folders.files, folders.state])} 2> /dev/null || :
+! id hastack > /dev/null 2>&1 || userdel hastack`;
+}
+
+/** Installs a workload's packages. */
+export function packagesScript(packages: readonly string[]): string {
+  return `${installPackages(packages)}
+echo 'the packages are there'`;
+}
+
+/**
+ * Installs what is missing. Nothing that comes along is started, now or at boot: the stack's own
+ * units run these programs, with its own files; nor does PostgreSQL make a cluster of its own.
+ */
+function installPackages(packages: readonly string[]): string {
+  return `set -eu
+export DEBIAN_FRONTEND=noninteractive
+wanted=${quote(packages.join(" "))}
+missing=
+for package in $wanted; do
+  state=$(dpkg-query -W -f '\${db:Status-Status}' "$package" 2> /dev/null || :)
+  [ "$state" = installed ] || missing="$missing $package"
+done
+apt() { apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -qq "$@" > /dev/null; }
+if [ -n "$missing" ]; then
+  policy=/usr/sbin/policy-rc.d
+  cluster=/etc/postgresql-common/createcluster.d/hastack.conf
+  [ -e "$policy" ] && [ ! -e "$policy.hastack" ] || {
+    : > "$policy.hastack"
+    printf '#!/bin/sh\\nexit 101\\n' > "$policy"
+    chmod 0755 "$policy"
+  }
+  install -d "\${cluster%/*}"
+  echo 'create_main_cluster = false' > "$cluster"
+  tidy() {
+    [ ! -e "$policy.hastack" ] || rm -f "$policy" "$policy.hastack"
+    rm -f "$cluster"
+    rmdir /etc/postgresql-common/createcluster.d /etc/postgresql-common 2> /dev/null || :
+  }
+  trap tidy EXIT
+  # What a run that was cut off left half-done
+  dpkg --configure -a > /dev/null
+  [ -n "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -${listsHours * 60} 2> /dev/null)" ] || apt update
+  echo "installing$missing"
+  apt install -y --no-install-recommends $missing || {
+    apt update
+    apt install -y --no-install-recommends $missing
+  }
+  for package in $missing; do
+    for unit in $(dpkg -L "$package" | sed -n 's|.*/systemd/system/\\([^/@]*\\.service\\)$|\\1|p' | sort -u); do
+      systemctl disable --quiet "$unit" 2> /dev/null || :
+    done
+  done
+fi`;
+}

@@ -1,0 +1,193 @@
+/**
+ * The shell text that places a workload on a machine, as one transaction: its files are delivered
+ * and checked, its units told, and its health awaited. A workload with a release goes back as a whole
+ * to what it was when the new one does not get healthy.
+ */
+import { deliveryScript } from "../../render/delivery.ts";
+import { commandLine, quote } from "../../render/shell.ts";
+import { noticeCommands, unitFiles, unitName } from "../../render/systemd.ts";
+import type { ManagedFile, Workload } from "../platform.ts";
+import { folders } from "./machine-script.ts";
+
+const logLines = 25;
+/** Starts of processes after which waiting is of no use: systemd starts one a second. */
+const hopelessStarts = 8;
+
+/** A workload's folder on its machine. */
+export function workloadFolder(member: string): string {
+  return `${folders.files}/${member}`;
+}
+
+/** Shell text that shows a release where components look for it; for a shell with its own mounts. */
+export function bindRelease(hash: string): string {
+  return `mount --bind ${folders.releases}/${hash} ${folders.current}`;
+}
+
+/** @param timeoutSeconds how long the workload may take to get healthy */
+export function placeScript(workload: Workload, timeoutSeconds: number): string {
+  const { host, processes, release, health, sysctls = {} } = workload;
+  const root = workloadFolder(host.name);
+  const units = processes.map(({ name }) => unitName(name));
+  return [
+    "set -eu",
+    `member=${quote(host.name)}`,
+    `root=${quote(root)}`,
+    `units=${quote(units.join(" "))}`,
+    `link=${folders.current}/${host.name}`,
+    `release=${release ? `../releases/${release.hash}` : ""}`,
+    `health=${quote(health.command)}`,
+    functions(timeoutSeconds, health.meaning),
+    "one_at_a_time",
+    "keep_before",
+    ...kernelSettings(host.name, sysctls),
+    deliveryScript(root, deliveredFiles(workload, root)).trimEnd(),
+    'changed=$(ls "$root/.notices")',
+    "point_link",
+    "systemctl daemon-reload",
+    'for unit in $units; do systemctl enable --quiet "$root/units/$unit"; done',
+    ...processes.map((process) => {
+      const { reload, restart } = noticeCommands(process);
+      return `notify ${quote(process.name)} ${unitName(process.name)} ${quote(restart)} ${quote(reload)}`;
+    }),
+    "await_health || go_back",
+    'rm -rf "$root.before"',
+    "",
+  ].join("\n");
+}
+
+/** Checks may name the release's programs, which only the units' own mounts show. */
+function deliveredFiles(workload: Workload, root: string): ManagedFile[] {
+  const { release, files } = workload;
+  const units = unitFiles(workload, root).map((unit) =>
+    release && unit.check
+      ? {
+          ...unit,
+          check: `unshare --mount sh -ec ${quote(`${bindRelease(release.hash)}\n${unit.check}`)}`,
+        }
+      : unit,
+  );
+  return [...files, ...units];
+}
+
+function kernelSettings(member: string, sysctls: Readonly<Record<string, string>>): string[] {
+  const names = Object.keys(sysctls);
+  if (names.length === 0) return [];
+  const text = Object.entries(sysctls).map(([name, value]) => `${name} = ${value}\n`);
+  const file = sysctlFile(member);
+  return [
+    `[ -e ${file} ] || sysctl ${commandLine(names)} > ${folders.state}/${member}.sysctl`,
+    `printf %s ${quote(text.join(""))} > ${file}`,
+    `sysctl --quiet --load ${file}`,
+  ];
+}
+
+const sysctlFile = (member: string): string => `/etc/sysctl.d/90-hastack-${member}.conf`;
+
+function functions(timeoutSeconds: number, meaning: string): string {
+  return `one_at_a_time() {
+  install -d -m 0755 /run/hastack
+  exec 9> "/run/hastack/$member.lock"
+  flock -w 300 9 || { echo "another up is at work on $member" >&2; exit 1; }
+}
+# What was healthy last; a run that was cut off has left it there
+keep_before() {
+  [ -n "$release" ] && [ -e "$link" ] && [ ! -e "$root.before" ] || return 0
+  rm -rf "$root.copy"
+  cp -a "$root" "$root.copy"
+  cp -P "$link" "$root.copy/.release"
+  mv "$root.copy" "$root.before"
+}
+point_link() {
+  [ -n "$release" ] && [ "$(readlink "$link" || :)" != "$release" ] || return 0
+  ln -s "$release" "$link.new"
+  mv -T "$link.new" "$link"
+  restart_all=yes
+  echo "release \${release##*/}"
+}
+restart_all=
+# NAME UNIT RESTART RELOAD: what a process has to do about changed files
+notify() {
+  case " $(echo $changed) " in
+    *" restart:$1 "*) act=restart; command=$3 ;;
+    *" reload:$1 "*) act=reload; command=$4 ;;
+    *) act= ;;
+  esac
+  [ -z "$restart_all" ] || { act=restart; command=$3; }
+  if ! systemctl is-active --quiet "$2"; then act=start; command="systemctl start $2"; fi
+  [ -n "$act" ] || return 0
+  systemctl reset-failed "$2" 2> /dev/null || :
+  sh -c "$command" || :
+  rm -f "$root/.notices/restart:$1" "$root/.notices/reload:$1"
+  echo "$act of $1"
+}
+starts() {
+  sum=0
+  for unit in $units; do
+    count=$(systemctl show --property=NRestarts --value "$unit")
+    sum=$((sum + count))
+  done
+  echo "$sum"
+}
+await_health() {
+  end=$(($(date +%s) + ${timeoutSeconds}))
+  first=$(starts)
+  until answer=$(cd "$root" && timeout 10 sh -c "$health" 2>&1 < /dev/null); do
+    died=$(($(starts) - first))
+    if [ "$died" -ge ${hopelessStarts} ]; then why="its processes died $died times"
+    elif [ "$(date +%s)" -ge "$end" ]; then why='it was not within ${timeoutSeconds} s'
+    else sleep 0.5; continue
+    fi
+    {
+      printf '%s must be healthy (%s); %s; the last answer: %s\\n' "$member" ${quote(meaning)} "$why" "\${answer:-none}"
+      echo 'Its last log lines:'
+      journalctl --quiet --no-pager --output=cat --lines=${logLines} $(printf -- '--unit=%s ' $units)
+      echo "The other members were not touched and serve on. Mend the cause, then run up again."
+    } >&2
+    return 1
+  done
+}
+go_back() {
+  if [ -e "$root.before" ]; then
+    was=$(readlink "$root.before/.release")
+    rm "$root.before/.release"
+    rm -rf "$root"
+    mv "$root.before" "$root"
+    ln -s "$was" "$link.new"
+    mv -T "$link.new" "$link"
+    systemctl daemon-reload
+    for unit in $units; do systemctl restart "$unit" || :; done
+    echo "$member is back at release \${was##*/}, which serves on." >&2
+  fi
+  exit 1
+}`;
+}
+
+/**
+ * Takes a workload away, its processes in reverse order.
+ * @param keepData whether data that is to outlive the stack stays
+ */
+export function removeScript(workload: Workload, keepData: boolean): string {
+  const { host, processes, data = [], sysctls = {} } = workload;
+  const root = workloadFolder(host.name);
+  const gone = data.filter(({ keep }) => !(keep && keepData));
+  return [
+    "set -eu",
+    ...[...processes].reverse().map(({ name }) => {
+      const unit = unitName(name);
+      return `! systemctl cat ${unit} > /dev/null 2>&1 || systemctl disable --quiet --now ${unit}
+systemctl reset-failed ${unit} 2> /dev/null || :`;
+    }),
+    `rm -rf ${commandLine([root, `${root}.before`, `${root}.copy`])}`,
+    `rm -f ${commandLine([`${folders.current}/${host.name}`, `/run/hastack/${host.name}.lock`])}`,
+    ...gone.map(({ own }) => `rm -rf ${commandLine([own])}`),
+    ...(Object.keys(sysctls).length > 0
+      ? [
+          `rm -f ${sysctlFile(host.name)}`,
+          `before=${folders.state}/${host.name}.sysctl`,
+          '[ ! -e "$before" ] || { sysctl --quiet --load "$before"; rm -f "$before"; }',
+        ]
+      : []),
+    "systemctl daemon-reload",
+    "",
+  ].join("\n");
+}
