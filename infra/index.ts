@@ -1,12 +1,13 @@
 /** hastack, from top to bottom: settings -> topology -> platform -> stack -> outputs. */
 import * as pulumi from "@pulumi/pulumi";
 import { releaseHash } from "../scripts/release.ts";
+import { withInventory } from "./inventory.ts";
 import { choosePlatform } from "./platform/choose.ts";
 import { readSettings } from "./settings.ts";
 import { WebStack } from "./stack.ts";
 import { planTopology, ports } from "./topology.ts";
 
-const settings = readSettings(pulumi.getStack(), pulumi.runtime.allConfig());
+const settings = withInventory(readSettings(pulumi.getStack(), pulumi.runtime.allConfig()));
 const topology = planTopology(settings);
 const platform = await choosePlatform(settings, topology);
 const stack = new WebStack("hastack", {

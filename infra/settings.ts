@@ -10,6 +10,11 @@ const ipv4 = z.ipv4("must be an IPv4 address such as 172.28.10.100");
 /** Links are made by writing a path behind it. */
 const isOrigin = (text: string) =>
   /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+/** What a machine is reached by; the OpenSSH client must not take it for an option. */
+const sshAddress = z
+  .string()
+  .regex(/^[A-Za-z0-9_:][\w.:%-]*$/, "must be a host's name or address, such as 192.0.2.11");
+const userName = z.string().regex(/^\w[\w.@-]*$/, "must be a user's name, such as deploy");
 const port = z.int().min(1, "must be a port, 1 to 65535").max(65535, "must be a port, 1 to 65535");
 const seconds = z.number().positive("must be a number of seconds above 0");
 const count = z.int().min(0, "must be a whole number, 0 or more");
@@ -58,17 +63,23 @@ export const roles = [
 ] as const;
 export type Role = (typeof roles)[number];
 
+/** How a machine is reached, as far as an inventory or the configuration says it. */
+export const access = z.strictObject({
+  /** Where SSH reaches it: a name or an address. */
+  address: sshAddress.optional(),
+  port: port.optional(),
+  /** Who logs in: root, or somebody who may become root by sudo without a password. */
+  user: userName.optional(),
+  /** Its SSH host key, as in /etc/ssh/ssh_host_ed25519_key.pub. */
+  hostKey: z.string().min(1).optional(),
+});
+
 /** A machine that is there already, reached over SSH. */
-const machine = z.strictObject({
+const machine = access.extend({
+  port: port.default(22),
+  user: userName.default("root"),
   /** How the stack calls it; any name will do. */
   name: z.string().regex(/^[a-z][a-z0-9-]{0,30}$/, "must be a name such as node-1"),
-  /** Where SSH reaches it: a name or an address. @default what the inventory says */
-  address: z.string().min(1).optional(),
-  port: port.default(22),
-  /** Who logs in: root, or somebody who may become root by sudo without a password. */
-  user: z.string().min(1).default("root"),
-  /** Its SSH host key, as in /etc/ssh/ssh_host_ed25519_key.pub. @default what the inventory says */
-  hostKey: z.string().min(1).optional(),
   /** Its address in the frontend network; only load balancers need one. */
   frontend: ipv4.optional(),
   /** Its address in the backend network. */
@@ -98,16 +109,20 @@ const settingsSchema = z.strictObject({
     })
     .prefault({}),
   /** The machines and their roles, where they are there already (ssh). */
-  machines: z.array(machine).optional(),
+  machines: z.array(machine).min(1, "must list the machines and their roles").optional(),
   /** How the machines are reached (ssh). */
   ssh: z
     .strictObject({
       /**
-       * Untracked file with what differs from place to place: each machine's address and host key.
-       * Made by `npm run host-keys` or `npm run lab`; what it says comes before `machines`.
+       * Untracked YAML file with what differs from place to place: each machine's address and host
+       * key; see infra/inventory.ts. Its path begins at the project's folder. Made by
+       * `npm run host-keys` or `npm run lab`; what it says comes before `machines`.
        */
       inventory: z.string().min(1).optional(),
-      /** Private key file. @default what ssh itself finds: its agent, ~/.ssh/config, ~/.ssh/id_… */
+      /**
+       * Private key file: absolute, `~/…`, or below the project's folder.
+       * @default what ssh itself finds: its agent, ~/.ssh/config, ~/.ssh/id_…
+       */
       identityFile: z.string().min(1).optional(),
     })
     .prefault({}),
@@ -245,9 +260,10 @@ export function readSettings(
     values[name] = secretSettings.has(name) ? raw : parseValue(raw);
   }
   const parsed = settingsSchema.safeParse(values);
-  if (!parsed.success) {
-    throw new SettingsError(parsed.error.issues.flatMap((issue) => describe(issue, values)));
-  }
+  if (!parsed.success)
+    throw new SettingsError(describeIssues(parsed.error, values, configurationSource));
+  const problems = platformProblems(values);
+  if (problems.length > 0) throw new SettingsError(problems);
   return deepFreeze({ ...parsed.data, stack });
 }
 
@@ -260,26 +276,98 @@ function parseValue(raw: string): unknown {
   }
 }
 
-function describe(issue: z.core.$ZodIssue, values: unknown): string[] {
-  const path = issue.path.map(String);
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map(
-      (key) => `hastack:${[...path, key].join(".")}: is no setting; see infra/settings.ts`,
+/** Settings that mean something on one platform alone, and what the other one has instead. */
+const onlyOn: readonly {
+  readonly path: string;
+  readonly platform: string;
+  readonly fix: string;
+}[] = [
+  { path: "machines", platform: "ssh", fix: "leave it out; hastack:members says how many to make" },
+  { path: "ssh", platform: "ssh", fix: "leave it out" },
+  {
+    path: "members",
+    platform: "docker",
+    fix: "leave it out; hastack:machines says who has a role",
+  },
+  ...["publishedPorts", "publishedStatsPorts"].map((name) => ({
+    path: `loadBalancer.${name}`,
+    platform: "docker",
+    fix: "leave it out; the load balancers are reached by their own addresses",
+  })),
+];
+
+/** What the platform has no use for, or cannot do without. */
+function platformProblems(values: Readonly<Record<string, unknown>>): string[] {
+  const { platform } = values;
+  const misplaced = onlyOn
+    .filter(
+      (one) => one.platform !== platform && valueAt(values, one.path.split(".")) !== undefined,
+    )
+    .map(
+      (one) =>
+        `hastack:${one.path}: is for the platform ${one.platform}, and this is ${platform}; ${one.fix}`,
     );
-  }
-  const value = path.reduce<unknown>(
-    (inner, key) => (inner as Record<string, unknown> | undefined)?.[key],
-    values,
-  );
-  if (issue.code === "invalid_key") {
-    return issue.issues.map(({ message }) => `hastack:${path.join(".")}: ${message}`);
-  }
-  const shown = secretSettings.has(path[0] ?? "") ? "a secret" : JSON.stringify(value);
-  const seen = value === undefined ? "it is missing" : `it is ${shown}`;
-  return [`hastack:${path.join(".")}: ${issue.message}; ${seen}`];
+  return platform === "ssh" && values.machines === undefined
+    ? [
+        ...misplaced,
+        "hastack:machines: is missing; on the platform ssh it lists the machines and their roles",
+      ]
+    : misplaced;
 }
 
-function deepFreeze<T>(value: T): T {
+function valueAt(values: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (inner, key) => (inner as Record<string, unknown> | null | undefined)?.[key],
+    values,
+  );
+}
+
+/** Where values come from. */
+export interface Source {
+  /** How each problem begins. */
+  readonly prefix: string;
+  /** The file that says which values there are. */
+  readonly definedIn: string;
+}
+
+const configurationSource: Source = { prefix: "hastack:", definedIn: "infra/settings.ts" };
+
+/** What is wrong with values, by setting, problem and value. */
+export function describeIssues(error: z.ZodError, values: unknown, source: Source): string[] {
+  return error.issues.flatMap((issue) => describe(issue, values, source));
+}
+
+function describe(
+  issue: z.core.$ZodIssue,
+  values: unknown,
+  { prefix, definedIn }: Source,
+): string[] {
+  const path = issue.path.map(String);
+  const named = (names: readonly string[]) => `${prefix}${namedPath(names, values)}`;
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => `${named([...path, key])}: is no setting; see ${definedIn}`);
+  }
+  if (issue.code === "invalid_key") {
+    return issue.issues.map(({ message }) => `${named(path)}: ${message}`);
+  }
+  const value = valueAt(values, path);
+  const shown = secretSettings.has(path[0] ?? "") ? "a secret" : JSON.stringify(value);
+  const seen = value === undefined ? "it is missing" : `it is ${shown}`;
+  return [`${named(path)}: ${issue.message}; ${seen}`];
+}
+
+/** A path as people read it: things in a list go by their name, where they have one. */
+function namedPath(path: readonly string[], values: unknown): string {
+  return path
+    .map((key, index) => {
+      const name = valueAt(values, [...path.slice(0, index + 1), "name"]);
+      return /^\d+$/.test(key) && typeof name === "string" ? name : key;
+    })
+    .join(".");
+}
+
+/** Nothing can change it later, however deep it lies. */
+export function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null) {
     for (const inner of Object.values(value)) deepFreeze(inner);
     Object.freeze(value);

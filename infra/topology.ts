@@ -1,7 +1,17 @@
 /**
  * Machines, members, addresses and ports, as plain values that are known before anything exists,
- * and the rules that every topology must keep.
+ * and the rules on what machines hold.
  */
+import { contains, hostAddress, meansAll } from "./addresses.ts";
+import { certificateProblems } from "./certificate.ts";
+import { targetProblems } from "./inventory.ts";
+import {
+  countProblems,
+  mailProblems,
+  networkProblems,
+  publishProblems,
+  timingProblems,
+} from "./rules.ts";
 import { type Role, type Settings, SettingsError } from "./settings.ts";
 
 /** The ports of the stack, the same on every platform. */
@@ -37,7 +47,7 @@ const portsOfRole: Readonly<Record<Role, readonly number[]>> = {
   arbiter: [ports.gluster, ports.brick],
 };
 
-/** A machine as configured: on Docker a container of its own, elsewhere a host. */
+/** A machine as the stack sees it: on Docker a container of its own, elsewhere a host. */
 export interface Machine {
   readonly name: string;
   readonly roles: readonly Role[];
@@ -90,7 +100,7 @@ const memberPrefix: Readonly<Record<Role, string>> = {
 /** Roles that the platform makes machines for, where it makes them. */
 type GeneratedRole = keyof Settings["members"];
 
-/** First host number of each role in its subnets; ten addresses each. */
+/** First host number of each role in its subnets. */
 const firstHost: Readonly<Record<GeneratedRole, number>> = {
   loadBalancer: 11,
   quorum: 21,
@@ -99,39 +109,39 @@ const firstHost: Readonly<Record<GeneratedRole, number>> = {
   admin: 51,
   cache: 61,
 };
-const membersPerRole = 9;
 const generatedRoles = Object.keys(firstHost) as GeneratedRole[];
-
-/** The virtual IPs come after all members. */
-const firstVirtualHost = 70;
 
 /**
  * Plans the topology that the settings ask for.
  * @throws SettingsError with every rule that it breaks
  */
 export function planTopology(settings: Settings): Topology {
-  const problems = [
+  refuse([
     ...countProblems(settings),
     ...networkProblems(settings),
     ...timingProblems(settings),
     ...mailProblems(settings),
-  ];
-  if (problems.length > 0) throw new SettingsError(problems);
-  const machines = machinesOf(settings);
-  const broken = [
-    ...machineProblems(machines),
+    ...certificateProblems(settings),
+    ...machineProblems(givenMachines(settings)),
+    ...targetProblems(settings),
+  ]);
+  const machines =
+    settings.platform === "docker" ? generateMachines(settings) : givenMachines(settings);
+  refuse([
     ...addressProblems(settings, machines),
     ...poolProblems(settings, machines),
     ...publishProblems(settings),
-  ];
-  if (broken.length > 0) throw new SettingsError(broken);
+  ]);
   return toTopology(settings, machines);
 }
 
-/** The machines that are there already, or those that the platform will make. */
-function machinesOf(settings: Settings): readonly Machine[] {
-  if (settings.platform === "docker") return generateMachines(settings);
-  return (settings.machines ?? []).map(({ name, roles, frontend, backend }) => ({
+function refuse(problems: readonly string[]): void {
+  if (problems.length > 0) throw new SettingsError(problems);
+}
+
+/** The machines that are there already. */
+function givenMachines({ machines = [] }: Settings): Machine[] {
+  return machines.map(({ name, roles, frontend, backend }) => ({
     name,
     roles,
     ...(frontend !== undefined && { frontend }),
@@ -183,131 +193,43 @@ function toTopology(settings: Settings, machines: readonly Machine[]): Topology 
   };
 }
 
-/** Rules on how many members a role has. */
-export function countProblems(settings: Settings): string[] {
-  const { members } = settings;
-  const problems: string[] = [];
-  const refuse = (role: GeneratedRole, why: string) =>
-    problems.push(`hastack:members.${role}: ${members[role]} ${why}`);
-  if (members.quorum < 3) refuse("quorum", "cannot outvote a lost one, use 3");
-  else if (members.quorum % 2 === 0) {
-    refuse(
-      "quorum",
-      `is even and survives no more losses than ${members.quorum - 1}, use ${members.quorum - 1}`,
-    );
-  }
-  if (members.database !== 2) refuse("database", "is not a primary and a standby, use 2");
-  if (members.loadBalancer < 2) {
-    refuse("loadBalancer", "leaves the virtual IPs without a second holder, use 2");
-  }
-  for (const role of ["storefront", "admin"] as const) {
-    if (members[role] === 0) refuse(role, "leaves the role without a machine, use 2");
-  }
-  if (members.cache > 1) {
-    refuse("cache", "would each know half of what changed, use 1 (or 0 to go without)");
-  }
-  for (const role of generatedRoles) {
-    if (members[role] > membersPerRole) {
-      refuse(role, `is more than the address plan holds, use at most ${membersPerRole}`);
-    }
-  }
-  return problems;
+/** Rules on the machines that are there already: their names, and which roles share one. */
+export function machineProblems(machines: readonly Machine[]): string[] {
+  return [
+    ...repeated(machines.map(({ name }) => name)).map(
+      (name) => `hastack:machines.${name}: the name is there twice, use another`,
+    ),
+    ...machines.flatMap((machine) =>
+      roleProblems(machine).map((problem) => `hastack:machines.${machine.name}${problem}`),
+    ),
+  ];
 }
 
-/** Times that must fit to each other, or what they promise is not kept. */
-export function timingProblems({ application, loadBalancer, database }: Settings): string[] {
-  const problems: string[] = [];
-  const { drainSeconds, stopGraceSeconds } = application;
-  if (drainSeconds >= stopGraceSeconds) {
-    problems.push(
-      `hastack:application.drainSeconds: ${drainSeconds} leaves requests no time before stopGraceSeconds (${stopGraceSeconds}) is over, use less`,
-    );
+function roleProblems({ roles: held, frontend }: Machine): string[] {
+  const problems = repeated(held).map((role) =>
+    role === "database" || role === "quorum"
+      ? `.roles: two ${role} members would be lost together, put them on two machines`
+      : `.roles: ${role} is there twice, name it once`,
+  );
+  if (held.includes("loadBalancer") && frontend === undefined) {
+    problems.push(".frontend: is missing, and a load balancer is where visitors come in; give one");
   }
-  // Two checks that fail take an instance out; a second more for a busy machine
-  const { checkIntervalMilliseconds, checkFastIntervalMilliseconds } = loadBalancer;
-  const noticed = (checkIntervalMilliseconds + checkFastIntervalMilliseconds) / 1000 + 1;
-  if (drainSeconds < noticed) {
-    problems.push(
-      `hastack:application.drainSeconds: ${drainSeconds} is over before the load balancers' checks have seen it, use ${Math.ceil(noticed)} or shorter check intervals`,
-    );
-  }
-  // Patroni lowers the other two by itself, without a word, where they do not fit
-  const { ttlSeconds, loopWaitSeconds, retryTimeoutSeconds } = database;
-  const lease = loopWaitSeconds + 2 * retryTimeoutSeconds;
-  if (ttlSeconds < lease) {
-    problems.push(
-      `hastack:database.ttlSeconds: ${ttlSeconds} is less than loopWaitSeconds + 2 × retryTimeoutSeconds, use ${lease} or more`,
-    );
-  }
-  return problems;
-}
-
-/** A login at the mail server is a user and a password, or neither. */
-export function mailProblems({ smtp, smtpPassword }: Settings): string[] {
-  if (smtp?.user !== undefined && smtpPassword === undefined) {
-    return [
-      `hastack:smtp.user: ${smtp.user} has no password; give it by npx pulumi config set --secret hastack:smtpPassword, or leave the user out`,
-    ];
-  }
-  return smtpPassword !== undefined && smtp?.user === undefined
-    ? ["hastack:smtpPassword: there is no hastack:smtp.user whose it is; name one, or leave it out"]
-    : [];
-}
-
-/** Rules on subnets and virtual IPs. */
-export function networkProblems(settings: Settings): string[] {
-  const problems: string[] = [];
-  const { frontend, backend } = settings.network;
-  for (const [name, { subnet, vip }] of Object.entries({ frontend, backend })) {
-    const path = `hastack:network.${name}`;
-    const { prefix, base } = parseSubnet(subnet);
-    if (prefix < 16 || prefix > 24) {
-      problems.push(`${path}.subnet: ${subnet} has prefix length ${prefix}, use 16 to 24`);
-    } else if (toNumber(subnet.split("/")[0] ?? "") !== base) {
-      problems.push(`${path}.subnet: ${subnet} names a host, use ${fromNumber(base)}/${prefix}`);
-    } else if (!contains(subnet, vip)) {
-      problems.push(`${path}.vip: ${vip} is outside ${subnet}, use an address inside it`);
-    } else if (
-      toNumber(vip) - base >= dynamicRangeStart ||
-      toNumber(vip) - base < firstVirtualHost
-    ) {
+  const different = [...new Set(held)];
+  for (const [index, one] of different.entries()) {
+    for (const other of different.slice(index + 1)) {
+      const both = portsOfRole[one].filter((port) => portsOfRole[other].includes(port));
+      if (both.length === 0) continue;
       problems.push(
-        `${path}.vip: ${vip} is where members or passing containers get their addresses, use ${hostAddress(subnet, firstVirtualHost)} to ${hostAddress(subnet, dynamicRangeStart - 1)}`,
+        `.roles: ${one} and ${other} both want port ${both.join(" and ")}, put them on two machines`,
       );
     }
   }
-  if (overlaps(frontend.subnet, backend.subnet)) {
-    problems.push(
-      `hastack:network.backend.subnet: ${backend.subnet} overlaps the frontend's ${frontend.subnet}, use another`,
-    );
-  }
   return problems;
 }
 
-/** Rules on which roles share a machine. */
-export function machineProblems(machines: readonly Machine[]): string[] {
-  const problems: string[] = [];
-  for (const { name, roles: held, frontend } of machines) {
-    for (const role of ["database", "quorum"] as const) {
-      if (held.filter((one) => one === role).length > 1) {
-        problems.push(
-          `machines.${name}: has two ${role} members, which would be lost together; put them on two machines`,
-        );
-      }
-    }
-    if (held.includes("loadBalancer") && frontend === undefined) {
-      problems.push(`machines.${name}: is a load balancer without a frontend address, give one`);
-    }
-    const taken = new Map<number, Role>();
-    for (const role of new Set(held)) {
-      for (const port of portsOfRole[role]) {
-        const other = taken.get(port);
-        if (other) problems.push(`machines.${name}: ${other} and ${role} both want port ${port}`);
-        taken.set(port, role);
-      }
-    }
-  }
-  return problems;
+/** What a list has more than once, each told once. */
+function repeated<T>(list: readonly T[]): T[] {
+  return [...new Set(list.filter((one, index) => list.indexOf(one) !== index))];
 }
 
 /** Every address once, inside its subnet, and none of them a virtual IP. */
@@ -320,10 +242,12 @@ export function addressProblems(settings: Settings, machines: readonly Machine[]
       const address = machine[name];
       if (address === undefined) continue;
       const holder = holders.get(address);
-      const path = `machines.${machine.name}.${name}`;
+      const path = `hastack:machines.${machine.name}.${name}`;
       if (holder) problems.push(`${path}: ${address} belongs to ${holder}, use another`);
       else if (!contains(subnet, address)) {
         problems.push(`${path}: ${address} is outside ${subnet}, use an address inside it`);
+      } else if (meansAll(subnet, address)) {
+        problems.push(`${path}: ${address} means all of ${subnet}, use another`);
       }
       holders.set(address, machine.name);
     }
@@ -351,66 +275,4 @@ export function poolProblems(settings: Settings, machines: readonly Machine[]): 
     : [
         `hastack:database.maxConnections: ${maxConnections} is less than the ${wanted} that all pools may open, use ${wanted} or smaller pools (hastack:application)`,
       ];
-}
-
-/** Ports published on 127.0.0.1: each once, and one for each load balancer or none. */
-export function publishProblems(settings: Settings): string[] {
-  const { publishedPorts, publishedStatsPorts } = settings.loadBalancer;
-  const problems: string[] = [];
-  for (const [name, list] of Object.entries({ publishedPorts, publishedStatsPorts })) {
-    if (list.length !== 0 && list.length !== settings.members.loadBalancer) {
-      problems.push(
-        `hastack:loadBalancer.${name}: has ${list.length} for ${settings.members.loadBalancer} load balancers, use one for each`,
-      );
-    }
-  }
-  const all = [...publishedPorts, ...publishedStatsPorts];
-  for (const port of new Set(all.filter((one, index) => all.indexOf(one) !== index))) {
-    problems.push(`hastack:loadBalancer.publishedPorts: ${port} is there twice, use another`);
-  }
-  return problems;
-}
-
-/** Host number at which the platform's own, passing containers get their addresses. */
-export const dynamicRangeStart = 128;
-
-/** The address with this number in a subnet. */
-export function hostAddress(subnet: string, host: number): string {
-  return fromNumber(parseSubnet(subnet).base + host);
-}
-
-export function prefixLength(subnet: string): number {
-  return parseSubnet(subnet).prefix;
-}
-
-/** Whether two subnets share an address. */
-export function overlaps(one: string, other: string): boolean {
-  const a = parseSubnet(one);
-  const b = parseSubnet(other);
-  const prefix = Math.min(a.prefix, b.prefix);
-  return maskTo(a.base, prefix) === maskTo(b.base, prefix);
-}
-
-function contains(subnet: string, address: string): boolean {
-  const { base, prefix } = parseSubnet(subnet);
-  return maskTo(toNumber(address), prefix) === base;
-}
-
-function parseSubnet(subnet: string): { base: number; prefix: number } {
-  const [address = "", length = ""] = subnet.split("/");
-  const prefix = Number(length);
-  return { base: maskTo(toNumber(address), prefix), prefix };
-}
-
-function maskTo(address: number, prefix: number): number {
-  const size = 2 ** (32 - prefix);
-  return Math.floor(address / size) * size;
-}
-
-function toNumber(address: string): number {
-  return address.split(".").reduce((sum, octet) => sum * 256 + Number(octet), 0);
-}
-
-function fromNumber(value: number): string {
-  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
 }

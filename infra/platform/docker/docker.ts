@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { addressPlan, hostAddress } from "../../addresses.ts";
 import { readProjectFile } from "../../project.ts";
 import { deliveryScript, secretsInput, taskScript } from "../../render/delivery.ts";
 import {
@@ -16,7 +17,7 @@ import {
 } from "../../render/s6.ts";
 import { commandLine } from "../../render/shell.ts";
 import type { Settings } from "../../settings.ts";
-import { dynamicRangeStart, hostAddress, type Topology } from "../../topology.ts";
+import type { Topology } from "../../topology.ts";
 import type {
   DataDirectory,
   Flow,
@@ -105,7 +106,7 @@ export class DockerPlatform implements Platform {
                 subnet,
                 gateway: hostAddress(subnet, 1),
                 // Members have fixed addresses below this range; passing containers get theirs here
-                ipRange: `${hostAddress(subnet, dynamicRangeStart)}/25`,
+                ipRange: `${hostAddress(subnet, addressPlan.firstDynamicHost)}/25`,
               },
             ],
             labels: this.#labels("Firewall"),

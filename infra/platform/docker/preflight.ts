@@ -4,8 +4,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
+import { overlaps } from "../../addresses.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
-import { overlaps, type Topology } from "../../topology.ts";
+import type { Topology } from "../../topology.ts";
 import { dockerNames } from "./names.ts";
 
 /** A subnet that something else on this machine uses. */

@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { addressPlan, hostAddress, overlaps, prefixLength } from "../../../infra/addresses.ts";
 import { type Role, roles, SettingsError } from "../../../infra/settings.ts";
 import {
   addressProblems,
-  dynamicRangeStart,
-  hostAddress,
   type Machine,
   machineProblems,
-  overlaps,
   planTopology,
   poolProblems,
-  prefixLength,
   type Topology,
 } from "../../../infra/topology.ts";
 import { planWith, settingsWith } from "../../support/unit/fixtures.ts";
@@ -305,19 +302,19 @@ describe("topology", () => {
   describe("rules on machines that have several roles", () => {
     it("W5: refuses two database members on one machine", () => {
       assert.deepEqual(machineProblems([machine("node-1", ["database", "database"])]), [
-        "machines.node-1: has two database members, which would be lost together; put them on two machines",
+        "hastack:machines.node-1.roles: two database members would be lost together, put them on two machines",
       ]);
     });
 
     it("W5: refuses two quorum members on one machine", () => {
       assert.deepEqual(machineProblems([machine("node-1", ["quorum", "quorum"])]), [
-        "machines.node-1: has two quorum members, which would be lost together; put them on two machines",
+        "hastack:machines.node-1.roles: two quorum members would be lost together, put them on two machines",
       ]);
     });
 
     it("W5: refuses a load balancer that is not in the frontend", () => {
       assert.deepEqual(machineProblems([machine("node-1", ["loadBalancer"])]), [
-        "machines.node-1: is a load balancer without a frontend address, give one",
+        "hastack:machines.node-1.frontend: is missing, and a load balancer is where visitors come in; give one",
       ]);
     });
 
@@ -336,16 +333,16 @@ describe("topology", () => {
         machine("node-4", ["loadBalancer"], { frontend: "10.1.0.100", backend: "10.2.0.64" }),
       ];
       assert.deepEqual(addressProblems(settings, machines), [
-        "machines.node-4.frontend: 10.1.0.100 belongs to the virtual IP, use another",
-        "machines.node-1.backend: 10.2.0.100 belongs to the virtual IP, use another",
-        "machines.node-3.backend: 10.2.0.62 belongs to node-2, use another",
+        "hastack:machines.node-4.frontend: 10.1.0.100 belongs to the virtual IP, use another",
+        "hastack:machines.node-1.backend: 10.2.0.100 belongs to the virtual IP, use another",
+        "hastack:machines.node-3.backend: 10.2.0.62 belongs to node-2, use another",
       ]);
     });
 
     it("W5: refuses a machine outside its subnet", () => {
       const outside = machine("node-1", ["quorum"], { backend: "10.9.0.5" });
       assert.deepEqual(addressProblems(settingsWith(), [outside]), [
-        "machines.node-1.backend: 10.9.0.5 is outside 10.2.0.0/24, use an address inside it",
+        "hastack:machines.node-1.backend: 10.9.0.5 is outside 10.2.0.0/24, use an address inside it",
       ]);
     });
 
@@ -430,7 +427,7 @@ function assertAddresses({ machines, network }: Topology, name: NetworkName): vo
   assert.equal(new Set(all).size, all.length, `${name} addresses of ${subnet} are distinct`);
   for (const address of [...addresses, vip]) {
     const host = numberOf(address) - first;
-    assert.ok(host > 1 && host < dynamicRangeStart, `${address} in ${subnet}`);
+    assert.ok(host > 1 && host < addressPlan.firstDynamicHost, `${address} in ${subnet}`);
   }
 }
 

@@ -1,0 +1,69 @@
+/** IPv4 arithmetic, and the plan by which a platform that makes the machines numbers them. */
+
+/** Host numbers in each subnet, where the platform makes the machines. */
+export const addressPlan = {
+  /** Members per role: each role has ten numbers, and its first member's ends in 1. */
+  membersPerRole: 9,
+  /** The virtual IPs come after all members. */
+  firstVirtualHost: 70,
+  /** Where the platform's own, passing containers get their addresses. */
+  firstDynamicHost: 128,
+} as const;
+
+/** The address with this number in a subnet. */
+export function hostAddress(subnet: string, host: number): string {
+  return fromNumber(parseSubnet(subnet).base + host);
+}
+
+/** The number of an address in a subnet. */
+export function hostNumber(subnet: string, address: string): number {
+  return toNumber(address) - parseSubnet(subnet).base;
+}
+
+export function prefixLength(subnet: string): number {
+  return parseSubnet(subnet).prefix;
+}
+
+/** The subnet without the host bits that it may have been written with. */
+export function withoutHost(subnet: string): string {
+  const { base, prefix } = parseSubnet(subnet);
+  return `${fromNumber(base)}/${prefix}`;
+}
+
+/** Whether two subnets share an address. */
+export function overlaps(one: string, other: string): boolean {
+  const a = parseSubnet(one);
+  const b = parseSubnet(other);
+  const prefix = Math.min(a.prefix, b.prefix);
+  return maskTo(a.base, prefix) === maskTo(b.base, prefix);
+}
+
+export function contains(subnet: string, address: string): boolean {
+  const { base, prefix } = parseSubnet(subnet);
+  return maskTo(toNumber(address), prefix) === base;
+}
+
+/** Whether an address means a whole subnet: its first, or its last for broadcasts. */
+export function meansAll(subnet: string, address: string): boolean {
+  const size = 2 ** (32 - prefixLength(subnet));
+  return [0, size - 1].includes(hostNumber(subnet, address));
+}
+
+function parseSubnet(subnet: string): { base: number; prefix: number } {
+  const [address = "", length = ""] = subnet.split("/");
+  const prefix = Number(length);
+  return { base: maskTo(toNumber(address), prefix), prefix };
+}
+
+function maskTo(address: number, prefix: number): number {
+  const size = 2 ** (32 - prefix);
+  return Math.floor(address / size) * size;
+}
+
+function toNumber(address: string): number {
+  return address.split(".").reduce((sum, octet) => sum * 256 + Number(octet), 0);
+}
+
+function fromNumber(value: number): string {
+  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
+}
