@@ -5,14 +5,17 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { mustRun } from "../../scripts/lib/run.ts";
 import { until } from "../../scripts/lib/until.ts";
+import { ContainerPlace } from "../support/container-place.ts";
 import { TestStack } from "../support/test-stack.ts";
-import { cacheSuite } from "./suites/cache.ts";
-import { changesSuite } from "./suites/changes.ts";
+import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
+import { changesSuite, settingsSuite } from "./suites/changes.ts";
 import { faultsSuite } from "./suites/faults.ts";
+import { networksSuite } from "./suites/networks.ts";
 import { siteSuite } from "./suites/site.ts";
 import { travelSuite } from "./suites/travel.ts";
 
-const stack = new TestStack("e2e");
+const place = new ContainerPlace("e2e");
+const stack = new TestStack("e2e", place);
 const seconds = (start: number) => ((Date.now() - start) / 1000).toFixed(1);
 
 describe("dev, end to end", function () {
@@ -92,7 +95,7 @@ describe("dev, end to end", function () {
       });
       await until("the first database member is being made", {
         probe: () => mustRun(["docker", "ps", "-a", "--format", "{{.Names}}"]),
-        done: (names) => names.includes(stack.container("db-1")),
+        done: (names) => names.includes(place.container("db-1")),
         limitSeconds: 600,
       });
       // The whole process group: launcher, CLI, language host and plugins
@@ -110,8 +113,11 @@ describe("dev, end to end", function () {
   });
 
   siteSuite(stack);
+  networksSuite(stack);
   cacheSuite(stack);
+  cacheFaultsSuite(stack);
   travelSuite(stack);
+  settingsSuite(stack);
   changesSuite(stack);
   faultsSuite(stack);
 
@@ -120,7 +126,7 @@ describe("dev, end to end", function () {
       const start = Date.now();
       await stack.destroy();
       console.log(`      destroy: ${seconds(start)} s`);
-      assert.deepEqual(await stack.leftovers(), []);
+      assert.deepEqual(await place.leftovers(), []);
     });
   });
 });

@@ -3,7 +3,7 @@
  * got no answer is sent again under its key. Bounded in rate and time; they stop by themselves.
  */
 import { randomUUID } from "node:crypto";
-import { pause, request, type Seen, type Site, Watch } from "./traffic.ts";
+import { type Door, pause, request, type Seen, type Site, Watch } from "./traffic.ts";
 import { type Booked, Refused, Visitor } from "./visitor.ts";
 
 const pauseMilliseconds = 100;
@@ -31,6 +31,7 @@ export async function addOffer(
     },
     body,
     limitMilliseconds: 40_000,
+    ca: site.ca,
   });
   if (answer.status !== 201) throw new Refused(answer);
   return JSON.parse(answer.body);
@@ -56,10 +57,10 @@ export class Bookers {
     this.#told = visitors.map((visitor) => ({ visitor, bookings: new Map() }));
   }
 
-  /** Registers them. @param bases addresses of the site; they are shared out */
-  static async register(bases: readonly string[], offer: number, count: number): Promise<Bookers> {
+  /** Registers them. @param doors addresses of the site; they are shared out */
+  static async register(doors: readonly Door[], offer: number, count: number): Promise<Bookers> {
     const visitors = Array.from({ length: count }, (_, index) => {
-      return new Visitor(bases[index % bases.length] ?? "");
+      return new Visitor(doors[index % doors.length] ?? { url: "" });
     });
     for (const visitor of visitors) await visitor.register();
     return new Bookers(offer, visitors);

@@ -57,7 +57,7 @@ export async function fault(
   const report = await underLoad(stack, act, afterSeconds);
   show(what, report, promised);
   await healed(stack);
-  assert.deepEqual(await missingWrites(stack.url, report.acknowledged), [], "acknowledged writes");
+  assert.deepEqual(await missingWrites(stack, report.acknowledged), [], "acknowledged writes");
   assert.ok(report.acknowledged.length > 0, "no write was acknowledged at all");
   const bound = (seconds: number) => Math.max(seconds * slack, noiseSeconds);
   assert.ok(

@@ -1,62 +1,109 @@
 /** Looking at members of a running stack, and breaking them. */
-import { mustRun, run } from "../../scripts/lib/run.ts";
+import { lastWords, mustRun, type Outcome, run } from "../../scripts/lib/run.ts";
 import { until } from "../../scripts/lib/until.ts";
 import { limits } from "./promises.ts";
 import type { TestStack } from "./test-stack.ts";
-import { request } from "./traffic.ts";
 
 const databases = ["db-1", "db-2"] as const;
 const loadBalancers = ["lb-1", "lb-2"] as const;
 
+export const storefronts = ["storefront-1", "storefront-2"] as const;
+export const admins = ["admin-1", "admin-2"] as const;
+/** In the order of their names, as suites compare them. */
+export const instances = [...admins, ...storefronts] as const;
+
+export interface AttemptOptions {
+  /** @default root */
+  readonly user?: string;
+  /** Folder to be in. @default the engine's choice */
+  readonly folder?: string;
+  /** @default nothing: the input is empty */
+  readonly input?: string;
+  /** @default 60 */
+  readonly limitSeconds?: number;
+}
+
+/** Runs a program where a member is. Never throws: look at `code`. */
+export function attempt(
+  { place }: TestStack,
+  member: string,
+  command: readonly string[],
+  { user, folder, input, limitSeconds = 60 }: AttemptOptions = {},
+): Promise<Outcome> {
+  const options = [
+    ...(input === undefined ? [] : ["--interactive"]),
+    ...(user === undefined ? [] : [`--user=${user}`]),
+    ...(folder === undefined ? [] : [`--workdir=${folder}`]),
+  ];
+  const words = ["docker", "exec", ...options, place.container(member), ...command];
+  return run(words, { limitSeconds, ...(input !== undefined && { input }) });
+}
+
+/** Runs a program that must succeed where a member is. @returns its standard output */
+export async function must(
+  stack: TestStack,
+  member: string,
+  command: readonly string[],
+  options: AttemptOptions = {},
+): Promise<string> {
+  const outcome = await attempt(stack, member, command, options);
+  if (outcome.code === 0) return outcome.stdout;
+  throw new Error(
+    `\`${command.join(" ")}\` at ${member} ended with ${outcome.code}:\n${lastWords(outcome)}`,
+  );
+}
+
+/** Runs a shell script, as root, where a member is. */
 export function inside(stack: TestStack, member: string, script: string): Promise<string> {
-  return mustRun(["docker", "exec", stack.container(member), "sh", "-euc", script], {
-    limitSeconds: 60,
-  });
+  return must(stack, member, ["sh", "-euc", script]);
 }
 
-/** Kills a process inside a member; its supervisor starts it again. */
-export async function killProcess(stack: TestStack, member: string, pattern: string) {
-  await inside(stack, member, `pkill -KILL -o -f ${pattern}`);
+/** The text of one of a member's files. */
+export function fileOf(stack: TestStack, member: string, path: string): Promise<string> {
+  return must(stack, member, ["cat", `${stack.place.files(member)}/${path}`]);
 }
 
-/** Takes a member away, without a word to its processes. */
-export async function killMember(stack: TestStack, member: string): Promise<void> {
-  await mustRun(["docker", "kill", stack.container(member)]);
+/** Kills a process of a member; its supervisor starts it again. */
+export async function killProcess(stack: TestStack, member: string, process: string) {
+  const pid = stack.place.processId(process);
+  await inside(stack, member, `pid=$(${pid}); [ "$pid" -gt 1 ]; kill -KILL "$pid"`);
 }
 
-export async function startMember(stack: TestStack, member: string): Promise<void> {
-  await mustRun(["docker", "start", stack.container(member)]);
+/** Kills the first of a member's PostgreSQL processes, past Patroni, which starts it again. */
+export async function killPostmaster(stack: TestStack, member: string): Promise<void> {
+  const file = "/var/lib/postgresql/17/hastack/postmaster.pid";
+  await inside(stack, member, `kill -KILL $(head -1 ${file})`);
 }
+
+/** Takes a member away, and all that shares its machine, without a word to its processes. */
+export async function killMember({ place }: TestStack, member: string): Promise<void> {
+  await mustRun(["docker", "kill", place.container(member)]);
+}
+
+export async function startMember({ place }: TestStack, member: string): Promise<void> {
+  await mustRun(["docker", "start", place.container(member)]);
+}
+
+/** When each of these members and its processes were started. */
+export async function startTimes(stack: TestStack, members: readonly string[]): Promise<string> {
+  return (await Promise.all(members.map((member) => stack.place.started(member)))).join("\n");
+}
+
+const psql = ["psql", "-h/run/postgresql", "-XAt", "-v", "ON_ERROR_STOP=1"];
 
 /** Runs SQL in a member's own PostgreSQL, as its superuser. */
 export async function sql(stack: TestStack, member: string, query: string): Promise<string> {
-  const words = ["docker", "exec", "--interactive", "--user=postgres", stack.container(member)];
-  return (
-    await mustRun(
-      [...words, "psql", "-h/run/postgresql", "-XAt", "-v", "ON_ERROR_STOP=1", "hastack"],
-      {
-        input: query,
-        limitSeconds: 30,
-      },
-    )
-  ).trim();
+  const options = { user: "postgres", input: query, limitSeconds: 30 };
+  return (await must(stack, member, [...psql, "hastack"], options)).trim();
 }
 
 /** The members that say of themselves that they are primary. */
 export async function primaries(stack: TestStack): Promise<string[]> {
   const states = await Promise.all(
     databases.map(async (member) => {
-      const { code, stdout } = await run(
-        [
-          "docker",
-          "exec",
-          "--user=postgres",
-          stack.container(member),
-          "psql",
-          "-h/run/postgresql",
-        ].concat(["-XAtc", "SELECT pg_is_in_recovery()", "postgres"]),
-        { limitSeconds: 20 },
-      );
+      const ask = [...psql, "-c", "SELECT pg_is_in_recovery()", "postgres"];
+      const options = { user: "postgres", limitSeconds: 20 };
+      const { code, stdout } = await attempt(stack, member, ask, options);
       return code === 0 && stdout.trim() === "f" ? [member] : [];
     }),
   );
@@ -85,11 +132,9 @@ export async function wholePair(stack: TestStack): Promise<void> {
 export async function holders(stack: TestStack): Promise<string[]> {
   const found = await Promise.all(
     loadBalancers.map(async (member) => {
-      const { stdout } = await run(
-        ["docker", "exec", stack.container(member), "ip", "-4", "-oneline", "address"],
-        { limitSeconds: 20 },
-      );
-      return stdout.includes(` ${stack.vip}/`) ? [member] : [];
+      const look = ["ip", "-4", "-oneline", "address"];
+      const { stdout } = await attempt(stack, member, look, { limitSeconds: 20 });
+      return stdout.includes(` ${stack.place.vip}/`) ? [member] : [];
     }),
   );
   return found.flat();
@@ -105,7 +150,7 @@ export async function healed(stack: TestStack): Promise<void> {
   });
   await until("all instances serve", {
     probe: () => servingInstances(stack),
-    done: (names) => names.join() === "admin-1,admin-2,storefront-1,storefront-2",
+    done: (names) => names.join() === instances.join(),
     limitSeconds: limits.rejoin,
   });
   await until("all instances have the cache", {
@@ -120,7 +165,7 @@ export async function servingInstances(stack: TestStack): Promise<string[]> {
   const names = new Set<string>();
   for (let turn = 0; turn < 8; turn += 1) {
     for (const path of ["", "admin/login"]) {
-      const { status, servedBy } = await request(`${stack.url}${path}`);
+      const { status, servedBy } = await stack.request(path);
       if (status === 200) names.add(servedBy);
     }
   }
@@ -129,11 +174,13 @@ export async function servingInstances(stack: TestStack): Promise<string[]> {
 
 /** What each instance says of the cache, asked at its own address. */
 export async function cacheStates(stack: TestStack): Promise<string[]> {
-  const ask = (member: string, port: number) =>
-    inside(stack, member, `curl -s -m 2 http://$(hostname -i):${port}/api/health`);
+  const ask = (member: string, port: number) => {
+    const url = `http://${stack.place.address(member)}:${port}/api/health`;
+    return must(stack, member, ["curl", "-s", "-m", "2", url]);
+  };
   const answers = await Promise.all([
-    ...["storefront-1", "storefront-2"].map((member) => ask(member, 3000)),
-    ...["admin-1", "admin-2"].map((member) => ask(member, 3001)),
+    ...storefronts.map((member) => ask(member, 3000)),
+    ...admins.map((member) => ask(member, 3001)),
   ]);
   return answers.map((answer) => JSON.parse(answer).cache);
 }

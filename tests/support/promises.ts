@@ -29,4 +29,5 @@ export const limits = {
   destroy: 300,
   engineRestart: 240,
   rejoin: 120,
+  reboot: 90,
 } as const;

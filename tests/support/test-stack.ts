@@ -13,10 +13,18 @@ import {
 } from "node:fs";
 import { parse, stringify } from "yaml";
 import { projectDirectory } from "../../infra/project.ts";
-import { mustRun, type Outcome, run } from "../../scripts/lib/run.ts";
+import { type Outcome, run } from "../../scripts/lib/run.ts";
+import type { Configuration, Place } from "./place.ts";
 import { limits } from "./promises.ts";
+import { type Answer, type Door, type RequestOptions, request, type Site } from "./traffic.ts";
 
-export type Configuration = Record<string, unknown>;
+/** A certificate to serve the site with. */
+export interface Certificate {
+  /** PEM of the chain and the private key, as the setting wants it. */
+  readonly chainAndKey: string;
+  /** PEM of who vouches for it. */
+  readonly ca: string;
+}
 
 /** What a stack is made of. */
 const sources = [
@@ -30,27 +38,59 @@ const sources = [
   "scripts",
 ];
 
-/** Settings in which a test's stack differs from `dev`. */
-const testSettings: Configuration = {
-  "hastack:network": {
-    frontend: { subnet: "172.29.10.0/24", vip: "172.29.10.100" },
-    backend: { subnet: "172.29.11.0/24", vip: "172.29.11.100" },
-  },
-  "hastack:loadBalancer": { publishedPorts: [18080, 18081], publishedStatsPorts: [18404, 18405] },
-};
+/** The copy of the checkout that a stack is made from. */
+export function stackFolder(name: string): string {
+  return `${projectDirectory}.hastack/test/${name}/`;
+}
 
-export class TestStack {
+export class TestStack implements Site {
   readonly name: string;
+  readonly place: Place;
   /** The copy of the checkout. */
   readonly folder: string;
-  readonly vip = "172.29.10.100";
-  readonly url = `http://${this.vip}/`;
-  readonly localUrls = ["http://127.0.0.1:18080/", "http://127.0.0.1:18081/"];
+  #certificate: Certificate | undefined;
   #authorization: Promise<string> | undefined;
 
-  constructor(name: string) {
+  /** @param place where its members run */
+  constructor(name: string, place: Place) {
     this.name = name;
-    this.folder = `${projectDirectory}.hastack/test/${name}/`;
+    this.place = place;
+    this.folder = stackFolder(name);
+  }
+
+  /** Has the site served by HTTPS with this certificate from the next `up` on, or without one. */
+  serveWith(certificate: Certificate | undefined): void {
+    this.#certificate = certificate;
+    this.configure({});
+  }
+
+  /** Who vouches for the site's certificate. */
+  get ca(): string | undefined {
+    return this.#certificate?.ca;
+  }
+
+  /** The site at its virtual address. */
+  get url(): string {
+    return this.#urlAt(this.place.vip);
+  }
+
+  /** The site at each load balancer. */
+  get localUrls(): readonly string[] {
+    return this.place.localHosts.map((host) => this.#urlAt(host));
+  }
+
+  /** Every address of the site. */
+  get doors(): readonly Door[] {
+    return [this.url, ...this.localUrls].map((url) => ({ url, ca: this.ca }));
+  }
+
+  #urlAt(host: string): string {
+    return `${this.#certificate ? "https" : "http"}://${host}/`;
+  }
+
+  /** Sends one request to the site. @param path from the site's root, or a whole address of it */
+  request(path: string, options: RequestOptions = {}): Promise<Answer> {
+    return request(new URL(path, this.url).href, { ca: this.ca, ...options });
   }
 
   /** Makes the copy anew; a stack that an earlier run left is destroyed first. */
@@ -69,12 +109,17 @@ export class TestStack {
     symlinkSync(`${projectDirectory}node_modules`, `${this.folder}node_modules`);
     symlinkSync(`${projectDirectory}app/node_modules`, `${this.folder}app/node_modules`);
     this.configure({});
+    await this.place.prepare();
   }
 
-  /** Writes the configuration: that of `dev`, the tests' own, and these settings. */
+  /** Writes the configuration: the checkout's, what its place asks for, and these settings. */
   configure(settings: Configuration): void {
-    const dev = parse(readFileSync(`${projectDirectory}Pulumi.dev.yaml`, "utf8"));
-    const config = { ...dev.config, ...testSettings };
+    const base = parse(readFileSync(`${projectDirectory}Pulumi.${this.place.base}.yaml`, "utf8"));
+    const config = { ...base.config, ...this.place.settings };
+    if (this.#certificate) {
+      config["hastack:certificate"] = this.#certificate.chainAndKey;
+      config["hastack:plainHttp"] = false;
+    }
     for (const [key, value] of Object.entries(settings)) {
       config[key] =
         typeof value === "object" && !Array.isArray(value) ? { ...config[key], ...value } : value;
@@ -151,14 +196,12 @@ export class TestStack {
     if (code !== 0) throw new Error(`destroy ended with ${code}:\n${stdout}\n${stderr}`);
   }
 
-  /** Destroys the stack and removes the data volumes that it kept. */
+  /** Leaves nothing of the stack, kept data neither. */
   async destroyAll(): Promise<void> {
-    if (!existsSync(`${this.folder}Pulumi.yaml`)) return;
-    await this.destroy();
-    for (const leftover of await this.leftovers()) {
-      const [kind = "", name = ""] = leftover.split(" ");
-      if (kind === "volume") await mustRun(["docker", "volume", "rm", name]);
-    }
+    const isThere = existsSync(`${this.folder}Pulumi.yaml`);
+    await this.place.wipe(async () => {
+      if (isThere) await this.destroy();
+    });
   }
 
   async outputs(): Promise<Record<string, unknown>> {
@@ -171,23 +214,5 @@ export class TestStack {
       `${this.folder}.hastack/state/.pulumi/stacks/hastack/${this.name}.json`,
       "utf8",
     );
-  }
-
-  container(member: string): string {
-    return `hastack-${this.name}-${member}`;
-  }
-
-  /** Everything of this stack in the engine, by label and by name. */
-  async leftovers(): Promise<string[]> {
-    const filter = ["--filter", `label=hastack.stack=${this.name}`];
-    const reference = ["--filter", `reference=hastack-${this.name}/*`];
-    const found = [
-      ["ps", "-a", ...filter, "--format", "container {{.Names}}"],
-      ["network", "ls", ...filter, "--format", "network {{.Name}}"],
-      ["volume", "ls", ...filter, "--format", "volume {{.Name}}"],
-      ["images", ...reference, "--format", "image {{.Repository}}"],
-      ["images", "-a", ...filter, "--format", "labelled image {{.ID}}"],
-    ].map(async (args) => (await mustRun(["docker", ...args])).split("\n"));
-    return (await Promise.all(found)).flat().filter(Boolean);
   }
 }

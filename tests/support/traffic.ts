@@ -5,6 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import http from "node:http";
+import https from "node:https";
 
 /** A one-pixel GIF. */
 const pixel = Buffer.from("R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw==", "base64");
@@ -16,10 +17,16 @@ export interface Answer {
   readonly headers: http.IncomingHttpHeaders;
 }
 
-/** A site, and who may change its content. */
-export interface Site {
-  /** Address with a slash at its end. */
+/** An address of a site. */
+export interface Door {
+  /** With a slash at its end. */
   readonly url: string;
+  /** PEM of who vouches for its certificate. @default those that Node trusts */
+  readonly ca?: string | undefined;
+}
+
+/** A site, and who may change its content. */
+export interface Site extends Door {
   /** The administrator's header. */
   authorization(): Promise<string>;
 }
@@ -27,14 +34,17 @@ export interface Site {
 /** A connection takes less than a millisecond here; one that is lost would be tried again after 1 s. */
 const connectMilliseconds = 300;
 
+export interface RequestOptions extends https.RequestOptions {
+  readonly body?: Buffer | string;
+  readonly limitMilliseconds?: number;
+}
+
 /** Sends one request and reads its answer. @throws when there is none within the limit */
-export function request(
-  url: string,
-  options: http.RequestOptions & { body?: Buffer | string; limitMilliseconds?: number } = {},
-): Promise<Answer> {
+export function request(url: string, options: RequestOptions = {}): Promise<Answer> {
   const { body, limitMilliseconds = 5000, ...rest } = options;
+  const { request: send } = url.startsWith("https:") ? https : http;
   return new Promise((resolve, reject) => {
-    const call = http.request(url, { ...rest, signal: AbortSignal.timeout(limitMilliseconds) });
+    const call = send(url, { ...rest, signal: AbortSignal.timeout(limitMilliseconds) });
     call.on("error", reject);
     call.on("socket", (socket) => {
       if (!socket.connecting) return;
@@ -90,6 +100,7 @@ export async function postDestination(
     },
     body,
     limitMilliseconds,
+    ca: site.ca,
   });
   if (status !== 201) throw new Error(`${status} ${text.slice(0, 200)}`);
   return JSON.parse(text);
@@ -187,7 +198,8 @@ export class Traffic {
   async #read(): Promise<void> {
     while (this.#goesOn) {
       try {
-        const { status } = await request(`${this.#site.url}api/content?limit=3`);
+        const { url, ca } = this.#site;
+        const { status } = await request(`${url}api/content?limit=3`, { ca });
         if (status !== 200) throw new Error(`status ${status}`);
         this.#reads.success();
       } catch (error) {
@@ -223,27 +235,27 @@ export const pause = (milliseconds: number) =>
 
 /** Acknowledged writes that are not there, or are there twice, or have lost their picture. */
 export async function missingWrites(
-  base: string,
+  door: Door,
   acknowledged: readonly Acknowledged[],
 ): Promise<string[]> {
   const problems: string[] = [];
-  const stored = await allQuotes(base);
+  const stored = await allQuotes(door);
   for (const { id, quote, image } of acknowledged) {
     const ids = stored.get(quote) ?? [];
     if (ids.length !== 1 || ids[0] !== id) {
       problems.push(`acknowledged as ${id}, stored as [${ids}]: ${quote}`);
     }
-    const { status } = await request(new URL(image, base).href);
+    const { status } = await request(new URL(image, door.url).href, { ca: door.ca });
     if (status !== 200) problems.push(`${image} of ${id} answers ${status}`);
   }
   return problems;
 }
 
-async function allQuotes(base: string): Promise<Map<string, number[]>> {
+async function allQuotes({ url, ca }: Door): Promise<Map<string, number[]>> {
   const quotes = new Map<string, number[]>();
   let next: string | null = "/api/content?limit=100";
   while (next !== null) {
-    const { status, body } = await request(new URL(next, base).href);
+    const { status, body } = await request(new URL(next, url).href, { ca });
     if (status !== 200) throw new Error(`${next} answers ${status}`);
     const page: { items: { id: number; quote: string }[]; next: string | null } = JSON.parse(body);
     for (const { id, quote } of page.items) quotes.set(quote, [...(quotes.get(quote) ?? []), id]);

@@ -1,6 +1,6 @@
 /** A visitor of the site: has an account, keeps cookies, and books. */
 import { randomUUID } from "node:crypto";
-import { type Answer, request } from "./traffic.ts";
+import { type Answer, type Door, request } from "./traffic.ts";
 
 /** Longer than the site tries to get a write through. */
 const writeLimitMilliseconds = 40_000;
@@ -32,12 +32,12 @@ export class Refused extends Error {
 
 export class Visitor {
   readonly account: Account;
-  readonly #base: string;
+  readonly #door: Door;
   readonly #cookies = new Map<string, string>();
 
-  /** @param base the site's address with a slash at its end */
-  constructor(base: string, account?: Account) {
-    this.#base = base;
+  /** @param door where the visitor comes in */
+  constructor(door: Door, account?: Account) {
+    this.#door = door;
     this.account = account ?? {
       email: `visitor-${randomUUID()}@example.org`,
       password: `password of ${randomUUID()}`,
@@ -102,10 +102,12 @@ export class Visitor {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Answer> {
     const cookies = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
-    const answer = await request(this.#base + path, {
+    const { url, ca } = this.#door;
+    const answer = await request(url + path, {
       method,
+      ca,
       headers: {
-        Origin: new URL(this.#base).origin,
+        Origin: new URL(url).origin,
         ...(cookies && { Cookie: cookies }),
         ...(body !== undefined && { "Content-Length": String(Buffer.byteLength(body)) }),
         ...headers,

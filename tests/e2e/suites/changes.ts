@@ -1,13 +1,20 @@
 /** Changing the running stack: releases, settings, and broken ones of both. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mustRun, run } from "../../../scripts/lib/run.ts";
 import { until } from "../../../scripts/lib/until.ts";
 import { show, underLoad } from "../../support/measure.ts";
-import { healed, inside, servingInstances, sql, wholePair } from "../../support/members.ts";
+import {
+  fileOf,
+  healed,
+  inside,
+  servingInstances,
+  sql,
+  startTimes,
+  wholePair,
+} from "../../support/members.ts";
 import { promises } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
-import { missingWrites, request } from "../../support/traffic.ts";
+import { missingWrites } from "../../support/traffic.ts";
 
 export function changesSuite(stack: TestStack): void {
   describe("a change", () => {
@@ -20,7 +27,7 @@ export function changesSuite(stack: TestStack): void {
       show("new release", report, promises.release);
       assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
       assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
-      assert.deepEqual(await missingWrites(stack.url, report.acknowledged), []);
+      assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
       const after = await releases(stack);
       assert.equal(after.length, 1);
       assert.notEqual(after[0], before[0]);
@@ -36,20 +43,58 @@ export function changesSuite(stack: TestStack): void {
       show("HAProxy's configuration", report, promises.release);
       assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
       assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
-      assert.match(await inside(stack, "lb-2", "cat /etc/hastack/haproxy.cfg"), /leastconn/);
+      assert.match(await fileOf(stack, "lb-2", "haproxy.cfg"), /leastconn/);
       assert.notEqual(await configurationRead(stack, "lb-2"), read, "the new file is in force");
       assert.deepEqual(await startTimes(stack, ["lb-1", "lb-2"]), started);
     });
 
     it("W5: a broken HAProxy setting is refused by HAProxy before anything is touched", async () => {
-      const before = await inside(stack, "lb-1", "sha256sum /etc/hastack/haproxy.cfg");
+      const before = await fileOf(stack, "lb-1", "haproxy.cfg");
       stack.configure({ "hastack:loadBalancer": { balance: "nonsense" } });
       const { code, stdout } = await stack.up();
       assert.notEqual(code, 0);
       assert.match(stdout, /balance only supports 'roundrobin'/);
       assert.match(stdout, /haproxy.cfg was refused; nothing was changed/);
-      assert.equal(await inside(stack, "lb-1", "sha256sum /etc/hastack/haproxy.cfg"), before);
+      assert.equal(await fileOf(stack, "lb-1", "haproxy.cfg"), before);
     });
+
+    it("a release that does not get healthy stops at the first instance; a good one goes in", async () => {
+      const [good] = await releases(stack);
+      stack.edit("app/src/server.ts", (text) => `throw new Error("broken on purpose");\n${text}`);
+      const report = await underLoad(stack, async () => {
+        const { code, stdout } = await stack.up();
+        assert.notEqual(code, 0);
+        assert.match(stdout, /storefront-1 must be healthy/);
+        assert.match(stdout, /broken on purpose/, "the last log lines are in the error");
+      });
+      show("broken release", report, promises.release);
+      assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
+      assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+      assert.deepEqual(await servingInstances(stack), stack.place.servingAfterBadRelease);
+      assert.deepEqual(await releases(stack), [good]);
+
+      stack.restore("app/src/server.ts");
+      await stack.mustUp();
+      await healed(stack);
+      assert.deepEqual(await releases(stack), [good]);
+      const kept = await stack.place.releases();
+      assert.ok(kept.includes(good ?? ""), `${kept} without ${good}`);
+      assert.ok(kept.length <= stack.place.keptReleases, `${kept}`);
+    });
+
+    it("W3: a second up changes nothing, nor does refresh", async () => {
+      assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
+      await stack.must(["refresh", "--yes", "--skip-preview"], 120);
+      const { code, stdout } = await stack.previewNoChanges();
+      assert.equal(code, 0, stdout);
+    });
+  });
+}
+
+/** More changes, which take their time. */
+export function settingsSuite(stack: TestStack): void {
+  describe("a setting", () => {
+    afterEach(() => stack.configure({}));
 
     it("W5: a broken PostgreSQL setting is refused by PostgreSQL before anything is touched", async () => {
       stack.configure({ "hastack:database": { parameters: { work_mem: "64XB" } } });
@@ -74,7 +119,7 @@ export function changesSuite(stack: TestStack): void {
       for (const member of ["db-1", "db-2"]) {
         assert.equal(await sql(stack, member, "SHOW max_connections; SHOW work_mem;"), "120\n8MB");
       }
-      assert.deepEqual(await missingWrites(stack.url, report.acknowledged), []);
+      assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
     });
 
     it("W6: settings that PostgreSQL cannot start with are put back; going back mends all", async () => {
@@ -98,7 +143,7 @@ export function changesSuite(stack: TestStack): void {
     it("W6: an up killed while it replaces an instance can simply be run again", async () => {
       const [program = "", ...args] = stack.command(["up", "--yes", "--skip-preview"]);
       stack.edit("app/src/views.ts", (text) => `${text}// and one more\n`);
-      const before = await identity(stack, "storefront-1");
+      const before = await stack.place.identity("storefront-1");
       const up = spawn(program, args, {
         cwd: stack.folder,
         env: stack.env,
@@ -106,7 +151,7 @@ export function changesSuite(stack: TestStack): void {
         stdio: "ignore",
       });
       await until("the first instance is being replaced", {
-        probe: () => identity(stack, "storefront-1"),
+        probe: () => stack.place.identity("storefront-1"),
         done: (now) => now !== before,
         limitSeconds: 120,
         intervalSeconds: 0.05,
@@ -116,36 +161,6 @@ export function changesSuite(stack: TestStack): void {
       await healed(stack);
       assert.equal((await releases(stack)).length, 1);
     });
-
-    it("a release that does not get healthy stops at the first instance; a good one mends it", async () => {
-      const [good] = await releases(stack);
-      stack.edit("app/src/server.ts", (text) => `throw new Error("broken on purpose");\n${text}`);
-      const report = await underLoad(stack, async () => {
-        const { code, stdout } = await stack.up();
-        assert.notEqual(code, 0);
-        assert.match(stdout, /storefront-1 must be healthy/);
-        assert.match(stdout, /broken on purpose/, "the last log lines are in the error");
-      });
-      show("broken release", report, promises.release);
-      assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-      assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
-      assert.deepEqual(await servingInstances(stack), ["admin-1", "admin-2", "storefront-2"]);
-      assert.deepEqual(await releases(stack), [good]);
-
-      stack.restore("app/src/server.ts");
-      await stack.mustUp();
-      await healed(stack);
-      assert.deepEqual(await releases(stack), [good]);
-      const kept = ["docker", "images", `hastack-${stack.name}/release`, "--format", "{{.Tag}}"];
-      assert.equal((await mustRun(kept)).trim(), good, "the release's image, and no other");
-    });
-
-    it("W3: a second up changes nothing, nor does refresh", async () => {
-      assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
-      await stack.must(["refresh", "--yes", "--skip-preview"], 120);
-      const { code, stdout } = await stack.previewNoChanges();
-      assert.equal(code, 0, stdout);
-    });
   });
 }
 
@@ -153,7 +168,7 @@ export function changesSuite(stack: TestStack): void {
 async function releases(stack: TestStack): Promise<string[]> {
   const found = new Set<string>();
   for (let turn = 0; turn < 6; turn += 1) {
-    const { status, body } = await request(`${stack.url}api/health`);
+    const { status, body } = await stack.request("api/health");
     if (status === 200) found.add(JSON.parse(body).release);
   }
   return [...found];
@@ -163,14 +178,4 @@ async function releases(stack: TestStack): Promise<string[]> {
 async function configurationRead(stack: TestStack, member: string): Promise<string> {
   const ask = "echo 'show info' | socat - UNIX-CONNECT:/run/haproxy/admin.sock";
   return /^description: (.*)$/m.exec(await inside(stack, member, ask))?.[1] ?? "";
-}
-
-/** The container's id, or nothing while there is none. */
-async function identity(stack: TestStack, member: string): Promise<string> {
-  return (await run(["docker", "inspect", "-f", "{{.Id}}", stack.container(member)])).stdout.trim();
-}
-
-async function startTimes(stack: TestStack, members: readonly string[]): Promise<string> {
-  const names = members.map((member) => stack.container(member));
-  return mustRun(["docker", "inspect", "-f", "{{.State.StartedAt}}", ...names]);
 }

@@ -7,8 +7,8 @@ import { fault } from "../../support/measure.ts";
 import {
   healed,
   holders,
-  inside,
   killMember,
+  killPostmaster,
   killProcess,
   primaries,
   primary,
@@ -30,7 +30,7 @@ export function faultsSuite(stack: TestStack): void {
         stack,
         "application process killed",
         promises.appProcessKilled,
-        () => killProcess(stack, "storefront-1", "server.ts"),
+        () => killProcess(stack, "storefront-1", "storefront"),
       );
       assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
     });
@@ -45,11 +45,7 @@ export function faultsSuite(stack: TestStack): void {
     it("D4: the postmaster of the primary is killed", async () => {
       const member = await primary(stack);
       await fault(stack, "postmaster killed", promises.primaryProcessKilled, async () => {
-        await inside(
-          stack,
-          member,
-          "kill -KILL $(head -1 /var/lib/postgresql/17/hastack/postmaster.pid)",
-        );
+        await killPostmaster(stack, member);
         await sleep(awaySeconds * 1000);
       });
     });
@@ -83,7 +79,7 @@ export function faultsSuite(stack: TestStack): void {
     it("L4: HAProxy of the active load balancer is killed", async () => {
       const [active = ""] = await holders(stack);
       await fault(stack, "active HAProxy killed", promises.loadBalancerLost, () =>
-        killProcess(stack, active, "'^haproxy'"),
+        killProcess(stack, active, "haproxy"),
       );
     });
 
@@ -113,7 +109,7 @@ export function faultsSuite(stack: TestStack): void {
         `      engine restarted in ${((answered - start) / 1000).toFixed(1)} s, whole again ${after(answered)} s later`,
       );
       const kept = { id, image, quote: "before the engine's restart" };
-      assert.deepEqual(await missingWrites(stack.url, [kept]), []);
+      assert.deepEqual(await missingWrites(stack, [kept]), []);
     });
 
     /** Takes a member away for a while. */

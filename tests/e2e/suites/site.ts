@@ -1,19 +1,25 @@
 /** What the running stack shows from outside. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { mustRun, run } from "../../../scripts/lib/run.ts";
 import { until } from "../../../scripts/lib/until.ts";
-import { inside, primary, servingInstances, sql } from "../../support/members.ts";
+import {
+  attempt,
+  inside,
+  instances,
+  must,
+  primary,
+  servingInstances,
+  sql,
+  storefronts,
+} from "../../support/members.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { postDestination, request } from "../../support/traffic.ts";
 
-/** The frontend's gateway: as whom this machine comes to the load balancers. */
-const ownAddress = "172.29.10.1";
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function siteSuite(stack: TestStack): void {
   describe("the site", () => {
-    it("W2, A1: pages and API answer at the virtual address and at both local ports", async () => {
+    it("W2, A1: pages and API answer at the virtual address and at both load balancers", async () => {
       for (const base of [stack.url, ...stack.localUrls]) {
         for (const path of [
           "",
@@ -24,33 +30,32 @@ export function siteSuite(stack: TestStack): void {
           "api/health",
           "api/live",
         ]) {
-          const { status } = await request(base + path);
+          const { status } = await stack.request(base + path);
           assert.equal(status, 200, base + path);
         }
       }
     });
 
     it("A13: there is sample data, with pictures that load", async () => {
-      const { body } = await request(`${stack.url}api/content`);
+      const { body } = await stack.request("api/content");
       const { items } = JSON.parse(body) as { items: { image: string }[] };
       assert.ok(items.length >= 4, `${items.length} destinations`);
       for (const { image } of items) {
-        assert.equal((await request(new URL(image, stack.url).href)).status, 200, image);
+        assert.equal((await stack.request(image)).status, 200, image);
       }
     });
 
     it("L1, A10: requests go round over all instances, by tier", async () => {
-      const expected = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
-      assert.deepEqual(await servingInstances(stack), expected);
+      assert.deepEqual(await servingInstances(stack), instances);
       const servedBy = [];
       for (let turn = 0; turn < 6; turn += 1) {
-        servedBy.push((await request(`${stack.url}api/live`)).servedBy);
+        servedBy.push((await stack.request("api/live")).servedBy);
       }
       assert.equal(servedBy.filter((name) => name === "storefront-1").length, 3, `${servedBy}`);
     });
 
     it("A11: reads come from the standby, writes go to the primary", async () => {
-      const { body } = await request(`${stack.url}api/health`);
+      const { body } = await stack.request("api/health");
       const { database } = JSON.parse(body);
       assert.equal(database.writer.inRecovery, false);
       assert.equal(database.reader.inRecovery, true);
@@ -61,11 +66,11 @@ export function siteSuite(stack: TestStack): void {
       const { image } = await postDestination(stack, `seen by all ${randomUUID()}`);
       const seen = new Set<string>();
       for (let turn = 0; turn < 6; turn += 1) {
-        const { status, servedBy } = await request(new URL(image, stack.url).href);
+        const { status, servedBy } = await stack.request(image);
         assert.equal(status, 200);
         seen.add(servedBy);
       }
-      assert.deepEqual([...seen].sort(), ["storefront-1", "storefront-2"]);
+      assert.deepEqual([...seen].sort(), storefronts);
     });
 
     it("D1: an acknowledged row is on both members", async () => {
@@ -88,85 +93,54 @@ export function siteSuite(stack: TestStack): void {
 
     it("L7: a forged request id and address are replaced by true ones", async () => {
       const forged = randomUUID();
-      const answer = await fetch(`${stack.url}api/content?limit=x`, {
+      const answer = await stack.request("api/content?limit=x", {
         headers: { "X-Request-Id": forged, "X-Forwarded-For": "203.0.113.9" },
-        signal: AbortSignal.timeout(5000),
       });
-      const id = answer.headers.get("x-request-id") ?? "";
+      const id = String(answer.headers["x-request-id"]);
       assert.match(id, uuid);
       assert.notEqual(id, forged);
-      assert.equal(((await answer.json()) as { requestId: string }).requestId, id);
-      const server = answer.headers.get("x-served-by") ?? "";
+      assert.equal(JSON.parse(answer.body).requestId, id);
+      const server = answer.servedBy;
       const line = await until(`${server} logs the request`, {
-        probe: async () => (await logOf(stack, server)).split("\n").find((it) => it.includes(id)),
+        probe: async () =>
+          (await stack.place.log(server, 50)).split("\n").find((it) => it.includes(id)),
         done: (found) => found !== undefined,
         limitSeconds: 5,
       });
-      assert.equal(JSON.parse(line ?? "{}").client, ownAddress);
-      for (const member of ["storefront-1", "storefront-2"]) {
-        const log = await logOf(stack, member);
+      assert.equal(JSON.parse(line ?? "{}").client, stack.place.ownAddress);
+      for (const member of storefronts) {
+        const log = await stack.place.log(member, 50);
         assert.ok(!log.includes("203.0.113.9"), `the forged address is in ${member}'s log`);
         assert.ok(!log.includes(forged), `the forged id is in ${member}'s log`);
       }
     });
 
     it("L3: figures are not public, statistics want a password and hide the version", async () => {
-      assert.equal((await request(`${stack.url}metrics`)).status, 404);
-      assert.equal((await request("http://127.0.0.1:18404/")).status, 401);
-      const { statsPassword } = await stack.outputs();
+      assert.equal((await stack.request("metrics")).status, 404);
+      const { statsPassword, statsUrls } = await stack.outputs();
+      const pages = stack.place.statsHosts.map((host) => `http://${host}/`);
+      assert.deepEqual(statsUrls, pages);
+      const [first = "", second = ""] = pages;
+      assert.equal((await request(first)).status, 401);
       const authorization = `Basic ${Buffer.from(`operator:${statsPassword}`).toString("base64")}`;
-      const { status, body } = await request("http://127.0.0.1:18404/", {
-        headers: { authorization },
-      });
+      const { status, body } = await request(first, { headers: { authorization } });
       assert.equal(status, 200);
       assert.ok(body.includes("storefront-1"));
       assert.ok(!/version 3\.\d/.test(body), "the version is shown");
-      const metrics = await request("http://127.0.0.1:18405/metrics", {
-        headers: { authorization },
-      });
+      const metrics = await request(`${second}metrics`, { headers: { authorization } });
       assert.match(metrics.body, /haproxy_server_status/);
     });
 
-    it("N1: from another bridge nothing in the backend answers, though a neighbour there does", async () => {
-      const [stranger, neighbour] = ["e2e-test-stranger", "e2e-test-neighbour"];
-      try {
-        await startServer(stack, stranger);
-        const address = await startServer(stack, neighbour);
-        const connect = async (target: string) => {
-          const curl = ["curl", "-s", "-m", "2", "-o", "/dev/null", `http://${target}/`];
-          return (await run(["docker", "exec", stranger, ...curl], { limitSeconds: 30 })).code;
-        };
-        await until("the neighbour answers", {
-          probe: () => connect(`${address}:3000`),
-          done: (code) => code === 0,
-          limitSeconds: 10,
-        });
-        for (const target of [
-          "41:3000",
-          "51:3001",
-          "31:5432",
-          "31:8008",
-          "61:6379",
-          "21:2379",
-          "100:5000",
-        ]) {
-          const code = await connect(`172.29.11.${target}`);
-          assert.ok(code === 7 || code === 28, `172.29.11.${target}: curl ended with ${code}`);
-        }
-      } finally {
-        await run(["docker", "rm", "--force", stranger, neighbour]);
-      }
-    });
-
     it("D7, D6: being on the backend network is not enough", async () => {
-      const etcd = await run(
-        ["docker", "exec", stack.container("etcd-1"), "etcdctl", "get", "--prefix", "/"].concat(
-          "--endpoints=172.29.11.21:2379",
-        ),
-      );
+      const { place } = stack;
+      const words = ["etcdctl", "get", "--prefix", "/"];
+      const etcd = await attempt(stack, "etcd-1", [
+        ...words,
+        `--endpoints=${place.address("etcd-1")}:2379`,
+      ]);
       assert.match(etcd.stderr, /user name is empty/);
-      const change =
-        "curl -s -o /dev/null -w '%{http_code}' -X POST http://172.29.11.31:8008/restart";
+      const restart = `http://${place.address("db-1")}:8008/restart`;
+      const change = `curl -s -o /dev/null -w '%{http_code}' -X POST ${restart}`;
       assert.equal(await inside(stack, "lb-1", change), "401");
       const trusting = await sql(
         stack,
@@ -174,8 +148,8 @@ export function siteSuite(stack: TestStack): void {
         "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method NOT IN ('scram-sha-256', 'peer', 'reject');",
       );
       assert.equal(trusting, "0");
-      const ask = `exec 3<> /dev/tcp/172.29.11.61/6379; printf 'GET x\r\n' >&3; read -r answer <&3; echo "$answer"`;
-      const cache = await run(["docker", "exec", stack.container("admin-1"), "bash", "-c", ask]);
+      const ask = `exec 3<> /dev/tcp/${place.address("cache-1")}/6379; printf 'GET x\r\n' >&3; read -r answer <&3; echo "$answer"`;
+      const cache = await attempt(stack, "admin-1", ["bash", "-c", ask]);
       assert.match(cache.stdout, /^-NOAUTH/);
     });
 
@@ -217,47 +191,15 @@ export function siteSuite(stack: TestStack): void {
       }
     });
 
-    it("N3: no secret is in the engine's view, in process lists, in logs or in the plain state", async () => {
+    it("N3: no secret is in plain sight where the stack runs, nor in the plain state", async () => {
       const secrets = await secretsOf(stack);
       assert.ok(secrets.length >= 10, `${secrets.length} secrets`);
-      const names = (
-        await mustRun(["docker", "ps", "-q", "--filter", `label=hastack.stack=${stack.name}`])
-      )
-        .trim()
-        .split("\n");
-      const looks = [await mustRun(["docker", "inspect", ...names]), stack.storedState()];
-      for (const name of names) {
-        looks.push(await mustRun(["docker", "top", name, "-o", "pid,args"]));
-        const { stdout, stderr } = await run(["docker", "logs", name]);
-        looks.push(stdout + stderr);
-      }
+      const looks = [...(await stack.place.plainSight()), stack.storedState()];
       for (const coded of secrets.flatMap(codings)) {
         assert.ok(!looks.some((text) => text.includes(coded)), "a secret is in plain sight");
       }
     });
   });
-}
-
-/** The last lines of a member's log. */
-async function logOf(stack: TestStack, member: string): Promise<string> {
-  return (await run(["docker", "logs", "--tail=50", stack.container(member)])).stdout;
-}
-
-/**
- * Starts a container on Docker's own bridge that serves HTTP on port 3000. It is of the
- * application's image, which has both a server and a client.
- * @returns its address there
- */
-async function startServer(stack: TestStack, name: string): Promise<string> {
-  const look = ["docker", "inspect", "--format"];
-  const image = await mustRun([...look, "{{.Image}}", stack.container("storefront-1")]);
-  const serve = 'require("node:http").createServer((_, answer) => answer.end()).listen(3000)';
-  const program = ["/opt/hastack/current/bin/node", "--eval", serve];
-  await run(["docker", "rm", "--force", name]);
-  const options = ["--detach", `--name=${name}`, "--label=hastack.test=e2e", "--network=bridge"];
-  await mustRun(["docker", "run", ...options, image.trim(), ...program]);
-  const address = await mustRun([...look, "{{.NetworkSettings.Networks.bridge.IPAddress}}", name]);
-  return address.trim();
 }
 
 /** A secret as it is, in hex, and in base64, also inside a longer text (a user's name before it). */
@@ -290,7 +232,7 @@ async function asItself(
 ): Promise<string[]> {
   const program = `const { readFileSync } = await import("node:fs");
 const { default: pg } = await import("pg");
-const { writer, name: database, user, password } = JSON.parse(readFileSync("/etc/hastack/app.json")).database;
+const { writer, name: database, user, password } = JSON.parse(readFileSync("${stack.place.files(member)}/app.json")).database;
 const client = new pg.Client({ ...writer, database, user, password });
 await client.connect();
 for (const query of ${JSON.stringify(queries)}) {
@@ -298,13 +240,9 @@ for (const query of ${JSON.stringify(queries)}) {
   console.log(query + ": " + code);
 }
 await client.end();`;
-  const out = await mustRun(
-    ["docker", "exec", "--interactive", "--workdir=/opt/hastack/current/app"].concat([
-      stack.container(member),
-      "/opt/hastack/current/bin/node",
-      "--input-type=module",
-    ]),
-    { input: program, limitSeconds: 30 },
-  );
+  const release = stack.place.release(member);
+  const command = [`${release}/bin/node`, "--input-type=module"];
+  const options = { folder: `${release}/app`, input: program, limitSeconds: 30 };
+  const out = await must(stack, member, command, options);
   return out.trim().split("\n");
 }

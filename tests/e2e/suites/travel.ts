@@ -1,24 +1,24 @@
 /** Accounts, bookings and offers on the running stack, while parts of it are lost. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { run } from "../../../scripts/lib/run.ts";
 import { until } from "../../../scripts/lib/until.ts";
 import { addOffer, Bookers } from "../../support/bookers.ts";
 import { MailServer } from "../../support/mail.ts";
 import { fault } from "../../support/measure.ts";
 import {
   healed,
-  inside,
   killMember,
+  killPostmaster,
   killProcess,
   primaries,
   primary,
   sql,
   startMember,
+  storefronts,
 } from "../../support/members.ts";
 import { promises } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
-import { pause, request } from "../../support/traffic.ts";
+import { pause } from "../../support/traffic.ts";
 import { type Refused, Visitor } from "../../support/visitor.ts";
 
 const visitors = 6;
@@ -28,9 +28,9 @@ export function travelSuite(stack: TestStack): void {
     before(() => healed(stack));
 
     it("A6: who registers is known to every storefront, without one of them, and after a failover", async () => {
-      const visitor = new Visitor(stack.url);
+      const visitor = new Visitor(stack);
       await visitor.register();
-      assert.deepEqual(await knownAt(visitor), ["storefront-1", "storefront-2"]);
+      assert.deepEqual(await knownAt(visitor), storefronts);
       await killMember(stack, "storefront-1");
       await until("the other storefront knows the visitor", {
         probe: () => knownAt(visitor).catch(() => []),
@@ -39,31 +39,27 @@ export function travelSuite(stack: TestStack): void {
       });
       await startMember(stack, "storefront-1");
       const before = await primary(stack);
-      await inside(
-        stack,
-        before,
-        "kill -KILL $(head -1 /var/lib/postgresql/17/hastack/postmaster.pid)",
-      );
+      await killPostmaster(stack, before);
       await until("the other member is primary", {
         probe: () => primaries(stack),
         done: (found) => found.length === 1 && found[0] !== before,
         limitSeconds: promises.primaryProcessKilled.writes * 3,
       });
       await healed(stack);
-      assert.deepEqual(await knownAt(visitor), ["storefront-1", "storefront-2"]);
+      assert.deepEqual(await knownAt(visitor), storefronts);
       // And the password, which the new primary has as well
-      const elsewhere = new Visitor(stack.url, visitor.account);
+      const elsewhere = new Visitor(stack, visitor.account);
       await elsewhere.logIn();
       assert.equal((await elsewhere.whoAmI()).email, visitor.account.email);
     });
 
     it("A7: many book at once while a storefront, then the primary is lost: nothing is sold twice", async () => {
       const offer = await addOffer(stack, 5000);
-      const bookers = await Bookers.register([stack.url, ...stack.localUrls], offer.id, visitors);
+      const bookers = await Bookers.register(stack.doors, offer.id, visitors);
       const member = await primary(stack);
       bookers.start();
       await fault(stack, "bookings: primary killed", promises.primaryMachineLost, async () => {
-        await killProcess(stack, "storefront-1", "server.ts");
+        await killProcess(stack, "storefront-1", "storefront");
         await pause(2000);
         await killMember(stack, member);
         await until("the standby is promoted", {
@@ -88,7 +84,7 @@ export function travelSuite(stack: TestStack): void {
 
     it("A7: a key without an answer books once, however often it is sent", async () => {
       const offer = await addOffer(stack, 10);
-      const visitor = new Visitor(stack.url);
+      const visitor = new Visitor(stack);
       await visitor.register();
       const tries = Array.from({ length: 5 }, () => visitor.book(offer.id, 2, "the-same"));
       const ids = new Set((await Promise.all(tries)).map(({ id }) => id));
@@ -103,11 +99,11 @@ export function travelSuite(stack: TestStack): void {
     it("A6: a reset link comes by mail where there is a mail server, and nobody logs its token", async () => {
       const mail = await MailServer.start();
       // As the load balancers reach this machine; the application's own network has no way out
-      const smtp = { host: "172.29.10.1", port: mail.port, from: "travel@example.org" };
+      const smtp = { host: stack.place.ownAddress, port: mail.port, from: "travel@example.org" };
       try {
         stack.configure({ "hastack:smtp": smtp, "hastack:publicUrl": "https://travel.example" });
         await stack.mustUp();
-        const visitor = new Visitor(stack.url);
+        const visitor = new Visitor(stack);
         await visitor.register();
         await visitor.askForLink();
         const [text = ""] = await until("the mail has come", {
@@ -117,17 +113,17 @@ export function travelSuite(stack: TestStack): void {
         });
         const token = /https:\/\/travel\.example\/reset\?token=([\w.-]+)/.exec(text)?.[1] ?? "";
         assert.ok(token.length > 20, text);
-        await request(`${stack.url}reset?token=${token}`);
-        const changed = new Visitor(stack.url, {
+        await stack.request(`reset?token=${token}`);
+        const changed = new Visitor(stack, {
           ...visitor.account,
           password: "another one altogether",
         });
         await changed.resetPassword(token);
         await changed.logIn();
         await assert.rejects(visitor.whoAmI(), /^Error: 401 /, "other sessions are over");
-        for (const member of ["lb-1", "lb-2", "storefront-1", "storefront-2"]) {
-          const { stdout, stderr } = await run(["docker", "logs", stack.container(member)]);
-          assert.ok(!(stdout + stderr).includes(token), `${member} logs the token`);
+        for (const member of ["lb-1", "lb-2", ...storefronts]) {
+          const log = await stack.place.log(member, Number.POSITIVE_INFINITY);
+          assert.ok(!log.includes(token), `${member} logs the token`);
         }
       } finally {
         mail.close();
@@ -141,11 +137,11 @@ export function travelSuite(stack: TestStack): void {
       for (const authorization of ["", wrong]) {
         for (const path of ["api/offers", "api/content"]) {
           const headers = { ...(authorization && { authorization }) };
-          const { status } = await request(stack.url + path, { method: "POST", headers });
+          const { status } = await stack.request(path, { method: "POST", headers });
           assert.equal(status, 401, path);
         }
       }
-      const { status } = await request(`${stack.url}admin`, {
+      const { status } = await stack.request("admin", {
         headers: { Authorization: await stack.authorization(), Accept: "text/html" },
       });
       assert.equal(status, 200);
@@ -153,13 +149,13 @@ export function travelSuite(stack: TestStack): void {
 
     it("A4, A9: an offer that is added shows at once by both load balancers, though the list is cached", async () => {
       const lists = stack.localUrls.map((base) => `${base}api/offers?place=Testville`);
-      for (const list of lists) await warm(list);
+      for (const list of lists) await warm(stack, list);
       const { name } = await addOffer(stack, 3);
       for (const list of lists) {
-        const { body, headers } = await request(list);
+        const { body, headers } = await stack.request(list);
         assert.ok(body.includes(name), `${list} lacks the offer (X-Cache: ${headers["x-cache"]})`);
       }
-      for (const list of lists) await warm(list);
+      for (const list of lists) await warm(stack, list);
     });
   });
 }
@@ -187,9 +183,9 @@ async function stock(stack: TestStack, offer: number): Promise<string> {
 }
 
 /** Asks until the answer comes from the cache. */
-async function warm(url: string): Promise<void> {
+async function warm(stack: TestStack, url: string): Promise<void> {
   await until(`${url} comes from the cache`, {
-    probe: () => request(url),
+    probe: () => stack.request(url),
     done: ({ headers }) => headers["x-cache"] === "hit",
     describe: ({ status, headers }) => `${status}, X-Cache: ${headers["x-cache"]}`,
     limitSeconds: 10,

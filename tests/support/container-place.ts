@@ -1,0 +1,137 @@
+/** A test's stack on the Docker engine: each member is a container. */
+import { mustRun, run } from "../../scripts/lib/run.ts";
+import type { Configuration, Place } from "./place.ts";
+
+const frontend = "172.29.10";
+const backend = "172.29.11";
+
+/** First host number of each role's members. */
+const firstHost: Readonly<Record<string, number>> = {
+  lb: 11,
+  etcd: 21,
+  db: 31,
+  storefront: 41,
+  admin: 51,
+  cache: 61,
+};
+
+const folder = "/etc/hastack";
+
+export class ContainerPlace implements Place {
+  readonly base = "dev";
+  readonly settings: Configuration = {
+    "hastack:network": {
+      frontend: { subnet: `${frontend}.0/24`, vip: `${frontend}.100` },
+      backend: { subnet: `${backend}.0/24`, vip: `${backend}.100` },
+    },
+    "hastack:loadBalancer": { publishedPorts: [18080, 18081], publishedStatsPorts: [18404, 18405] },
+  };
+  readonly vip = `${frontend}.100`;
+  readonly localHosts = ["127.0.0.1:18080", "127.0.0.1:18081"];
+  readonly statsHosts = ["127.0.0.1:18404", "127.0.0.1:18405"];
+  /** A container that is replaced has nothing to go back to. */
+  readonly servingAfterBadRelease = ["admin-1", "admin-2", "storefront-2"];
+  readonly keptReleases = 1;
+  /** The frontend's gateway. */
+  readonly ownAddress = `${frontend}.1`;
+  readonly #stack: string;
+
+  constructor(stack: string) {
+    this.#stack = stack;
+  }
+
+  async prepare(): Promise<void> {}
+
+  async wipe(destroy: () => Promise<void>): Promise<void> {
+    await destroy();
+    for (const leftover of await this.leftovers()) {
+      const [kind = "", name = ""] = leftover.split(" ");
+      if (kind === "volume") await mustRun(["docker", "volume", "rm", name]);
+    }
+  }
+
+  /** By label and by name. */
+  async leftovers(): Promise<string[]> {
+    const filter = ["--filter", `label=hastack.stack=${this.#stack}`];
+    const reference = ["--filter", `reference=hastack-${this.#stack}/*`];
+    const found = [
+      ["ps", "-a", ...filter, "--format", "container {{.Names}}"],
+      ["network", "ls", ...filter, "--format", "network {{.Name}}"],
+      ["volume", "ls", ...filter, "--format", "volume {{.Name}}"],
+      ["images", ...reference, "--format", "image {{.Repository}}"],
+      ["images", "-a", ...filter, "--format", "labelled image {{.ID}}"],
+    ].map(async (args) => (await mustRun(["docker", ...args])).split("\n"));
+    return (await Promise.all(found)).flat().filter(Boolean);
+  }
+
+  container(member: string): string {
+    return `hastack-${this.#stack}-${member}`;
+  }
+
+  address(member: string): string {
+    const [, role = "", number = ""] = /^(.*)-(\d)$/.exec(member) ?? [];
+    return `${backend}.${(firstHost[role] ?? Number.NaN) + Number(number) - 1}`;
+  }
+
+  files(): string {
+    return folder;
+  }
+
+  release(): string {
+    return "/opt/hastack/current";
+  }
+
+  async releases(): Promise<string[]> {
+    const images = ["docker", "images", `hastack-${this.#stack}/release`, "--format", "{{.Tag}}"];
+    return (await mustRun(images)).trim().split("\n");
+  }
+
+  processId(process: string): string {
+    return `s6-svstat -o pid ${folder}/services/${process}`;
+  }
+
+  async identity(member: string): Promise<string> {
+    return (await run(["docker", "inspect", "-f", "{{.Id}}", this.container(member)])).stdout;
+  }
+
+  async started(member: string): Promise<string> {
+    const name = this.container(member);
+    const ask = `for one in ${folder}/services/*; do s6-svstat -o pid,updownsince "$one"; done`;
+    return (
+      (await mustRun(["docker", "inspect", "-f", "{{.State.StartedAt}}", name])) +
+      (await mustRun(["docker", "exec", name, "sh", "-euc", ask], { limitSeconds: 60 }))
+    );
+  }
+
+  async log(member: string, lines: number): Promise<string> {
+    const ask = [
+      "docker",
+      "logs",
+      `--tail=${Number.isFinite(lines) ? lines : "all"}`,
+      this.container(member),
+    ];
+    const { stdout, stderr } = await run(ask);
+    return stdout + stderr;
+  }
+
+  async hang(member: string): Promise<void> {
+    await mustRun(["docker", "pause", this.container(member)]);
+  }
+
+  async goOn(member: string): Promise<void> {
+    await mustRun(["docker", "unpause", this.container(member)]);
+  }
+
+  /** The engine's view, process lists and logs. */
+  async plainSight(): Promise<string[]> {
+    const filter = ["--filter", `label=hastack.stack=${this.#stack}`];
+    const names = (await mustRun(["docker", "ps", "-q", ...filter])).trim().split("\n");
+    const looks = [await mustRun(["docker", "inspect", ...names])];
+    for (const name of names) {
+      looks.push(await mustRun(["docker", "top", name, "-o", "pid,args"]));
+      const { stdout, stderr } = await run(["docker", "logs", name]);
+      looks.push(stdout + stderr);
+    }
+    return looks;
+  }
+}

@@ -1,0 +1,246 @@
+/** A test's stack on stand-in machines, several members on each. */
+import { readFileSync } from "node:fs";
+import { parse } from "yaml";
+import { projectDirectory } from "../../infra/project.ts";
+import { mustRun, run } from "../../scripts/lib/run.ts";
+import { until } from "../../scripts/lib/until.ts";
+import { leftovers } from "./machine-leftovers.ts";
+import {
+  addressesOf,
+  containerName,
+  inMachine,
+  layouts,
+  type MachineSet,
+  removeMachines,
+  setFiles,
+  startMachines,
+  waitForSsh,
+} from "./machines.ts";
+import type { Configuration, Place } from "./place.ts";
+import { limits } from "./promises.ts";
+
+export type Layout = keyof typeof layouts;
+
+/** What the members of a role are called, and their units. */
+const kinds: Readonly<Record<string, { member: string; units: readonly string[] }>> = {
+  loadBalancer: { member: "lb", units: ["haproxy", "keepalived"] },
+  quorum: { member: "etcd", units: ["etcd"] },
+  database: { member: "db", units: ["patroni"] },
+  storefront: { member: "storefront", units: ["storefront"] },
+  admin: { member: "admin", units: ["admin"] },
+  cache: { member: "cache", units: ["valkey"] },
+};
+
+/** Everything but the cache and the third vote is on two machines. */
+const node = ["loadBalancer", "storefront", "admin", "database", "quorum", "brick"];
+const threeRoles: Readonly<Record<string, readonly string[]>> = {
+  "node-1": node,
+  "node-2": node,
+  "node-3": ["quorum", "arbiter", "cache"],
+};
+
+function rolesOf(layout: Layout): Readonly<Record<string, readonly string[]>> {
+  if (layout === "three") return threeRoles;
+  const { config } = parse(readFileSync(`${projectDirectory}Pulumi.lab.yaml`, "utf8"));
+  const machines: { name: string; roles: string[] }[] = config["hastack:machines"];
+  return Object.fromEntries(machines.map(({ name, roles }) => [name, roles]));
+}
+
+export interface MachinePlaceOptions {
+  readonly layout: Layout;
+  /** First three numbers of the frontend, the backend and the management network: `172.29.20`. */
+  readonly networks: readonly [string, string, string];
+  /** Folder of the stack's sources; its key and its inventory are in there too. */
+  readonly project: string;
+}
+
+export class MachinePlace implements Place {
+  readonly base = "lab";
+  readonly settings: Configuration;
+  readonly vip: string;
+  readonly localHosts: readonly string[];
+  readonly statsHosts: readonly string[];
+  /** The link to the release goes back. */
+  readonly servingAfterBadRelease = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
+  readonly keptReleases = 3;
+  /** The frontend's gateway. */
+  readonly ownAddress: string;
+  readonly set: MachineSet;
+  readonly #machineOf = new Map<string, string>();
+
+  /** @param name of the stack, and of its set of machines */
+  constructor(name: string, { layout, networks, project }: MachinePlaceOptions) {
+    const [frontend, backend, management] = networks;
+    this.set = {
+      set: name,
+      machines: layouts[layout],
+      networks: {
+        frontend: `${frontend}.0/24`,
+        backend: `${backend}.0/24`,
+        management: `${management}.0/24`,
+      },
+      project,
+    };
+    const roles = rolesOf(layout);
+    this.#nameMembers(roles);
+    this.vip = `${frontend}.100`;
+    this.ownAddress = `${frontend}.1`;
+    this.localHosts = ["lb-1", "lb-2"].map((member) => this.#addresses(member).frontend ?? "");
+    this.statsHosts = this.localHosts.map((address) => `${address}:8404`);
+    this.settings = this.#settings(roles);
+  }
+
+  #nameMembers(roles: Readonly<Record<string, readonly string[]>>): void {
+    for (const [role, { member }] of Object.entries(kinds)) {
+      const machines = Object.keys(roles).filter((name) => roles[name]?.includes(role));
+      for (const [index, name] of machines.entries()) {
+        this.#machineOf.set(`${member}-${index + 1}`, name);
+      }
+    }
+  }
+
+  #settings(roles: Readonly<Record<string, readonly string[]>>): Configuration {
+    const { frontend, backend } = this.set.networks;
+    return {
+      "hastack:keepData": false,
+      "hastack:sampleData": true,
+      "hastack:network": {
+        frontend: { subnet: frontend, vip: this.vip },
+        backend: { subnet: backend, vip: backend.replace(/0\/24$/, "100") },
+      },
+      "hastack:machines": this.set.machines.map((machine) => {
+        const { frontend, backend } = addressesOf(this.set, machine);
+        const addresses = { ...(frontend && { frontend }), backend };
+        return { name: machine.name, user: "deploy", ...addresses, roles: roles[machine.name] };
+      }),
+      "hastack:ssh": { inventory: `.hastack/inventory/${this.set.set}.yaml` },
+    };
+  }
+
+  /** The machine that a member is on. */
+  machine(member: string): string {
+    const machine = this.#machineOf.get(member);
+    if (machine === undefined) throw new Error(`${member} is on no machine`);
+    return machine;
+  }
+
+  #addresses(member: string) {
+    const name = this.machine(member);
+    const machine = this.set.machines.find((one) => one.name === name);
+    if (machine === undefined) throw new Error(`${name} is not in the layout`);
+    return addressesOf(this.set, machine);
+  }
+
+  #ask(member: string, script: string): Promise<string> {
+    return inMachine(this.set.set, this.machine(member), script);
+  }
+
+  /** Names of the member's systemd units. */
+  #units(member: string): string {
+    const kind = Object.values(kinds).find((one) => member.startsWith(`${one.member}-`));
+    return (kind?.units ?? []).map((name) => `hastack-${name}.service`).join(" ");
+  }
+
+  async prepare(): Promise<void> {
+    await startMachines(this.set);
+  }
+
+  /** The machines hold all that there is of the stack. */
+  async wipe(): Promise<void> {
+    await removeMachines(this.set.set, this.set.project);
+  }
+
+  async leftovers(): Promise<string[]> {
+    const found = this.set.machines.map(({ name }) => leftovers(this.set.set, name));
+    return (await Promise.all(found)).flat();
+  }
+
+  container(member: string): string {
+    return containerName(this.set.set, this.machine(member));
+  }
+
+  address(member: string): string {
+    return this.#addresses(member).backend ?? "";
+  }
+
+  files(member: string): string {
+    return `/etc/hastack/${member}`;
+  }
+
+  release(member: string): string {
+    return `/opt/hastack/current/${member}`;
+  }
+
+  async releases(): Promise<string[]> {
+    return (await this.#ask("storefront-1", "ls /opt/hastack/releases")).trim().split("\n");
+  }
+
+  processId(process: string): string {
+    return `systemctl show --property=MainPID --value hastack-${process}.service`;
+  }
+
+  /** Which release an instance's link leads to, and which start of its units this is. */
+  identity(member: string): Promise<string> {
+    const link = this.release(member);
+    const show = `systemctl show --property=InvocationID ${this.#units(member)}`;
+    return this.#ask(member, `readlink ${link} || :; ${show}`).catch(() => "");
+  }
+
+  started(member: string): Promise<string> {
+    const properties = "MainPID,InvocationID,ExecMainStartTimestampMonotonic";
+    return this.#ask(member, `systemctl show --property=${properties} ${this.#units(member)}`);
+  }
+
+  log(member: string, lines: number): Promise<string> {
+    const units = this.#units(member)
+      .split(" ")
+      .map((unit) => `--unit=${unit}`);
+    const options = `--lines=${Number.isFinite(lines) ? lines : "all"} --output=cat --no-pager ${units.join(" ")}`;
+    return this.#ask(member, `journalctl ${options}`);
+  }
+
+  async hang(member: string): Promise<void> {
+    await this.#ask(member, `systemctl kill --signal=STOP ${this.#units(member)}`);
+  }
+
+  async goOn(member: string): Promise<void> {
+    await this.#ask(member, `systemctl kill --signal=CONT ${this.#units(member)}`);
+  }
+
+  /** Units, process lists, journals, and the files that anybody may read. */
+  async plainSight(): Promise<string[]> {
+    const script = [
+      "systemctl show 'hastack-*'",
+      "systemctl cat 'hastack-*'",
+      "ps -eo pid,args",
+      "journalctl --no-pager --quiet",
+      "find /etc/hastack -type f -perm -o=r -exec cat {} + 2>/dev/null || :",
+    ].join("\n");
+    const looks = this.set.machines.map(({ name }) => inMachine(this.set.set, name, script));
+    return Promise.all(looks);
+  }
+
+  /**
+   * Takes the power away from the member's machine: its links are dead before its processes are, so
+   * that no goodbye gets out.
+   */
+  async cutPower(member: string): Promise<void> {
+    const down = "cd /sys/class/net; for one in *; do [ $one = lo ] || ip link set $one down; done";
+    await this.#ask(member, down);
+    await mustRun(["docker", "kill", this.container(member)]);
+  }
+
+  /** Starts the member's machine anew, as its administrator would, and waits until it lets in. */
+  async reboot(member: string): Promise<void> {
+    const bootId = () => this.#ask(member, "cat /proc/sys/kernel/random/boot_id");
+    const before = await bootId();
+    // The command's own connection may end with the machine
+    await run(["docker", "exec", this.container(member), "systemctl", "reboot"]);
+    await until(`${this.machine(member)} has booted`, {
+      probe: bootId,
+      done: (id) => id !== before,
+      limitSeconds: limits.reboot,
+    });
+    await waitForSsh(setFiles(this.set.set, this.set.project), [this.machine(member)]);
+  }
+}
