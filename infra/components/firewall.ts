@@ -5,9 +5,11 @@ import { ports } from "../topology.ts";
 /** Every way that the stack's parts talk to each other; nothing else is allowed. */
 export const flows: readonly Flow[] = [
   { from: "visitor", to: "loadBalancer", network: "frontend", port: ports.http },
+  { from: "visitor", to: "loadBalancer", network: "frontend", port: ports.https },
   { from: "operator", to: "loadBalancer", network: "frontend", port: ports.stats },
   // A load balancer's gate asks for the site at the virtual address, wherever that is
   { from: "loadBalancer", to: "loadBalancer", network: "frontend", port: ports.http },
+  { from: "loadBalancer", to: "loadBalancer", network: "frontend", port: ports.https },
   { from: "loadBalancer", to: "storefront", network: "backend", port: ports.storefront },
   { from: "loadBalancer", to: "admin", network: "backend", port: ports.admin },
   { from: "loadBalancer", to: "database", network: "backend", port: ports.postgres },

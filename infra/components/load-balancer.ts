@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ManagedFile, Workload } from "../platform/platform.ts";
 import { readProjectFile } from "../project.ts";
-import { renderHaproxy } from "../render/haproxy.ts";
+import { certificateFile, renderHaproxy } from "../render/haproxy.ts";
 import {
   keepalivedNotify,
   loadBalancerHealth,
@@ -28,7 +28,8 @@ export class LoadBalancer extends pulumi.ComponentResource {
 }
 
 function pair(args: Parts, self: LoadBalancerMember, index: number): Workload {
-  const { loadBalancer } = args.settings;
+  const { settings, topology } = args;
+  const { loadBalancer, certificate } = settings;
   const publish = (local: number | undefined, target: number) =>
     local === undefined ? [] : [{ local, target }];
   return {
@@ -53,14 +54,22 @@ function pair(args: Parts, self: LoadBalancerMember, index: number): Workload {
       },
     ],
     files: files(args, self),
-    secrets: { stats_password: args.credentials.of("statistics") },
+    secrets: {
+      stats_password: args.credentials.of("statistics"),
+      ...(certificate !== undefined && { certificate: pulumi.secret(certificate) }),
+    },
     health: {
-      command: loadBalancerHealth(args.topology, renderHaproxy(args.settings, args.topology, self)),
+      command: loadBalancerHealth(
+        settings,
+        topology,
+        self,
+        renderHaproxy(settings, topology, self),
+      ),
       meaning:
         "HAProxy serves with its new configuration, keepalived runs, and the site answers at the virtual address",
     },
     published: [
-      ...publish(loadBalancer.publishedPorts[index], ports.http),
+      ...publish(loadBalancer.publishedPorts[index], certificate ? ports.https : ports.http),
       ...publish(loadBalancer.publishedStatsPorts[index], ports.stats),
     ],
     capabilities: ["NET_ADMIN", "NET_BROADCAST"],
@@ -79,6 +88,16 @@ function files({ settings, topology }: Parts, self: LoadBalancerMember): Managed
       check: "haproxy -c -f haproxy.cfg",
       reloads: "haproxy",
     },
+    ...(settings.certificate === undefined
+      ? []
+      : [
+          {
+            path: certificateFile,
+            content: "@{certificate}",
+            mode: "0600",
+            reloads: "haproxy",
+          },
+        ]),
     ...[408, 502, 503, 504].map((code) => ({
       path: `errors/${code}.http`,
       content: readProjectFile(`haproxy/errors/${code}.http`),

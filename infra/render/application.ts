@@ -1,4 +1,5 @@
 /** The application's configuration file; its shape is the one that app/src/config.ts checks. */
+import { publicUrlOf } from "../certificate.ts";
 import type { Settings } from "../settings.ts";
 import { type Member, ports, type Topology } from "../topology.ts";
 import { cacheUser } from "./cache.ts";
@@ -15,7 +16,7 @@ export function renderApplication(
   self: Member,
   tier: Tier,
 ): string {
-  const { application, publicUrl, smtp, smtpPassword } = settings;
+  const { application, smtp, smtpPassword } = settings;
   const { vip } = topology.network.backend;
   const [cache] = topology.cache;
   return json({
@@ -32,7 +33,7 @@ export function renderApplication(
     },
     uploadsDirectory,
     cookieSecret: "@{cookie_secret}",
-    publicUrl: publicUrl ?? `http://${topology.network.frontend.vip}`,
+    publicUrl: publicUrlOf(settings),
     ...(cache && {
       cache: {
         host: cache.backend,

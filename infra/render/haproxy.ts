@@ -1,10 +1,14 @@
 /** HAProxy's configuration: the public site, the database listeners, and the statistics page. */
 import { createHash } from "node:crypto";
+import { certificateVersion } from "../certificate.ts";
 import type { Settings } from "../settings.ts";
 import { type LoadBalancerMember, type Member, ports, type Topology } from "../topology.ts";
 
 /** Socket that keepalived connects to in order to see whether HAProxy lives. */
 export const statsSocket = "/run/haproxy/admin.sock";
+
+/** The site's certificate with its key, beside haproxy.cfg; HAProxy's master reads it as root. */
+export const certificateFile = "certificate.pem";
 
 /**
  * @param self the load balancer that this file is for
@@ -20,32 +24,34 @@ export function renderHaproxy(
 }
 
 /**
- * Shell command that succeeds if the HAProxy that serves has read this very file. A reload that
- * fails leaves the old one serving, and its health does not tell.
+ * Shell command that succeeds if the HAProxy that serves has read this very file, and the certificate
+ * that it was rendered for. A reload that fails leaves the old one serving, and its health does not
+ * tell.
  */
 export function haproxyHasRead(file: string): string {
   const description = /^ {2}description (.*)$/m.exec(file)?.[1] ?? "";
   return `echo 'show info' | socat -t 1 - UNIX-CONNECT:${statsSocket} | grep -Fx 'description: ${description}'`;
 }
 
-function versionOf({ loadBalancer }: Settings, rest: string): string {
-  const text = JSON.stringify([loadBalancer, rest]);
+function versionOf({ loadBalancer, certificate }: Settings, rest: string): string {
+  const secured = certificate === undefined ? [] : [certificateVersion(certificate)];
+  const text = JSON.stringify([loadBalancer, rest, ...secured]);
   return createHash("sha256").update(text).digest("hex").slice(0, 12);
 }
 
 function sections(settings: Settings, topology: Topology, self: LoadBalancerMember): string {
   return [
     defaults(settings),
-    web(topology, self),
+    ...site(settings, topology, self),
     tier("storefront", topology.storefront, ports.storefront, settings),
     tier("admin", topology.admin, ports.admin, settings),
     database(topology, self, settings),
     ...(settings.smtp ? [mail(topology, self, settings.smtp)] : []),
-    statistics(self),
+    statistics(settings, self),
   ].join("\n\n");
 }
 
-function global({ loadBalancer }: Settings, version: string): string {
+function global({ loadBalancer, certificate }: Settings, version: string): string {
   return `global
   description configuration ${version}
   log stdout format raw local0 info
@@ -54,8 +60,27 @@ function global({ loadBalancer }: Settings, version: string): string {
   group haproxy
   maxconn ${loadBalancer.maxConnections}
   stats socket ${statsSocket} mode 600 level admin expose-fd listeners
-  hard-stop-after ${loadBalancer.reloadDrainSeconds}s`;
+  hard-stop-after ${loadBalancer.reloadDrainSeconds}s${certificate === undefined ? "" : `\n${tls}`}`;
 }
+
+/**
+ * Mozilla's intermediate configuration, version 5.7. Resumed sessions live in HAProxy's own cache:
+ * a ticket's key would be as old as the process, and open all that was said under it.
+ */
+const tls = `  ssl-default-bind-options prefer-client-ciphers ssl-min-ver TLSv1.2 no-tls-tickets
+  ssl-default-bind-ciphers ${[
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "DHE-RSA-AES128-GCM-SHA256",
+    "DHE-RSA-AES256-GCM-SHA384",
+    "DHE-RSA-CHACHA20-POLY1305",
+  ].join(":")}
+  ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256
+  ssl-default-bind-curves X25519:prime256v1:secp384r1`;
 
 function defaults({ loadBalancer }: Settings): string {
   const { checkIntervalMilliseconds: inter, checkFastIntervalMilliseconds: fast } = loadBalancer;
@@ -74,23 +99,43 @@ function defaults({ loadBalancer }: Settings): string {
   default-server inter ${inter}ms fastinter ${fast}ms downinter ${fast}ms fall 2 rise 1`;
 }
 
-function web(topology: Topology, self: LoadBalancerMember): string {
+/** What is logged of a request: no query, which may hold a reset link's token. */
+const accessLog = (rest: string) => `log-format "%ci %[var(txn.path)] %HM %ST %B %Ta ms ${rest}"
+  http-request set-var(txn.path) path`;
+
+/** The site by HTTPS, and plain HTTP that leads there; without a certificate, by plain HTTP. */
+function site(
+  { certificate }: Settings,
+  { network }: Topology,
+  { frontend }: LoadBalancerMember,
+): string[] {
+  const listen = (port: number, how = "") =>
+    [frontend, network.frontend.vip].map((one) => `  bind ${one}:${port}${how}`).join("\n");
+  if (certificate === undefined) return [web(listen(ports.http), "http"), pages];
+  const secured = `${listen(ports.https, ` ssl crt ${certificateFile} alpn h2,http/1.1`)}
+  # For this name alone: what else its owner has, and for how long, is not this stack's to promise
+  http-after-response set-header Strict-Transport-Security max-age=${hstsSeconds}`;
+  return [web(secured, "https"), redirects(listen(ports.http)), pages];
+}
+
+/** How long browsers ask for the site by HTTPS only: one year. */
+const hstsSeconds = 31_536_000;
+
+function web(binds: string, scheme: "http" | "https"): string {
   return `frontend web
   mode http
   option httplog
   # A reload answers one more request on a kept connection, instead of closing it under the client
   option idle-close-on-response
-  bind ${self.frontend}:${ports.http}
-  bind ${topology.network.frontend.vip}:${ports.http}
+${binds}
   errorfiles pages
-  # Neither header can be brought along from outside
+  # None of these headers can be brought along from outside
   unique-id-format %[uuid()]
   http-request set-header X-Request-Id %[unique-id]
   http-request set-header X-Forwarded-For %[src]
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto ${scheme}
   http-request del-header Forwarded
-  log-format "%ci %[var(txn.path)] %HM %ST %B %Ta ms %b/%s %tsc %ID"
-  http-request set-var(txn.path) path
+  ${accessLog("%b/%s %tsc %ID")}
   # An instance's own figures are not for visitors, however they write the path
   http-request deny deny_status 404 if { path -i /metrics /metrics/ }
   acl admin_page path /admin
@@ -98,14 +143,28 @@ function web(topology: Topology, self: LoadBalancerMember): string {
   acl write_api path_beg /api/content /api/offers
   acl write_method method POST PUT PATCH DELETE
   use_backend admin if admin_page or write_api write_method
-  default_backend storefront
+  default_backend storefront`;
+}
 
-http-errors pages
+/** Plain HTTP says where the same is by HTTPS, and nothing else; 308 keeps method and body. */
+function redirects(binds: string): string {
+  const there = "location https://%[req.hdr(host),host_only]%[pathq]";
+  return `frontend redirects
+  mode http
+  option httplog
+${binds}
+  errorfiles pages
+  ${accessLog("redirect")}
+  http-request deny deny_status 400 unless { req.hdr(host),host_only -m len gt 0 } { path_beg / }
+  http-request redirect ${there} code 301 if METH_GET
+  http-request redirect ${there} code 308`;
+}
+
+const pages = `http-errors pages
   errorfile 408 errors/408.http
   errorfile 502 errors/502.http
   errorfile 503 errors/503.http
   errorfile 504 errors/504.http`;
-}
 
 function tier(name: string, members: readonly Member[], port: number, settings: Settings): string {
   const { balance, maxConnectionsPerInstance } = settings.loadBalancer;
@@ -176,14 +235,16 @@ listen mail
   server mail ${host}:${port} init-addr none resolvers system`;
 }
 
-function statistics(self: LoadBalancerMember): string {
+/** The operator's page, by HTTPS as the site is; this machine's own health check asks for it bare. */
+function statistics({ certificate }: Settings, self: LoadBalancerMember): string {
+  const secured = certificate === undefined ? "" : ` ssl crt ${certificateFile}`;
   return `userlist operators
   user operator insecure-password @{stats_password}
 
 frontend statistics
   mode http
   no log
-  bind ${self.frontend}:${ports.stats}
+  bind ${self.frontend}:${ports.stats}${secured}
   bind 127.0.0.1:${ports.stats}
   monitor-uri /healthz
   http-request auth realm hastack unless { http_auth(operators) }

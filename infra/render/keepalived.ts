@@ -1,10 +1,15 @@
 /** keepalived's configuration: two virtual IPs that move together, to where HAProxy lives. */
+
+import { prefixLength } from "../addresses.ts";
 import type { Settings } from "../settings.ts";
-import { type LoadBalancerMember, ports, prefixLength, type Topology } from "../topology.ts";
+import { type LoadBalancerMember, ports, type Topology } from "../topology.ts";
 import { haproxyHasRead, statsSocket } from "./haproxy.ts";
 
-/** Written by the start script: interfaces and folders are known on the machine only. */
-const placesFile = "/run/hastack/keepalived-places.conf";
+/**
+ * What keepalived reads first, written by the start script: interfaces and folders are known on the
+ * machine only. It includes the workload's file, and stays while that one is replaced.
+ */
+const placesFile = "/run/hastack/keepalived.conf";
 
 /** Where the state of the pair is told: `MASTER`, `BACKUP` or `FAULT`. */
 export const vrrpStateFile = "/run/hastack/keepalived-state";
@@ -41,9 +46,7 @@ ${peers.map((peer) => `    ${peer[network]}`).join("\n")}
   }
 }`;
   };
-  return `include ${placesFile}
-
-global_defs {
+  return `global_defs {
   vrrp_version 3
   script_user root
   enable_script_security
@@ -79,20 +82,31 @@ echo "$3" > ${vrrpStateFile}
 
 /**
  * Health of a load balancer: HAProxy answers here with this configuration, keepalived is not in
- * trouble, and the site answers at the virtual address, wherever that is.
+ * trouble, and the site answers at the virtual address, wherever that is. The other load balancer may
+ * still be without the certificate that this one has, or the other way round: what it answers there
+ * leads on to HTTPS where it serves that. Which certificate is in force, HAProxy itself has told.
  */
-export function loadBalancerHealth(topology: Topology, haproxyConfiguration: string): string {
+export function loadBalancerHealth(
+  { certificate }: Pick<Settings, "certificate">,
+  { network }: Topology,
+  self: LoadBalancerMember,
+  haproxyConfiguration: string,
+): string {
+  const curl = "curl -fsS --max-time 2";
   return [
-    `curl -fsS --max-time 2 http://127.0.0.1:${ports.stats}/healthz > /dev/null`,
+    `${curl} http://127.0.0.1:${ports.stats}/healthz > /dev/null`,
     haproxyHasRead(haproxyConfiguration),
     `grep -Ex 'MASTER|BACKUP' ${vrrpStateFile}`,
-    `curl -fsS --max-time 2 http://${topology.network.frontend.vip}:${ports.http}/api/live`,
+    ...(certificate === undefined
+      ? []
+      : [`${curl} --insecure https://${self.frontend}:${ports.https}/api/live`]),
+    `${curl} --insecure --location http://${network.frontend.vip}:${ports.http}/api/live`,
   ].join(" && ");
 }
 
 /**
  * Script that finds the interfaces by their addresses, then becomes keepalived; run in the folder of
- * the workload's files. With `--config-test` it leaves the running keepalived's state alone.
+ * the workload's files. With `--config-test` it leaves the running keepalived alone.
  */
 export function renderKeepalivedStart(self: LoadBalancerMember): string {
   return `#!/bin/sh -eu
@@ -100,13 +114,23 @@ export function renderKeepalivedStart(self: LoadBalancerMember): string {
 name_of() {
   ip -oneline -4 address show | awk -v wanted="$1" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }'
 }
-install -d -m 0755 /run/hastack
-case " $* " in *" --config-test "*) ;; *) rm -f ${vrrpStateFile} ;; esac
-{
+places() {
   echo "\\$FILES=$PWD"
   echo "\\$FRONTEND_INTERFACE=$(name_of ${self.frontend})"
   echo "\\$BACKEND_INTERFACE=$(name_of ${self.backend})"
-} > ${placesFile}
-exec keepalived --use-file="$PWD/keepalived.conf" "$@"
+  echo "include $PWD/keepalived.conf"
+}
+case " $* " in *" --config-test "*)
+  tested=$(mktemp)
+  trap 'rm -f "$tested"' EXIT
+  places > "$tested"
+  keepalived --use-file="$tested" "$@"
+  exit
+  ;;
+esac
+install -d -m 0755 /run/hastack
+rm -f ${vrrpStateFile}
+places > ${placesFile}
+exec keepalived --use-file=${placesFile} "$@"
 `;
 }

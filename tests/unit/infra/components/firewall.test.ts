@@ -34,6 +34,7 @@ describe("Firewall", () => {
     const allowed = flows.filter(({ from }) => from === "visitor");
     assert.deepEqual(allowed, [
       { from: "visitor", to: "loadBalancer", network: "frontend", port: 80 },
+      { from: "visitor", to: "loadBalancer", network: "frontend", port: 443 },
     ]);
   });
 

@@ -443,7 +443,7 @@ frontend web
   bind 10.1.0.11:80
   bind 10.1.0.100:80
   errorfiles pages
-  # Neither header can be brought along from outside
+  # None of these headers can be brought along from outside
   unique-id-format %[uuid()]
   http-request set-header X-Request-Id %[unique-id]
   http-request set-header X-Forwarded-For %[src]

@@ -6,6 +6,7 @@ import {
   renderKeepalivedStart,
 } from "../../../../infra/render/keepalived.ts";
 import { until } from "../../../../scripts/lib/until.ts";
+import { makeCertificate, pemOf } from "../../../support/certificates.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";
@@ -75,6 +76,7 @@ describe("keepalived's start", () => {
 describe("keepalived's start, with the real keepalived", function () {
   this.timeout(30_000);
   const state = "/run/hastack/keepalived-state";
+  const places = "/run/hastack/keepalived.conf";
   let machine: Container;
 
   before(async function () {
@@ -103,13 +105,19 @@ describe("keepalived's start, with the real keepalived", function () {
     const { code, stderr } = await startWith("--config-test --log-console");
     assert.equal(code, 0, stderr);
     assert.equal(await machine.run(`cat ${state}`), "MASTER");
+    assert.equal(
+      await machine.run("ls /run/hastack /tmp"),
+      "/run/hastack:\nkeepalived-state\n\n/tmp:",
+    );
   });
 
-  it("L4: tells keepalived its interfaces, and the folder it was started in", async () => {
-    assert.equal(
-      await machine.run("cat /run/hastack/keepalived-places.conf"),
-      "$FILES=/srv/files\n$FRONTEND_INTERFACE=pretend\n$BACKEND_INTERFACE=pretend",
+  it("W5: refuses a file that keepalived cannot take", async () => {
+    const { code, stdout, stderr } = await machine.attempt(
+      "cp -r /srv/files /tmp/bad; cd /tmp/bad; sed -i s/priority/priotity/ keepalived.conf; bin/keepalived-start --config-test --log-console",
     );
+    assert.notEqual(code, 0);
+    assert.match(stdout + stderr, /Unknown keyword 'priotity'/);
+    assert.equal(await machine.run("rm -r /tmp/bad; ls /tmp"), "");
   });
 
   it("L4: forgets what an earlier keepalived has told when it really starts", async () => {
@@ -117,31 +125,65 @@ describe("keepalived's start, with the real keepalived", function () {
     assert.notEqual((await machine.attempt(`test -e ${state}`)).code, 0);
   });
 
+  it("L4: tells keepalived its interfaces, and the folder it was started in", async () => {
+    assert.equal(
+      await machine.run(`cat ${places}`),
+      "$FILES=/srv/files\n$FRONTEND_INTERFACE=pretend\n$BACKEND_INTERFACE=pretend\ninclude /srv/files/keepalived.conf",
+    );
+  });
+
   it("L4: has keepalived find the script that it tells its state to", async () => {
     // No HAProxy runs here: keepalived is in trouble, and says so
     await machine.run(
       "cd /srv/files; bin/keepalived-start --dont-fork --log-console > /tmp/log 2>&1 & echo $! > /tmp/pid",
     );
-    await until("keepalived tells its state", {
-      probe: () => machine.run(`cat ${state} /tmp/log 2>&1 || :`),
-      done: (text) => text.startsWith("FAULT\n"),
-      describe: (text) => text,
-      limitSeconds: 10,
-    });
+    await told("FAULT");
     assert.doesNotMatch(
       await machine.run("cat /tmp/log"),
       /unsafe|Disabling|Unable to access script/i,
     );
   });
 
-  it("L4: leaves that alone too while a new file is checked", async () => {
-    const before = await machine.run(`stat -c %y ${state}`);
-    const { code, stderr } = await machine.attempt(
-      "cd /srv/files && bin/keepalived-start --config-test",
+  it("L4: leaves that alone too while a new file is checked in its own folder", async () => {
+    const stamps = () => machine.run(`stat -c '%n %y' ${state} ${places}`);
+    const before = await stamps();
+    const { code, stdout, stderr } = await machine.attempt(
+      "cp -r /srv/files /tmp/new && mv /tmp/new /srv/files/.new && cd /srv/files/.new && bin/keepalived-start --config-test --log-console",
     );
-    assert.equal(code, 0, stderr);
-    assert.equal(await machine.run(`stat -c %y ${state}`), before);
+    assert.equal(code, 0, stdout + stderr);
+    assert.equal(await stamps(), before);
   });
+
+  it("L8: reads its own folder's new file when it is told to, with the new one's folder gone", async () => {
+    await machine.run(
+      `rm -r /srv/files/.new
+sed -i 's/priority 150/priority 42/' /srv/files/keepalived.conf
+kill -HUP $(cat /tmp/pid)`,
+    );
+    await until("keepalived has read its file again", {
+      probe: () => machine.run("cat /tmp/log"),
+      done: (text) => text.includes("Reload complete"),
+      limitSeconds: 10,
+    });
+    await machine.run("kill -USR1 $(cat /tmp/pid)");
+    const data = await until("keepalived shows what it works by", {
+      probe: () => machine.run("cat /tmp/keepalived.data 2> /dev/null || :"),
+      done: (text) => text.includes("Priority"),
+      limitSeconds: 10,
+    });
+    assert.match(data, /Priority = 42/);
+    assert.doesNotMatch(await machine.run("cat /tmp/log"), /Unable to access script|No such file/i);
+  });
+
+  /** Waits until the pair's state is told. */
+  function told(wanted: string): Promise<string> {
+    return until("keepalived tells its state", {
+      probe: () => machine.run(`cat ${state} /tmp/log 2>&1 || :`),
+      done: (text) => text.startsWith(`${wanted}\n`),
+      describe: (text) => text,
+      limitSeconds: 10,
+    });
+  }
 });
 
 describe("keepalived's notify script", () => {
@@ -151,25 +193,30 @@ describe("keepalived's notify script", () => {
 });
 
 describe("health of a load balancer", () => {
+  const health = (changes: Readonly<Record<string, unknown>> = {}) => {
+    const { settings, topology } = planWith(changes);
+    const configuration = "global\n  description configuration 0123\n  maxconn 1";
+    return loadBalancerHealth(settings, topology, first(topology.loadBalancers), configuration);
+  };
+  const before = [
+    "curl -fsS --max-time 2 http://127.0.0.1:8404/healthz > /dev/null",
+    "echo 'show info' | socat -t 1 - UNIX-CONNECT:/run/haproxy/admin.sock | grep -Fx 'description: configuration 0123'",
+    "grep -Ex 'MASTER|BACKUP' /run/hastack/keepalived-state",
+  ];
+  const after = "curl -fsS --max-time 2 --insecure --location http://10.1.0.100:80/api/live";
+
   it("L2, L8: is HAProxy here with this file, keepalived without trouble, and the site at the virtual address", () => {
-    assert.equal(
-      loadBalancerHealth(
-        planWith().topology,
-        "global\n  description configuration 0123\n  maxconn 1",
-      ),
-      [
-        "curl -fsS --max-time 2 http://127.0.0.1:8404/healthz > /dev/null",
-        "echo 'show info' | socat -t 1 - UNIX-CONNECT:/run/haproxy/admin.sock | grep -Fx 'description: configuration 0123'",
-        "grep -Ex 'MASTER|BACKUP' /run/hastack/keepalived-state",
-        "curl -fsS --max-time 2 http://10.1.0.100:80/api/live",
-      ].join(" && "),
-    );
+    assert.equal(health(), [...before, after].join(" && "));
+  });
+
+  it("L9: with a certificate is the site by HTTPS here too, whatever the other one serves", async () => {
+    const certificate = pemOf(await makeCertificate({ names: ["IP:10.1.0.100"] }));
+    const here = "curl -fsS --max-time 2 --insecure https://10.1.0.11:443/api/live";
+    assert.equal(health({ certificate }), [...before, here, after].join(" && "));
   });
 });
 
-const whole = `include /run/hastack/keepalived-places.conf
-
-global_defs {
+const whole = `global_defs {
   vrrp_version 3
   script_user root
   enable_script_security
@@ -236,12 +283,22 @@ const startScript = `#!/bin/sh -eu
 name_of() {
   ip -oneline -4 address show | awk -v wanted="$1" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }'
 }
-install -d -m 0755 /run/hastack
-case " $* " in *" --config-test "*) ;; *) rm -f /run/hastack/keepalived-state ;; esac
-{
+places() {
   echo "\\$FILES=$PWD"
   echo "\\$FRONTEND_INTERFACE=$(name_of 10.1.0.11)"
   echo "\\$BACKEND_INTERFACE=$(name_of 10.2.0.11)"
-} > /run/hastack/keepalived-places.conf
-exec keepalived --use-file="$PWD/keepalived.conf" "$@"
+  echo "include $PWD/keepalived.conf"
+}
+case " $* " in *" --config-test "*)
+  tested=$(mktemp)
+  trap 'rm -f "$tested"' EXIT
+  places > "$tested"
+  keepalived --use-file="$tested" "$@"
+  exit
+  ;;
+esac
+install -d -m 0755 /run/hastack
+rm -f /run/hastack/keepalived-state
+places > /run/hastack/keepalived.conf
+exec keepalived --use-file=/run/hastack/keepalived.conf "$@"
 `;
