@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { parse } from "yaml";
+import { type Document, isMap, parse, parseDocument } from "yaml";
 import { inHastack, inRoot } from "../lib/paths.ts";
 
-// Pulumi writes a stack's encryption salt into Pulumi.<stack>.yaml. It belongs to the passphrase of
-// this machine, so it must not be tracked: the CLI is given a copy with the salt (the overlay), and
-// whatever else it changes there is carried back.
+// Pulumi writes a stack's encryption salt into Pulumi.<stack>.yaml, and secret settings encrypted by
+// it. Both belong to the passphrase of this machine, so they must not be tracked: the CLI is given a
+// copy with them (the overlay), and whatever else it changes there is carried back.
 
 const saltLine = /^encryptionsalt:.*(?:\n|$)/m;
 
@@ -23,15 +23,61 @@ export function withSalt(text: string, salt: string | undefined): string {
   return `${plain}${plain === "" || plain.endsWith("\n") ? "" : "\n"}${salt}\n`;
 }
 
+/** Secret settings by their key, each as the CLI encrypted it. */
+export type Secrets = Readonly<Record<string, { readonly secure: string }>>;
+
+const isSecret = (value: unknown): value is Secrets[string] =>
+  typeof value === "object" &&
+  value !== null &&
+  Object.keys(value).join() === "secure" &&
+  typeof (value as { secure: unknown }).secure === "string";
+
+const settingsOf = (text: string): Record<string, unknown> =>
+  (parse(text) as { config?: Record<string, unknown> } | null)?.config ?? {};
+
+/** The settings that are secret as a whole; a secret inside a larger setting stays where it is. */
+export function secretsOf(text: string): Secrets {
+  const found = Object.entries(settingsOf(text)).filter(([, value]) => isSecret(value));
+  return Object.fromEntries(found) as Secrets;
+}
+
+/** In the CLI's own style, comments kept. */
+const laidOut = (document: Document): string =>
+  document.toString({ lineWidth: 0, flowCollectionPadding: false });
+
+/** The configuration with these secret settings; one that the text has in plain stays as it is. */
+export function withSecrets(text: string, secrets: Secrets): string {
+  const own = settingsOf(text);
+  const missing = Object.entries(secrets).filter(([key]) => own[key] === undefined);
+  if (missing.length === 0) return text;
+  const document = parseDocument(text);
+  if (!isMap(document.get("config"))) document.set("config", document.createNode({}));
+  for (const [key, value] of missing) document.setIn(["config", key], document.createNode(value));
+  return laidOut(document);
+}
+
+/** The configuration without its secret settings. */
+export function withoutSecrets(text: string): string {
+  const keys = Object.keys(secretsOf(text));
+  if (keys.length === 0) return text;
+  const document = parseDocument(text);
+  for (const key of keys) document.deleteIn(["config", key]);
+  return laidOut(document);
+}
+
+/** No settings, and an empty list of them, are the same. */
+const contentOf = (text: string): unknown => ({ config: {}, ...(parse(text) as object | null) });
+
 /**
- * What the tracked file becomes after the CLI has run.
- * @param given the overlay as the CLI got it
+ * What the tracked file becomes after the CLI has run. Secrets that a salt belongs to stay behind
+ * with it; a secrets provider's, which others can open too, are carried back.
+ * @param tracked as it is
  * @param left the overlay as the CLI left it
- * @returns nothing when no setting changed: writing a salt, the CLI lays the whole file out anew
+ * @returns nothing when nothing else changed: the CLI lays the whole file out anew
  */
-export function carriedBack(given: string, left: string): string | undefined {
-  const [before, after] = [withoutSalt(given), withoutSalt(left)];
-  return isDeepStrictEqual(parse(before), parse(after)) ? undefined : after;
+export function carriedBack(tracked: string, left: string): string | undefined {
+  const after = saltOf(left) === undefined ? left : withoutSecrets(withoutSalt(left));
+  return isDeepStrictEqual(contentOf(withoutSalt(tracked)), contentOf(after)) ? undefined : after;
 }
 
 const read = (path: string): string | undefined =>
@@ -56,8 +102,12 @@ export interface Overlay {
   settle(): void;
 }
 
+/** What an overlay keeps of its secrets: a new salt can open none of the old ones. */
+const keptSecrets = (overlay: string, salt: string | undefined): Secrets =>
+  salt !== undefined && salt === saltOf(overlay) ? secretsOf(overlay) : {};
+
 /**
- * Makes the overlay of a stack from its tracked file and the salt kept from before.
+ * Makes the overlay of a stack from its tracked file, and the salt and secrets kept from before.
  * @param salt a new stack's salt line. @default the one in the present overlay
  * @returns nothing where the tracked file has a salt: then the user keeps it there on purpose
  */
@@ -65,13 +115,14 @@ export function makeOverlay(stack: string, salt?: string): Overlay | undefined {
   const [tracked, path] = [trackedFile(stack), overlayFile(stack)];
   const text = read(tracked) ?? "";
   if (saltOf(text) !== undefined) return undefined;
-  const given = withSalt(text, salt ?? saltOf(read(path) ?? ""));
-  write(path, given);
+  const before = read(path) ?? "";
+  const own = salt ?? saltOf(before);
+  write(path, withSalt(withSecrets(text, keptSecrets(before, own)), own));
   return {
     path,
     settle() {
       const left = read(path);
-      const changed = left === undefined ? undefined : carriedBack(given, left);
+      const changed = left === undefined ? undefined : carriedBack(text, left);
       if (changed !== undefined) write(tracked, changed);
     },
   };

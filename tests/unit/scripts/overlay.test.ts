@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { carriedBack, saltOf, withoutSalt, withSalt } from "../../../scripts/launcher/overlay.ts";
+import { parse } from "yaml";
+import {
+  carriedBack,
+  saltOf,
+  secretsOf,
+  withoutSalt,
+  withoutSecrets,
+  withSalt,
+  withSecrets,
+} from "../../../scripts/launcher/overlay.ts";
 
 const salt = "encryptionsalt: v1:AAAA=:v1:BBBB:CCCC==";
 const tracked = `# sizes for a laptop
@@ -56,5 +65,62 @@ describe("launcher: the overlay of a stack's configuration", () => {
       )
       .map((lines) => `${lines.join("\n")}\n`);
     fc.assert(fc.property(text, (plain) => withoutSalt(withSalt(plain, salt)) === plain));
+  });
+
+  const secrets = { "hastack:certificate": { secure: `v1:${"x".repeat(300)}` } };
+  const settings = (text: string) => parse(text).config;
+
+  it("holds the secret settings beside the tracked ones", () => {
+    const text = withSecrets(tracked, secrets);
+    assert.deepEqual(settings(text), { ...settings(tracked), ...secrets });
+    assert.match(text, /# sizes for a laptop[\s\S]*# odd/);
+    assert.deepEqual(secretsOf(text), secrets);
+    assert.deepEqual(settings(withoutSecrets(text)), settings(tracked));
+  });
+
+  it("holds secret settings where there are no others", () => {
+    for (const none of ["", "config:\n", "config: {}\n", "# nothing\n"]) {
+      assert.deepEqual(settings(withSecrets(none, secrets)), secrets, none);
+    }
+  });
+
+  it("prefers the tracked file's word on a setting that was secret once", () => {
+    const text = "config:\n  hastack:certificate: in plain\n";
+    assert.equal(withSecrets(text, secrets), text);
+  });
+
+  it("keeps secret settings to itself, whatever else changed", () => {
+    const left = withSalt(withSecrets(tracked, secrets), salt);
+    assert.equal(carriedBack(tracked, left), undefined);
+    assert.equal(carriedBack("", withSalt(withSecrets("", secrets), salt)), undefined);
+    const carried = carriedBack(tracked, left.replace("quorum: 3", "quorum: 5")) ?? "";
+    assert.equal(carried.replace("quorum: 5", "quorum: 3").includes("secure"), false);
+    assert.deepEqual(settings(carried), {
+      ...settings(tracked),
+      "hastack:members": { quorum: 5 },
+    });
+  });
+
+  it("takes a secret setting out of the tracked file", () => {
+    const before = withSecrets(tracked, secrets);
+    assert.deepEqual(
+      settings(carriedBack(before, withSalt(before, salt)) ?? ""),
+      settings(tracked),
+    );
+  });
+
+  it("carries secrets back that no salt belongs to: their provider opens them for others", () => {
+    const left = withSecrets(tracked, secrets);
+    assert.deepEqual(settings(carriedBack(tracked, left) ?? ""), settings(left));
+  });
+
+  it("carries back that a setting became secret, or plain", () => {
+    const plain = "config:\n  hastack:a: b\n  hastack:certificate: in plain\n";
+    const left = withSalt(withSecrets("config:\n  hastack:a: b\n", secrets), salt);
+    assert.deepEqual(settings(carriedBack(plain, left) ?? ""), { "hastack:a": "b" });
+    assert.deepEqual(
+      settings(carriedBack("config:\n  hastack:a: b\n", withSalt(plain, salt)) ?? ""),
+      settings(plain),
+    );
   });
 });
