@@ -36,7 +36,7 @@ export const ports = {
 } as const;
 
 /** Ports that a role listens on; two roles on one machine must not share one. */
-const portsOfRole: Readonly<Record<Role, readonly number[]>> = {
+export const portsOfRole: Readonly<Record<Role, readonly number[]>> = {
   loadBalancer: [ports.http, ports.https, ports.stats, ports.primary, ports.replicas, ports.mail],
   quorum: [ports.etcdClient, ports.etcdPeer],
   database: [ports.postgres, ports.patroni],

@@ -58,17 +58,22 @@ export async function runOnMachine(
   return callMachine(target, shell, { ...options, input: framed });
 }
 
+export interface CallOptions extends Omit<RunOptions, "ownMounts"> {
+  /** Whether the command runs as root, or as whoever logs in. @default true */
+  readonly asRoot?: boolean;
+}
+
 /**
- * Runs a command on a machine as root.
+ * Runs a command on a machine.
  * @throws ConnectionError when the machine was not reached, or lost
  */
 export async function callMachine(
   target: Target,
   command: readonly string[],
-  options: { input?: string; limitSeconds: number; hear?: (text: string) => void },
+  { asRoot = true, ...options }: CallOptions,
 ): Promise<Result> {
   const result = await withKnownHosts(target, (knownHosts) =>
-    runProgram("ssh", sshArguments(target, knownHosts, command), options).catch((error) => {
+    runProgram("ssh", sshArguments(target, knownHosts, command, asRoot), options).catch((error) => {
       throw new ConnectionError(`ssh cannot be run: ${error.message}; install the OpenSSH client`);
     }),
   );
@@ -77,11 +82,12 @@ export async function callMachine(
   return result;
 }
 
-/** ssh's arguments for a command on a machine as root. */
+/** ssh's arguments for a command on a machine, as root or as whoever logs in. */
 export function sshArguments(
   target: Target,
   knownHosts: string,
   command: readonly string[],
+  asRoot = true,
 ): string[] {
   const { name, address, port, user, hostKey, identityFile } = target;
   const options = {
@@ -100,7 +106,7 @@ export function sshArguments(
     ControlPath: "none",
     LogLevel: "ERROR",
   };
-  const root = user === "root" ? command : ["sudo", "-n", ...command];
+  const words = asRoot && user !== "root" ? ["sudo", "-n", ...command] : command;
   return [
     "-T",
     ...Object.entries(options).map(([key, value]) => `-o${key}=${value}`),
@@ -113,7 +119,7 @@ export function sshArguments(
     user,
     "--",
     address,
-    root.map(quote).join(" "),
+    words.map(quote).join(" "),
   ];
 }
 
