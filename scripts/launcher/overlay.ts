@@ -65,8 +65,14 @@ export function withoutSecrets(text: string): string {
   return laidOut(document);
 }
 
-/** No settings, and an empty list of them, are the same. */
-const contentOf = (text: string): unknown => ({ config: {}, ...(parse(text) as object | null) });
+/** What a configuration says: the CLI writes plain values in quotes, and no settings as `{}`. */
+function contentOf(text: string): unknown {
+  const settings = Object.entries(settingsOf(text)).map(([key, value]) => [
+    key,
+    typeof value === "object" ? value : String(value),
+  ]);
+  return { ...(parse(text) as object | null), config: Object.fromEntries(settings) };
+}
 
 /**
  * What the tracked file becomes after the CLI has run. Secrets that a salt belongs to stay behind

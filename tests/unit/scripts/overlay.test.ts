@@ -50,6 +50,13 @@ describe("launcher: the overlay of a stack's configuration", () => {
     assert.equal(carriedBack(tracked, left), undefined);
   });
 
+  it("carries nothing back when the CLI put plain values in quotes", () => {
+    const plain = "config:\n  hastack:keepData: true\n  hastack:seconds: 5\n";
+    const left = plain.replace("true", '"true"').replace("5", '"5"');
+    assert.equal(carriedBack(plain, withSalt(left, salt)), undefined);
+    assert.notEqual(carriedBack(plain, withSalt(left.replace("5", "6"), salt)), undefined);
+  });
+
   it("carries a setting back with the comments, without the salt", () => {
     const given = withSalt(tracked, salt);
     const left = given.replace("quorum: 3", "quorum: 5");
