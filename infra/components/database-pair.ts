@@ -87,6 +87,8 @@ function postgres({ settings, topology, credentials }: Parts, self: Member): Wor
         ],
         reloadSignal: "SIGHUP",
         stopGraceSeconds: 60,
+        // PostgreSQL serves on without Patroni
+        childrenOutlive: true,
       },
     ],
     files: [

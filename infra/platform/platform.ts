@@ -58,6 +58,8 @@ export interface Process {
   readonly stopSignal?: StopSignal;
   /** After this the process is killed. */
   readonly stopGraceSeconds: number;
+  /** Whether its children live on when it dies, for its next start to take over. @default false */
+  readonly childrenOutlive?: boolean;
 }
 
 /** A directory that outlives the workload. */

@@ -2,6 +2,7 @@
  * systemd units: one for each process of a workload, restarted whenever it ends, and shut off from
  * all of the machine that it does not need.
  */
+import { dirname } from "node:path";
 import type { ManagedFile, Process, ReloadSignal, Workload } from "../platform/platform.ts";
 import { releaseDirectory } from "../platform/platform.ts";
 import type { Notice } from "./delivery.ts";
@@ -61,8 +62,6 @@ function unit(workload: Workload, process: Process, folder: string): string {
     `Description=hastack ${host.name}: ${process.name}`,
     `Wants=${["network-online.target", ...sharedUnits].join(" ")}`,
     `After=${["network-online.target", ...sharedUnits, ...before].join(" ")}`,
-    // A directory that is mounted anew is seen by a process that starts anew
-    ...sharedUnits.map((name) => `PartOf=${name}`),
     "StartLimitIntervalSec=0",
     "",
     "[Service]",
@@ -85,7 +84,8 @@ function service({ shared = [] }: Workload, process: Process, folder: string): s
   };
   return [
     "Type=exec",
-    `User=${user}`,
+    // Even where it says root systemd takes a part of root's capabilities away
+    ...(user === "root" ? [] : [`User=${user}`]),
     `WorkingDirectory=${folder}`,
     ...Object.entries(variables).map(([key, value]) => `Environment=${quote(`${key}=${value}`)}`),
     ...shared.map(({ path }) => `ExecStartPre=+/usr/bin/mountpoint -q ${word(path)}`),
@@ -98,7 +98,7 @@ function service({ shared = [] }: Workload, process: Process, folder: string): s
       ? [`ExecReload=/bin/kill -s ${short(process.reloadSignal)} $MAINPID`]
       : []),
     `KillSignal=${process.stopSignal ?? "SIGTERM"}`,
-    "KillMode=mixed",
+    `KillMode=${process.childrenOutlive ? "process" : "mixed"}`,
     `TimeoutStopSec=${process.stopGraceSeconds}`,
     "Restart=always",
     "RestartSec=1",
@@ -120,10 +120,9 @@ const rootCapabilities = [
   "SETUID",
 ];
 
-function sandbox(workload: Workload, { user = "root", directories = [] }: Process): string[] {
-  const root = user === "root";
-  const { data = [], shared = [], release, host, capabilities = [] } = workload;
-  const writable = [...directories, ...data, ...shared].map(({ path }) => path);
+function sandbox(workload: Workload, process: Process): string[] {
+  const root = (process.user ?? "root") === "root";
+  const { release, host, capabilities = [] } = workload;
   const allowed = root
     ? [...rootCapabilities, ...capabilities].map((one) => `CAP_${one}`).sort()
     : [];
@@ -131,13 +130,25 @@ function sandbox(workload: Workload, { user = "root", directories = [] }: Proces
     ...(release ? [`BindReadOnlyPaths=${releaseLink(host.name)}:${releaseDirectory}`] : []),
     `CapabilityBoundingSet=${allowed.join(" ")}`,
     "ProtectSystem=strict",
-    ...[...new Set(root ? ["/run", ...writable] : writable)].map(
-      (path) => `ReadWritePaths=${word(path)}`,
-    ),
+    ...writable(workload, process).map((path) => `ReadWritePaths=-${path}`),
     `RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK${root ? " AF_PACKET" : ""}`,
     ...(root ? [] : ["ProtectProc=invisible"]),
     ...everywhere,
   ];
+}
+
+/**
+ * A path below another one would be a mount of its own there, which its owner could not remove. For
+ * the same reason it is the directory above a shared one: what is mounted there later is seen, too.
+ */
+function writable({ data = [], shared = [] }: Workload, process: Process): string[] {
+  const root = (process.user ?? "root") === "root";
+  const all = [
+    ...(root ? ["/run"] : []),
+    ...[...(process.directories ?? []), ...data].map(({ path }) => path),
+    ...shared.map(({ path }) => dirname(path)),
+  ];
+  return [...new Set(all)].filter((path) => !all.some((other) => path.startsWith(`${other}/`)));
 }
 
 const everywhere = [
