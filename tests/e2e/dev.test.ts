@@ -9,10 +9,10 @@ import { ContainerPlace } from "../support/container-place.ts";
 import { TestStack } from "../support/test-stack.ts";
 import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
 import { changesSuite, settingsSuite } from "./suites/changes.ts";
-import { faultsSuite } from "./suites/faults.ts";
+import { engineSuite, failoverSuite, faultsSuite } from "./suites/faults.ts";
 import { networksSuite } from "./suites/networks.ts";
 import { siteSuite } from "./suites/site.ts";
-import { travelSuite } from "./suites/travel.ts";
+import { travelSuite, visitorsSuite } from "./suites/travel.ts";
 
 const place = new ContainerPlace("e2e");
 const stack = new TestStack("e2e", place);
@@ -117,9 +117,12 @@ describe("dev, end to end", function () {
   cacheSuite(stack);
   cacheFaultsSuite(stack);
   travelSuite(stack);
+  visitorsSuite(stack);
   settingsSuite(stack);
   changesSuite(stack);
+  failoverSuite(stack);
   faultsSuite(stack);
+  engineSuite(stack);
 
   describe("destroy", () => {
     it("W4: leaves no container, network, volume or image of the stack", async () => {

@@ -18,7 +18,7 @@ const firstHost: Readonly<Record<string, number>> = {
 const folder = "/etc/hastack";
 
 export class ContainerPlace implements Place {
-  readonly base = "dev";
+  readonly base = "Pulumi.dev.yaml";
   readonly settings: Configuration = {
     "hastack:network": {
       frontend: { subnet: `${frontend}.0/24`, vip: `${frontend}.100` },
@@ -68,6 +68,10 @@ export class ContainerPlace implements Place {
     return `hastack-${this.#stack}-${member}`;
   }
 
+  sharing(member: string): readonly string[] {
+    return [member];
+  }
+
   address(member: string): string {
     const [, role = "", number = ""] = /^(.*)-(\d)$/.exec(member) ?? [];
     return `${backend}.${(firstHost[role] ?? Number.NaN) + Number(number) - 1}`;
@@ -112,6 +116,10 @@ export class ContainerPlace implements Place {
     ];
     const { stdout, stderr } = await run(ask);
     return stdout + stderr;
+  }
+
+  async lose(member: string): Promise<void> {
+    await mustRun(["docker", "kill", this.container(member)]);
   }
 
   async hang(member: string): Promise<void> {

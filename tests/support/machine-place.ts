@@ -21,7 +21,13 @@ import { limits } from "./promises.ts";
 
 export type Layout = keyof typeof layouts;
 
-/** What the members of a role are called, and their units. */
+/** The configurations that are shipped, by their layout. */
+const configurations: Readonly<Record<Layout, string>> = {
+  seven: "Pulumi.lab.yaml",
+  three: "docs/three-machines.yaml",
+};
+
+/** What the members of a role are called, and their own units. */
 const kinds: Readonly<Record<string, { member: string; units: readonly string[] }>> = {
   loadBalancer: { member: "lb", units: ["haproxy", "keepalived"] },
   quorum: { member: "etcd", units: ["etcd"] },
@@ -29,21 +35,14 @@ const kinds: Readonly<Record<string, { member: string; units: readonly string[] 
   storefront: { member: "storefront", units: ["storefront"] },
   admin: { member: "admin", units: ["admin"] },
   cache: { member: "cache", units: ["valkey"] },
+  brick: { member: "brick", units: [] },
+  arbiter: { member: "arbiter", units: [] },
 };
 
-/** Everything but the cache and the third vote is on two machines. */
-const node = ["loadBalancer", "storefront", "admin", "database", "quorum", "brick"];
-const threeRoles: Readonly<Record<string, readonly string[]>> = {
-  "node-1": node,
-  "node-2": node,
-  "node-3": ["quorum", "arbiter", "cache"],
-};
-
-function rolesOf(layout: Layout): Readonly<Record<string, readonly string[]>> {
-  if (layout === "three") return threeRoles;
-  const { config } = parse(readFileSync(`${projectDirectory}Pulumi.lab.yaml`, "utf8"));
-  const machines: { name: string; roles: string[] }[] = config["hastack:machines"];
-  return Object.fromEntries(machines.map(({ name, roles }) => [name, roles]));
+/** A machine as configured. */
+interface Configured {
+  readonly name: string;
+  readonly roles: readonly string[];
 }
 
 export interface MachinePlaceOptions {
@@ -55,7 +54,7 @@ export interface MachinePlaceOptions {
 }
 
 export class MachinePlace implements Place {
-  readonly base = "lab";
+  readonly base: string;
   readonly settings: Configuration;
   readonly vip: string;
   readonly localHosts: readonly string[];
@@ -81,25 +80,29 @@ export class MachinePlace implements Place {
       },
       project,
     };
-    const roles = rolesOf(layout);
-    this.#nameMembers(roles);
+    this.base = configurations[layout];
+    const { config } = parse(readFileSync(projectDirectory + this.base, "utf8"));
+    const machines: Configured[] = config["hastack:machines"];
+    this.#nameMembers(machines);
     this.vip = `${frontend}.100`;
     this.ownAddress = `${frontend}.1`;
-    this.localHosts = ["lb-1", "lb-2"].map((member) => this.#addresses(member).frontend ?? "");
+    this.localHosts = ["lb-1", "lb-2"].map(
+      (member) => this.#addressesOn(this.machine(member)).frontend ?? "",
+    );
     this.statsHosts = this.localHosts.map((address) => `${address}:8404`);
-    this.settings = this.#settings(roles);
+    this.settings = this.#settings(machines);
   }
 
-  #nameMembers(roles: Readonly<Record<string, readonly string[]>>): void {
+  #nameMembers(machines: readonly Configured[]): void {
     for (const [role, { member }] of Object.entries(kinds)) {
-      const machines = Object.keys(roles).filter((name) => roles[name]?.includes(role));
-      for (const [index, name] of machines.entries()) {
+      const holders = machines.filter(({ roles }) => roles.includes(role));
+      for (const [index, { name }] of holders.entries()) {
         this.#machineOf.set(`${member}-${index + 1}`, name);
       }
     }
   }
 
-  #settings(roles: Readonly<Record<string, readonly string[]>>): Configuration {
+  #settings(machines: readonly Configured[]): Configuration {
     const { frontend, backend } = this.set.networks;
     return {
       "hastack:keepData": false,
@@ -108,10 +111,10 @@ export class MachinePlace implements Place {
         frontend: { subnet: frontend, vip: this.vip },
         backend: { subnet: backend, vip: backend.replace(/0\/24$/, "100") },
       },
-      "hastack:machines": this.set.machines.map((machine) => {
-        const { frontend, backend } = addressesOf(this.set, machine);
-        const addresses = { ...(frontend && { frontend }), backend };
-        return { name: machine.name, user: "deploy", ...addresses, roles: roles[machine.name] };
+      "hastack:machines": machines.map(({ name, ...rest }) => {
+        const { frontend, backend, management } = this.#addressesOn(name);
+        const own = { address: management, backend, ...(frontend && { frontend }) };
+        return { name, ...rest, ...own };
       }),
       "hastack:ssh": { inventory: `.hastack/inventory/${this.set.set}.yaml` },
     };
@@ -124,8 +127,7 @@ export class MachinePlace implements Place {
     return machine;
   }
 
-  #addresses(member: string) {
-    const name = this.machine(member);
+  #addressesOn(name: string) {
     const machine = this.set.machines.find((one) => one.name === name);
     if (machine === undefined) throw new Error(`${name} is not in the layout`);
     return addressesOf(this.set, machine);
@@ -159,8 +161,13 @@ export class MachinePlace implements Place {
     return containerName(this.set.set, this.machine(member));
   }
 
+  sharing(member: string): readonly string[] {
+    const machine = this.machine(member);
+    return [...this.#machineOf].flatMap(([one, other]) => (other === machine ? [one] : []));
+  }
+
   address(member: string): string {
-    return this.#addresses(member).backend ?? "";
+    return this.#addressesOn(this.machine(member)).backend ?? "";
   }
 
   files(member: string): string {
@@ -224,7 +231,7 @@ export class MachinePlace implements Place {
    * Takes the power away from the member's machine: its links are dead before its processes are, so
    * that no goodbye gets out.
    */
-  async cutPower(member: string): Promise<void> {
+  async lose(member: string): Promise<void> {
     const down = "cd /sys/class/net; for one in *; do [ $one = lo ] || ip link set $one down; done";
     await this.#ask(member, down);
     await mustRun(["docker", "kill", this.container(member)]);

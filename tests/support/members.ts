@@ -1,7 +1,7 @@
 /** Looking at members of a running stack, and breaking them. */
 import { lastWords, mustRun, type Outcome, run } from "../../scripts/lib/run.ts";
 import { until } from "../../scripts/lib/until.ts";
-import { limits } from "./promises.ts";
+import { limits, type Promised, promises, worstOf } from "./promises.ts";
 import type { TestStack } from "./test-stack.ts";
 
 const databases = ["db-1", "db-2"] as const;
@@ -75,13 +75,36 @@ export async function killPostmaster(stack: TestStack, member: string): Promise<
   await inside(stack, member, `kill -KILL $(head -1 ${file})`);
 }
 
-/** Takes a member away, and all that shares its machine, without a word to its processes. */
+/** Takes a member away, and all that shares its machine; its connections are closed. */
 export async function killMember({ place }: TestStack, member: string): Promise<void> {
   await mustRun(["docker", "kill", place.container(member)]);
 }
 
 export async function startMember({ place }: TestStack, member: string): Promise<void> {
   await mustRun(["docker", "start", place.container(member)]);
+}
+
+/** What is promised when a member is lost, by the beginning of its name; a standby is less. */
+const lossPromises: Readonly<Record<string, Promised>> = {
+  lb: promises.loadBalancerLost,
+  etcd: promises.quorumMemberLost,
+  db: promises.standbyLost,
+  storefront: promises.appMachineLost,
+  admin: promises.appMachineLost,
+  cache: promises.cacheLost,
+  brick: promises.brickLost,
+  arbiter: promises.brickLost,
+};
+
+/** What is promised when a member is lost with all that shares its machine. */
+export async function promisedWithout(stack: TestStack, member: string): Promise<Promised> {
+  const lost = stack.place.sharing(member);
+  const first = await primary(stack);
+  const all = lost.map((one) => lossPromises[one.replace(/-\d$/, "")]);
+  return worstOf([
+    ...all.filter((one) => one !== undefined),
+    ...(lost.includes(first) ? [promises.primaryMachineLost] : []),
+  ]);
 }
 
 /** When each of these members and its processes were started. */

@@ -6,8 +6,8 @@
 export type Configuration = Record<string, unknown>;
 
 export interface Place {
-  /** Stack of the checkout that the test's stack takes its configuration from. */
-  readonly base: "dev" | "lab";
+  /** File of the checkout that the test's stack takes its configuration from. */
+  readonly base: string;
   /** Settings in which it differs. */
   readonly settings: Configuration;
   /** The frontend's virtual address. */
@@ -32,6 +32,8 @@ export interface Place {
 
   /** The container that is the member, or that stands in for its machine. */
   container(member: string): string;
+  /** The members that are lost with this one, itself among them. */
+  sharing(member: string): readonly string[];
   /** The member's address in the backend network. */
   address(member: string): string;
   /** Folder of the member's files. */
@@ -48,6 +50,8 @@ export interface Place {
   started(member: string): Promise<string>;
   /** What the member's processes wrote. @param lines how many of the last ones; `Infinity` is all */
   log(member: string, lines: number): Promise<string>;
+  /** Takes the member and what shares its machine away, as suddenly as can be. */
+  lose(member: string): Promise<void>;
   /** Stops the member's processes in their tracks, and lets them go on. */
   hang(member: string): Promise<void>;
   goOn(member: string): Promise<void>;

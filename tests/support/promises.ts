@@ -12,9 +12,18 @@ export const promises = {
   standbyLost: { reads: 1, writes: 3 },
   quorumMemberLost: { reads: 0.5, writes: 0.5 },
   cacheLost: { reads: 0.5, writes: 0.5 },
+  brickLost: { reads: 1, writes: 10 },
 } as const;
 
 export type Promised = { readonly reads: number; readonly writes: number };
+
+/** The longer times of several promises: of what is lost together. */
+export function worstOf(all: readonly Promised[]): Promised {
+  return {
+    reads: Math.max(...all.map(({ reads }) => reads)),
+    writes: Math.max(...all.map(({ writes }) => writes)),
+  };
+}
 
 /** Slack of a test over a promise. */
 export const slack = 3;

@@ -14,6 +14,7 @@ import {
 import { parse, stringify } from "yaml";
 import { projectDirectory } from "../../infra/project.ts";
 import { type Outcome, run } from "../../scripts/lib/run.ts";
+import { makeCertificate, pemOf } from "./certificates.ts";
 import type { Configuration, Place } from "./place.ts";
 import { limits } from "./promises.ts";
 import { type Answer, type Door, type RequestOptions, request, type Site } from "./traffic.ts";
@@ -24,6 +25,14 @@ export interface Certificate {
   readonly chainAndKey: string;
   /** PEM of who vouches for it. */
   readonly ca: string;
+}
+
+/** Makes a certificate for a site at these addresses, with an authority of its own behind it. */
+export async function certificateFor(addresses: readonly string[]): Promise<Certificate> {
+  const authority = await makeCertificate({ authority: true });
+  const names = addresses.map((address) => `IP:${address}`);
+  const own = await makeCertificate({ names, issuer: authority });
+  return { chainAndKey: pemOf(own), ca: authority.certificate };
 }
 
 /** What a stack is made of. */
@@ -114,7 +123,7 @@ export class TestStack implements Site {
 
   /** Writes the configuration: the checkout's, what its place asks for, and these settings. */
   configure(settings: Configuration): void {
-    const base = parse(readFileSync(`${projectDirectory}Pulumi.${this.place.base}.yaml`, "utf8"));
+    const base = parse(readFileSync(projectDirectory + this.place.base, "utf8"));
     const config = { ...base.config, ...this.place.settings };
     if (this.#certificate) {
       config["hastack:certificate"] = this.#certificate.chainAndKey;

@@ -3,14 +3,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/lib/until.ts";
 import { fault } from "../../support/measure.ts";
-import {
-  fileOf,
-  healed,
-  instances,
-  killMember,
-  startMember,
-  startTimes,
-} from "../../support/members.ts";
+import { fileOf, healed, instances, startMember, startTimes } from "../../support/members.ts";
 import { type Promised, promises } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 
@@ -42,7 +35,7 @@ export function cacheFaultsSuite(stack: TestStack): void {
     it("A9: the cache is killed: no request fails, and it is used again once it is back", async () => {
       await lost(
         "cache killed",
-        () => killMember(stack, member),
+        () => stack.place.lose(member),
         () => startMember(stack, member),
       );
     });

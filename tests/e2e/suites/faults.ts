@@ -7,11 +7,11 @@ import { fault } from "../../support/measure.ts";
 import {
   healed,
   holders,
-  killMember,
   killPostmaster,
   killProcess,
   primaries,
   primary,
+  promisedWithout,
   startMember,
 } from "../../support/members.ts";
 import { limits, promises } from "../../support/promises.ts";
@@ -35,11 +35,9 @@ export function faultsSuite(stack: TestStack): void {
       assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
     });
 
-    it("an application's container is killed", async () => {
-      await fault(stack, "application container killed", promises.appMachineLost, () =>
-        away("storefront-2"),
-      );
-      await fault(stack, "admin container killed", promises.appMachineLost, () => away("admin-1"));
+    it("an application's machine is lost", async () => {
+      await lost("storefront-2");
+      await lost("admin-1");
     });
 
     it("D4: the postmaster of the primary is killed", async () => {
@@ -50,30 +48,13 @@ export function faultsSuite(stack: TestStack): void {
       });
     });
 
-    it("D2, D4: the container of the primary is killed, and rejoins by itself", async () => {
-      const member = await primary(stack);
-      await fault(stack, "primary's container killed", promises.primaryMachineLost, async () => {
-        await killMember(stack, member);
-        await until("the standby is promoted", {
-          probe: () => primaries(stack),
-          done: (found) => found.length === 1 && found[0] !== member,
-          limitSeconds: promises.primaryMachineLost.writes * 3,
-        });
-        await sleep(awaySeconds * 1000);
-        await startMember(stack, member);
-      });
+    it("the machine of the standby is lost", async () => {
+      await lost((await primary(stack)) === "db-1" ? "db-2" : "db-1");
     });
 
-    it("the container of the standby is killed", async () => {
-      const standby = (await primary(stack)) === "db-1" ? "db-2" : "db-1";
-      await fault(stack, "standby's container killed", promises.standbyLost, () => away(standby));
-    });
-
-    it("L4: the container of the active load balancer is killed", async () => {
+    it("L4: the machine of the active load balancer is lost", async () => {
       const [active = ""] = await holders(stack);
-      await fault(stack, "active load balancer killed", promises.loadBalancerLost, () =>
-        away(active),
-      );
+      await lost(active);
     });
 
     it("L4: HAProxy of the active load balancer is killed", async () => {
@@ -83,12 +64,47 @@ export function faultsSuite(stack: TestStack): void {
       );
     });
 
-    it("D2: an etcd member is killed", async () => {
-      for (const member of ["etcd-1", "etcd-3"]) {
-        await fault(stack, `${member} killed`, promises.quorumMemberLost, () => away(member));
-      }
+    it("D2: the machine of an etcd member is lost", async () => {
+      for (const member of ["etcd-1", "etcd-3"]) await lost(member);
     });
 
+    /** A member is lost with all that shares its machine, and comes back. */
+    async function lost(member: string): Promise<void> {
+      const promised = await promisedWithout(stack, member);
+      await fault(stack, `lost: ${stack.place.sharing(member).join(", ")}`, promised, async () => {
+        await stack.place.lose(member);
+        await sleep(awaySeconds * 1000);
+        await startMember(stack, member);
+      });
+    }
+  });
+}
+
+/** The one failover that every run of the tests sees. */
+export function failoverSuite(stack: TestStack): void {
+  describe("a failover under load", () => {
+    before(() => healed(stack));
+
+    it("D2, D4: the machine of the primary is lost, and rejoins by itself", async () => {
+      const member = await primary(stack);
+      const promised = await promisedWithout(stack, member);
+      await fault(stack, "primary's machine lost", promised, async () => {
+        await stack.place.lose(member);
+        await until("the standby is promoted", {
+          probe: () => primaries(stack),
+          done: (found) => found.length === 1 && found[0] !== member,
+          limitSeconds: promises.primaryMachineLost.writes * 3,
+        });
+        await sleep(awaySeconds * 1000);
+        await startMember(stack, member);
+      });
+    });
+  });
+}
+
+/** The Docker engine's own end. */
+export function engineSuite(stack: TestStack): void {
+  describe("the Docker engine", () => {
     it("W7: the Docker engine restarts, and everything comes back by itself", async function () {
       const reason = noRestartBecause();
       if (reason) {
@@ -111,12 +127,5 @@ export function faultsSuite(stack: TestStack): void {
       const kept = { id, image, quote: "before the engine's restart" };
       assert.deepEqual(await missingWrites(stack, [kept]), []);
     });
-
-    /** Takes a member away for a while. */
-    async function away(member: string): Promise<void> {
-      await killMember(stack, member);
-      await sleep(awaySeconds * 1000);
-      await startMember(stack, member);
-    }
   });
 }

@@ -7,7 +7,6 @@ import { MailServer } from "../../support/mail.ts";
 import { fault } from "../../support/measure.ts";
 import {
   healed,
-  killMember,
   killPostmaster,
   killProcess,
   primaries,
@@ -27,11 +26,58 @@ export function travelSuite(stack: TestStack): void {
   describe("the travel agency", () => {
     before(() => healed(stack));
 
+    it("A7: a key without an answer books once, however often it is sent", async () => {
+      const offer = await addOffer(stack, 10);
+      const visitor = new Visitor(stack);
+      await visitor.register();
+      const tries = Array.from({ length: 5 }, () => visitor.book(offer.id, 2, "the-same"));
+      const ids = new Set((await Promise.all(tries)).map(({ id }) => id));
+      assert.equal(ids.size, 1);
+      assert.equal(await stock(stack, offer.id), "8|2");
+      await assert.rejects(visitor.book(offer.id, 9, "too-many"), (error: Refused) => {
+        assert.deepEqual([error.status, error.code], [409, "sold-out"]);
+        return true;
+      });
+    });
+
+    it("A14: what changes offers and destinations wants the administrator's password", async () => {
+      const wrong = `Basic ${Buffer.from("admin:wrong").toString("base64")}`;
+      for (const authorization of ["", wrong]) {
+        for (const path of ["api/offers", "api/content"]) {
+          const headers = { ...(authorization && { authorization }) };
+          const { status } = await stack.request(path, { method: "POST", headers });
+          assert.equal(status, 401, path);
+        }
+      }
+      const { status } = await stack.request("admin", {
+        headers: { Authorization: await stack.authorization(), Accept: "text/html" },
+      });
+      assert.equal(status, 200);
+    });
+
+    it("A4, A9: an offer that is added shows at once by both load balancers, though the list is cached", async () => {
+      const lists = stack.localUrls.map((base) => `${base}api/offers?place=Testville`);
+      for (const list of lists) await warm(stack, list);
+      const { name } = await addOffer(stack, 3);
+      for (const list of lists) {
+        const { body, headers } = await stack.request(list);
+        assert.ok(body.includes(name), `${list} lacks the offer (X-Cache: ${headers["x-cache"]})`);
+      }
+      for (const list of lists) await warm(stack, list);
+    });
+  });
+}
+
+/** What visitors keep while parts of the stack are lost or changed. */
+export function visitorsSuite(stack: TestStack): void {
+  describe("visitors", () => {
+    before(() => healed(stack));
+
     it("A6: who registers is known to every storefront, without one of them, and after a failover", async () => {
       const visitor = new Visitor(stack);
       await visitor.register();
       assert.deepEqual(await knownAt(visitor), storefronts);
-      await killMember(stack, "storefront-1");
+      await stack.place.lose("storefront-1");
       await until("the other storefront knows the visitor", {
         probe: () => knownAt(visitor).catch(() => []),
         done: (names) => names.join() === "storefront-2",
@@ -61,7 +107,7 @@ export function travelSuite(stack: TestStack): void {
       await fault(stack, "bookings: primary killed", promises.primaryMachineLost, async () => {
         await killProcess(stack, "storefront-1", "storefront");
         await pause(2000);
-        await killMember(stack, member);
+        await stack.place.lose(member);
         await until("the standby is promoted", {
           probe: () => primaries(stack),
           done: (found) => found.length === 1 && found[0] !== member,
@@ -80,20 +126,6 @@ export function travelSuite(stack: TestStack): void {
       const [left = "", taken = ""] = (await stock(stack, offer.id)).split("|");
       assert.ok(Number(left) >= 0 && Number(left) < 97, `${left} left`);
       assert.equal(Number(left) + Number(taken), 5000, `${left} left, ${taken} taken`);
-    });
-
-    it("A7: a key without an answer books once, however often it is sent", async () => {
-      const offer = await addOffer(stack, 10);
-      const visitor = new Visitor(stack);
-      await visitor.register();
-      const tries = Array.from({ length: 5 }, () => visitor.book(offer.id, 2, "the-same"));
-      const ids = new Set((await Promise.all(tries)).map(({ id }) => id));
-      assert.equal(ids.size, 1);
-      assert.equal(await stock(stack, offer.id), "8|2");
-      await assert.rejects(visitor.book(offer.id, 9, "too-many"), (error: Refused) => {
-        assert.deepEqual([error.status, error.code], [409, "sold-out"]);
-        return true;
-      });
     });
 
     it("A6: a reset link comes by mail where there is a mail server, and nobody logs its token", async () => {
@@ -130,32 +162,6 @@ export function travelSuite(stack: TestStack): void {
         stack.configure({});
       }
       await stack.mustUp();
-    });
-
-    it("A14: what changes offers and destinations wants the administrator's password", async () => {
-      const wrong = `Basic ${Buffer.from("admin:wrong").toString("base64")}`;
-      for (const authorization of ["", wrong]) {
-        for (const path of ["api/offers", "api/content"]) {
-          const headers = { ...(authorization && { authorization }) };
-          const { status } = await stack.request(path, { method: "POST", headers });
-          assert.equal(status, 401, path);
-        }
-      }
-      const { status } = await stack.request("admin", {
-        headers: { Authorization: await stack.authorization(), Accept: "text/html" },
-      });
-      assert.equal(status, 200);
-    });
-
-    it("A4, A9: an offer that is added shows at once by both load balancers, though the list is cached", async () => {
-      const lists = stack.localUrls.map((base) => `${base}api/offers?place=Testville`);
-      for (const list of lists) await warm(stack, list);
-      const { name } = await addOffer(stack, 3);
-      for (const list of lists) {
-        const { body, headers } = await stack.request(list);
-        assert.ok(body.includes(name), `${list} lacks the offer (X-Cache: ${headers["x-cache"]})`);
-      }
-      for (const list of lists) await warm(stack, list);
     });
   });
 }
