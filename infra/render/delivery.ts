@@ -1,9 +1,9 @@
 /**
  * The shell text that delivers a set of files to a machine: every file is written under a temporary
  * name, every check is run, and only then are the files that differ moved into place. Secrets come
- * by standard input, one line `name hexadecimal` each. It prints `reload NAME` or `restart NAME` for
- * each process that has to take notice, and keeps that in a file until `dropNotice` removes it, so
- * that a delivery that is cut off between the two is completed by the next one.
+ * by standard input, one line `name hexadecimal` each. For each process that has to take notice there
+ * is a file `.notices/reload:NAME` or `.notices/restart:NAME` until `dropNotice` removes it, so that a
+ * delivery that is cut off between the two is completed by the next one.
  */
 import type { ManagedFile, Task } from "../platform/platform.ts";
 import { hereDocument, quote } from "./shell.ts";
@@ -54,8 +54,10 @@ for file in $old; do
   case " $files " in *" $file "*) ;; *) rm -f "$root/$file"; echo "removed $file" ;; esac
 done
 echo "$files" > "$root/.files"
-rm -rf "$new"
-for notice in $(ls "$root/.notices"); do echo "$notice" | tr : " "; done`;
+rm -rf "$new"`;
+
+/** Shell text that prints which processes have to take notice: `reload NAME`, `restart NAME`. */
+const listNotices = `for notice in $(ls "$root/.notices"); do echo "$notice" | tr : " "; done`;
 
 /** What a process has to do about a changed file. */
 export type Notice = "reload" | "restart";
@@ -87,6 +89,11 @@ export function deliveryScript(root: string, files: readonly ManagedFile[]): str
     moveIntoPlace,
     "",
   ].join("\n");
+}
+
+/** The same, which also prints `reload NAME` or `restart NAME` for each process that has to take notice. */
+export function listingDeliveryScript(root: string, files: readonly ManagedFile[]): string {
+  return `${deliveryScript(root, files)}${listNotices}\n`;
 }
 
 /** Shell text that drops a process's notice once it has been given. */

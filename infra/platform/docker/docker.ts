@@ -8,7 +8,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { addressPlan, hostAddress } from "../../addresses.ts";
 import { readProjectFile } from "../../project.ts";
-import { deliveryScript, secretsInput, taskScript } from "../../render/delivery.ts";
+import { listingDeliveryScript, secretsInput, taskScript } from "../../render/delivery.ts";
 import {
   configurationDirectory,
   noticeCommands,
@@ -197,7 +197,7 @@ export class DockerPlatform implements Platform {
       ),
     ];
     const files: ManagedFile[] = [...workload.files, ...serviceFiles(processes)];
-    const script = deliveryScript(configurationDirectory, files);
+    const script = listingDeliveryScript(configurationDirectory, files);
     const stdin = secretInput(workload.secrets);
     const resource = new command.local.Command(
       `${host.name}-files`,

@@ -68,7 +68,7 @@ export class SshPlatform implements Platform {
     const { host, packages, release } = workload;
     const { gateTimeoutSeconds, keepData } = this.#settings;
     const before = [
-      ...this.#packages(host.machine, `${host.name}-packages`, packages, parent),
+      ...this.#packages(host.machine, `${host.name}-packages`, packages),
       ...(release ? [this.#release(host.machine, release)] : []),
     ];
     return this.#inTurn({
@@ -104,7 +104,7 @@ export class SshPlatform implements Platform {
   }
 
   sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource {
-    throw new Error(`${directory.name} ${options} ${this.#topology.stack}`);
+    return this.#base(this.#topology.machines[0]?.name ?? `${directory.name} ${options}`);
   }
 
   /** Machines are not closed to each other yet: a firewall of theirs belongs here. */
@@ -112,19 +112,15 @@ export class SshPlatform implements Platform {
     return [];
   }
 
-  #packages(
-    machine: string,
-    name: string,
-    packages: readonly string[],
-    parent: pulumi.Resource,
-  ): pulumi.Resource[] {
+  /** They belong to the machine, not to the component: then they need not wait for their turn. */
+  #packages(machine: string, name: string, packages: readonly string[]): pulumi.Resource[] {
     if (packages.length === 0) return [];
     const dependsOn = [this.#lastPackages.get(machine) ?? this.#base(machine)];
     const resource = this.#command({
       name,
       machine,
       environment: { APPLY: packagesScript(packages), LIMIT_SECONDS: String(packageSeconds) },
-      options: { parent, dependsOn },
+      options: { parent: this.#component(machine), dependsOn },
     });
     this.#lastPackages.set(machine, resource);
     return [resource];
@@ -169,7 +165,7 @@ export class SshPlatform implements Platform {
       name: `${machine}-release`,
       machine,
       program: "ship-release.ts",
-      environment: { RELEASE: hash },
+      environment: { RELEASE: hash, ARCHITECTURE: this.#machines.architecture },
       options: { parent: this.#component(machine), dependsOn: [this.#base(machine), this.#built] },
     });
     this.#releases.set(machine, resource);

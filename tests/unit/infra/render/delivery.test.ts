@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ManagedFile, Task } from "../../../../infra/platform/platform.ts";
 import {
-  deliveryScript,
+  listingDeliveryScript as deliveryScript,
   dropNotice,
   secretsInput,
   taskScript,
