@@ -150,9 +150,15 @@ function identityPath(file: string): string {
   return isAbsolute(file) || file.startsWith("~/") ? file : `${projectDirectory}${file}`;
 }
 
+/** A machine as errors name it. */
+export function describeTarget({ name, address, port, user }: Target): string {
+  return `machine ${name} (${user}@${address}${port === 22 ? "" : `, port ${port}`})`;
+}
+
 /** What ssh said, as machine, problem and what to do. */
-export function connectionProblem({ name, address, port, user }: Target, said: string): string {
-  const machine = `machine ${name} (${user}@${address}, port ${port})`;
+export function connectionProblem(target: Target, said: string): string {
+  const { name, port, user } = target;
+  const machine = describeTarget(target);
   const last = said.trim().split("\n").at(-1) ?? "";
   if (
     /HOST IDENTIFICATION HAS CHANGED|Host key verification failed|no matching host key type/.test(
@@ -175,6 +181,6 @@ export function connectionProblem({ name, address, port, user }: Target, said: s
   }
   return (
     `${machine}: it cannot be reached, or was lost (${last || "the connection ended"}); see that it runs, ` +
-    "that its address is right, and that port 22 is open to you, then run up again"
+    `that its address is right, and that port ${port} is open to you, then run up again`
   );
 }

@@ -1,25 +1,293 @@
-/** Looks at all machines before anything is changed: every problem of every machine at once. */
+/**
+ * Looks at all machines before anything is changed, each in one SSH session, side by side: every
+ * problem of every machine at once, each with what to do about it.
+ */
 import { targets } from "../../inventory.ts";
-import { type Settings, SettingsError } from "../../settings.ts";
-import type { Topology } from "../../topology.ts";
-import { callMachine, type Target } from "./connection.ts";
+import { type Role, type Settings, SettingsError } from "../../settings.ts";
+import { type Machine, ports, portsOfRole, type Topology } from "../../topology.ts";
+import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
+import { type Facts, factsScript, type Listener, noSudo, parseFacts } from "./facts-script.ts";
+import { userId } from "./machine-script.ts";
 import type { Machines } from "./ssh.ts";
 
-/** @throws SettingsError with every problem as machine, problem, fix */
-export async function inspectMachines(settings: Settings, _topology: Topology): Promise<Machines> {
-  const all = targets(settings);
-  const seen = await Promise.all(all.map(inspect));
-  const problems = seen.flatMap(({ problem }) => (problem === undefined ? [] : [problem]));
-  if (problems.length > 0) throw new SettingsError(problems);
-  const architecture = seen.some(({ uname }) => uname === "aarch64") ? "arm64" : "x64";
-  return { targets: all, architecture };
+/** One machine, and what was seen there. */
+export interface Seen {
+  readonly target: Target;
+  readonly machine: Machine;
+  readonly facts: Facts;
+  /** Its clock less the operator's, in seconds; 0 when they may be the same. */
+  readonly clockOffset: number;
 }
 
-async function inspect(target: Target): Promise<{ uname?: string; problem?: string }> {
+const user = "hastack";
+const lookSeconds = 30;
+/** What a machine of 1 GiB has left for programs: less than that starts swapping as it installs. */
+const leastMemory = 900;
+/** PostgreSQL's own advice is a quarter of the memory for its buffers. */
+const memoryPerBuffers = 4;
+/** Sessions, leases and logs of several machines are compared with each other. */
+const clockTolerance = 2;
+/** Where the stack already is, its things are there: this is for one more release, or a package. */
+const leastSpaceInUse = 512;
+
+/** Free space that a machine needs, in mebibytes, by what it is for. */
+const space: readonly {
+  readonly path: string;
+  readonly what: string;
+  readonly megabytes: number;
+  /** @default all */
+  readonly roles?: readonly Role[];
+}[] = [
+  // All roles' packages on one machine take 700 MiB, and their archives 200 more
+  { path: "/", what: "packages", megabytes: 1024 },
+  // Releases of 200 MiB: those that run, three to go back to, and one that comes
+  { path: "/opt/hastack", what: "releases", megabytes: 3072, roles: ["storefront", "admin"] },
+  // An empty database and 1 GiB of its log, and room to grow
+  { path: "/var/lib/postgresql", what: "the database", megabytes: 3072, roles: ["database"] },
+  // etcd keeps up to 2 GiB, and a snapshot beside it
+  { path: "/var/lib/etcd", what: "etcd", megabytes: 3072, roles: ["quorum"] },
+  { path: "/var/lib/hastack", what: "uploads", megabytes: 3072, roles: ["brick"] },
+];
+
+const releaseRoles: readonly Role[] = ["storefront", "admin"];
+/** Node's words for the processors that a release can be built for. */
+const architectures: Readonly<Record<string, Machines["architecture"]>> = {
+  x86_64: "x64",
+  aarch64: "arm64",
+};
+
+/** @throws SettingsError with every problem as machine, problem, fix */
+export async function inspectMachines(settings: Settings, topology: Topology): Promise<Machines> {
+  const all = targets(settings);
+  const looks = await Promise.all(
+    all.map((target) => {
+      const machine = topology.machines.find(({ name }) => name === target.name);
+      if (!machine) throw new Error(`machine ${target.name} is not in the topology`);
+      return look(target, machine);
+    }),
+  );
+  const seen = looks.filter((one) => typeof one !== "string");
+  const problems = [
+    ...looks.flatMap((one) => (typeof one === "string" ? [one] : problemsOf(settings, one))),
+    ...architectureProblems(seen),
+  ];
+  if (problems.length > 0) throw new SettingsError(problems);
+  const [{ facts } = {}] = [...seen.filter(runsRelease), ...seen];
+  return { targets: all, architecture: architectures[facts?.architecture ?? ""] ?? "x64" };
+}
+
+/** @returns what was seen, or why nothing could be */
+async function look(target: Target, machine: Machine): Promise<Seen | string> {
+  const script = factsScript(
+    space.map(({ path }) => path),
+    { name: user, id: userId },
+  );
+  const begin = Date.now();
+  let heard: number | undefined;
   try {
-    const { stdout } = await callMachine(target, ["uname", "-m"], { limitSeconds: 30 });
-    return { uname: stdout.trim() };
+    const { stdout, stderr } = await callMachine(target, ["sh"], {
+      asRoot: false,
+      input: `{\n${script}\n} < /dev/null 2> /dev/null\n`,
+      limitSeconds: lookSeconds,
+      hear: () => {
+        heard ??= Date.now();
+      },
+    });
+    const facts = parseFacts(stdout);
+    const clockOffset = offset(facts.clock, begin / 1000, (heard ?? Date.now()) / 1000);
+    if (facts.clock !== undefined) return { target, machine, facts, clockOffset };
+    const said = (stderr || stdout).trim().split("\n").at(-1) || "nothing";
+    return `${describeTarget(target)}: it does not run commands (it said: ${said}); give ${target.user} a shell there`;
   } catch (error) {
-    return { problem: (error as Error).message };
+    if (error instanceof ConnectionError) return error.message;
+    throw error;
   }
+}
+
+/** How far a clock is off that was read between two moments of ours. */
+export function offset(clock: number | undefined, begin: number, end: number): number {
+  if (clock === undefined) return 0;
+  if (clock > end) return clock - end;
+  return clock < begin ? clock - begin : 0;
+}
+
+/** Everything that keeps the stack from this machine. */
+export function problemsOf(settings: Settings, seen: Seen): string[] {
+  return [
+    ...rootProblems(seen),
+    ...systemProblems(seen),
+    ...memoryProblems(settings, seen),
+    ...spaceProblems(seen),
+    ...clockProblems(seen),
+    ...nameProblems(seen),
+    ...addressProblems(settings, seen),
+    ...portProblems(settings, seen),
+    ...userProblems(seen),
+  ].map((problem) => `${describeTarget(seen.target)}: ${problem}`);
+}
+
+/** A release is built once, for all machines that run it. */
+export function architectureProblems(all: readonly Seen[]): string[] {
+  const run = all.filter(runsRelease);
+  const kinds = new Set(run.map(({ facts }) => facts.architecture));
+  if (kinds.size < 2) return [];
+  const list = run.map(({ target, facts }) => `${target.name} (${facts.architecture})`);
+  return [
+    `hastack:machines: one release is for all of ${list.join(", ")}; put storefront and admin on machines of one architecture`,
+  ];
+}
+
+function runsRelease({ machine }: Seen): boolean {
+  return machine.roles.some((role) => releaseRoles.includes(role));
+}
+
+function rootProblems({ target, facts: { notRoot } }: Seen): string[] {
+  if (notRoot === undefined) return [];
+  const fix =
+    notRoot === noSudo
+      ? `install it there, or let hastack:machines.${target.name}.user be root`
+      : `put the line \`${target.user} ALL=(ALL) NOPASSWD: ALL\` into /etc/sudoers.d/hastack there`;
+  return [`${target.user} cannot become root (${notRoot}); ${fix}`];
+}
+
+function systemProblems({ facts }: Seen): string[] {
+  const { system, architecture = "unknown", otherInit } = facts;
+  const problems: string[] = [];
+  if (system?.id !== "debian" || system.version !== "13") {
+    const title = system ? system.title || `${system.id} ${system.version}` : "an unknown system";
+    problems.push(`it runs ${title}; install Debian 13 (trixie) there`);
+  }
+  if (!(architecture in architectures)) {
+    problems.push(`its processor is ${architecture}; use a machine with x86_64 or aarch64`);
+  }
+  if (otherInit !== undefined) {
+    problems.push(`its process 1 is ${otherInit}; let it boot with systemd`);
+  }
+  return problems;
+}
+
+function memoryProblems({ database }: Settings, { machine, facts }: Seen): string[] {
+  const buffers = machine.roles.includes("database") ? database.sharedBuffersMegabytes : 0;
+  const wanted = Math.max(leastMemory, buffers * memoryPerBuffers);
+  const { memoryMegabytes: there = wanted } = facts;
+  if (there >= wanted) return [];
+  const fix =
+    wanted === leastMemory ? "" : ", or make hastack:database.sharedBuffersMegabytes smaller";
+  return [`it has ${there} MiB of memory, and needs ${wanted}; give it more${fix}`];
+}
+
+/** The largest need on each file system. */
+function spaceProblems({ machine, facts }: Seen): string[] {
+  const worst = new Map<string, string>();
+  const needs = space
+    .filter(({ roles = machine.roles }) => roles.some((role) => machine.roles.includes(role)))
+    .sort((one, other) => other.megabytes - one.megabytes);
+  for (const { path, what, megabytes } of needs) {
+    const there = facts.space.get(path);
+    const wanted = facts.inUse ? leastSpaceInUse : megabytes;
+    if (there === undefined || there.freeMegabytes >= wanted || worst.has(there.mount)) continue;
+    worst.set(
+      there.mount,
+      `its file system ${there.mount} has ${there.freeMegabytes} MiB free, and ${what} (${path}) need ${wanted}; make room there`,
+    );
+  }
+  return [...worst.values()];
+}
+
+function clockProblems({ clockOffset }: Seen): string[] {
+  const seconds = Math.abs(clockOffset);
+  if (seconds <= clockTolerance) return [];
+  const direction = clockOffset > 0 ? "ahead of" : "behind";
+  return [
+    `its clock is ${Math.round(seconds)} s ${direction} yours; set it, and keep it right by a time service such as systemd-timesyncd`,
+  ];
+}
+
+function nameProblems({ facts: { unknownNames, hostName = "", inUse } }: Seen): string[] {
+  return unknownNames.flatMap((name) => {
+    if (name === hostName) {
+      return [
+        `it does not know its own name ${name}; add the line \`127.0.1.1 ${name}\` to its /etc/hosts`,
+      ];
+    }
+    // What is installed needs nothing from there
+    return inUse
+      ? []
+      : [
+          `it cannot resolve ${name}, where its packages come from; mend its name servers (/etc/resolv.conf), or name a proxy to apt`,
+        ];
+  });
+}
+
+function addressProblems({ network }: Settings, { machine, facts }: Seen): string[] {
+  const there = facts.addresses;
+  const problems = (["frontend", "backend"] as const).flatMap((name) => {
+    const address = machine[name];
+    return address === undefined || there.includes(address)
+      ? []
+      : [
+          `it has no address ${address} (it has ${there.join(", ") || "none"}); give it that one, or set hastack:machines.${machine.name}.${name}`,
+        ];
+  });
+  if (machine.roles.includes("loadBalancer")) return problems;
+  const held = [network.frontend.vip, network.backend.vip].filter((vip) => there.includes(vip));
+  return [
+    ...problems,
+    ...held.map(
+      (vip) => `it has the virtual IP ${vip} and is no load balancer; take it off its interface`,
+    ),
+  ];
+}
+
+/** Ports of its roles that others hold: not the stack's own units, nor the GlusterFS that it uses. */
+function portProblems(settings: Settings, { machine, facts }: Seen): string[] {
+  const { listeners, notRoot } = facts;
+  if (listeners === undefined) {
+    return notRoot === undefined
+      ? ["its ports cannot be looked at: ss is missing; install iproute2 there"]
+      : [];
+  }
+  const told = new Set<string>();
+  return machine.roles.flatMap((role) =>
+    portsOfRole[role]
+      .filter((port) => isUsed(settings, port))
+      .flatMap((port) => listeners.filter((one) => one.port === port && !isOwn(one)))
+      .filter(({ port, program }) => {
+        const known = told.has(`${port} ${program}`);
+        told.add(`${port} ${program}`);
+        return !known;
+      })
+      .map((one) => `port ${one.port} (${role}) is taken by ${holder(one)}`),
+  );
+}
+
+function isUsed({ certificate, smtp }: Settings, port: number): boolean {
+  if (port === ports.https) return certificate !== undefined;
+  return port === ports.mail ? smtp !== undefined : true;
+}
+
+function isOwn({ program, unit = "" }: Listener): boolean {
+  return unit.startsWith("hastack-") || /^gluster(d|fsd)$/.test(program);
+}
+
+function holder({ place, program, unit }: Listener): string {
+  return unit?.endsWith(".service")
+    ? `${program} of ${unit}, at ${place}; end it there: systemctl disable --now ${unit}`
+    : `${program}, at ${place}; end it there, or have it use another port`;
+}
+
+/** Owners of shared files go by their numbers. */
+function userProblems({ facts: { userOfId = user, idOfUser = userId } }: Seen): string[] {
+  const problems: string[] = [];
+  if (userOfId !== user) {
+    problems.push(
+      `its user ${userOfId} has the number ${userId}, which shared files take for ${user}; give ${userOfId} another one (usermod --uid)`,
+    );
+  }
+  if (idOfUser !== userId) {
+    problems.push(
+      `its user ${user} has the number ${idOfUser}, and shared files want ${userId}; rename or remove that user`,
+    );
+  }
+  return problems;
 }
