@@ -1,5 +1,7 @@
-/** Settings and topologies to test with: the shipped one, and a fixed one that tests change. */
+/** Settings and topologies to test with: the shipped ones, and a fixed one that tests change. */
+import { createHash } from "node:crypto";
 import { parse } from "yaml";
+import { withInventory } from "../../../infra/inventory.ts";
 import { readProjectFile } from "../../../infra/project.ts";
 import { readSettings, type Settings } from "../../../infra/settings.ts";
 import { planTopology, type Topology } from "../../../infra/topology.ts";
@@ -10,6 +12,11 @@ export type Configuration = Readonly<Record<string, unknown>>;
 /** The configuration of a shipped stack. */
 export function shippedConfiguration(stack: string): Configuration {
   return parse(readProjectFile(`Pulumi.${stack}.yaml`)).config;
+}
+
+/** The configuration of the example of three machines. */
+export function threeMachines(): Configuration {
+  return parse(readProjectFile("docs/three-machines.yaml")).config;
 }
 
 /** The texts that Pulumi hands to a program: strings bare, everything else as JSON. */
@@ -41,6 +48,42 @@ export function settingsWith(changes: Readonly<Record<string, unknown>> = {}): S
     Object.entries(changes).map(([name, value]) => [`hastack:${name}`, value]),
   );
   return readSettings("test", asPulumiGives({ ...leastConfiguration, ...changed }));
+}
+
+/** An SSH host key; there is another one for each text. */
+export function hostKeyOf(text: string): string {
+  const type = "ssh-ed25519";
+  const parts = [Buffer.from(type), createHash("sha256").update(text).digest()];
+  const fields = parts.map((part) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(part.length);
+    return Buffer.concat([length, part]);
+  });
+  return `${type} ${Buffer.concat(fields).toString("base64")}`;
+}
+
+/** An inventory that knows the host key of each of these machines. */
+export function inventoryOf(names: readonly string[]): string {
+  const machines = names.map((name) => [name, { hostKey: hostKeyOf(name) }]);
+  return JSON.stringify({ machines: Object.fromEntries(machines) });
+}
+
+/**
+ * Settings of machines that are there already, without a certificate.
+ * @param changes settings by their name, in place of those of the configuration
+ * @param configuration of a stack on machines @default the shipped stack `lab`
+ * @param inventory its text @default one with every machine's host key
+ */
+export function machineSettings(
+  changes: Readonly<Record<string, unknown>> = {},
+  configuration: Configuration = shippedConfiguration("lab"),
+  inventory?: string,
+): Settings {
+  const changed = Object.entries({ plainHttp: true, ...changes });
+  const full = Object.fromEntries(changed.map(([name, value]) => [`hastack:${name}`, value]));
+  const settings = readSettings("test", asPulumiGives({ ...configuration, ...full }));
+  const names = new Set(settings.machines?.map(({ name }) => name));
+  return withInventory(settings, () => inventory ?? inventoryOf([...names]));
 }
 
 /** A stack that the program accepts. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { addressPlan, hostAddress, overlaps, prefixLength } from "../../../infra/addresses.ts";
+import { addressPlan, hostAddress } from "../../../infra/addresses.ts";
 import { type Role, roles, SettingsError } from "../../../infra/settings.ts";
 import {
   addressProblems,
@@ -11,6 +11,7 @@ import {
   type Topology,
 } from "../../../infra/topology.ts";
 import { planWith, settingsWith } from "../../support/unit/fixtures.ts";
+import { numberOf, rangeOf, subnets } from "../../support/unit/subnets.ts";
 
 /** The problems that planning ends with, the way the program meets them. */
 function problemsOf(changes: Readonly<Record<string, unknown>>): readonly string[] {
@@ -355,27 +356,6 @@ describe("topology", () => {
     });
   });
 
-  describe("address arithmetic", () => {
-    it("counts past the end of an octet", () => {
-      assert.equal(hostAddress("10.1.0.0/16", 300), "10.1.1.44");
-      assert.equal(hostAddress("172.28.10.0/24", 1), "172.28.10.1");
-      assert.equal(hostAddress("203.0.113.0/24", 127), "203.0.113.127");
-    });
-
-    it("reads a prefix length", () => assert.equal(prefixLength("10.1.0.0/16"), 16));
-
-    it("two subnets overlap exactly when they share an address", () => {
-      fc.assert(
-        fc.property(subnets(20, 28), subnets(20, 28), (one, other) => {
-          const [a, b] = [rangeOf(one), rangeOf(other)];
-          const shared = a.first <= b.last && b.first <= a.last;
-          assert.equal(overlaps(one, other), shared, `${one} and ${other}`);
-          assert.equal(overlaps(other, one), shared);
-        }),
-      );
-    });
-  });
-
   describe("whatever is accepted", () => {
     it("D2, D4, L4: loses neither the quorum, the database nor the VIPs with any one machine", () => {
       for (const topology of acceptedTopologies()) {
@@ -433,16 +413,6 @@ function assertAddresses({ machines, network }: Topology, name: NetworkName): vo
 
 type NetworkName = "frontend" | "backend";
 
-/** Subnets with prefix lengths in this range, close enough to each other to overlap often. */
-function subnets(shortest: number, longest: number): fc.Arbitrary<string> {
-  return fc
-    .tuple(fc.integer({ min: 0, max: 2 ** 14 - 1 }), fc.integer({ min: shortest, max: longest }))
-    .map(([host, prefix]) => {
-      const size = 2 ** (32 - prefix);
-      return `${textOf(Math.floor((numberOf("172.16.0.0") + host) / size) * size)}/${prefix}`;
-    });
-}
-
 /** Settings that are drawn wide enough for about half of them to break some rule. */
 const drawnSettings = fc.record({
   members: fc.record({
@@ -485,18 +455,4 @@ function acceptedPlans(): ReturnType<typeof planWith>[] {
 
 function acceptedTopologies(): Topology[] {
   return acceptedPlans().map(({ topology }) => topology);
-}
-
-function rangeOf(subnet: string): { first: number; last: number } {
-  const [address = "", length = ""] = subnet.split("/");
-  const first = numberOf(address);
-  return { first, last: first + 2 ** (32 - Number(length)) - 1 };
-}
-
-function numberOf(address: string): number {
-  return address.split(".").reduce((sum, octet) => sum * 256 + Number(octet), 0);
-}
-
-function textOf(value: number): string {
-  return [24, 16, 8, 0].map((shift) => (value / 2 ** shift) & 255).join(".");
 }
