@@ -97,11 +97,12 @@ export async function main(args: readonly string[]): Promise<number> {
 
 /**
  * Runs the real CLI and gives what it prints on standard output.
+ * @param input given to its standard input @default nothing
  * @throws when it fails.
  */
-export async function pulumiOutput(args: readonly string[]): Promise<string> {
+export async function pulumiOutput(args: readonly string[], input?: string): Promise<string> {
   const { env, settle } = await prepare(args);
-  const output = await mustRun([cli(), ...args], { env });
+  const output = await mustRun([cli(), ...args], { env, input });
   settle();
   return output;
 }

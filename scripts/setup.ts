@@ -6,6 +6,7 @@ import { root } from "./lib/paths.ts";
 import { baseImage, ensureBaseImage } from "./setup/base-image.ts";
 import { ensureEngine } from "./setup/engine.ts";
 import { ensurePulumiParts, partLabel } from "./setup/pulumi-parts.ts";
+import { ensureSshClient } from "./setup/ssh-client.ts";
 
 /** One step of set-up. Done already: it does nothing. */
 export interface Step {
@@ -25,22 +26,33 @@ async function pulumi(say: (line: string) => void): Promise<string> {
   return there.length === 0 ? "all in place" : `${there.map(partLabel).join(", ")} there`;
 }
 
-async function stack(): Promise<string> {
-  const { made } = ensureBackend();
-  const created = await ensureStack(defaultStack, pulumiEnvironment());
-  makeOverlay(defaultStack);
-  const passphrase = `passphrase in ${here(passphraseFile())}`;
-  const salt = `salt in ${here(overlayFile(defaultStack))}`;
-  return `${defaultStack} ${created ? "created" : "is there"}; ${passphrase}${made ? " (new)" : ""}, ${salt}`;
+/** Makes the state folder, the passphrase and a stack. */
+export function stackStep(name: string): Step {
+  return {
+    name: "stack",
+    async run() {
+      const { made } = ensureBackend();
+      const created = await ensureStack(name, pulumiEnvironment());
+      makeOverlay(name);
+      const passphrase = `passphrase in ${here(passphraseFile())}${made ? " (new)" : ""}`;
+      const salt = `salt in ${here(overlayFile(name))}`;
+      return `${name} ${created ? "created" : "is there"}; ${passphrase}, ${salt}`;
+    },
+  };
 }
 
-/** The steps, in their order: each needs only those before it. */
-export const steps: readonly Step[] = [
+/** What every stack needs of this machine, in order: each step needs only those before it. */
+export const machineSteps: readonly Step[] = [
   { name: "Docker engine", run: ensureEngine },
   { name: "Pulumi", run: pulumi },
   { name: `base image ${baseImage.name}`, run: ensureBaseImage },
-  { name: "stack", run: stack },
 ];
+
+/** What is needed besides to reach other machines. */
+export const sshStep: Step = { name: "SSH client", run: ensureSshClient };
+
+/** The steps for `dev`. */
+export const steps: readonly Step[] = [...machineSteps, stackStep(defaultStack)];
 
 /** Runs steps in order, a line or more for each on standard error; stops at the first that fails. */
 export async function runSteps(list: readonly Step[]): Promise<void> {

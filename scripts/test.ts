@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { become } from "./bootstrap.mjs";
 import { inRoot, root, withOwnNode } from "./lib/paths.ts";
 import { ensureBrowser } from "./setup/browser.ts";
-import { runSteps, steps as setupSteps } from "./setup.ts";
+import { runSteps, steps as setupSteps, sshStep } from "./setup.ts";
 import { beginning, ending, failureList } from "./test/failures.ts";
 import { type Choice, onlyFull, readChoice, type StepName } from "./test/steps.ts";
 import {
@@ -40,7 +40,7 @@ async function setUp(): Promise<Outcome> {
     process.env.CHROMIUM_PATH = await ensureBrowser(tell);
     return process.env.CHROMIUM_PATH;
   };
-  await runSteps([...setupSteps, { name: "Chromium", run: browser }]);
+  await runSteps([...setupSteps, sshStep, { name: "Chromium", run: browser }]);
   return nothing;
 }
 

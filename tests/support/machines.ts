@@ -13,6 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { stringify } from "yaml";
 import { command } from "../../scripts/lib/command.ts";
@@ -127,6 +128,9 @@ export function addressesOf(set: MachineSet, machine: StandIn): RunningMachine["
   };
 }
 
+/** By this first line an inventory of stand-ins is told from one of real machines. */
+export const inventoryHeading = "# Stand-in machines, made by `npm run lab`";
+
 /** The inventory as the program reads it: paths are relative to the project's folder. */
 export function inventoryText(
   machines: readonly RunningMachine[],
@@ -137,9 +141,8 @@ export function inventoryText(
     name,
     { address: addresses.management, port: 22, hostKey },
   ]);
-  const heading = "# Stand-in machines, made by `npm run lab`: where SSH reaches them\n";
   return (
-    heading +
+    `${inventoryHeading}: where SSH reaches them\n` +
     stringify(
       { identityFile: relative(project, identityFile), machines: Object.fromEntries(entries) },
       { lineWidth: 0 },
@@ -187,6 +190,22 @@ async function ensureKey({ folder, identityFile }: SetFiles, set: string): Promi
   return mustRun(["ssh-keygen", "-y", "-f", identityFile]);
 }
 
+/** This machine's own address in a /24 subnet, if it has one. */
+function ownAddressIn(subnet: string): string | undefined {
+  const prefix = subnet.replace(/0\/24$/, "");
+  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return own.map(({ address }) => address).find((address) => address.startsWith(prefix));
+}
+
+/** @throws where containers' addresses lead nowhere, as on a Mac or with an engine elsewhere. */
+function mustReach({ networks }: MachineSet): void {
+  if (ownAddressIn(networks.management) !== undefined) return;
+  throw new Error(
+    `this machine is not in ${networks.management}, where the stand-ins are: they need Linux, and a ` +
+      "Docker engine that runs on this very machine, as root",
+  );
+}
+
 async function ensureNetwork(set: MachineSet, network: NetworkName): Promise<void> {
   const name = networkName(set.set, network);
   const subnet = set.networks[network];
@@ -196,6 +215,13 @@ async function ensureNetwork(set: MachineSet, network: NetworkName): Promise<voi
   if (there.code === 0) {
     throw new Error(
       `network ${name} has the subnet ${there.stdout.trim()}, not ${subnet}: take the set away first`,
+    );
+  }
+  const taken = ownAddressIn(subnet);
+  if (taken !== undefined) {
+    throw new Error(
+      `network ${name}: this machine has ${taken} in ${subnet} already, and what is there would be ` +
+        "hidden: give the stand-ins another subnet, or take away the Docker network that has it",
     );
   }
   await mustRun([
@@ -338,6 +364,8 @@ export async function startMachines(set: MachineSet): Promise<RunningSet> {
     };
   };
   const machines = await Promise.all(set.machines.map(start));
+  // Only now: the bridge of a network without machines is not listed
+  mustReach(set);
   writeFiles(files, machines, project);
   await waitForSsh(
     files,
@@ -364,21 +392,34 @@ export async function leftOf(set: string): Promise<string[]> {
   return (await Promise.all(found)).flat();
 }
 
+/** Takes the machines' image away, unless another set's machines are made of it. */
+async function removeImage(): Promise<void> {
+  const images = await mustRun(["docker", "images", "--quiet", imageName]);
+  for (const image of images.split("\n").filter(Boolean)) {
+    const { code, stderr } = await run(["docker", "rmi", image]);
+    const isNeeded = /being used|dependent child|No such image/.test(stderr);
+    if (code !== 0 && !isNeeded) throw new Error(stderr.trim());
+  }
+}
+
 /**
  * Takes a set away: machines, their data, networks, key and inventory, and the machines' image
  * where no other set stands on it.
  * @param project as given to `startMachines`
+ * @param keepImage leaves the image for the next set
  */
-export async function removeMachines(set: string, project: string = root): Promise<void> {
+export async function removeMachines(
+  set: string,
+  project: string = root,
+  keepImage = false,
+): Promise<void> {
   const containers = await idsOf(["ps", "--all"], set);
   if (containers.length > 0) await mustRun(["docker", "rm", "--force", "--volumes", ...containers]);
   const volumes = await idsOf(["volume", "ls"], set);
   if (volumes.length > 0) await mustRun(["docker", "volume", "rm", ...volumes]);
   const networks = await idsOf(["network", "ls"], set);
   if (networks.length > 0) await mustRun(["docker", "network", "rm", ...networks]);
-  const images = await mustRun(["docker", "images", "--quiet", imageName]);
-  // refused, as it should be, where another set's machines are made of it
-  for (const image of images.split("\n").filter(Boolean)) await run(["docker", "rmi", image]);
+  if (!keepImage) await removeImage();
   const { identityFile, sshConfig, knownHosts, inventory } = setFiles(set, project);
   for (const file of [identityFile, `${identityFile}.pub`, sshConfig, knownHosts, inventory]) {
     rmSync(file, { force: true });

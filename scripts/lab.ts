@@ -1,0 +1,158 @@
+import { existsSync, readFileSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import {
+  inventoryHeading,
+  leftOf,
+  removeMachines,
+  setFiles,
+  startMachines,
+} from "../tests/support/machines.ts";
+import { ensureCertificate } from "./lab/certificate.ts";
+import { type Plan, planLab } from "./lab/plan.ts";
+import { trackedFile } from "./launcher/overlay.ts";
+import { addressTable } from "./lib/addresses.ts";
+import { inHastack, root } from "./lib/paths.ts";
+import { main as pulumi, pulumiOutput } from "./pulumi.ts";
+import { machineSteps, runSteps, type Step, sshStep, stackStep } from "./setup.ts";
+
+/** The stack that is brought up on the stand-ins. */
+const labStack = "lab";
+
+const usage = "npm run lab [-- --machines-only | --destroy | options of `pulumi up`]";
+
+const here = (path: string): string => relative(root, path);
+
+/** What was asked for. */
+export type LabCall =
+  | { readonly kind: "up"; readonly options: readonly string[] }
+  | { readonly kind: "machines-only" }
+  | { readonly kind: "destroy" };
+
+/** Reads the command line. @throws when it asks for two things */
+export function readLabCall(args: readonly string[]): LabCall {
+  const own = args.filter((arg) => arg === "--machines-only" || arg === "--destroy");
+  if (own.length === 0) return { kind: "up", options: args };
+  if (args.length > 1) throw new Error(`use: ${usage}`);
+  return { kind: own[0] === "--destroy" ? "destroy" : "machines-only" };
+}
+
+function readPlan(): Plan {
+  const file = trackedFile(labStack);
+  if (!existsSync(file)) throw new Error(`${here(file)} is not there: it describes the machines`);
+  return planLab(labStack, readFileSync(file, "utf8"));
+}
+
+/** An inventory of somebody's own machines is theirs. */
+function refuseForeignInventory({ inventory: expected, set }: Plan): void {
+  const { inventory } = setFiles(set.set);
+  if (expected === undefined || resolve(root, expected) !== inventory) {
+    throw new Error(
+      `${here(trackedFile(labStack))}: hastack:ssh.inventory is ${expected ?? "not set"}: stand-ins ` +
+        `are found by ${here(inventory)}, name that one`,
+    );
+  }
+  if (existsSync(inventory) && !readFileSync(inventory, "utf8").startsWith(inventoryHeading)) {
+    throw new Error(
+      `${here(inventory)} was not made for stand-ins, and would be overwritten: move it away`,
+    );
+  }
+}
+
+/** What a state knows of machines that are not there is void; whose they were, it does not tell. */
+async function refuseOrphanedState(): Promise<void> {
+  const exported = JSON.parse(await pulumiOutput(["stack", "export", "--stack", labStack]));
+  const resources: unknown[] = exported.deployment?.resources ?? [];
+  if (resources.length <= 1) return; // the stack itself
+  throw new Error(
+    `the stack ${labStack} has ${resources.length - 1} resources, and its stand-ins are not there. If it ` +
+      `was on stand-ins that were taken away, forget it by \`npx pulumi stack rm --force ${labStack}\`; ` +
+      `if it is on machines of your own, use \`npx pulumi --stack ${labStack}\` for it`,
+  );
+}
+
+const hasContainers = async (): Promise<boolean> =>
+  (await leftOf(labStack)).some((one) => one.startsWith("container"));
+
+function machinesStep(plan: Plan): Step {
+  return {
+    name: "machines",
+    async run(say) {
+      refuseForeignInventory(plan);
+      if (!(await hasContainers())) {
+        await refuseOrphanedState();
+        say(`starting ${plan.set.machines.length} stand-ins`);
+      }
+      const { files, machines } = await startMachines(plan.set);
+      return `${machines.map(({ name }) => name).join(", ")} answer SSH; ${here(files.inventory)}`;
+    },
+  };
+}
+
+function certificateStep({ set, vip }: Plan): Step {
+  const file = inHastack(labStack, "certificate.pem");
+  const machine = { set: set.set, name: set.machines[0]?.name ?? "" };
+  return {
+    name: "certificate",
+    run: () => ensureCertificate({ stack: labStack, vip, file, machine }),
+  };
+}
+
+async function up(plan: Plan, options: readonly string[]): Promise<number> {
+  await runSteps([certificateStep(plan)]);
+  const stack = ["--stack", labStack];
+  const quiet = ["--yes", "--skip-preview", "--suppress-outputs"];
+  const code = await pulumi(["up", ...stack, ...quiet, ...options]);
+  if (code !== 0) {
+    process.stderr.write(
+      `\nerror: \`pulumi up\` ended with ${code}; the reason is above. What was there before serves ` +
+        "on; `npm run lab` again goes on from where it stopped\n",
+    );
+    return code;
+  }
+  const outputs = JSON.parse(await pulumiOutput(["stack", "output", "--json", ...stack]));
+  process.stdout.write(
+    `\nThe stack ${labStack} is up:\n\n${addressTable(outputs, labStack)}\n${advice(plan)}`,
+  );
+  return 0;
+}
+
+/** What to try next. */
+function advice({ set, vip }: Plan): string {
+  const { sshConfig } = setFiles(set.set);
+  const first = set.machines[0]?.name ?? "";
+  const container = `hastack-${set.set}-${first}`;
+  return `The administrator is the user admin, the statistics' user is operator. The certificate was made
+for this lab, so a browser asks before it goes on.
+
+  curl --cacert .hastack/${set.set}/certificate.pem https://${vip}/api/health
+  ssh -F ${here(sshConfig)} ${first}
+  docker kill ${container}     lose a machine; docker start ${container} brings it back
+  npm run lab                      brings the machines and the stack up to date
+  npm run lab -- --destroy         takes the stack and the machines away
+`;
+}
+
+async function destroy(): Promise<number> {
+  if (await hasContainers()) {
+    const code = await pulumi(["destroy", "--yes", "--skip-preview", "--stack", labStack]);
+    if (code !== 0) {
+      process.stderr.write(
+        `\nerror: \`pulumi destroy\` ended with ${code}; the reason is above. The machines are still ` +
+          "there: `npm run lab -- --destroy` again goes on from where it stopped\n",
+      );
+      return code;
+    }
+  } else await refuseOrphanedState();
+  await removeMachines(labStack);
+  process.stdout.write("The stand-ins are gone, with all that was on them.\n");
+  return 0;
+}
+
+/** `npm run lab`: stand-in machines, the stack `lab` on them, and where to find it. */
+export async function main(args: readonly string[]): Promise<number> {
+  const call = readLabCall(args);
+  if (call.kind === "destroy") return destroy();
+  const plan = readPlan();
+  await runSteps([...machineSteps, sshStep, stackStep(labStack), machinesStep(plan)]);
+  return call.kind === "up" ? up(plan, call.options) : 0;
+}

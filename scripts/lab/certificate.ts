@@ -1,0 +1,69 @@
+import { X509Certificate } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { inMachine } from "../../tests/support/machines.ts";
+import { pulumiOutput } from "../pulumi.ts";
+
+/** The longest that browsers accept. */
+const days = 825;
+/** One that ends sooner is made anew. */
+const sparedDays = 7;
+
+export interface CertificateOptions {
+  readonly stack: string;
+  /** The address that it is for. */
+  readonly vip: string;
+  /** Certificate and key in one, kept from run to run. */
+  readonly file: string;
+  /** A machine with openssl, where it is made. */
+  readonly machine: { readonly set: string; readonly name: string };
+}
+
+/** Whether a PEM text is a certificate for an address that holds for some days yet. */
+export function isCurrent(pem: string, vip: string, now = new Date()): boolean {
+  try {
+    const certificate = new X509Certificate(pem);
+    const end = certificate.validToDate.getTime() - sparedDays * 24 * 3600 * 1000;
+    return certificate.checkIP(vip) !== undefined && now.getTime() < end;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes a certificate that vouches for itself, and its key. */
+export function makeCertificate(vip: string, set: string, machine: string): Promise<string> {
+  const script = `umask 077
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days ${days} \\
+  -subj "/CN=${vip}" -addext subjectAltName=IP:${vip} -addext extendedKeyUsage=serverAuth \\
+  -keyout "$folder/key" -out "$folder/certificate" 2> "$folder/log" || { cat "$folder/log" >&2; exit 1; }
+cat "$folder/certificate" "$folder/key"`;
+  return inMachine(set, machine, script);
+}
+
+/** The stack's certificate as its configuration has it. */
+async function configured(stack: string): Promise<string | undefined> {
+  const text = await pulumiOutput(["config", "--json", "--show-secrets", "--stack", stack]);
+  const settings = JSON.parse(text) as Record<string, { value?: string }>;
+  return settings["hastack:certificate"]?.value;
+}
+
+/**
+ * Sees to it that the stack has a certificate: the one that it has, or one that is made for it.
+ * @returns how it is now, in a line
+ */
+export async function ensureCertificate(options: CertificateOptions): Promise<string> {
+  const { stack, vip, file, machine } = options;
+  const inUse = (await configured(stack))?.trim();
+  const kept = existsSync(file) ? readFileSync(file, "utf8") : undefined;
+  if (inUse !== undefined && inUse !== kept?.trim()) return "the configuration has one";
+  const holds = kept !== undefined && isCurrent(kept, vip);
+  if (holds && inUse !== undefined) return `${vip}'s is set`;
+  const pem = holds ? kept : await makeCertificate(vip, machine.set, machine.name);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, pem, { mode: 0o600 });
+  const set = ["config", "set", "--secret", "hastack:certificate", "--stack", stack];
+  await pulumiOutput(set, pem);
+  return `${vip}'s ${holds ? "" : "made and "}set`;
+}
