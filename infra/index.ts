@@ -1,6 +1,7 @@
 /** hastack, from top to bottom: settings -> topology -> platform -> stack -> outputs. */
 import * as pulumi from "@pulumi/pulumi";
 import { releaseHash } from "../scripts/release.ts";
+import { schemeOf } from "./certificate.ts";
 import { withInventory } from "./inventory.ts";
 import { choosePlatform } from "./platform/choose.ts";
 import { readSettings } from "./settings.ts";
@@ -17,20 +18,21 @@ const stack = new WebStack("hastack", {
   release: { hash: releaseHash() },
 });
 
+const scheme = schemeOf(settings);
 const { vip } = topology.network.frontend;
 const { publishedPorts, publishedStatsPorts } = settings.loadBalancer;
 
 /** The site, by the address that moves between the load balancers. */
-export const url = `http://${vip}/`;
-export const adminUrl = `http://${vip}/admin`;
+export const url = `${scheme}://${vip}/`;
+export const adminUrl = `${scheme}://${vip}/admin`;
 /** First password of the administrator `admin`; replacing it sets it again. */
 export const adminPassword = stack.credentials.of("administrator");
 /** The site on the operator's own machine, one address for each load balancer. */
-export const localUrls = publishedPorts.map((port) => `http://127.0.0.1:${port}/`);
+export const localUrls = publishedPorts.map((port) => `${scheme}://127.0.0.1:${port}/`);
 /** HAProxy's statistics page, one for each load balancer; user `operator`. */
 export const statsUrls = publishedStatsPorts.length
-  ? publishedStatsPorts.map((port) => `http://127.0.0.1:${port}/`)
-  : topology.loadBalancers.map((one) => `http://${one.frontend}:${ports.stats}/`);
+  ? publishedStatsPorts.map((port) => `${scheme}://127.0.0.1:${port}/`)
+  : topology.loadBalancers.map((one) => `${scheme}://${one.frontend}:${ports.stats}/`);
 export const statsPassword = stack.credentials.of("statistics");
 export const machines = Object.fromEntries(
   topology.machines.map((one) => [one.name, one.frontend ?? one.backend]),

@@ -16,6 +16,8 @@ export interface Wish {
   readonly names?: readonly string[];
   /** Who vouches for it, itself made with `authority`. @default itself */
   readonly issuer?: Made;
+  /** As `openssl req -newkey` takes it, such as `rsa:2048`. @default a key on the curve P-256 */
+  readonly key?: string;
   /** Whether it may vouch for others. @default false */
   readonly authority?: boolean;
 }
@@ -32,11 +34,12 @@ export async function makeCertificate(wish: Wish = {}): Promise<Made> {
       writeFileSync(file("issuer.pem"), wish.issuer.certificate);
       writeFileSync(file("issuer.key"), wish.issuer.key, { mode: 0o600 });
     }
-    const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    const { key = "ec" } = wish;
+    const curve = key === "ec" ? ["-pkeyopt", "ec_paramgen_curve:P-256"] : [];
     await openssl(
       "req",
       "-new",
-      ...key,
+      ["-nodes", "-newkey", key, ...curve],
       ["-keyout", file("key")],
       ["-out", file("request")],
       ["-subj", `/CN=made for a test ${randomUUID()}`],

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
+import { makeCertificate, pemOf } from "../../support/certificates.ts";
 import { asPulumiGives, leastConfiguration } from "../../support/unit/fixtures.ts";
 import { mockPassword, record } from "../../support/unit/mocks.ts";
 
@@ -54,6 +55,20 @@ describe("the program", function () {
     const { localUrls, statsUrls } = result as Record<string, unknown>;
     assert.deepEqual(localUrls, ["http://127.0.0.1:22080/", "http://127.0.0.1:22081/"]);
     assert.deepEqual(statsUrls, ["http://127.0.0.1:22404/", "http://127.0.0.1:22405/"]);
+  });
+
+  it("L9: gives out addresses by HTTPS where there is a certificate", async () => {
+    const names = ["IP:198.51.100.100"];
+    const { result } = await run({
+      "hastack:network": network,
+      "hastack:certificate": pemOf(await makeCertificate({ names })),
+      "hastack:loadBalancer": { publishedPorts: [22_080, 22_081] },
+    });
+    const { url, adminUrl, localUrls, statsUrls } = result as Record<string, unknown>;
+    assert.equal(url, "https://198.51.100.100/");
+    assert.equal(adminUrl, "https://198.51.100.100/admin");
+    assert.deepEqual(localUrls, ["https://127.0.0.1:22080/", "https://127.0.0.1:22081/"]);
+    assert.deepEqual(statsUrls, ["https://198.51.100.11:8404/", "https://198.51.100.12:8404/"]);
   });
 
   it("N3, A14: gives out the passwords of the statistics and of the administrator as secrets", async () => {

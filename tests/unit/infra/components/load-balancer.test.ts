@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
+import { certificateVersion } from "../../../../infra/certificate.ts";
 import { haproxyHasRead } from "../../../../infra/render/haproxy.ts";
-import { describeStack, imageOf, recordStack, workloadOf } from "../../../support/unit/stack.ts";
+import { makeCertificate, pemOf } from "../../../support/certificates.ts";
+import { secret } from "../../../support/unit/mocks.ts";
+import {
+  describeStack,
+  differences,
+  imageOf,
+  recordStack,
+  workloadOf,
+} from "../../../support/unit/stack.ts";
 
 const published = {
   loadBalancer: { publishedPorts: [8080, 8081], publishedStatsPorts: [8405, 8404] },
@@ -106,5 +115,85 @@ describe("LoadBalancer", () => {
       assert.ok(content.startsWith(`HTTP/1.1 ${path.slice(7, 10)} `), path);
       assert.equal(reloads, "haproxy");
     }
+  });
+
+  describe("with a certificate", () => {
+    let certificate: string;
+    let renewed: string;
+
+    before(async () => {
+      certificate = pemOf(await makeCertificate({ names: ["IP:10.1.0.100"] }));
+      renewed = pemOf(await makeCertificate({ names: ["IP:10.1.0.100"] }));
+    });
+
+    it("L9: publishes the port of HTTPS", async () => {
+      const recording = await recordStack({ changes: { ...published, certificate } });
+      for (const [name, external] of Object.entries({ "lb-1": 8080, "lb-2": 8081 })) {
+        const [site] = recording.get("Container", name).inputs.ports as unknown[];
+        assert.deepEqual(site, { internal: 443, external, ip: "127.0.0.1" });
+      }
+    });
+
+    it("L9: brings it as one file that root alone reads, as HAProxy's master does, and that is reloaded", async () => {
+      const { files, processes } = workloadOf(await describeStack({ certificate }), "lb-1");
+      assert.deepEqual(
+        files.filter(({ content }) => content.includes("@{certificate}")),
+        [{ path: "certificate.pem", content: "@{certificate}", mode: "0600", reloads: "haproxy" }],
+      );
+      assert.equal(processes[0]?.name, "haproxy");
+      assert.equal(processes[0]?.user, undefined);
+    });
+
+    it("L9: has no such file and no such secret without one", async () => {
+      const { files, secrets } = workloadOf(await describeStack(), "lb-1");
+      assert.ok(!files.some(({ path }) => path === "certificate.pem"));
+      assert.deepEqual(Object.keys(secrets), ["stats_password"]);
+    });
+
+    it("N3: hands it on by standard input only, and shows nothing of it but a hash", async () => {
+      const recording = await recordStack({ changes: { certificate } });
+      const hex = Buffer.from(certificate).toString("hex");
+      const holders = recording.all.filter(({ inputs }) => JSON.stringify(inputs).includes(hex));
+      assert.deepEqual(holders.map(({ label }) => label).sort(), [
+        "Command lb-1-files",
+        "Command lb-2-files",
+      ]);
+      for (const { shown } of holders) assert.equal(shown.stdin, secret);
+      const lines = certificate.split("\n").filter((line) => /^[\w+/=]{16,}$/.test(line));
+      assert.ok(lines.length > 5);
+      for (const { label, shown } of recording.all) {
+        const text = JSON.stringify(shown);
+        for (const line of lines) {
+          for (const code of ["utf8", "hex", "base64"] as const) {
+            const trace = Buffer.from(line).toString(code).slice(0, 16);
+            assert.ok(!text.includes(trace), `${label} shows a line of it`);
+          }
+        }
+      }
+    });
+
+    it("L9: takes another one as new files and gates of the load balancers, and replaces nothing", async () => {
+      const [before, after] = await Promise.all(
+        [certificate, renewed].map((one) => recordStack({ changes: { certificate: one } })),
+      );
+      assert.ok(before && after);
+      assert.deepEqual(differences(before, after), [
+        "Command lb-1-files",
+        "Command lb-1-gate",
+        "Command lb-2-files",
+        "Command lb-2-gate",
+      ]);
+    });
+
+    it("L9: passes its gate only where HAProxy has read this certificate", async () => {
+      const commands = [certificate, renewed].map(async (one) => {
+        const { files, health } = workloadOf(await describeStack({ certificate: one }), "lb-1");
+        const { content = "" } = files.find(({ path }) => path === "haproxy.cfg") ?? {};
+        assert.ok(health.command.includes(haproxyHasRead(content)));
+        return haproxyHasRead(content);
+      });
+      assert.equal(new Set(await Promise.all(commands)).size, 2);
+      assert.notEqual(certificateVersion(certificate), certificateVersion(renewed));
+    });
   });
 });

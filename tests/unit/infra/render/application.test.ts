@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError, loadMigrateConfig, loadServerConfig } from "../../../../app/src/config.ts";
 import { renderApplication, renderMigrations } from "../../../../infra/render/application.ts";
+import { makeCertificate, pemOf } from "../../../support/certificates.ts";
 import { planWith } from "../../../support/unit/fixtures.ts";
 
 function rendered(tier: "storefront" | "admin", changes: Readonly<Record<string, unknown>> = {}) {
@@ -92,6 +93,12 @@ describe("the application's app.json", () => {
     assert.equal(JSON.parse(rendered("storefront")).publicUrl, "http://10.1.0.100");
     const { publicUrl } = JSON.parse(rendered("admin", { publicUrl: "https://travel.example" }));
     assert.equal(publicUrl, "https://travel.example");
+  });
+
+  it("L9: begins links with https where there is a certificate", async () => {
+    const certificate = pemOf(await makeCertificate({ names: ["IP:10.1.0.100"] }));
+    const { publicUrl } = JSON.parse(rendered("storefront", { certificate }));
+    assert.equal(publicUrl, "https://10.1.0.100");
   });
 
   it("A6: reaches the mail server through the load balancers, from the storefront", () => {
