@@ -90,6 +90,13 @@ export class ContainerPlace implements Place {
     return (await mustRun(images)).trim().split("\n");
   }
 
+  async releaseOf(instance: string): Promise<string> {
+    const ask = ["docker", "inspect", "-f", "{{.Image}}", this.container(instance)];
+    const image = (await mustRun(ask)).trim();
+    const tags = await mustRun(["docker", "inspect", "-f", "{{index .RepoTags 0}}", image]);
+    return tags.trim().split(":").at(-1) ?? "";
+  }
+
   processId(process: string): string {
     return `s6-svstat -o pid ${folder}/services/${process}`;
   }

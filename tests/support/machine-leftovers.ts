@@ -6,24 +6,21 @@ import { inMachine } from "./machines.ts";
 
 /** Looks; each line that one prints is something left, with its kind before it. */
 const looks: Readonly<Record<string, string>> = {
-  // Other file systems than the root's are looked at below, by what is in them
-  file: `find / /var/lib -xdev \\( -path /proc -o -path /sys -o -path /run/log -o -path /var/log/journal \\) -prune \\
-    -o \\( -name '*hastack*' -o -lname '*hastack*' \\) -print`,
-  "text in": "grep -rlsF hastack /etc /var/spool /usr/local || :",
+  file: "find / /run /tmp /var/lib -xdev \\( -name '*hastack*' -o -lname '*hastack*' \\) -print",
+  // Programs that change /etc/passwd and the like keep what was before in a file ending in -
+  "text in": "grep -rlsF --exclude='*-' hastack /etc /var/spool /usr/local || :",
   unit: "systemctl list-units --all --plain --no-legend --full | grep -F hastack || :",
   "unit file": "systemctl list-unit-files --no-legend --full | grep -F hastack || :",
   mount: "grep -F -e hastack -e fuse.glusterfs /proc/self/mounts || :",
   user: "getent passwd hastack || :",
   group: "getent group hastack || :",
-  process: "ps -eo pid,args | grep -F '[h]astack' || :",
+  process: "ps -eo pid,args | grep '[h]astack' || :",
   data: "ls -Ad /var/lib/postgresql/*/hastack /var/lib/etcd/* /var/lib/valkey/* 2>/dev/null || :",
   "kernel setting": "grep -x 1 /proc/sys/net/ipv4/ip_nonlocal_bind || :",
   "virtual address": "ip -4 -oneline address | grep -F .100/ || :",
   listener:
     "ss -Hltn | awk '{print $4}' | grep -E ':(80|443|8404|5000|5001|2525|5432|8008|2379|2380|3000|3001|6379)$' || :",
-  "shared volume":
-    "! command -v gluster >/dev/null || ! systemctl -q is-active glusterd || gluster --mode=script volume list 2>/dev/null | grep -v '^No volumes' || :",
-  peer: "ls /var/lib/glusterd/peers /var/lib/glusterd/vols 2>/dev/null | grep -v : | grep . || :",
+  gluster: "ls -d /var/lib/glusterd/peers/* /var/lib/glusterd/vols/* 2>/dev/null || :",
 };
 
 /** @returns each with its kind and machine: `node-1 file /etc/hastack` */

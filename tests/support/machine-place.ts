@@ -182,6 +182,11 @@ export class MachinePlace implements Place {
     return (await this.#ask("storefront-1", "ls /opt/hastack/releases")).trim().split("\n");
   }
 
+  /** Where its link leads. */
+  async releaseOf(instance: string): Promise<string> {
+    return (await this.#ask(instance, `basename $(readlink ${this.release(instance)})`)).trim();
+  }
+
   processId(process: string): string {
     return `systemctl show --property=MainPID --value hastack-${process}.service`;
   }

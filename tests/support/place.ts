@@ -42,6 +42,8 @@ export interface Place {
   release(member: string): string;
   /** Hashes of the releases that are there. */
   releases(): Promise<string[]>;
+  /** Hash of the release that an instance is to run: what it finds when it is started anew. */
+  releaseOf(instance: string): Promise<string>;
   /** Shell command that tells the process id of one of a member's processes. */
   processId(process: string): string;
   /** Something else whenever the member was replaced. @returns nothing while there is none */

@@ -24,7 +24,7 @@ const otherSystem: Trouble = {
 const portTaken: Trouble = {
   make: "systemd-run --quiet --unit=squatter systemd-socket-activate --listen=0.0.0.0:3000 cat",
   mend: "systemctl stop squatter",
-  told: /port 3000 \(storefront\) is taken by systemd-socket of squatter.service.*systemctl disable --now/,
+  told: /port 3000 \(storefront\) is taken by systemd-socket\S* of squatter.service.*systemctl disable --now/,
 };
 
 const fullDisk: Trouble = {

@@ -72,6 +72,9 @@ export function changesSuite(stack: TestStack): void {
       assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
       assert.deepEqual(await servingInstances(stack), stack.place.servingAfterBadRelease);
       assert.deepEqual(await releases(stack), [good]);
+      for (const instance of stack.place.servingAfterBadRelease) {
+        assert.equal(await stack.place.releaseOf(instance), good, instance);
+      }
 
       stack.restore("app/src/server.ts");
       await stack.mustUp();

@@ -1,0 +1,163 @@
+/** The whole stack on seven machines, with every fault; a long run, for `npm run test:full`. */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { until } from "../../scripts/lib/until.ts";
+import { MachinePlace } from "../support/machine-place.ts";
+import { healed, killMember, startMember } from "../support/members.ts";
+import { limits } from "../support/promises.ts";
+import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts";
+import { missingWrites, postDestination } from "../support/traffic.ts";
+import { badMachinesSuite } from "./suites/bad-machines.ts";
+import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
+import { changesSuite, settingsSuite } from "./suites/changes.ts";
+import { failoverSuite, faultsSuite } from "./suites/faults.ts";
+import { machinesSuite, rebootSuite } from "./suites/machines.ts";
+import { siteSuite } from "./suites/site.ts";
+import { travelSuite, visitorsSuite } from "./suites/travel.ts";
+
+const name = "e2e-full";
+const place = new MachinePlace(name, {
+  layout: "seven",
+  networks: ["172.29.30", "172.29.31", "172.29.32"],
+  project: stackFolder(name),
+});
+const stack = new TestStack(name, place);
+const seconds = (start: number) => ((Date.now() - start) / 1000).toFixed(1);
+
+/** What `destroy` leaves where it keeps data: the databases' and the uploads' own directories. */
+const keptData =
+  /^(db|app|witness)-\d (file|data) \/var\/lib\/(postgresql\/17\/hastack|hastack(\/bricks(\/.*)?)?)$/;
+
+describe("lab on seven machines, end to end", function () {
+  this.timeout("20m");
+
+  before("start the machines", async function () {
+    if (process.env.HASTACK_TEST_FULL !== "1") {
+      console.log("      skipped: it belongs to npm run test:full");
+      this.skip();
+    }
+    const start = Date.now();
+    await stack.create();
+    stack.serveWith(await certificateFor([place.vip, ...place.localHosts]));
+    console.log(`      machines started: ${seconds(start)} s`);
+  });
+  after("leave nothing, whatever failed", () => stack.destroyAll());
+
+  badMachinesSuite(stack, place);
+
+  describe("up", () => {
+    it("W6: a machine dies half-way through up, which names it; up again goes on from there", async () => {
+      const victim = "storefront-2";
+      const start = Date.now();
+      const [first] = await Promise.all([stack.up(), killOnceStarted(victim, "db-1")]);
+      assert.notEqual(first.code, 0, first.stdout);
+      assert.match(first.stdout, new RegExp(`machine ${place.machine(victim)} .*(lost|reached)`));
+      const before = await runningElsewhere(victim);
+      assert.ok(before.size > 0, "nothing had been started");
+      await startMember(stack, victim);
+      await stack.mustUp();
+      console.log(`      with a machine that died meanwhile: ${seconds(start)} s`);
+      for (const [member, started] of before) {
+        assert.equal(await place.started(member), started, `${member} was touched`);
+      }
+      await healed(stack);
+    });
+
+    it("W4: destroy leaves nothing of the stack on the machines", async () => {
+      const start = Date.now();
+      await stack.destroy();
+      console.log(`      destroy: ${seconds(start)} s`);
+      assert.deepEqual(await place.leftovers(), []);
+    });
+
+    it("W1, W2: machines that have the packages come to serve", async () => {
+      const start = Date.now();
+      await stack.mustUp();
+      console.log(`      from machines with packages to serving: ${seconds(start)} s`);
+      await healed(stack);
+    });
+
+    /** Kills a member's machine as soon as another member's processes run. */
+    async function killOnceStarted(victim: string, other: string): Promise<void> {
+      await until(`${other} has been started`, {
+        probe: () => place.started(other),
+        done: isRunning,
+        limitSeconds: limits.up,
+      });
+      await killMember(stack, victim);
+    }
+
+    /** The members that run, on machines other than this one's, with when they were started. */
+    async function runningElsewhere(member: string): Promise<Map<string, string>> {
+      const others = ["etcd-1", "etcd-3", "db-1", "db-2", "cache-1", "lb-1", "lb-2"];
+      const found = new Map<string, string>();
+      for (const one of others.filter((each) => !place.sharing(member).includes(each))) {
+        const started = await place.started(one);
+        if (isRunning(started)) found.set(one, started);
+      }
+      return found;
+    }
+
+    function isRunning(started: string): boolean {
+      return /^MainPID=[1-9]/m.test(started);
+    }
+  });
+
+  siteSuite(stack);
+  machinesSuite(stack, place);
+  cacheSuite(stack);
+  cacheFaultsSuite(stack);
+  travelSuite(stack);
+  visitorsSuite(stack);
+  settingsSuite(stack);
+  changesSuite(stack);
+  failoverSuite(stack);
+  faultsSuite(stack);
+  rebootSuite(stack, place);
+
+  describe("a power cut", () => {
+    it("W7: all machines lose power at once, and everything comes back by itself", async () => {
+      const quote = `before the power cut ${randomUUID()}`;
+      const written = { ...(await postDestination(stack, quote)), quote };
+      const members = ["lb-1", "lb-2", "storefront-1", "storefront-2", "db-1", "db-2", "cache-1"];
+      await Promise.all(members.map((member) => place.lose(member)));
+      const start = Date.now();
+      await Promise.all(members.map((member) => startMember(stack, member)));
+      await healed(stack);
+      console.log(`      whole again: ${seconds(start)} s after the power came back`);
+      assert.deepEqual(await missingWrites(stack, [written]), []);
+    });
+  });
+
+  describe("destroy", () => {
+    afterEach(() => stack.configure({}));
+
+    it("W4: destroy with keepData leaves the data and nothing else; up adopts it", async () => {
+      stack.configure({ "hastack:keepData": true });
+      await stack.mustUp();
+      const quote = `kept ${randomUUID()}`;
+      const written = { ...(await postDestination(stack, quote)), quote };
+      await stack.destroy();
+      const left = await place.leftovers();
+      assert.deepEqual(
+        left.filter((one) => !keptData.test(one)),
+        [],
+      );
+      for (const member of ["db-1", "db-2"]) {
+        const data = `${place.machine(member)} data /var/lib/postgresql/17/hastack`;
+        assert.ok(left.includes(data), `${data} is not among ${left}`);
+      }
+
+      await stack.mustUp();
+      assert.deepEqual(await missingWrites(stack, [written]), []);
+      await healed(stack);
+      await postDestination(stack, `written by new principals ${randomUUID()}`);
+    });
+
+    it("W4: destroy with keepData off leaves nothing", async () => {
+      await stack.mustUp();
+      await stack.destroy();
+      assert.deepEqual(await place.leftovers(), []);
+    });
+  });
+});
