@@ -25,11 +25,22 @@ export function parseHostKey(text: string): HostKey | undefined {
     /^(\S+) ([A-Za-z0-9+/]+={0,2})(?: [^\r\n]*)?\n?$/.exec(text) ?? [];
   if (!hostKeyTypes.some((one) => one === type)) return undefined;
   const bytes = Buffer.from(key, "base64");
-  // A key says its type again, as a string behind its length, and more comes behind that
-  const said = bytes.length > 4 ? bytes.subarray(4, 4 + bytes.readUInt32BE(0)).toString() : "";
-  return said === type && bytes.length > 4 + type.length && bytes.toString("base64") === key
+  const fields = fieldsOf(bytes);
+  return bytes.toString("base64") === key && fields.length > 1 && fields[0]?.toString() === type
     ? { type, key }
     : undefined;
+}
+
+/** What a key consists of: its type again, then numbers, each behind its length; nothing if not so. */
+function fieldsOf(bytes: Buffer): Buffer[] {
+  const fields: Buffer[] = [];
+  let at = 0;
+  while (at + 4 <= bytes.length) {
+    const end = at + 4 + bytes.readUInt32BE(at);
+    fields.push(bytes.subarray(at + 4, end));
+    at = end;
+  }
+  return at === bytes.length && fields.every(({ length }) => length > 0) ? fields : [];
 }
 
 /** The key as one line, without a comment. */

@@ -65,9 +65,9 @@ function readFile(path: string): string | undefined {
 function readInventory(text: string, { ssh, machines = [] }: Settings): Inventory {
   const file = ssh.inventory ?? "";
   const document = parseDocument(text);
-  if (document.errors.length > 0) {
-    throw new SettingsError(document.errors.map(({ message }) => `${file}: ${message.trim()}`));
-  }
+  // The first says where; what follows is mostly of its making
+  const [error] = document.errors;
+  if (error) throw new SettingsError([`${file}: ${error.message.split(/:?\n/)[0]}`]);
   const values: unknown = document.toJS() ?? {};
   const source = { prefix: `${file}: `, definedIn: "infra/inventory.ts" };
   const parsed = inventorySchema.safeParse(values);

@@ -343,7 +343,8 @@ function describe(
   { prefix, definedIn }: Source,
 ): string[] {
   const path = issue.path.map(String);
-  const named = (names: readonly string[]) => `${prefix}${namedPath(names, values)}`;
+  const named = (names: readonly string[]) =>
+    names.length === 0 ? prefix.replace(/:\s*$/, "") : `${prefix}${namedPath(names, values)}`;
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => `${named([...path, key])}: is no setting; see ${definedIn}`);
   }

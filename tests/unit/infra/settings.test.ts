@@ -282,6 +282,127 @@ describe("settings", () => {
     ]);
   });
 
+  describe("W5: refuses what the platform has no use for", () => {
+    const machines = [{ name: "node-1", backend: "10.2.0.11", roles: ["cache"] }];
+    const refused: readonly [string, Readonly<Record<string, unknown>>, readonly string[]][] = [
+      [
+        "machines, and how they are reached, on docker",
+        { machines, ssh: { identityFile: "~/.ssh/id_ed25519" } },
+        [
+          "hastack:machines: is for the platform ssh, and this is docker; leave it out; hastack:members says how many to make",
+          "hastack:ssh: is for the platform ssh, and this is docker; leave it out",
+        ],
+      ],
+      [
+        "numbers of members, and ports of the engine's machine, on ssh",
+        {
+          platform: "ssh",
+          machines,
+          members: { quorum: 3 },
+          loadBalancer: {
+            publishedPorts: [8080, 8081],
+            publishedStatsPorts: [],
+            maxConnections: 50,
+          },
+        },
+        [
+          "hastack:members: is for the platform docker, and this is ssh; leave it out; hastack:machines says who has a role",
+          "hastack:loadBalancer.publishedPorts: is for the platform docker, and this is ssh; leave it out; the load balancers are reached by their own addresses",
+          "hastack:loadBalancer.publishedStatsPorts: is for the platform docker, and this is ssh; leave it out; the load balancers are reached by their own addresses",
+        ],
+      ],
+      [
+        "no machines on ssh",
+        { platform: "ssh" },
+        ["hastack:machines: is missing; on the platform ssh it lists the machines and their roles"],
+      ],
+      [
+        "an empty list of machines",
+        { platform: "ssh", machines: [] },
+        ["hastack:machines: must list the machines and their roles; it is []"],
+      ],
+    ];
+    for (const [what, changes, problems] of refused) {
+      it(what, () => assert.deepEqual(problemsOf(changes), problems));
+    }
+  });
+
+  describe("machines that are there already", () => {
+    const node = { name: "node-1", backend: "10.2.0.11", roles: ["cache"] };
+    const withNode = (values: object) => ({ platform: "ssh", machines: [{ ...node, ...values }] });
+
+    it("are reached as root by port 22, unless they say otherwise", () => {
+      assert.deepEqual(settingsWith(withNode({})).machines, [{ ...node, port: 22, user: "root" }]);
+      const own = { address: "node-1.example", port: 2222, user: "deploy" };
+      assert.deepEqual(settingsWith(withNode(own)).machines, [{ ...node, ...own }]);
+    });
+
+    for (const address of [
+      "192.0.2.11",
+      "node-1",
+      "my_host.example.net",
+      "2001:db8::11",
+      "fe80::1%eth0",
+    ]) {
+      it(`may be reached at ${address}`, () => {
+        assert.deepEqual(problemsOf(withNode({ address })), []);
+      });
+    }
+
+    const refused: readonly [string, object, readonly string[]][] = [
+      [
+        "W5: a name that is none",
+        { name: "Node 1" },
+        ['hastack:machines.Node 1.name: must be a name such as node-1; it is "Node 1"'],
+      ],
+      [
+        "W5: an address, a port and a user that are none",
+        { address: "node 1", port: 0, user: "de ploy" },
+        [
+          'hastack:machines.node-1.address: must be a host\'s name or address, such as 192.0.2.11; it is "node 1"',
+          "hastack:machines.node-1.port: must be a port, 1 to 65535; it is 0",
+          'hastack:machines.node-1.user: must be a user\'s name, such as deploy; it is "de ploy"',
+        ],
+      ],
+      [
+        "W5: what ssh would take for an option",
+        { address: "-oProxyCommand=x", user: "-x" },
+        [
+          'hastack:machines.node-1.address: must be a host\'s name or address, such as 192.0.2.11; it is "-oProxyCommand=x"',
+          'hastack:machines.node-1.user: must be a user\'s name, such as deploy; it is "-x"',
+        ],
+      ],
+      [
+        "W5: no role, a role that there is not, and a network that there is not",
+        { roles: ["cash"], backend: "10.2.0" },
+        [
+          'hastack:machines.node-1.backend: must be an IPv4 address such as 172.28.10.100; it is "10.2.0"',
+          'hastack:machines.node-1.roles.0: Invalid option: expected one of "loadBalancer"|"quorum"|"database"|"storefront"|"admin"|"cache"|"brick"|"arbiter"; it is "cash"',
+        ],
+      ],
+      [
+        "W5: a machine without a role",
+        { roles: [] },
+        ["hastack:machines.node-1.roles: must name at least one role; it is []"],
+      ],
+      [
+        "W5: a key with a typing error",
+        { hostkey: "ssh-ed25519 A" },
+        ["hastack:machines.node-1.hostkey: is no setting; see infra/settings.ts"],
+      ],
+    ];
+    for (const [what, values, problems] of refused) {
+      it(what, () => assert.deepEqual(problemsOf(withNode(values)), problems));
+    }
+
+    it("W5: go by their place in the list where they have no name", () => {
+      const changes = { platform: "ssh", machines: [{ backend: "10.2.0.11", roles: ["cache"] }] };
+      assert.deepEqual(problemsOf(changes), [
+        "hastack:machines.0.name: Invalid input: expected string, received undefined; it is missing",
+      ]);
+    });
+  });
+
   it("another project's configuration in the same stack is none of its business", () => {
     const configuration = asPulumiGives({ ...leastConfiguration, "docker:host": "tcp://x" });
     assert.doesNotThrow(() => readSettings("test", configuration));
