@@ -1,4 +1,4 @@
-import type { RequestHandler } from "express";
+import type { Request, RequestHandler } from "express";
 import helmet from "helmet";
 import { HttpError } from "./errors.ts";
 import { cookie } from "./position.ts";
@@ -44,14 +44,16 @@ export function refuseCrossSite(): RequestHandler {
       const help = `Requests with a session's cookie say where they come from: send the header Origin: ${request.protocol}://${host}`;
       throw new HttpError(403, "cross-site", help);
     }
-    if (isSameOrigin(request.headers)) return next();
+    if (isSameOrigin(request)) return next();
     throw new HttpError(403, "cross-site", "This change was asked for by another site.");
   };
 }
 
-function isSameOrigin(headers: NodeJS.Dict<string | string[]>): boolean {
-  const site = headers["sec-fetch-site"];
+function isSameOrigin({ headers, secure }: Request): boolean {
+  const { origin, host, "sec-fetch-site": site } = headers;
   if (site !== undefined) return site === "same-origin" || site === "none";
-  const { origin, host } = headers;
-  return URL.canParse(String(origin)) && new URL(String(origin)).host === host;
+  if (!URL.canParse(String(origin))) return false;
+  const { host: named, protocol } = new URL(String(origin));
+  // Anybody on the way can put a page under our own name, by plain HTTP
+  return named === host && (!secure || protocol === "https:");
 }

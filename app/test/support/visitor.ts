@@ -6,11 +6,20 @@ export class Client {
   readonly url: string;
   readonly cookies = new Map<string, string>();
   readonly #origin: string;
+  readonly #added: Readonly<Record<string, string>>;
 
-  /** @param origin what a browser would call the site. @default the one of `url` */
-  constructor(url: string, origin = new URL(url).origin) {
+  /**
+   * @param origin what a browser would call the site. @default the one of `url`
+   * @param added what a proxy in between adds to each request. @default nothing
+   */
+  constructor(
+    url: string,
+    origin = new URL(url).origin,
+    added: Readonly<Record<string, string>> = {},
+  ) {
     this.url = url;
     this.#origin = origin;
+    this.#added = added;
   }
 
   /** The same cookies at another instance. */
@@ -23,7 +32,11 @@ export class Client {
   /** `Cookie` and `Origin`, for a request of one's own making. */
   get headers(): Record<string, string> {
     const pairs = [...this.cookies].map(([name, value]) => `${name}=${value}`);
-    return { Origin: this.#origin, ...(pairs.length > 0 && { Cookie: pairs.join("; ") }) };
+    return {
+      ...this.#added,
+      Origin: this.#origin,
+      ...(pairs.length > 0 && { Cookie: pairs.join("; ") }),
+    };
   }
 
   /** Sends a request, and keeps the cookies of the answer. Redirects are not followed. */
