@@ -2,11 +2,11 @@
  * Running shell text on a machine as root, by the OpenSSH client of the operator's machine: what it
  * knows of agents, keys and jump hosts holds here too. The machine's host key is always checked.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { projectDirectory } from "../../project.ts";
-import { quote } from "../../render/shell.ts";
+import { commandLine, quote } from "../../render/shell.ts";
 import { type Result, runProgram } from "../process.ts";
 
 /** How a machine is reached. */
@@ -53,9 +53,11 @@ export async function runOnMachine(
   script: string,
   { input = "", ownMounts = false, ...options }: RunOptions,
 ): Promise<Result> {
-  const shell = [...(ownMounts ? ["unshare", "--mount"] : []), "sh", "-s"];
+  const shell = commandLine([...(ownMounts ? ["unshare", "--mount"] : []), "sh", "-s"]);
   const framed = `{\n${script}\n} <<'END_OF_INPUT'\n${input}\nEND_OF_INPUT\n`;
-  return callMachine(target, shell, { ...options, input: framed });
+  // The script's own 255 must not pass for ssh's
+  const command = ["sh", "-c", `${shell} || { code=$?; [ $code != 255 ] || code=1; exit $code; }`];
+  return callMachine(target, command, { ...options, input: framed });
 }
 
 export interface CallOptions extends Omit<RunOptions, "ownMounts"> {
@@ -110,9 +112,7 @@ export function sshArguments(
   return [
     "-T",
     ...Object.entries(options).map(([key, value]) => `-o${key}=${value}`),
-    ...(identityFile === undefined
-      ? []
-      : ["-oIdentitiesOnly=yes", "-i", identityPath(identityFile)]),
+    ...(identityFile === undefined ? [] : ["-oIdentitiesOnly=yes", "-i", identityPath(target)]),
     "-p",
     String(port),
     "-l",
@@ -146,8 +146,15 @@ function algorithmsOf(hostKey: string): string {
   return type === "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : type;
 }
 
-function identityPath(file: string): string {
-  return isAbsolute(file) || file.startsWith("~/") ? file : `${projectDirectory}${file}`;
+/** ssh itself would go on without a key that is not there, and only tell that it was not let in. */
+function identityPath({ name, identityFile = "" }: Target): string {
+  const file = identityFile.startsWith("~/")
+    ? join(homedir(), identityFile.slice(2))
+    : resolve(projectDirectory, identityFile);
+  if (existsSync(file)) return file;
+  throw new ConnectionError(
+    `machine ${name}: there is no key ${file}; name the right one by hastack:ssh.identityFile, or leave that out`,
+  );
 }
 
 /** A machine as errors name it. */
@@ -159,28 +166,26 @@ export function describeTarget({ name, address, port, user }: Target): string {
 export function connectionProblem(target: Target, said: string): string {
   const { name, port, user } = target;
   const machine = describeTarget(target);
-  const last = said.trim().split("\n").at(-1) ?? "";
-  if (
-    /HOST IDENTIFICATION HAS CHANGED|Host key verification failed|no matching host key type/.test(
-      said,
-    )
-  ) {
+  const lines = said.trim().split("\n");
+  const last = lines.at(-1) || `it fell silent for ${silenceSeconds} s`;
+  if (/HOST IDENTIFICATION HAS CHANGED|Host key verification|no matching host key/.test(said)) {
     return (
       `${machine}: its host key is not the configured one; if it was installed anew, take its new key ` +
       `by npm run host-keys -- --replace ${name}, else somebody stands between`
     );
   }
+  const unusable = lines.find((line) => /^Load key|UNPROTECTED PRIVATE KEY/.test(line));
+  if (unusable !== undefined) {
+    return `${machine}: ${unusable.replaceAll("@", "").trim()}; name a usable key by hastack:ssh.identityFile`;
+  }
   if (/Permission denied|Too many authentication failures/.test(said)) {
     return (
       `${machine}: it does not let us in (${last}); put your public key into ~${user}/.ssh/authorized_keys ` +
-      "there, or name the right key by hastack:ssh.identityFile"
+      "there, or name the right key by hastack:ssh.identityFile (one with a passphrase must be in your agent)"
     );
   }
-  if (/identity file|UNPROTECTED PRIVATE KEY|invalid format|error in libcrypto/i.test(said)) {
-    return `${machine}: ${last}; name a usable key by hastack:ssh.identityFile`;
-  }
   return (
-    `${machine}: it cannot be reached, or was lost (${last || "the connection ended"}); see that it runs, ` +
+    `${machine}: it cannot be reached, or was lost (${last}); see that it runs, ` +
     `that its address is right, and that port ${port} is open to you, then run up again`
   );
 }

@@ -2,7 +2,7 @@
  * The shell text that looks at a machine and changes nothing: it runs as whoever logs in, also on a
  * machine that is no Debian, and prints one fact a line, its name first.
  */
-import { commandLine, quote } from "../../render/shell.ts";
+import { quote } from "../../render/shell.ts";
 
 /** What was seen of a machine; what could not be read is missing. */
 export interface Facts {
@@ -70,11 +70,12 @@ fi
 echo "architecture $(uname -m)"
 [ -d /run/systemd/system ] || echo "otherInit $(cat /proc/1/comm)"
 echo "memory $(sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/\\1/p' /proc/meminfo)"
-for path in ${commandLine(paths)}; do
-  there=$path
+paths=${quote(paths.join(" "))}
+for there in $paths; do
   until [ -e "$there" ]; do there=\${there%/*}; there=\${there:-/}; done
-  echo "space $path $(df -Pk "$there" | awk 'NR == 2 { print $4, $6 }')"
+  set -- "$@" "$there"
 done
+df -Pk "$@" | awk -v paths="$paths" 'BEGIN { split(paths, path) } NR > 1 { print "space", path[NR - 1], $4, $6 }'
 echo "addresses $(hostname -I)"
 echo "hostName $(hostname)"
 echo "userOfId $(getent passwd ${user.id} | cut -d : -f 1)"

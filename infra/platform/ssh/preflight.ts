@@ -188,7 +188,7 @@ function spaceProblems({ machine, facts }: Seen): string[] {
     if (there === undefined || there.freeMegabytes >= wanted || worst.has(there.mount)) continue;
     worst.set(
       there.mount,
-      `its file system ${there.mount} has ${there.freeMegabytes} MiB free, and ${what} (${path}) need ${wanted}; make room there`,
+      `its file system ${there.mount} has ${there.freeMegabytes} MiB free, and ${what} (${path}) must have ${wanted}; make room there`,
     );
   }
   return [...worst.values()];

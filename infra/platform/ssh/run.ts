@@ -5,6 +5,10 @@
 import { fail, readInput, required } from "../process.ts";
 import { runOnMachine, type Target } from "./connection.ts";
 
+/** Not each word of sudo's: it also warns of a name that it cannot resolve, and goes on. */
+const sudoRefusal =
+  /sudo: .*(password is required|not found)|is not in the sudoers file|may not run sudo/;
+
 async function runScript(name: string): Promise<void> {
   const target: Target = JSON.parse(required("TARGET"));
   const { code, stderr } = await runOnMachine(target, required(name), {
@@ -17,7 +21,7 @@ async function runScript(name: string): Promise<void> {
 }
 
 function problem({ name, user }: Target, code: number, said: string): string {
-  if (/^sudo: /m.test(said)) {
+  if (sudoRefusal.test(said)) {
     return `machine ${name}: ${said.trim()}; let ${user} become root by sudo without a password`;
   }
   return `machine ${name}: ${said.trim() || `the script ended with ${code}`}`;
