@@ -30,7 +30,7 @@ const portTaken: Trouble = {
 const fullDisk: Trouble = {
   make: "mkdir -p /opt && mount -t tmpfs -o size=100m tmpfs /opt",
   mend: "umount /opt",
-  told: /its file system \/opt has 100 MiB free, and releases \(\/opt\/hastack\) need \d+; make room/,
+  told: /its file system \/opt has 100 MiB free, and releases \(\/opt\/hastack\) must have \d+; make room/,
 };
 
 const noSudo: Trouble = {
