@@ -237,7 +237,8 @@ export class MachinePlace implements Place {
    * that no goodbye gets out.
    */
   async lose(member: string): Promise<void> {
-    const down = "cd /sys/class/net; for one in *; do [ $one = lo ] || ip link set $one down; done";
+    const links = "ip -oneline link | cut -d' ' -f2 | cut -d: -f1 | cut -d@ -f1 | grep -vx lo";
+    const down = `for one in $(${links}); do ip link set "$one" down; done`;
     await this.#ask(member, down);
     await mustRun(["docker", "kill", this.container(member)]);
   }

@@ -13,7 +13,7 @@ import {
   storefronts,
 } from "../../support/members.ts";
 import type { TestStack } from "../../support/test-stack.ts";
-import { postDestination, request } from "../../support/traffic.ts";
+import { postDestination } from "../../support/traffic.ts";
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -118,16 +118,16 @@ export function siteSuite(stack: TestStack): void {
     it("L3: figures are not public, statistics want a password and hide the version", async () => {
       assert.equal((await stack.request("metrics")).status, 404);
       const { statsPassword, statsUrls } = await stack.outputs();
-      const pages = stack.place.statsHosts.map((host) => `http://${host}/`);
+      const pages = stack.place.statsHosts.map((host) => new URL(`//${host}/`, stack.url).href);
       assert.deepEqual(statsUrls, pages);
       const [first = "", second = ""] = pages;
-      assert.equal((await request(first)).status, 401);
+      assert.equal((await stack.request(first)).status, 401);
       const authorization = `Basic ${Buffer.from(`operator:${statsPassword}`).toString("base64")}`;
-      const { status, body } = await request(first, { headers: { authorization } });
+      const { status, body } = await stack.request(first, { headers: { authorization } });
       assert.equal(status, 200);
       assert.ok(body.includes("storefront-1"));
       assert.ok(!/version 3\.\d/.test(body), "the version is shown");
-      const metrics = await request(`${second}metrics`, { headers: { authorization } });
+      const metrics = await stack.request(`${second}metrics`, { headers: { authorization } });
       assert.match(metrics.body, /haproxy_server_status/);
     });
 
