@@ -7,7 +7,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { secretsInput, taskScript } from "../../render/delivery.ts";
 import type { Settings } from "../../settings.ts";
-import type { Topology } from "../../topology.ts";
+import type { Member, Topology } from "../../topology.ts";
 import type {
   Flow,
   PlacementOptions,
@@ -18,6 +18,16 @@ import type {
   Workload,
 } from "../platform.ts";
 import type { Target } from "./connection.ts";
+import {
+  brickPackages,
+  brickScript,
+  mountPackages,
+  mountScript,
+  removeBrickScript,
+  removeMountScript,
+  removeVolumeScript,
+  volumeScript,
+} from "./gluster.ts";
 import { baseScript, packagesScript, removeBaseScript } from "./machine-script.ts";
 import { bindRelease, placeScript, removeScript } from "./place-script.ts";
 
@@ -56,6 +66,9 @@ export class SshPlatform implements Platform {
   readonly #lastPackages = new Map<string, pulumi.Resource>();
   readonly #components = new Map<string, pulumi.ComponentResource>();
   readonly #releases = new Map<string, pulumi.Resource>();
+  /** Shared directories by name, and where they are mounted. */
+  readonly #volumes = new Map<string, pulumi.Resource>();
+  readonly #mounted = new Map<string, pulumi.Resource>();
   #built: pulumi.Resource | undefined;
 
   constructor(settings: Settings, topology: Topology, machines: Machines) {
@@ -70,6 +83,7 @@ export class SshPlatform implements Platform {
     const before = [
       ...this.#packages(host.machine, `${host.name}-packages`, packages),
       ...(release ? [this.#release(host.machine, release)] : []),
+      ...this.#mounts(host.machine, workload.shared),
     ];
     return this.#inTurn({
       name: host.name,
@@ -86,6 +100,10 @@ export class SshPlatform implements Platform {
 
   runOnce(task: Task, { parent, dependsOn }: PlacementOptions): pulumi.Resource {
     const { name, host, release, secrets } = task;
+    const before = [
+      ...(release ? [this.#release(host.machine, release)] : []),
+      ...this.#mounts(host.machine, task.shared),
+    ];
     const script = taskScript(task);
     return this.#inTurn({
       name,
@@ -96,20 +114,79 @@ export class SshPlatform implements Platform {
         LIMIT_SECONDS: String(taskSeconds),
       },
       secrets,
-      options: {
-        parent,
-        dependsOn: [...dependsOn, ...(release ? [this.#release(host.machine, release)] : [])],
-      },
+      options: { parent, dependsOn: [...dependsOn, ...before] },
     });
   }
 
+  /** A GlusterFS volume; machines mount it when something that uses it comes to them. */
   sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource {
-    return this.#base(this.#topology.machines[0]?.name ?? `${directory.name} ${options}`);
+    const { bricks, arbiters } = this.#topology;
+    const placed = [...bricks, ...arbiters].map((brick) => this.#brick(brick, directory, options));
+    const volume = this.#inTurn({
+      name: `${directory.name}-volume`,
+      machine: bricks[0]?.machine ?? "",
+      environment: {
+        APPLY: volumeScript(this.#topology, directory),
+        REMOVE: removeVolumeScript(this.#topology, directory, this.#settings.keepData),
+      },
+      options: { ...options, dependsOn: placed },
+    });
+    this.#volumes.set(directory.name, volume);
+    return volume;
   }
 
   /** Machines are not closed to each other yet: a firewall of theirs belongs here. */
   allow(_flows: readonly Flow[], _options: PlacementOptions): readonly pulumi.Resource[] {
     return [];
+  }
+
+  #brick(
+    brick: Member,
+    directory: SharedDirectory,
+    { parent, dependsOn }: PlacementOptions,
+  ): pulumi.Resource {
+    return this.#inTurn({
+      name: brick.name,
+      machine: brick.machine,
+      environment: {
+        APPLY: brickScript(directory),
+        REMOVE: removeBrickScript(directory, this.#settings.keepData),
+      },
+      options: {
+        parent,
+        dependsOn: [
+          ...dependsOn,
+          ...this.#packages(brick.machine, `${brick.name}-packages`, brickPackages),
+        ],
+      },
+    });
+  }
+
+  /** What a machine's workloads find mounted. */
+  #mounts(machine: string, directories: readonly SharedDirectory[] = []): pulumi.Resource[] {
+    return directories.map((directory) => {
+      const name = `${machine}-${directory.name}`;
+      const known = this.#mounted.get(name);
+      if (known) return known;
+      const volume = this.#volumes.get(directory.name);
+      const mount = this.#inTurn({
+        name,
+        machine,
+        environment: {
+          APPLY: mountScript(machine, this.#topology, directory),
+          REMOVE: removeMountScript(directory),
+        },
+        options: {
+          parent: this.#component(machine),
+          dependsOn: [
+            ...(volume ? [volume] : []),
+            ...this.#packages(machine, `${name}-packages`, mountPackages),
+          ],
+        },
+      });
+      this.#mounted.set(name, mount);
+      return mount;
+    });
   }
 
   /** They belong to the machine, not to the component: then they need not wait for their turn. */
