@@ -10,6 +10,7 @@ import { TestStack } from "../support/test-stack.ts";
 import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
 import { changesSuite, settingsSuite } from "./suites/changes.ts";
 import { engineSuite, failoverSuite, faultsSuite } from "./suites/faults.ts";
+import { httpsSuite } from "./suites/https.ts";
 import { networksSuite } from "./suites/networks.ts";
 import { siteSuite } from "./suites/site.ts";
 import { travelSuite, visitorsSuite } from "./suites/travel.ts";
@@ -120,6 +121,7 @@ describe("dev, end to end", function () {
   visitorsSuite(stack);
   settingsSuite(stack);
   changesSuite(stack);
+  httpsSuite(stack);
   failoverSuite(stack);
   faultsSuite(stack);
   engineSuite(stack);

@@ -11,6 +11,7 @@ import { badMachinesSuite } from "./suites/bad-machines.ts";
 import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
 import { changesSuite, settingsSuite } from "./suites/changes.ts";
 import { failoverSuite, faultsSuite } from "./suites/faults.ts";
+import { httpsSuite } from "./suites/https.ts";
 import { machinesSuite, rebootSuite } from "./suites/machines.ts";
 import { siteSuite } from "./suites/site.ts";
 import { travelSuite, visitorsSuite } from "./suites/travel.ts";
@@ -114,6 +115,7 @@ describe("lab on seven machines, end to end", function () {
   visitorsSuite(stack);
   settingsSuite(stack);
   changesSuite(stack);
+  httpsSuite(stack);
   failoverSuite(stack);
   faultsSuite(stack);
   rebootSuite(stack, place);

@@ -7,6 +7,7 @@ import { badMachinesSuite } from "./suites/bad-machines.ts";
 import { cacheSuite } from "./suites/cache.ts";
 import { changesSuite } from "./suites/changes.ts";
 import { failoverSuite } from "./suites/faults.ts";
+import { httpsSuite } from "./suites/https.ts";
 import { machinesSuite, rebootSuite } from "./suites/machines.ts";
 import { siteSuite } from "./suites/site.ts";
 import { travelSuite } from "./suites/travel.ts";
@@ -53,6 +54,7 @@ describe("lab on three machines, end to end", function () {
   cacheSuite(stack);
   travelSuite(stack);
   changesSuite(stack);
+  httpsSuite(stack);
   failoverSuite(stack);
   rebootSuite(stack, place);
 
