@@ -202,7 +202,8 @@ const settingsSchema = z.strictObject({
     })
     .prefault({}),
   /**
-   * What links in mails begin with. @default http:// and the frontend's virtual IP
+   * What links in mails begin with. @default https:// (or http://, without a certificate) and the
+   * virtual IP of the frontend
    */
   publicUrl: z
     .string()
