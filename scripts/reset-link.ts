@@ -1,3 +1,8 @@
+import { X509Certificate } from "node:crypto";
+import http from "node:http";
+import https from "node:https";
+import { text } from "node:stream/consumers";
+import { checkServerIdentity, rootCertificates } from "node:tls";
 import { defaultStack } from "./launcher/stack.ts";
 import { pulumiOutput } from "./pulumi.ts";
 
@@ -28,6 +33,13 @@ export interface AdminAccess {
   /** Addresses of the site; the first that can be reached is asked. */
   readonly sites: readonly string[];
   readonly password: string;
+  /** PEM of the site's own certificate, believed whoever vouches for it. @default there is none */
+  readonly certificate?: string | undefined;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
 }
 
 /**
@@ -37,56 +49,77 @@ export interface AdminAccess {
  */
 export async function requestResetLink(
   email: string,
-  { sites, password }: AdminAccess,
+  access: AdminAccess,
 ): Promise<{ url: string; expiresAt: string }> {
   const problems: string[] = [];
-  for (const site of sites) {
-    const answer = await post(site, email, password).catch((error: Error) => {
+  for (const site of access.sites) {
+    const answer = await post(site, email, access).catch((error: Error) => {
       problems.push(`${site}: ${(error.cause as Error | undefined)?.message ?? error.message}`);
     });
-    if (answer?.status === 201) return (await answer.json()) as { url: string; expiresAt: string };
-    if (answer) throw new Error(await refusal(answer));
+    if (answer?.status === 201) return JSON.parse(answer.body);
+    if (answer) throw new Error(refusal(answer));
   }
   throw new Error(`the site cannot be reached:\n  ${problems.join("\n  ")}`);
 }
 
-function post(site: string, email: string, password: string): Promise<Response> {
-  const credentials = Buffer.from(`admin:${password}`).toString("base64");
-  return fetch(new URL("admin/reset-links", site), {
+function post(site: string, email: string, access: AdminAccess): Promise<Answer> {
+  const address = new URL("admin/reset-links", site);
+  const { request } = address.protocol === "https:" ? https : http;
+  const options: https.RequestOptions = {
     method: "POST",
-    headers: { Authorization: `Basic ${credentials}`, "Content-Type": "application/json" },
-    body: JSON.stringify({ email }),
+    auth: `admin:${access.password}`,
+    headers: { "Content-Type": "application/json" },
     signal: AbortSignal.timeout(limitMs),
+    ...(access.certificate !== undefined && trust(access.certificate)),
+  };
+  return new Promise((resolve, reject) => {
+    const call = request(address, options, (response) => {
+      const status = response.statusCode ?? 0;
+      text(response).then((body) => resolve({ status, body }), reject);
+    });
+    call.on("error", reject).end(JSON.stringify({ email }));
   });
 }
 
-async function refusal(answer: Response): Promise<string> {
-  const text = await answer.text();
-  if (answer.status === 401) {
+/** The site's own certificate is enough, by whatever address it is reached; so is any known one. */
+function trust(pem: string): https.RequestOptions {
+  const chain = pem.match(/^-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/gm) ?? [];
+  const own = new X509Certificate(pem).fingerprint256;
+  return {
+    ca: [...rootCertificates, ...chain],
+    allowPartialTrustChain: true,
+    checkServerIdentity: (host, peer) =>
+      peer.fingerprint256 === own ? undefined : checkServerIdentity(host, peer),
+  };
+}
+
+function refusal({ status, body }: Answer): string {
+  if (status === 401) {
     return `the administrator's password is another one by now: give it in ${passwordVariable}`;
   }
   try {
-    return (JSON.parse(text) as { message: string }).message;
+    return (JSON.parse(body) as { message: string }).message;
   } catch {
-    return `the site answered ${answer.status}`;
+    return `the site answered ${status}`;
   }
 }
 
 /** `npm run reset-link -- EMAIL`: a link with which a visitor sets a new password, once. */
 export async function main(args: readonly string[]): Promise<number> {
   const { email, stack } = readResetLinkCall(args);
-  const text = await pulumiOutput([
-    "stack",
-    "output",
-    "--json",
-    "--show-secrets",
-    "--stack",
-    stack,
-  ]);
-  const outputs = JSON.parse(text) as { url: string; localUrls?: string[]; adminPassword: string };
+  const shown = ["--json", "--show-secrets", "--stack", stack];
+  const outputs = JSON.parse(await pulumiOutput(["stack", "output", ...shown])) as {
+    url: string;
+    localUrls?: string[];
+    adminPassword: string;
+  };
+  const settings = JSON.parse(await pulumiOutput(["config", ...shown])) as {
+    "hastack:certificate"?: { value: string };
+  };
   const { url, expiresAt } = await requestResetLink(email, {
     sites: [outputs.url, ...(outputs.localUrls ?? [])],
     password: process.env[passwordVariable] ?? outputs.adminPassword,
+    certificate: settings["hastack:certificate"]?.value,
   });
   process.stdout.write(`${url}\n`);
   process.stderr.write(`Works once, until ${expiresAt}. Whoever has it has the account.\n`);

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { readResetLinkCall, requestResetLink } from "../../../scripts/reset-link.ts";
+import { makeCertificate, pemOf } from "../../support/certificates.ts";
 
 describe("npm run reset-link", () => {
   it("A6: reads an address, and a stack other than dev", () => {
@@ -64,6 +66,39 @@ describe("npm run reset-link", () => {
         requestResetLink("a@b.example", { sites, password: "p" }),
         /cannot be reached[\s\S]*:1\/: [\s\S]*:2\/: /,
       );
+    });
+
+    describe("by HTTPS", () => {
+      const body = JSON.stringify({ url: "https://x/reset?token=t", expiresAt: "2027" });
+      let secure: Server;
+      let address: string;
+      let own: string;
+
+      before(async () => {
+        // For another name than the one it is reached by, as behind a virtual IP
+        const root = await makeCertificate({ authority: true });
+        const made = await makeCertificate({ names: ["DNS:travel.example"], issuer: root });
+        own = pemOf(made);
+        secure = createSecureServer({ cert: made.certificate, key: made.key }, (_, response) =>
+          response.writeHead(201).end(body),
+        );
+        await new Promise<void>((resolve) => secure.listen(0, "127.0.0.1", resolve));
+        address = `https://127.0.0.1:${(secure.address() as AddressInfo).port}/`;
+      });
+      after(() => secure.close());
+
+      const askBy = (certificate?: string) =>
+        requestResetLink("a@b.example", { sites: [address], password: "p", certificate });
+
+      it("L9, A6: believes the stack's own certificate, whoever vouches for it", async () => {
+        assert.deepEqual(await askBy(own), JSON.parse(body));
+      });
+
+      it("L9, A6: gives the password to nobody who shows another one", async () => {
+        const other = pemOf(await makeCertificate({ names: ["IP:127.0.0.1"] }));
+        await assert.rejects(askBy(other), /cannot be reached[\s\S]*certificate/);
+        await assert.rejects(askBy(), /cannot be reached[\s\S]*certificate/);
+      });
     });
   });
 });
