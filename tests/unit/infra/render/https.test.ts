@@ -296,6 +296,17 @@ describe("HTTPS in HAProxy", function () {
     assert.doesNotMatch(text, /WARNING/);
   });
 
+  it("L9: a certificate may come in any form that the rules accept", async () => {
+    const parameters = await machine.run("openssl ecparam -name prime256v1");
+    const pem = `Bag Attributes\n${parameters}\n${pemOf(own, root)}`.replaceAll("\n", "\r\n");
+    const keyFirst = own.key + own.certificate;
+    for (const form of [pem, keyFirst]) {
+      const check =
+        "umask 077; rm -rf /tmp/form; cp -r /etc/hastack /tmp/form; cd /tmp/form; cat > certificate.pem; haproxy -c -f haproxy.cfg 2>&1";
+      assert.doesNotMatch(await machine.run(check, form), /ALERT|WARNING/);
+    }
+  });
+
   it("W5: a certificate that HAProxy refuses changes nothing, and is not shown", async () => {
     // A key of 1024 bits, which OpenSSL takes for too weak
     const weak = await makeCertificate({ names, issuer: root, key: "rsa:1024" });
