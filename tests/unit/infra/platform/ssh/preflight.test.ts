@@ -1,0 +1,533 @@
+import assert from "node:assert/strict";
+import type { Target } from "../../../../../infra/platform/ssh/connection.ts";
+import {
+  type Facts,
+  factsScript,
+  noSudo,
+  parseFacts,
+} from "../../../../../infra/platform/ssh/facts-script.ts";
+import {
+  architectureProblems,
+  inspectMachines,
+  offset,
+  problemsOf,
+  type Seen,
+} from "../../../../../infra/platform/ssh/preflight.ts";
+import { SettingsError } from "../../../../../infra/settings.ts";
+import { type Machine, ports } from "../../../../../infra/topology.ts";
+import { planWith, settingsWith } from "../../../../support/unit/fixtures.ts";
+import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
+
+const target: Target = {
+  name: "node-1",
+  address: "10.3.0.11",
+  port: 22,
+  user: "deploy",
+  hostKey: "ssh-ed25519 AAAA",
+};
+const everyRole: Machine = {
+  name: "node-1",
+  roles: ["loadBalancer", "quorum", "database", "storefront", "admin", "brick"],
+  frontend: "10.1.0.11",
+  backend: "10.2.0.11",
+};
+/** A machine that everything may be placed on, just so. */
+const good: Facts = {
+  system: { id: "debian", version: "13", title: "Debian GNU/Linux 13 (trixie)" },
+  architecture: "x86_64",
+  memoryMegabytes: 900,
+  space: new Map([
+    ["/", { mount: "/", freeMegabytes: 3072 }],
+    ["/opt/hastack", { mount: "/", freeMegabytes: 3072 }],
+    ["/var/lib/postgresql", { mount: "/var", freeMegabytes: 3072 }],
+    ["/var/lib/etcd", { mount: "/var", freeMegabytes: 3072 }],
+    ["/var/lib/hastack", { mount: "/var", freeMegabytes: 3072 }],
+  ]),
+  clock: 1_800_000_000,
+  unknownNames: [],
+  hostName: "node-1",
+  addresses: ["10.1.0.11", "10.2.0.11", "10.3.0.11"],
+  listeners: [{ port: 22, place: "0.0.0.0:22", program: "sshd", unit: "ssh.service" }],
+  inUse: false,
+};
+const settings = settingsWith();
+
+/** What is said of a machine that differs in this from a good one, without the machine's name. */
+function said(
+  facts: Partial<Facts>,
+  {
+    machine = everyRole,
+    clockOffset = 0,
+    changes = settings,
+  }: Partial<Seen & { changes: typeof settings }> = {},
+): string[] {
+  const all = problemsOf(changes, { target, machine, clockOffset, facts: { ...good, ...facts } });
+  return all.map((problem) => {
+    assert.ok(problem.startsWith("machine node-1 (deploy@10.3.0.11): "), problem);
+    return problem.slice("machine node-1 (deploy@10.3.0.11): ".length);
+  });
+}
+
+const listener = (port: number, program: string, unit?: string) => ({
+  port,
+  place: `0.0.0.0:${port}`,
+  program,
+  ...(unit !== undefined && { unit }),
+});
+const squatter = (port: number) => listener(port, "nc", "session-1.scope");
+const taken = (port: number, role: string) =>
+  `port ${port} (${role}) is taken by nc, at 0.0.0.0:${port}; end it there, or have it use another port`;
+
+describe("base checks of a machine", () => {
+  it("W5: find nothing on one that is just enough for every role", () => {
+    assert.deepEqual(said({}), []);
+  });
+
+  describe("W5: tell the problem, and what to do", () => {
+    const cases: readonly [string, Partial<Facts>, readonly string[]][] = [
+      [
+        "a sudo that wants a password",
+        { notRoot: "sudo: a password is required", listeners: undefined },
+        [
+          "deploy cannot become root (sudo: a password is required); put the line `deploy ALL=(ALL) NOPASSWD: ALL` into /etc/sudoers.d/hastack there",
+        ],
+      ],
+      [
+        "no sudo at all",
+        { notRoot: noSudo, listeners: undefined },
+        [
+          "deploy cannot become root (sudo is not there); install it there, or let hastack:machines.node-1.user be root",
+        ],
+      ],
+      [
+        "another release of Debian",
+        { system: { id: "debian", version: "12", title: "Debian GNU/Linux 12 (bookworm)" } },
+        ["it runs Debian GNU/Linux 12 (bookworm); install Debian 13 (trixie) there"],
+      ],
+      [
+        "another distribution with that number, and without a title",
+        { system: { id: "alpine", version: "13", title: "" } },
+        ["it runs alpine 13; install Debian 13 (trixie) there"],
+      ],
+      [
+        "a system that does not say what it is",
+        { system: undefined },
+        ["it runs an unknown system; install Debian 13 (trixie) there"],
+      ],
+      [
+        "another processor",
+        { architecture: "riscv64" },
+        ["its processor is riscv64; use a machine with x86_64 or aarch64"],
+      ],
+      ["another init", { otherInit: "tini" }, ["its process 1 is tini; let it boot with systemd"]],
+      [
+        "too little memory",
+        { memoryMegabytes: 899 },
+        ["it has 899 MiB of memory, and needs 900; give it more"],
+      ],
+      [
+        "one file system that is too small for several things, once, by the largest",
+        {
+          space: new Map([
+            ["/", { mount: "/", freeMegabytes: 900 }],
+            ["/opt/hastack", { mount: "/", freeMegabytes: 900 }],
+            ["/var/lib/postgresql", { mount: "/", freeMegabytes: 900 }],
+            ["/var/lib/etcd", { mount: "/", freeMegabytes: 900 }],
+            ["/var/lib/hastack", { mount: "/", freeMegabytes: 900 }],
+          ]),
+        },
+        [
+          "its file system / has 900 MiB free, and releases (/opt/hastack) must have 3072; make room there",
+        ],
+      ],
+      [
+        "two file systems, each",
+        {
+          space: new Map([
+            ...good.space,
+            ["/opt/hastack", { mount: "/opt", freeMegabytes: 100 }],
+            ["/var/lib/postgresql", { mount: "/srv/data", freeMegabytes: 3071 }],
+          ]),
+        },
+        [
+          "its file system /opt has 100 MiB free, and releases (/opt/hastack) must have 3072; make room there",
+          "its file system /srv/data has 3071 MiB free, and the database (/var/lib/postgresql) must have 3072; make room there",
+        ],
+      ],
+      [
+        "a name of its own that it does not know",
+        { unknownNames: ["node-1"] },
+        ["it does not know its own name node-1; add the line `127.0.1.1 node-1` to its /etc/hosts"],
+      ],
+      [
+        "hosts of its packages that it does not know",
+        { unknownNames: ["deb.debian.org", "mirror.example"] },
+        ["deb.debian.org", "mirror.example"].map(
+          (name) =>
+            `it cannot resolve ${name}, where its packages come from; mend its name servers (/etc/resolv.conf), or name a proxy to apt`,
+        ),
+      ],
+      [
+        "an address that it does not have, with those that it has",
+        { addresses: ["10.1.0.11", "10.3.0.11"] },
+        [
+          "it has no address 10.2.0.11 (it has 10.1.0.11, 10.3.0.11); give it that one, or set hastack:machines.node-1.backend",
+        ],
+      ],
+      [
+        "no address at all",
+        { addresses: [] },
+        ["frontend", "backend"].map(
+          (name) =>
+            `it has no address 10.${name === "frontend" ? 1 : 2}.0.11 (it has none); give it that one, or set hastack:machines.node-1.${name}`,
+        ),
+      ],
+      [
+        "a service on a port of its roles",
+        { listeners: [listener(5432, "postgres", "postgresql@17-main.service")] },
+        [
+          "port 5432 (database) is taken by postgres of postgresql@17-main.service, at 0.0.0.0:5432; end it there: systemctl disable --now postgresql@17-main.service",
+        ],
+      ],
+      [
+        "another program on a port, once for all its addresses",
+        { listeners: [squatter(80), { ...squatter(80), place: "[::]:80" }] },
+        [taken(80, "loadBalancer")],
+      ],
+      [
+        "ports that cannot be looked at",
+        { listeners: undefined },
+        ["its ports cannot be looked at: ss is missing; install iproute2 there"],
+      ],
+      [
+        "the stack's user number in other hands",
+        { userOfId: "bob" },
+        [
+          "its user bob has the number 880, which shared files take for hastack; give bob another one (usermod --uid)",
+        ],
+      ],
+      [
+        "a user of the stack's name with another number",
+        { idOfUser: 1001 },
+        [
+          "its user hastack has the number 1001, and shared files want 880; rename or remove that user",
+        ],
+      ],
+    ];
+    for (const [what, facts, problems] of cases) {
+      it(what, () => assert.deepEqual(said(facts), problems));
+    }
+
+    it("all of a machine's, in one go", () => {
+      const all = said({
+        otherInit: "sh",
+        memoryMegabytes: 10,
+        userOfId: "bob",
+        listeners: [squatter(3000), squatter(3001)],
+      });
+      assert.equal(all.length, 5, all.join("\n"));
+    });
+
+    it("a port that is not the usual one, in the machine's name", () => {
+      const seen = { machine: everyRole, clockOffset: 0, facts: { ...good, otherInit: "sh" } };
+      const [problem] = problemsOf(settings, { ...seen, target: { ...target, port: 2222 } });
+      assert.match(
+        problem ?? "",
+        /^machine node-1 \(deploy@10\.3\.0\.11, port 2222\): its process 1/,
+      );
+    });
+  });
+
+  it("W5: want memory for the database's buffers where the database is", () => {
+    const changes = settingsWith({ database: { sharedBuffersMegabytes: 512 } });
+    assert.deepEqual(said({ memoryMegabytes: 2047 }, { changes }), [
+      "it has 2047 MiB of memory, and needs 2048; give it more, or make hastack:database.sharedBuffersMegabytes smaller",
+    ]);
+    assert.deepEqual(said({ memoryMegabytes: 2048 }, { changes }), []);
+    const machine: Machine = { ...everyRole, roles: ["storefront"] };
+    assert.deepEqual(said({ memoryMegabytes: 900 }, { changes, machine }), []);
+  });
+
+  it("W5: want space for what the machine's roles keep, and for nothing else", () => {
+    const space = new Map([
+      ...good.space,
+      ["/opt/hastack", { mount: "/opt", freeMegabytes: 1 }],
+      ["/var/lib/postgresql", { mount: "/var", freeMegabytes: 1 }],
+      ["/var/lib/etcd", { mount: "/var", freeMegabytes: 1 }],
+      ["/var/lib/hastack", { mount: "/var", freeMegabytes: 1 }],
+    ]);
+    const machine: Machine = { ...everyRole, roles: ["loadBalancer", "cache"] };
+    assert.deepEqual(said({ space }, { machine }), []);
+    const all = said({ space: new Map([["/", { mount: "/", freeMegabytes: 1023 }]]) }, { machine });
+    assert.deepEqual(all, [
+      "its file system / has 1023 MiB free, and packages (/) must have 1024; make room there",
+    ]);
+  });
+
+  it("W6: want little of a machine that the stack is on already", () => {
+    const low = new Map([["/", { mount: "/", freeMegabytes: 512 }]]);
+    const facts = { inUse: true, unknownNames: ["deb.debian.org"], space: low };
+    assert.deepEqual(said(facts), []);
+    const full = new Map([["/", { mount: "/", freeMegabytes: 511 }]]);
+    assert.deepEqual(said({ ...facts, space: full }), [
+      "its file system / has 511 MiB free, and packages (/) must have 512; make room there",
+    ]);
+  });
+
+  describe("W5: tell a clock that is off", () => {
+    const cases: readonly [number, readonly string[]][] = [
+      [2, []],
+      [-2, []],
+      [
+        2.6,
+        [
+          "its clock is 3 s ahead of yours; set it, and keep it right by a time service such as systemd-timesyncd",
+        ],
+      ],
+      [
+        -3600,
+        [
+          "its clock is 3600 s behind yours; set it, and keep it right by a time service such as systemd-timesyncd",
+        ],
+      ],
+    ];
+    for (const [clockOffset, problems] of cases) {
+      it(`by ${clockOffset} s`, () => assert.deepEqual(said({}, { clockOffset }), problems));
+    }
+
+    it("and not one that was read between our two looks at ours", () => {
+      assert.equal(offset(105, 100, 110), 0);
+      assert.equal(offset(97, 100, 110), -3);
+      assert.equal(offset(114, 100, 110), 4);
+      assert.equal(offset(undefined, 100, 110), 0);
+    });
+  });
+
+  describe("W5: take a port as free", () => {
+    const cases: readonly [string, readonly NonNullable<Facts["listeners"]>[number][]][] = [
+      [
+        "where one of the stack's own units has it",
+        [listener(5432, "postgres", "hastack-patroni.service")],
+      ],
+      [
+        "where GlusterFS has it",
+        [listener(24007, "glusterd", "glusterd.service"), listener(49152, "glusterfsd")],
+      ],
+      ["where it is none of the machine's roles", [squatter(ports.cache)]],
+      ["where it is for HTTPS, and there is none", [squatter(ports.https)]],
+      ["where it is for mail, and none is sent", [squatter(ports.mail)]],
+    ];
+    for (const [what, listeners] of cases) {
+      it(what, () => assert.deepEqual(said({ listeners }), []));
+    }
+
+    it("but not the one for mail where mail is sent", () => {
+      const changes = settingsWith({ smtp: { host: "mail.example", from: "a@mail.example" } });
+      const listeners = [squatter(ports.mail)];
+      assert.deepEqual(said({ listeners }, { changes }), [taken(ports.mail, "loadBalancer")]);
+    });
+  });
+
+  it("L4: tell a virtual IP that a machine has which is no load balancer", () => {
+    const addresses = [...good.addresses, "10.2.0.100"];
+    assert.deepEqual(said({ addresses }), []);
+    const machine: Machine = { ...everyRole, roles: ["database"] };
+    assert.deepEqual(said({ addresses }, { machine }), [
+      "it has the virtual IP 10.2.0.100 and is no load balancer; take it off its interface",
+    ]);
+  });
+
+  it("W5: tell machines that one release cannot run on", () => {
+    const seen = (name: string, architecture: string, role: "storefront" | "database"): Seen => ({
+      target: { ...target, name },
+      machine: { ...everyRole, name, roles: [role] },
+      clockOffset: 0,
+      facts: { ...good, architecture },
+    });
+    const [one, other] = [
+      seen("app-1", "x86_64", "storefront"),
+      seen("app-2", "aarch64", "storefront"),
+    ];
+    assert.deepEqual(architectureProblems([one, other]), [
+      "hastack:machines: one release is for all of app-1 (x86_64), app-2 (aarch64); put storefront and admin on machines of one architecture",
+    ]);
+    assert.deepEqual(architectureProblems([one, seen("db-1", "aarch64", "database")]), []);
+  });
+});
+
+describe("base checks: what a machine prints", () => {
+  it("is read, whatever its shell says besides", () => {
+    const facts = parseFacts(`Welcome to node-1!
+clock 1800000000.25
+notRoot sudo: a password is required
+system debian 13 Debian GNU/Linux 13 (trixie)
+architecture aarch64
+memory 1048576
+space / 2097152 /
+space /opt/hastack 1023 /srv/with space
+space /var/lib/etcd
+addresses 10.1.0.11 fe80::1
+hostName node-1
+userOfId
+idOfUser 880
+unknownName deb.debian.org
+listenersSeen
+listener LISTEN 0 128 [::]:80 [::]:* users:(("nginx",pid=7,fd=6),("nginx",pid=8,fd=6))
+listener LISTEN 0 128 127.0.0.1:2049 0.0.0.0:*
+group pid=7 9:name=systemd:/
+group pid=7 0::/system.slice/nginx.service
+inUse
+`);
+    assert.deepEqual(facts, {
+      clock: 1_800_000_000.25,
+      notRoot: "sudo: a password is required",
+      system: good.system,
+      architecture: "aarch64",
+      otherInit: undefined,
+      memoryMegabytes: 1024,
+      space: new Map([
+        ["/", { mount: "/", freeMegabytes: 2048 }],
+        ["/opt/hastack", { mount: "/srv/with space", freeMegabytes: 0 }],
+      ]),
+      addresses: ["10.1.0.11", "fe80::1"],
+      hostName: "node-1",
+      userOfId: undefined,
+      idOfUser: 880,
+      unknownNames: ["deb.debian.org"],
+      listeners: [
+        { port: 80, place: "[::]:80", program: "nginx", unit: "nginx.service" },
+        { port: 2049, place: "127.0.0.1:2049", program: "the kernel" },
+      ],
+      inUse: true,
+    });
+  });
+
+  it("is little where it is no Debian at all", () => {
+    const { listeners, space, addresses, inUse } = parseFacts("This account is not available.\n");
+    assert.deepEqual([listeners, space.size, addresses, inUse], [undefined, 0, [], false]);
+  });
+});
+
+describe("base checks of real machines", function () {
+  this.timeout(60_000);
+  let machines: readonly [StandIn, StandIn];
+
+  before(async function () {
+    this.timeout(600_000);
+    machines = await standIns();
+  });
+
+  /** Looks at both as at two machines with all these roles. */
+  async function inspect(change: (target: Target) => Partial<Target> = () => ({})) {
+    const asked = machines.map(({ target: one, frontend, backend }) => ({
+      machine: { ...everyRole, name: one.name, frontend, backend },
+      target: { ...one, ...change(one) },
+    }));
+    const wished = settingsWith({
+      platform: "ssh",
+      ssh: { identityFile: asked[0]?.target.identityFile },
+      machines: asked.map(({ machine, target: { identityFile, ...reached } }) => ({
+        ...reached,
+        ...machine,
+      })),
+    });
+    const topology = { ...planWith().topology, machines: asked.map(({ machine }) => machine) };
+    return inspectMachines(wished, topology);
+  }
+
+  const problems = async (
+    change?: (target: Target) => Partial<Target>,
+  ): Promise<readonly string[]> => {
+    try {
+      await inspect(change);
+      return [];
+    } catch (error) {
+      assert.ok(error instanceof SettingsError, String(error));
+      return error.problems;
+    }
+  };
+
+  it("W5: find nothing on bare ones", async () => {
+    const { targets, architecture } = await inspect();
+    assert.deepEqual(
+      targets.map(({ name }) => name),
+      ["node-1", "node-2"],
+    );
+    assert.equal(architecture, process.arch);
+  });
+
+  it("W5: change nothing", async () => {
+    const [one] = machines;
+    const { stdout } = await one.attempt(
+      factsScript(["/", "/no/such/folder"], { name: "hastack", id: 880 }),
+    );
+    const facts = parseFacts(stdout);
+    assert.equal(facts.space.get("/no/such/folder")?.mount, "/");
+    assert.ok((facts.memoryMegabytes ?? 0) > 100);
+    assert.ok(facts.addresses.includes(one.backend));
+    const count =
+      "find / -xdev -newer /run/unit-mark -type f -not -path '/var/log/*' -not -path '/proc/*'";
+    await one.look("touch /run/unit-mark");
+    await one.attempt(factsScript(["/"], { name: "hastack", id: 880 }));
+    assert.equal(await one.look(count), "");
+  });
+
+  it("W5: tell all problems of all machines at once", async () => {
+    const [one, other] = machines;
+    await one.look(
+      `systemd-run --quiet --unit=squatter systemd-socket-activate --listen=0.0.0.0:3000 cat
+       mkdir -p /opt && mount -t tmpfs -o size=100m tmpfs /opt`,
+    );
+    await other.look("mv /etc/sudoers.d/deploy /root/");
+    try {
+      const all = await problems();
+      assert.equal(all.length, 3, all.join("\n"));
+      assert.match(
+        all[0] ?? "",
+        /^machine node-1 \(deploy@172\.29\.54\.11\): its file system \/opt has 100 MiB free, /,
+      );
+      assert.match(
+        all[1] ?? "",
+        /^machine node-1 .*: port 3000 \(storefront\) is taken by systemd-socket\S* of squatter\.service, at /,
+      );
+      assert.match(
+        all[2] ?? "",
+        /^machine node-2 .*: deploy cannot become root \(sudo: a password is required\); /,
+      );
+    } finally {
+      await one.look("systemctl stop squatter; umount /opt");
+      await other.look("mv /root/deploy /etc/sudoers.d/");
+    }
+    assert.deepEqual(await problems(), []);
+  });
+
+  it("W5: tell machines that cannot be talked to beside those that can", async () => {
+    const [one] = machines;
+    await one.look("useradd --uid 880 bob");
+    try {
+      const all = await problems(({ name }) =>
+        name === "node-2" ? { address: "172.29.54.99" } : {},
+      );
+      assert.equal(all.length, 2, all.join("\n"));
+      assert.match(all[0] ?? "", /^machine node-1 .*: its user bob has the number 880, /);
+      assert.match(
+        all[1] ?? "",
+        /^machine node-2 \(deploy@172\.29\.54\.99\): it cannot be reached, /,
+      );
+    } finally {
+      await one.look("userdel bob");
+    }
+  });
+
+  it("W5: tell an account that runs no commands", async () => {
+    const [, other] = machines;
+    await other.look("usermod --shell /usr/sbin/nologin deploy");
+    try {
+      assert.deepEqual(await problems(), [
+        "machine node-2 (deploy@172.29.54.12): it does not run commands (it said: This account is currently not available.); give deploy a shell there",
+      ]);
+    } finally {
+      await other.look("usermod --shell /bin/bash deploy");
+    }
+  });
+});
