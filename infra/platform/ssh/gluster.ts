@@ -66,6 +66,7 @@ export function volumeScript(topology: Topology, directory: SharedDirectory): st
   const volume = volumeOf(directory);
   const members = membersOf(topology);
   const wanted = members.map(({ backend }) => `${backend}:${brickOf(directory)}`).join(" ");
+  const joins = members.slice(1).map(({ name, backend }) => `join ${name} ${backend}`);
   const clients = topology.machines.map(({ backend }) => backend).join(",");
   return `set -eu
 ${glusterFunctions}
@@ -77,10 +78,8 @@ option() {
     g volume set ${volume} "$1" "$2" > /dev/null
 }
 within ${waitSeconds} answers || fail 'glusterd does not answer here; see journalctl --unit=glusterd'
-${members
-  .slice(1)
-  .map(({ name, backend }) => `join ${name} ${backend}`)
-  .reduce((text, line) => `${text}\n${line}`, joinFunction)}
+${joinFunction}
+${joins.join("\n")}
 within ${waitSeconds} connected || {
   g pool list >&2
   fail 'not all of these machines are connected. Those that do not run must come back; one that has lost its disk is another machine to GlusterFS: its files are still on the others, see "Replacing a brick" in README.md'
@@ -130,7 +129,7 @@ cmp -s "$new" /etc/systemd/system/${unit} || {
   systemctl stop ${unit}
 }
 systemctl enable --quiet ${unit}
-systemctl start ${unit} || :
+systemctl start --no-block ${unit}
 within ${waitSeconds} mounted || {
   journalctl --quiet --no-pager --output=cat --lines=15 --unit=${unit} >&2
   fail '${directory.path} cannot be mounted'
@@ -149,7 +148,7 @@ function mountUnit(
     (a, b) => Number(b.machine === machine) - Number(a.machine === machine),
   );
   const client = [
-    "/usr/sbin/glusterfs --no-daemon --process-name=fuse --log-level=WARNING --log-file=/dev/stdout",
+    "/usr/sbin/glusterfs --no-daemon --process-name=fuse --log-level=WARNING --log-file=-",
     ...servers.map(({ backend }) => `--volfile-server=${backend}`),
     `--volfile-id=/${volume} ${path}`,
   ].join(" ");
@@ -164,7 +163,7 @@ Type=exec
 # What a client that died has left
 ExecStartPre=-/usr/bin/umount --lazy --quiet ${path}
 ExecStart=${client}
-ExecStartPost=/bin/sh -c 'until [ "$$(stat -c %%i ${path} 2> /dev/null)" = 1 ]; do sleep 0.2; done'
+ExecStartPost=/bin/sh -c 'until [ "$$(stat -c %%i ${path} 2> /dev/null)" = 1 ]; do kill -0 $MAINPID || exit 1; sleep 0.2; done'
 ExecStopPost=-/usr/bin/umount --lazy --quiet ${path}
 TimeoutStartSec=30
 TimeoutStopSec=10
