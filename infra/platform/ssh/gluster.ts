@@ -186,7 +186,7 @@ rm -f /etc/systemd/system/${unit}
 systemctl daemon-reload
 systemctl reset-failed ${unit} 2> /dev/null || :
 umount --lazy --quiet ${path} || :
-[ ! -d ${path} ] || rmdir ${path}`;
+[ ! -d ${path} ] || rmdir ${path} || echo '${path} holds files of its own beneath the mount; they stay'`;
 }
 
 /** Takes the volume away, on the first brick's machine; one that is kept rests with its bricks. */
