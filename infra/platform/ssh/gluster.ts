@@ -222,5 +222,6 @@ export function removeBrickScript(directory: SharedDirectory, keepData: boolean)
 rm -f ${dropIn}
 rmdir ${dropIn.replace(/\/[^/]*$/, "")} 2> /dev/null || :
 systemctl daemon-reload
-rm -f ${log}${keepData ? "" : `\nrm -rf ${brick}\nrmdir ${bricks} 2> /dev/null || :`}`;
+rm -f ${log}
+rmdir /var/log/glusterfs/*/${volumeOf(directory)} 2> /dev/null || :${keepData ? "" : `\nrm -rf ${brick}\nrmdir ${bricks} 2> /dev/null || :`}`;
 }

@@ -3,6 +3,7 @@
  * and checked, its units told, and its health awaited. A workload with a release goes back as a whole
  * to what it was when the new one does not get healthy.
  */
+import { dirname } from "node:path/posix";
 import { deliveryScript } from "../../render/delivery.ts";
 import { commandLine, quote } from "../../render/shell.ts";
 import { noticeCommands, unitFiles, unitName } from "../../render/systemd.ts";
@@ -179,7 +180,15 @@ systemctl reset-failed ${unit} 2> /dev/null || :`;
     }),
     `rm -rf ${commandLine([root, `${root}.before`, `${root}.copy`])}`,
     `rm -f ${commandLine([`${folders.current}/${host.name}`, `/run/hastack/${host.name}.lock`])}`,
-    ...gone.map(({ own }) => `rm -rf ${commandLine([own])}`),
+    ...processes
+      .flatMap(({ directories = [] }) => directories)
+      .filter(({ path }) => path.startsWith("/run/hastack-"))
+      .map(({ path }) => `rm -rf ${quote(path)}`),
+    ...gone.map(({ path, own }) => {
+      const above = dirname(own);
+      const emptied = above === path ? "" : `\nrmdir ${quote(above)} 2> /dev/null || :`;
+      return `rm -rf ${quote(own)}${emptied}`;
+    }),
     ...(Object.keys(sysctls).length > 0
       ? [
           `rm -f ${sysctlFile(host.name)}`,
