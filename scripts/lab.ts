@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import {
-  inventoryHeading,
+  hasOwnInventory,
   leftOf,
   removeMachines,
   setFiles,
@@ -43,19 +43,22 @@ function readPlan(): Plan {
 }
 
 /** An inventory of somebody's own machines is theirs. */
-function refuseForeignInventory({ inventory: expected, set }: Plan): void {
-  const { inventory } = setFiles(set.set);
-  if (expected === undefined || resolve(root, expected) !== inventory) {
-    throw new Error(
-      `${here(trackedFile(labStack))}: hastack:ssh.inventory is ${expected ?? "not set"}: stand-ins ` +
-        `are found by ${here(inventory)}, name that one`,
-    );
-  }
-  if (existsSync(inventory) && !readFileSync(inventory, "utf8").startsWith(inventoryHeading)) {
-    throw new Error(
-      `${here(inventory)} was not made for stand-ins, and would be overwritten: move it away`,
-    );
-  }
+function refuseForeignInventory(): void {
+  const files = setFiles(labStack);
+  if (!existsSync(files.inventory) || hasOwnInventory(files)) return;
+  throw new Error(
+    `${here(files.inventory)} was not made for stand-ins, and would be overwritten: move it away`,
+  );
+}
+
+/** The program must look where the stand-ins are written down. */
+function checkInventoryPath({ inventory: expected }: Plan): void {
+  const { inventory } = setFiles(labStack);
+  if (expected !== undefined && resolve(root, expected) === inventory) return;
+  throw new Error(
+    `${here(trackedFile(labStack))}: hastack:ssh.inventory is ${expected ?? "not set"}: stand-ins ` +
+      `are found by ${here(inventory)}, name that one`,
+  );
 }
 
 /** What a state knows of machines that are not there is void; whose they were, it does not tell. */
@@ -77,7 +80,6 @@ function machinesStep(plan: Plan): Step {
   return {
     name: "machines",
     async run(say) {
-      refuseForeignInventory(plan);
       if (!(await hasContainers())) {
         await refuseOrphanedState();
         say(`starting ${plan.set.machines.length} stand-ins`);
@@ -151,8 +153,10 @@ async function destroy(): Promise<number> {
 /** `npm run lab`: stand-in machines, the stack `lab` on them, and where to find it. */
 export async function main(args: readonly string[]): Promise<number> {
   const call = readLabCall(args);
+  refuseForeignInventory();
   if (call.kind === "destroy") return destroy();
   const plan = readPlan();
+  checkInventoryPath(plan);
   await runSteps([...machineSteps, sshStep, stackStep(labStack), machinesStep(plan)]);
   return call.kind === "up" ? up(plan, call.options) : 0;
 }

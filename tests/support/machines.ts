@@ -129,7 +129,11 @@ export function addressesOf(set: MachineSet, machine: StandIn): RunningMachine["
 }
 
 /** By this first line an inventory of stand-ins is told from one of real machines. */
-export const inventoryHeading = "# Stand-in machines, made by `npm run lab`";
+const inventoryHeading = "# Stand-in machines, made by `npm run lab`";
+
+/** Whether a set's inventory is there and tells of stand-ins. */
+export const hasOwnInventory = ({ inventory }: SetFiles): boolean =>
+  existsSync(inventory) && readFileSync(inventory, "utf8").startsWith(inventoryHeading);
 
 /** The inventory as the program reads it: paths are relative to the project's folder. */
 export function inventoryText(
@@ -420,10 +424,12 @@ export async function removeMachines(
   const networks = await idsOf(["network", "ls"], set);
   if (networks.length > 0) await mustRun(["docker", "network", "rm", ...networks]);
   if (!keepImage) await removeImage();
-  const { identityFile, sshConfig, knownHosts, inventory } = setFiles(set, project);
-  for (const file of [identityFile, `${identityFile}.pub`, sshConfig, knownHosts, inventory]) {
+  const files = setFiles(set, project);
+  const { identityFile, sshConfig, knownHosts, inventory } = files;
+  for (const file of [identityFile, `${identityFile}.pub`, sshConfig, knownHosts]) {
     rmSync(file, { force: true });
   }
+  if (hasOwnInventory(files)) rmSync(inventory);
 }
 
 /** The layouts that are shipped. */

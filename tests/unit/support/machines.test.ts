@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
@@ -10,8 +10,8 @@ import {
   addressesOf,
   addressIn,
   containerName,
+  hasOwnInventory,
   inMachine,
-  inventoryHeading,
   inventoryText,
   leftOf,
   type MachineSet,
@@ -61,7 +61,6 @@ describe("stand-in machines: addresses and files", () => {
 
   it("are told to the program by an inventory with the project's own paths", () => {
     const text = inventoryText(machines, "/srv/project/.hastack/x/id_ed25519", "/srv/project");
-    assert.ok(text.startsWith(inventoryHeading));
     assert.deepEqual(parse(text), {
       identityFile: ".hastack/x/id_ed25519",
       machines: { "lb-1": { address: "172.29.42.11", port: 22, hostKey: "ssh-ed25519 AAAA" } },
@@ -206,11 +205,24 @@ describe("stand-in machines: one of them", function () {
     assert.equal(isCurrent(pem, "172.29.40.100", inTwoYears), false);
   });
 
+  it("does not take an inventory of other machines away", async () => {
+    const other = setFiles("test-machines-other", project);
+    for (const [heading, stays] of [
+      ["# my machines", true],
+      ["# Stand-in machines, made by `npm run lab`", false],
+    ] as const) {
+      writeFileSync(other.inventory, `${heading}\nmachines: {}\n`);
+      assert.equal(hasOwnInventory(other), !stays);
+      await removeMachines("test-machines-other", project, true);
+      assert.equal(existsSync(other.inventory), stays);
+    }
+  });
+
   it("leaves nothing when it is taken away", async () => {
     assert.equal((await leftOf(set.set)).length, 5); // itself, its volume, three networks
     await remove();
     assert.deepEqual(await leftOf(set.set), []);
     const { inventory, identityFile } = running.files;
-    for (const file of [inventory, identityFile]) assert.throws(() => readFileSync(file), /ENOENT/);
+    assert.deepEqual([inventory, identityFile].filter(existsSync), []);
   });
 });
