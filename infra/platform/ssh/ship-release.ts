@@ -34,6 +34,9 @@ async function isThere(target: Target, hash: string): Promise<boolean> {
 export function unpackScript(hash: string): string {
   const passing = `${folders.releases}/.${hash}`;
   return `set -eu
+# The sender of a try that was cut off may still be at it
+exec 9> /run/hastack/releases.lock
+flock -w 600 9
 rm -rf ${passing}
 install -d -m 0755 ${passing}
 tar --extract --gzip --no-same-owner --directory=${passing}
@@ -47,6 +50,7 @@ mv -T ${passing} ${folders.releases}/${hash}`;
 export function pruneScript(): string {
   return `set -eu
 cd ${folders.releases}
+find . -mindepth 1 -maxdepth 1 -name '.*' -mmin +60 -exec rm -rf {} +
 running=$(readlink ${folders.current}/* ${folders.files}/*.before/.release || :)
 ls -1t | tail -n +${keptReleases + 1} | while read -r release; do
   case "$running" in *"/$release"*) ;; *) rm -rf "./$release"; echo "removed release $release" ;; esac
