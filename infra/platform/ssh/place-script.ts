@@ -50,7 +50,9 @@ export function placeScript(workload: Workload, timeoutSeconds: number): string 
       const { reload, restart } = noticeCommands(process);
       return `notify ${quote(process.name)} ${unitName(process.name)} ${quote(restart)} ${quote(reload)}`;
     }),
+    'rm -f "$root/.restart"',
     "await_health || go_back",
+    ': > "$root/.healthy"',
     'rm -rf "$root.before"',
     "",
   ].join("\n");
@@ -92,7 +94,7 @@ function functions(timeoutSeconds: number, meaning: string): string {
 }
 # What was healthy last; a run that was cut off has left it there
 keep_before() {
-  [ -n "$release" ] && [ -e "$link" ] && [ ! -e "$root.before" ] || return 0
+  [ -n "$release" ] && [ -e "$root/.healthy" ] && [ ! -e "$root.before" ] || return 0
   rm -rf "$root.copy"
   cp -a "$root" "$root.copy"
   cp -P "$link" "$root.copy/.release"
@@ -100,12 +102,11 @@ keep_before() {
 }
 point_link() {
   [ -n "$release" ] && [ "$(readlink "$link" || :)" != "$release" ] || return 0
-  ln -s "$release" "$link.new"
+  ln -sfn "$release" "$link.new"
+  : > "$root/.restart"
   mv -T "$link.new" "$link"
-  restart_all=yes
   echo "release \${release##*/}"
 }
-restart_all=
 # NAME UNIT RESTART RELOAD: what a process has to do about changed files
 notify() {
   case " $(echo $changed) " in
@@ -113,7 +114,7 @@ notify() {
     *" reload:$1 "*) act=reload; command=$4 ;;
     *) act= ;;
   esac
-  [ -z "$restart_all" ] || { act=restart; command=$3; }
+  [ ! -e "$root/.restart" ] || { act=restart; command=$3; }
   if ! systemctl is-active --quiet "$2"; then act=start; command="systemctl start $2"; fi
   [ -n "$act" ] || return 0
   systemctl reset-failed "$2" 2> /dev/null || :
@@ -150,11 +151,11 @@ await_health() {
 go_back() {
   if [ -e "$root.before" ]; then
     was=$(readlink "$root.before/.release")
-    rm "$root.before/.release"
+    ln -sfn "$was" "$link.new"
+    mv -T "$link.new" "$link"
     rm -rf "$root"
     mv "$root.before" "$root"
-    ln -s "$was" "$link.new"
-    mv -T "$link.new" "$link"
+    rm "$root/.release"
     systemctl daemon-reload
     for unit in $units; do systemctl restart "$unit" || :; done
     echo "$member is back at release \${was##*/}, which serves on." >&2
