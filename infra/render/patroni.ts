@@ -130,15 +130,41 @@ function accessRules(topology: Topology): string[] {
  * uses nor replaces; and a note in etcd that somebody is making the cluster, which keeps everybody
  * else from it. As long as that note stands PostgreSQL has never started, so nothing is lost when
  * it begins anew. A directory from elsewhere, one that was restored by hand for example, is left as it is.
+ *
+ * Patroni makes a cluster of whatever data the first member has when etcd knows none. Kept data of a
+ * member that was not there at the end must not become that: what the other one acknowledged alone
+ * would be lost. So it takes the data of an orderly end only, and else waits for a person.
  */
 export const patroniStart = `#!/bin/sh -eu
 data=${dataDirectory}
 marker=$data/hastack.begin-anew
+adopt=$data/hastack.adopt
 has() { [ -e "$data/$1" ]; }
 begin_anew() {
   echo 'the making of the data directory was cut off; it begins anew'
   find "$data" -mindepth 1 ! -path "$marker" -delete
   rm -f "$marker"
+}
+control() { LC_ALL=C ${binDirectory}/pg_controldata "$data" 2> /dev/null | sed -n "s/^$1: *//p"; }
+# As the primary; or as its standby, when the last that it replayed is how the primary ended
+ended_well() {
+  case $(control 'Database cluster state') in
+    # One that cannot be read is Patroni's to complain about
+    'shut down' | '') return 0 ;;
+    'shut down in recovery') ;;
+    *) return 1 ;;
+  esac
+  last=$(control 'Latest checkpoint location')
+  end=$(control 'Minimum recovery ending location')
+  [ "$last" = "$(control "Latest checkpoint's REDO location")" ] && [ "\${last%/*}" = "\${end%/*}" ] &&
+    [ $((0x\${end#*/} - 0x\${last#*/})) -le 200 ]
+}
+no_cluster() {
+  [ "$(timeout 10 python3 -c '
+from patroni.config import Config
+from patroni.dcs import get_dcs
+if get_dcs(Config("patroni.yml")).get_cluster().initialize is None:
+    print("none")')" = none ]
 }
 if has hastack.begin-anew; then
   begin_anew
@@ -157,6 +183,12 @@ if dcs.get_cluster().initialize == "":
     dcs.cancel_initialization()
     print("unfinished")' "$marker")
   [ "$answer" != unfinished ] || begin_anew
+elif has global/pg_control && ! ${binDirectory}/pg_ctl status -D "$data" > /dev/null 2>&1; then
+  while ! has hastack.adopt && ! ended_well && no_cluster; do
+    echo "no cluster is made of this data: its state is '$(control 'Database cluster state')', so the other member may have gone on alone and hold newer data. If it does not, create $adopt; if it does, put its $data in place of this one" >&2
+    sleep 5
+  done
+  rm -f "$adopt"
 fi
 exec patroni patroni.yml
 `;
@@ -239,7 +271,7 @@ ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${name}_password}';
 export function settingsScript(topology: Topology): string {
   const urls = topology.database.map((one) => `http://${one.backend}:${ports.patroni}`);
   return `api() { curl -sS --fail-with-body --max-time 90 --config credentials "$@"; }
-put() { api -X PUT -H 'Content-Type: application/json' --data @"$1" ${urls[0]}/config > /dev/null; }
+write() { api -X PUT -H 'Content-Type: application/json' --data @"$1" ${urls[0]}/config > /dev/null; }
 state() { curl -sS --max-time 3 "$1/patroni"; }
 says() { case $1 in *"$2"*) ;; *) return 1 ;; esac; }
 
@@ -264,7 +296,7 @@ wait_for_standby() {
 }
 
 change() {
-  put wanted.json
+  write wanted.json
   # Members look at etcd once per loop; a restart that a parameter wants is then pending
   sleep 3
   restart_pending replica
@@ -286,7 +318,7 @@ set +e
 code=$?
 set -e
 [ "$code" = 0 ] && echo 'the settings are in force' && exit 0
-put before.json || { echo 'the settings before could not be put back in etcd' >&2; exit 1; }
+write before.json || { echo 'the settings before could not be put back in etcd' >&2; exit 1; }
 echo 'the settings before are back in etcd' >&2
 exit "$code"`;
 }

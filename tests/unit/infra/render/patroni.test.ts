@@ -315,6 +315,106 @@ describe("Patroni's files with the real programs", function () {
     });
   });
 
+  describe("the start of a member with kept data, where etcd knows no cluster", function () {
+    this.timeout(120_000);
+    const bin = "/usr/lib/postgresql/17/bin";
+    const primary = "/tmp/kept-primary";
+    const ctl = (data: string, words: string) =>
+      machine.run(`runuser -u postgres -- ${bin}/pg_ctl -D ${data} -w ${words} > /dev/null 2>&1`);
+    const startMember = (data: string, port: number) =>
+      ctl(data, `-l /tmp/kept-${port}.log -o '-p ${port} -k /tmp -h ""' start`);
+    const crash = (data: string) => ctl(data, "-m immediate stop");
+
+    /** Starts the member, and ends it when it waits. @returns whether it became Patroni, and what it said */
+    const launch = async (etcd: "none" | "there") => {
+      const stand = (name: string, text: string) =>
+        machine.run(`cat > /tmp/kept-${name} && chmod +x /tmp/kept-${name}`, text);
+      await machine.run("install -d /tmp/kept-stand-ins");
+      await stand("stand-ins/patroni", "#!/bin/sh\necho it is Patroni\n");
+      await stand("stand-ins/python3", `#!/bin/sh\necho ${etcd}\n`);
+      await stand("stand-ins/sleep", '#!/bin/sh\nkill "$PPID"\n');
+      await stand("start", patroniStart);
+      const { stdout, stderr } = await machine.attempt(
+        "runuser -u postgres -- env PATH=/tmp/kept-stand-ins:$PATH /tmp/kept-start",
+      );
+      return { starts: stdout === "it is Patroni\n", said: stderr };
+    };
+
+    /** A primary, and this member as its standby that streams. */
+    before(async () => {
+      const as = "runuser -u postgres --";
+      await machine.run(`rm -rf ${dataDirectory} ${primary}`);
+      await machine.run(`${as} ${bin}/initdb -D ${primary} -A trust > /dev/null`);
+      await startMember(primary, 5499);
+      await machine.run(`install -d -o postgres -m 0700 ${dataDirectory}`);
+      await machine.run(
+        `${as} ${bin}/pg_basebackup -R -c fast -h /tmp -p 5499 -D ${dataDirectory}`,
+      );
+      await machine.run(`${as} touch ${dataDirectory}/postgresql.base.conf`);
+    });
+    after(() => machine.run(`rm -rf ${dataDirectory} ${primary}`));
+
+    /** Has the standby replay all that the primary has written. */
+    const streaming = async () => {
+      await startMember(dataDirectory, 5498);
+      await machine.run(
+        "psql -U postgres -h /tmp -p 5499 -qc 'CREATE TABLE IF NOT EXISTS t AS SELECT 1'",
+      );
+      await machine.run(
+        `lsn=$(psql -U postgres -h /tmp -p 5499 -XAtc 'SELECT pg_current_wal_flush_lsn()')
+        for _ in $(seq 100); do
+          [ "$(psql -U postgres -h /tmp -p 5498 -XAtc "SELECT pg_last_wal_replay_lsn() >= '$lsn'")" = t ] && exit 0
+          sleep 0.1
+        done
+        exit 1`,
+      );
+    };
+
+    it("D4, W4: waits with the data of a standby that left while its primary went on", async () => {
+      await streaming();
+      await ctl(dataDirectory, "-m fast stop");
+      const { starts, said } = await launch("none");
+      assert.equal(starts, false);
+      assert.match(said, /its state is 'shut down in recovery'/);
+      assert.match(said, /create \S+\/hastack\.adopt/);
+    });
+
+    it("D4, W4: waits with the data of a member that died", async () => {
+      await streaming();
+      await crash(dataDirectory);
+      const { starts, said } = await launch("none");
+      assert.equal(starts, false);
+      assert.match(said, /its state is 'in archive recovery'/);
+    });
+
+    it("W7: does not wait where etcd knows the cluster", async () => {
+      assert.deepEqual(await launch("there"), { starts: true, said: "" });
+    });
+
+    it("W4: does not wait where a person says that the data is the newest, for this once", async () => {
+      await machine.run(`touch ${dataDirectory}/hastack.adopt`);
+      assert.deepEqual(await launch("none"), { starts: true, said: "" });
+      assert.equal((await launch("none")).starts, false);
+    });
+
+    it("W4: takes the data of a standby that has seen its primary end", async () => {
+      await streaming();
+      await ctl(primary, "-m fast stop");
+      await ctl(dataDirectory, "-m fast stop");
+      assert.deepEqual(await launch("none"), { starts: true, said: "" });
+    });
+
+    it("W4: takes the data of a primary that ended in order, not of one that died", async () => {
+      await machine.run(`rm ${dataDirectory}/standby.signal`);
+      await startMember(dataDirectory, 5498);
+      await crash(dataDirectory);
+      assert.match((await launch("none")).said, /its state is 'in production'/);
+      await startMember(dataDirectory, 5498);
+      await ctl(dataDirectory, "-m fast stop");
+      assert.deepEqual(await launch("none"), { starts: true, said: "" });
+    });
+  });
+
   describe("health of a member", () => {
     const states: readonly [string, Record<string, unknown>, number, string][] = [
       ["the primary", { role: "primary", state: "running" }, 0, ""],
