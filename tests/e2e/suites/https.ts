@@ -1,6 +1,7 @@
 /** HTTPS at the load balancers: the site's certificate, its change, and plain HTTP beside it. */
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { connect } from "node:tls";
 import { mustRun } from "../../../scripts/lib/run.ts";
 import { show, underLoad } from "../../support/measure.ts";
@@ -96,11 +97,16 @@ export function httpsSuite(stack: TestStack): void {
       assert.equal(file.pop(), "600 root");
       const lines = file.filter((line) => /^[\w+/=]{32,}$/.test(line));
       assert.ok(lines.length > 5);
-      const configuration = await mustRun(["cat", `Pulumi.${stack.name}.yaml`], {
-        cwd: stack.folder,
-      });
-      assert.match(configuration, /hastack:certificate:\s+secure:/);
-      const text = stack.storedState() + configuration + (await stack.place.plainSight()).join();
+      const [tracked, overlay] = [
+        `Pulumi.${stack.name}.yaml`,
+        `.hastack/stacks/${stack.name}.yaml`,
+      ];
+      const configuration = await Promise.all(
+        [tracked, overlay].map((path) => readFile(stack.folder + path, "utf8")),
+      );
+      assert.match(configuration[1] ?? "", /hastack:certificate:\s+secure:/);
+      const seen = [stack.storedState(), ...configuration, ...(await stack.place.plainSight())];
+      const text = seen.join("\n");
       for (const line of lines) {
         for (const code of ["utf8", "hex", "base64"] as const) {
           const trace = Buffer.from(line).toString(code).slice(0, 24);
@@ -112,6 +118,7 @@ export function httpsSuite(stack: TestStack): void {
 
     it("L9: without a certificate it is plain HTTP again", async function () {
       if (!wasPlain) this.skip();
+      await stack.must(["config", "rm", "hastack:certificate"]);
       stack.serveWith(undefined);
       await stack.mustUp();
       for (const { url } of stack.doors) {
