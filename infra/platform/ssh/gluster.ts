@@ -101,7 +101,7 @@ echo 'the volume is there'`;
 
 const joinFunction = `# NAME ADDRESS
 join() {
-  g pool list | grep -qF "$2 " || answer=$(g peer probe "$2" 2>&1) ||
+  g pool list | grep -qwF "$2" || answer=$(g peer probe "$2" 2>&1) ||
     fail "$1 does not join at $2: $answer. If it is part of another pool, the machines do not belong together: either this one or $1 keeps files of an earlier stack that the other one does not know. Give the roles brick and arbiter to the machines that had them, or remove what is kept (/var/lib/glusterd and ${bricks}) where it is not wanted"
 }`;
 
@@ -207,7 +207,7 @@ if g volume info ${volume} > /dev/null 2>&1; then
 fi
 if [ -z "$(g volume list 2> /dev/null)" ]; then
   for address in ${others.map(({ backend }) => backend).join(" ")}; do
-    ! g pool list | grep -qF "$address " || g peer detach "$address" > /dev/null
+    ! g pool list | grep -qwF "$address" || g peer detach "$address" > /dev/null
   done
 fi
 echo 'the volume is gone'`;
@@ -223,5 +223,6 @@ rm -f ${dropIn}
 rmdir ${dropIn.replace(/\/[^/]*$/, "")} 2> /dev/null || :
 systemctl daemon-reload
 rm -f ${log}
-rmdir /var/log/glusterfs/*/${volumeOf(directory)} 2> /dev/null || :${keepData ? "" : `\nrm -rf ${brick}\nrmdir ${bricks} 2> /dev/null || :`}`;
+rmdir /var/log/glusterfs/*/${volumeOf(directory)} 2> /dev/null || :
+rm -rf /run/gluster/*/${volumeOf(directory)}${keepData ? "" : `\nrm -rf ${brick}\nrmdir ${bricks} 2> /dev/null || :`}`;
 }
