@@ -205,7 +205,7 @@ if g volume info ${volume} > /dev/null 2>&1; then
   ! g volume info ${volume} | grep -qx 'Status: Started' || g volume stop ${volume} force > /dev/null
   g volume delete ${volume} > /dev/null || fail 'the volume cannot be deleted while a machine of it is away; start it, then run destroy again'
 fi
-if [ -z "$(g volume list 2> /dev/null)" ]; then
+if g volume list 2>&1 | grep -q 'No volumes present'; then
   for address in ${others.map(({ backend }) => backend).join(" ")}; do
     ! g pool list | grep -qwF "$address" || g peer detach "$address" > /dev/null
   done
