@@ -57,7 +57,9 @@ echo "$files" > "$root/.files"
 rm -rf "$new"`;
 
 /** Shell text that prints which processes have to take notice: `reload NAME`, `restart NAME`. */
-const listNotices = `for notice in $(ls "$root/.notices"); do echo "$notice" | tr : " "; done`;
+const listNotices = `for notice in "$root/.notices"/*; do
+  [ ! -e "$notice" ] || echo "\${notice##*/}" | tr : " "
+done`;
 
 /** What a process has to do about a changed file. */
 export type Notice = "reload" | "restart";

@@ -46,9 +46,7 @@ export function etcdHealth(topology: Topology, self: Member): string {
 
 /** Users of etcd: root, and Patroni with its own keys. Runs again without harm. */
 export function etcdUsersScript(topology: Topology, self: Member): string {
-  return `set -a
-ETCDCTL_API=3
-ETCDCTL_ENDPOINTS=${clientUrl(self)}
+  return `export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=${clientUrl(self)}
 # With every member there: a user is known to the whole quorum or to none
 until etcdctl --command-timeout=1s endpoint health --endpoints=${topology.quorum.map(clientUrl).join(",")} > /dev/null 2>&1 ||
   ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat root) etcdctl --command-timeout=1s auth status > /dev/null 2>&1
@@ -62,8 +60,8 @@ if etcdctl auth status 2> /dev/null | grep -q 'Authentication Status: false'; th
   etcdctl user grant-role root root > /dev/null
   etcdctl auth enable
 fi
-ETCDCTL_USER=root
 ETCDCTL_PASSWORD=$(cat root)
+export ETCDCTL_USER=root ETCDCTL_PASSWORD
 etcdctl role get patroni > /dev/null 2>&1 || etcdctl role add patroni
 etcdctl role grant-permission patroni readwrite --prefix=true ${patroniPrefix} > /dev/null
 if etcdctl user get patroni > /dev/null 2>&1

@@ -84,10 +84,11 @@ ls /etc/hastack/*/.files > /dev/null 2>&1 && echo inUse
 knows() { timeout ${lookUpSeconds} getent ahosts "$1" > /dev/null || echo "unknownName $1"; }
 knows "$(hostname)" &
 proxy=$(apt-config shell a Acquire::http::Proxy b Acquire::https::Proxy c Acquire::http::Proxy-Auto-Detect)
-[ -n "$proxy" ] || for host in $(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources |
-  grep -v '^ *#' | grep -o 'https\\?://[^/ ]*' | sed 's|.*[/@]||; s|:[0-9]*$||' | sort -u); do
-  knows "$host" &
-done
+[ -n "$proxy" ] || cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources |
+  grep -v '^ *#' | grep -o 'https\\?://[^/ ]*' | sed 's|.*[/@]||; s|:[0-9]*$||' | sort -u | {
+    while read -r host; do knows "$host" & done
+    wait
+  }
 # Programs of others are shown to root alone
 if listeners=$($become ss -Hltnp); then
   echo listenersSeen

@@ -49,13 +49,13 @@ function installPackages(packages: readonly string[]): string {
   return `set -eu
 export DEBIAN_FRONTEND=noninteractive
 wanted=${quote(packages.join(" "))}
-missing=
+set --
 for package in $wanted; do
   state=$(dpkg-query -W -f '\${db:Status-Status}' "$package" 2> /dev/null || :)
-  [ "$state" = installed ] || missing="$missing $package"
+  [ "$state" = installed ] || set -- "$@" "$package"
 done
 apt() { apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -qq "$@" > /dev/null; }
-if [ -n "$missing" ]; then
+if [ $# -gt 0 ]; then
   policy=/usr/sbin/policy-rc.d
   cluster=/etc/postgresql-common/createcluster.d/hastack.conf
   [ -e "$policy" ] && [ ! -e "$policy.hastack" ] || {
@@ -74,12 +74,12 @@ if [ -n "$missing" ]; then
   # What a run that was cut off left half-done
   dpkg --configure -a > /dev/null
   [ -n "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -${listsHours * 60} 2> /dev/null)" ] || apt update
-  echo "installing$missing"
-  apt install -y --no-install-recommends $missing || {
+  echo "installing $*"
+  apt install -y --no-install-recommends "$@" || {
     apt update
-    apt install -y --no-install-recommends $missing
+    apt install -y --no-install-recommends "$@"
   }
-  for package in $missing; do
+  for package in "$@"; do
     for unit in $(dpkg -L "$package" | sed -n 's|.*/systemd/system/\\([^/@]*\\.service\\)$|\\1|p' | sort -u); do
       systemctl disable --quiet "$unit" 2> /dev/null || :
     done

@@ -42,7 +42,6 @@ export function placeScript(workload: Workload, timeoutSeconds: number): string 
     "keep_before",
     ...kernelSettings(host.name, sysctls),
     deliveryScript(root, deliveredFiles(workload, root)).trimEnd(),
-    'changed=$(ls "$root/.notices")',
     "point_link",
     "systemctl daemon-reload",
     'for unit in $units; do systemctl enable --quiet "$root/units/$unit"; done',
@@ -109,12 +108,10 @@ point_link() {
 }
 # NAME UNIT RESTART RELOAD: what a process has to do about changed files
 notify() {
-  case " $(echo $changed) " in
-    *" restart:$1 "*) act=restart; command=$3 ;;
-    *" reload:$1 "*) act=reload; command=$4 ;;
-    *) act= ;;
-  esac
-  [ ! -e "$root/.restart" ] || { act=restart; command=$3; }
+  act=
+  if [ -e "$root/.restart" ] || [ -e "$root/.notices/restart:$1" ]; then act=restart; command=$3
+  elif [ -e "$root/.notices/reload:$1" ]; then act=reload; command=$4
+  fi
   if ! systemctl is-active --quiet "$2"; then act=start; command="systemctl start $2"; fi
   [ -n "$act" ] || return 0
   systemctl reset-failed "$2" 2> /dev/null || :
@@ -139,10 +136,12 @@ await_health() {
     elif [ "$(date +%s)" -ge "$end" ]; then why='it was not within ${timeoutSeconds} s'
     else sleep 0.5; continue
     fi
+    set --
+    for unit in $units; do set -- "$@" "--unit=$unit"; done
     {
       printf '%s must be healthy (%s); %s; the last answer: %s\\n' "$member" ${quote(meaning)} "$why" "\${answer:-none}"
       echo 'Its last log lines:'
-      journalctl --quiet --no-pager --output=cat --lines=${logLines} $(printf -- '--unit=%s ' $units)
+      journalctl --quiet --no-pager --output=cat --lines=${logLines} "$@"
       echo "The other members were not touched and serve on. Mend the cause, then run up again."
     } >&2
     return 1

@@ -1,0 +1,66 @@
+/** The whole stack on three machines, recorded against Pulumi's mocks. */
+import type { Target } from "../../../infra/platform/ssh/connection.ts";
+import { SshPlatform } from "../../../infra/platform/ssh/ssh.ts";
+import type { Role } from "../../../infra/settings.ts";
+import { WebStack } from "../../../infra/stack.ts";
+import { planWith } from "./fixtures.ts";
+import { type Recording, record } from "./mocks.ts";
+import { release, type StackOptions } from "./stack.ts";
+
+const hostKey = `ssh-ed25519 ${Buffer.from("\0\0\0\x0bssh-ed25519\0\0\0\x20".padEnd(51, "k")).toString("base64")}`;
+const both: readonly Role[] = [
+  "loadBalancer",
+  "storefront",
+  "admin",
+  "database",
+  "quorum",
+  "brick",
+];
+
+function machine(number: number, roles: readonly Role[]) {
+  return {
+    name: `node-${number}`,
+    address: `10.3.0.1${number}`,
+    user: "deploy",
+    hostKey,
+    frontend: `10.1.0.1${number}`,
+    backend: `10.2.0.1${number}`,
+    roles,
+  };
+}
+
+/** Three machines, two of which carry a member of nearly everything. */
+export const threeMachines = [
+  machine(1, both),
+  machine(2, both),
+  machine(3, ["quorum", "arbiter", "cache"]),
+];
+
+const identityFile = ".hastack/lab/id_ed25519";
+
+/** Everything that the stack asks of the engine on machines. */
+export function recordMachines({
+  changes = {},
+  hash = release.hash,
+  ...options
+}: StackOptions = {}): Promise<Recording> {
+  const wished = { platform: "ssh", machines: threeMachines, ssh: { identityFile }, ...changes };
+  const plan = planWith(wished);
+  const targets = (plan.settings.machines ?? []).map(
+    ({ name, address = "", port, user }): Target => ({
+      name,
+      address,
+      port,
+      user,
+      hostKey,
+      identityFile,
+    }),
+  );
+  return record(() => {
+    const platform = new SshPlatform(plan.settings, plan.topology, {
+      targets,
+      architecture: "x64",
+    });
+    return new WebStack("hastack", { ...plan, platform, release: { hash } });
+  }, options);
+}

@@ -1,0 +1,307 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Workload } from "../../../../../infra/platform/platform.ts";
+import { baseScript } from "../../../../../infra/platform/ssh/machine-script.ts";
+import { placeScript, removeScript } from "../../../../../infra/platform/ssh/place-script.ts";
+import { projectDirectory } from "../../../../../infra/project.ts";
+import { secretsInput } from "../../../../../infra/render/delivery.ts";
+import { until } from "../../../../../scripts/lib/until.ts";
+import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
+
+const needle = "needle-in-hay";
+/** The program counts the end of the line too. */
+const length = needle.length + 1;
+const input = secretsInput({ password: needle });
+const state = "/run/unit-web/state";
+const unit = "hastack-web.service";
+const healthSeconds = 20;
+
+/** Releases that are on the machine: two that serve, and one that dies at once. */
+const releases = { one: "aaaaaaaaaaaa", two: "bbbbbbbbbbbb", dying: "dddddddddddd" };
+
+/** A program that shows what it has read, again when it is told to. */
+const serving = (hash: string) => `#!/bin/sh
+load() { echo "${hash} $(cat word) $(wc -c < password)" > ${state}; }
+trap load HUP
+trap 'exit 0' TERM
+load
+while :; do sleep 5 & wait $!; done
+`;
+const dying = `#!/bin/sh
+echo 'there is no database' >&2
+exit 1
+`;
+
+interface Wish {
+  readonly hash?: string;
+  /** A file that the program reads again. */
+  readonly word?: string;
+  /** A file that it must be started anew for. */
+  readonly fixed?: string;
+  readonly health?: string;
+}
+
+function web({ hash = releases.one, word = "hello", fixed = "good", health }: Wish = {}): Workload {
+  return {
+    host: { name: "web-1", role: "cache", machine: "node-1", backend: "10.2.0.11" },
+    component: "Test",
+    packages: [],
+    release: { hash },
+    processes: [
+      {
+        name: "web",
+        command: ["/opt/hastack/current/serve"],
+        user: "hastack",
+        directories: [{ path: "/run/unit-web", mode: "0755" }],
+        reloadSignal: "SIGHUP",
+        stopGraceSeconds: 5,
+      },
+    ],
+    files: [
+      { path: "word", content: `${word}\n`, reloads: "web" },
+      { path: "fixed", content: `${fixed}\n`, check: "grep -qx good fixed", restarts: "web" },
+      { path: "password", content: "@{password}", owner: "hastack", mode: "0400", reloads: "web" },
+    ],
+    secrets: {},
+    data: [{ name: "data", path: "/var/lib/unit-web", own: "/var/lib/unit-web/own", keep: true }],
+    health: {
+      command: health ?? `test "$(cut -d ' ' -f 1 ${state})" = ${hash}`,
+      meaning: `it serves release ${hash}`,
+    },
+  };
+}
+
+describe("placing a workload on a machine", function () {
+  this.timeout(180_000);
+  let machine: StandIn;
+
+  before(async function () {
+    this.timeout(900_000);
+    [machine] = await standIns();
+    const { code, stderr } = await machine.attempt(baseScript(), { limitSeconds: 600 });
+    assert.equal(code, 0, stderr);
+    for (const hash of Object.values(releases)) {
+      const program = hash === releases.dying ? dying : serving(hash);
+      const folder = `/opt/hastack/releases/${hash}`;
+      await machine.look(
+        `mkdir -p ${folder} && cat > ${folder}/serve <<'END'\n${program}END\nchmod 755 ${folder}/serve`,
+      );
+    }
+    await machine.look("mkdir -p /var/lib/unit-web/own");
+  });
+
+  beforeEach(async () => {
+    await machine.attempt(removeScript(web(), true));
+    const { code, stderr } = await place();
+    assert.equal(code, 0, stderr);
+  });
+
+  const place = (wish?: Wish, edit = (script: string) => script) =>
+    machine.attempt(edit(placeScript(web(wish), healthSeconds)), { input, ownMounts: false });
+  const shown = () => machine.look(`cat ${state}`);
+  const told = (word: string) =>
+    until("the program has read it", {
+      probe: shown,
+      done: (text) => text === word,
+      limitSeconds: 20,
+    });
+  /** Which run of which process it is. */
+  const process = () => machine.look(`systemctl show -p InvocationID -p MainPID ${unit}`);
+  const files = () =>
+    machine.look(
+      "cd /etc/hastack && find . -exec stat -c '%n %a %U %i' {} + | sort; find . -type f -exec sha256sum {} +; readlink /opt/hastack/current/web-1",
+    );
+
+  it("W1: brings files, unit and release, and ends when it is healthy", async () => {
+    assert.equal(await shown(), `${releases.one} hello ${length}`);
+    assert.equal(await machine.look(`systemctl is-enabled ${unit}`), "enabled");
+    assert.equal(await machine.look(`systemctl is-active ${unit}`), "active");
+    const list = "cd /etc/hastack/web-1 && stat -c '%n %a %U' word password units/*";
+    assert.equal(
+      await machine.look(list),
+      `word 644 root\npassword 400 hastack\nunits/${unit} 644 root`,
+    );
+  });
+
+  it("W3: touches nothing when nothing changed", async () => {
+    const before = [await process(), await files()];
+    const { code, stdout } = await place();
+    assert.deepEqual([code, stdout], [0, ""]);
+    assert.deepEqual([await process(), await files()], before);
+  });
+
+  it("L8: reloads for a file that can be read again, in the same process", async () => {
+    const before = await process();
+    const { code, stdout } = await place({ word: "goodbye" });
+    assert.deepEqual([code, stdout], [0, "changed word\nreload of web\n"]);
+    await told(`${releases.one} goodbye ${length}`);
+    assert.equal(await process(), before);
+  });
+
+  it("restarts for a file that cannot", async () => {
+    const before = await process();
+    const edit = (script: string) => script.replaceAll("grep -qx good fixed", "true");
+    const { code, stdout } = await place({ fixed: "better" }, edit);
+    assert.deepEqual([code, stdout], [0, "changed fixed\nrestart of web\n"]);
+    assert.notEqual(await process(), before);
+  });
+
+  it("W7: starts a process that is not there, although nothing changed", async () => {
+    await machine.look(`systemctl stop ${unit}`);
+    const { code, stdout } = await place();
+    assert.deepEqual([code, stdout], [0, "start of web\n"]);
+    assert.equal(await machine.look(`systemctl is-active ${unit}`), "active");
+  });
+
+  it("W5: leaves everything as it was when a check refuses a file", async () => {
+    const before = [await process(), await files()];
+    const { code, stdout, stderr } = await place({ word: "new", fixed: "bad", hash: releases.two });
+    assert.deepEqual([code, stdout], [1, ""]);
+    assert.match(stderr, /^fixed was refused; nothing was changed$/m);
+    await machine.look("rm -rf /etc/hastack/web-1/.new /etc/hastack/web-1.before");
+    assert.deepEqual([await process(), await files()], before);
+  });
+
+  it("W8: goes over to another release", async () => {
+    const { code, stdout } = await place({ hash: releases.two, word: "new" });
+    assert.equal(code, 0);
+    assert.match(stdout, new RegExp(`^release ${releases.two}$`, "m"));
+    assert.equal(await shown(), `${releases.two} new ${length}`);
+  });
+
+  it("W8: goes back to the old release, which serves, when the new one does not get healthy", async () => {
+    const { code, stderr } = await place({ hash: releases.dying, word: "new" });
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      new RegExp(
+        `web-1 must be healthy \\(it serves release ${releases.dying}\\); its processes died \\d+ times; the last answer: none\n` +
+          "Its last log lines:\n[\\s\\S]*there is no database[\\s\\S]*\n" +
+          "The other members were not touched and serve on\\. Mend the cause, then run up again\\.\n" +
+          `web-1 is back at release ${releases.one}, which serves on\\.\n$`,
+      ),
+    );
+    await told(`${releases.one} hello ${length}`);
+    assert.equal(await machine.look(`systemctl is-active ${unit}`), "active");
+    assert.equal(
+      await machine.look("readlink /opt/hastack/current/web-1; ls -a /etc/hastack"),
+      `../releases/${releases.one}\n.\n..\nweb-1`,
+    );
+    const { code: again } = await place({ hash: releases.two, word: "new" });
+    assert.equal(again, 0);
+    assert.equal(await shown(), `${releases.two} new ${length}`);
+  });
+
+  it("W8: claims no old release where there was none that was ever healthy", async () => {
+    await machine.attempt(removeScript(web(), true));
+    for (let run = 0; run < 2; run++) {
+      const { code, stderr } = await place({ hash: releases.dying });
+      assert.equal(code, 1);
+      assert.match(stderr, /its processes died/);
+      assert.doesNotMatch(stderr, /is back at release/);
+    }
+  });
+
+  describe("W6: goes on from where it was cut off", () => {
+    /** The script as it dies before the first of these words. */
+    const cutBefore = (words: string) => (script: string) => {
+      assert.ok(script.includes(words), words);
+      return script.replace(words, `kill -9 $$\n${words}`);
+    };
+
+    it("before a process took notice of its new files", async () => {
+      const cut = await place({ word: "new" }, cutBefore("systemctl daemon-reload\nfor unit"));
+      assert.notEqual(cut.code, 0);
+      assert.equal(await shown(), `${releases.one} hello ${length}`);
+      const { code, stdout } = await place({ word: "new" });
+      assert.deepEqual([code, stdout], [0, "reload of web\n"]);
+      await told(`${releases.one} new ${length}`);
+    });
+
+    it("between the link to a new release and the restart", async () => {
+      const wish = { hash: releases.two };
+      assert.notEqual((await place(wish, cutBefore("systemctl daemon-reload\nfor unit"))).code, 0);
+      const { code, stderr } = await place(wish);
+      assert.equal(code, 0, stderr);
+      assert.equal(await shown(), `${releases.two} hello ${length}`);
+    });
+
+    it("in the middle of moving the link", async () => {
+      const wish = { hash: releases.two };
+      assert.notEqual((await place(wish, cutBefore('  mv -T "$link.new" "$link"'))).code, 0);
+      const { code, stderr } = await place(wish);
+      assert.equal(code, 0, stderr);
+      assert.equal(await shown(), `${releases.two} hello ${length}`);
+    });
+
+    it("at a release that is not healthy: the one before it serves in the end", async () => {
+      const cut = await place({ hash: releases.dying }, cutBefore("await_health || go_back"));
+      assert.notEqual(cut.code, 0);
+      const { code, stderr } = await place({ hash: releases.dying, word: "again" });
+      assert.equal(code, 1);
+      assert.match(stderr, new RegExp(`web-1 is back at release ${releases.one}`));
+      await told(`${releases.one} hello ${length}`);
+    });
+
+    it("by the end of the operator's own connection", async () => {
+      const wish = { word: "new", health: "test -e /run/unit-web/go" };
+      const child = spawn(globalThis.process.execPath, ["platform/ssh/run.ts", "APPLY"], {
+        cwd: `${projectDirectory}infra`,
+        detached: true,
+        env: {
+          ...globalThis.process.env,
+          TARGET: JSON.stringify(machine.target),
+          APPLY: placeScript(web(wish), healthSeconds),
+        },
+        stdio: ["pipe", "ignore", "ignore"],
+      });
+      child.stdin.end(input);
+      await told(`${releases.one} new ${length}`);
+      const ended = once(child, "exit");
+      globalThis.process.kill(-(child.pid ?? 0), "SIGKILL");
+      await ended;
+      const again = place(wish);
+      await machine.look("touch /run/unit-web/go");
+      const { code, stderr } = await again;
+      assert.equal(code, 0, stderr);
+      assert.equal(
+        await machine.look("ls -A /etc/hastack/web-1/.notices; ls /etc/hastack"),
+        "web-1",
+      );
+    });
+  });
+
+  it("N3: shows its secrets to nobody but the file's owner", async () => {
+    const watch = "ps -ww -eo args > /run/unit-processes; grep -qx good fixed";
+    const edit = (script: string) => script.replaceAll("grep -qx good fixed", watch);
+    const script = edit(placeScript(web({ word: "new" }), healthSeconds));
+    assert.doesNotMatch(script, new RegExp(needle));
+    const { code, stdout, stderr } = await place({ word: "new" }, edit);
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stdout + stderr, new RegExp(needle));
+    const hex = Buffer.from(needle).toString("hex");
+    const find = `grep -c -e ${needle} -e ${hex} /run/unit-processes || :
+      wc -l < /run/unit-processes
+      journalctl --no-pager --output=verbose | grep -v _CMDLINE=grep | grep -c -e ${needle} -e ${hex} || :`;
+    const [inProcesses, processes, inJournal] = (await machine.look(find)).split("\n").map(Number);
+    assert.deepEqual([inProcesses, inJournal], [0, 0]);
+    assert.ok((processes ?? 0) > 10);
+  });
+
+  it("W4: is taken away without a trace, except for data that is kept", async () => {
+    const look = `ls -A /etc/hastack /opt/hastack/current /run/hastack; ls -d /run/unit-web 2>&1 || :
+      ls /var/lib/unit-web; find /etc/systemd /run/systemd -name 'hastack-web*'
+      systemctl list-units --all --plain --no-legend 'hastack-web*'`;
+    await machine.attempt(removeScript(web(), true));
+    const kept = await machine.look(look);
+    await machine.attempt(removeScript(web(), false));
+    const gone = await machine.look(look);
+    const rest = "/etc/hastack:\n\n/opt/hastack/current:\n\n/run/hastack:";
+    assert.equal(kept.replace(/\n.*unit-web.*$/m, ""), `${rest}\nown`);
+    assert.equal(gone.replace(/\n.*unit-web.*$/m, ""), rest);
+    const { code, stderr } = await machine.attempt(removeScript(web(), false));
+    assert.equal(code, 0, stderr);
+    await machine.look("mkdir -p /var/lib/unit-web/own");
+  });
+});

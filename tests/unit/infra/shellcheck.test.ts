@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import type { Workload } from "../../../infra/platform/platform.ts";
+import { factsScript } from "../../../infra/platform/ssh/facts-script.ts";
+import { projectDirectory, readProjectFile } from "../../../infra/project.ts";
+import { serviceFiles } from "../../../infra/render/s6.ts";
+import { mustRun } from "../../../scripts/lib/run.ts";
+import { type Container, start } from "../../support/unit/containers.ts";
+import { imageFor } from "../../support/unit/images.ts";
+import { recordMachines } from "../../support/unit/machine-stack.ts";
+import type { Recording } from "../../support/unit/mocks.ts";
+import { describeStack, recordStack } from "../../support/unit/stack.ts";
+
+/** A shell text, and whose it is. */
+type Texts = Map<string, string>;
+
+/** What is meant where shellcheck warns. */
+const exclusions: Readonly<Record<string, string>> = {
+  SC1003: "quotes within quotes, as quote() writes them",
+  SC1091: "what is read there is the machine's own",
+  SC2015: "conditions that are joined, not branches",
+  SC2016: "text for a shell or a program of its own, which expands it",
+  SC2094: "users of etcd that are called what the files with their passwords are called",
+  SC2317: "functions that each delivery has, whether it needs them or not",
+};
+
+/** Every shell text that commands of a platform run. */
+function commandTexts(recording: Recording, platform: string): Texts {
+  const texts: Texts = new Map();
+  for (const { name, inputs } of recording.ofType("Command")) {
+    const environment = (inputs.environment ?? {}) as Record<string, string>;
+    for (const key of ["APPLY", "REMOVE", "SCRIPT", "HEALTH"]) {
+      const text = environment[key];
+      if (text !== undefined) texts.set(`${platform} ${name} ${key}`, text);
+    }
+  }
+  return texts;
+}
+
+/** Those that are files or commands inside of a workload's description. */
+function workloadTexts({ host, processes, files, health }: Workload): Texts {
+  const texts: Texts = new Map([[`${host.name} health`, health.command]]);
+  for (const { path, content, check } of [...files, ...serviceFiles(processes)]) {
+    if (content.startsWith("#!/bin/sh")) texts.set(`${host.name} ${path}`, content);
+    if (check !== undefined) texts.set(`${host.name} ${path} check`, check);
+  }
+  return texts;
+}
+
+/** Shell files of the project, by their first line. */
+async function trackedFiles(): Promise<Texts> {
+  const listed = await mustRun(["git", "-C", projectDirectory, "ls-files"]);
+  const paths = listed.split("\n").filter((path) => path && !/\.\w+$/.test(path));
+  const texts = paths.map((path): [string, string] => [path, readProjectFile(path)]);
+  return new Map(texts.filter(([, text]) => /^#!.*\b(ba)?sh\b/.test(text)));
+}
+
+async function allTexts(): Promise<Texts> {
+  const { workloads, tasks } = await describeStack();
+  const keepData = { changes: { keepData: false } };
+  return new Map([
+    ...commandTexts(await recordStack(), "docker"),
+    ...commandTexts(await recordMachines(), "ssh"),
+    ...commandTexts(await recordMachines(keepData), "ssh without keepData"),
+    ...workloads.flatMap((workload) => [...workloadTexts(workload)]),
+    ...tasks.map(({ name, script }): [string, string] => [`task ${name}`, script]),
+    ["base checks", factsScript(["/", "/opt"], { name: "hastack", id: 880 })],
+    ...(await trackedFiles()),
+  ]);
+}
+
+describe("shellcheck", function () {
+  this.timeout(300_000);
+  let linter: Container;
+
+  before(async function () {
+    this.timeout(900_000);
+    const image = await imageFor({ component: "Shellcheck", packages: ["shellcheck"] });
+    linter = await start(image, "shellcheck");
+  });
+  after(() => linter?.remove());
+
+  /** @returns what it finds, as `NAME: line N: CODE what` */
+  async function lint(texts: Texts): Promise<string[]> {
+    const different = new Map([...texts].map(([name, text]) => [text, name]));
+    const names = [...different.values()];
+    const unpack = `rm -rf /tmp/texts && mkdir /tmp/texts && cd /tmp/texts &&
+      perl -ne '($name, $hex) = split; open F, ">", $name; print F pack "H*", $hex; close F'`;
+    const lines = [...different.keys()].map(
+      (text, index) => `${index} ${Buffer.from(text).toString("hex")}\n`,
+    );
+    await linter.run(unpack, lines.join(""));
+    const excluded = Object.keys(exclusions).map((code) => `--exclude=${code}`);
+    const words = ["--format=gcc", ...excluded];
+    const { stdout } = await linter.attempt(
+      `cd /tmp/texts && for text in *; do
+        shell=sh; head -n 1 "$text" | grep -q '^#!.*bash' && shell=bash
+        shellcheck ${words.join(" ")} --shell=$shell "$text"
+      done`,
+    );
+    return stdout
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => line.replace(/^\d+/, (index) => names[Number(index)] ?? index));
+  }
+
+  it("finds what is wrong", async () => {
+    const [found = ""] = await lint(new Map([["wrong", "echo $(ls *.txt\n"]]));
+    assert.match(found, /^wrong:1:/);
+  });
+
+  it("has nothing to say about any shell text of the project", async () => {
+    const texts = await allTexts();
+    for (const name of [".ci/run", "tests/support/lab-machine/init", "ssh db-1 APPLY"]) {
+      assert.ok(texts.has(name), name);
+    }
+    assert.deepEqual(await lint(texts), []);
+  });
+});
