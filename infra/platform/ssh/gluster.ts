@@ -82,7 +82,7 @@ ${joinFunction}
 ${joins.join("\n")}
 within ${waitSeconds} connected || {
   g pool list >&2
-  fail 'not all of these machines are connected. Those that do not run must come back; one that has lost its disk is another machine to GlusterFS: its files are still on the others, see "Replacing a brick" in README.md'
+  fail 'not all of these machines are connected. Those that do not run must come back; one that has lost its disk is another machine to GlusterFS: its files are still on the others, and it joins again by GlusterFS own replace-brick'
 }
 if g volume info ${volume} > /dev/null 2>&1; then
   there=$(g volume info ${volume} | sed -n 's/^Brick[0-9]*: \\([^ ]*\\).*/\\1/p' | paste -sd ' ')

@@ -54,23 +54,30 @@ for package in $wanted; do
   state=$(dpkg-query -W -f '\${db:Status-Status}' "$package" 2> /dev/null || :)
   [ "$state" = installed ] || set -- "$@" "$package"
 done
-apt() { apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -qq "$@" > /dev/null; }
+policy=/usr/sbin/policy-rc.d
+# There while something is installed, so that a run that was cut off is completed by the next one
+passing=$policy.hastack
+# shellcheck disable=SC2086 # words of a list
+[ ! -e "$passing" ] || set -- $wanted
+apt() { apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Acquire::Languages=none -qq "$@" > /dev/null; }
 if [ $# -gt 0 ]; then
-  policy=/usr/sbin/policy-rc.d
   cluster=/etc/postgresql-common/createcluster.d/hastack.conf
-  [ -e "$policy" ] && [ ! -e "$policy.hastack" ] || {
-    : > "$policy.hastack"
+  [ -e "$policy" ] && [ ! -e "$passing" ] || {
+    : > "$passing"
     printf '#!/bin/sh\\nexit 101\\n' > "$policy"
     chmod 0755 "$policy"
   }
   install -d "\${cluster%/*}"
   echo 'create_main_cluster = false' > "$cluster"
   tidy() {
-    [ ! -e "$policy.hastack" ] || rm -f "$policy" "$policy.hastack"
+    for unit in $(dpkg -L "$@" 2> /dev/null | sed -n 's|.*/systemd/system/\\([^/@]*\\.service\\)$|\\1|p' | sort -u); do
+      systemctl disable --quiet --now "$unit" 2> /dev/null || :
+    done
     rm -f "$cluster"
     rmdir /etc/postgresql-common/createcluster.d /etc/postgresql-common 2> /dev/null || :
+    [ ! -e "$passing" ] || rm -f "$policy" "$passing"
   }
-  trap tidy EXIT
+  trap 'tidy "$@"' EXIT
   # What a run that was cut off left half-done
   dpkg --configure -a > /dev/null
   [ -n "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -${listsHours * 60} 2> /dev/null)" ] || apt update
@@ -79,10 +86,5 @@ if [ $# -gt 0 ]; then
     apt update
     apt install -y --no-install-recommends "$@"
   }
-  for package in "$@"; do
-    for unit in $(dpkg -L "$package" | sed -n 's|.*/systemd/system/\\([^/@]*\\.service\\)$|\\1|p' | sort -u); do
-      systemctl disable --quiet "$unit" 2> /dev/null || :
-    done
-  done
 fi`;
 }

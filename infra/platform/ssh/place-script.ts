@@ -176,6 +176,8 @@ export function removeScript(workload: Workload, keepData: boolean): string {
     ...[...processes].reverse().map(({ name }) => {
       const unit = unitName(name);
       return `! systemctl cat ${unit} > /dev/null 2>&1 || systemctl disable --quiet --now ${unit}
+# What outlived a process that had died
+systemctl kill --kill-whom=all --signal=KILL ${unit} 2> /dev/null || :
 systemctl reset-failed ${unit} 2> /dev/null || :`;
     }),
     `rm -rf ${commandLine([root, `${root}.before`, `${root}.copy`])}`,
