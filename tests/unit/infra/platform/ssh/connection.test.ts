@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import {
+  ConnectionError,
+  connectionProblem,
+  runOnMachine,
+  sshArguments,
+  type Target,
+} from "../../../../../infra/platform/ssh/connection.ts";
+import { projectDirectory } from "../../../../../infra/project.ts";
+import { mustRun } from "../../../../../scripts/lib/run.ts";
+import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
+import { runCommand } from "../../../../support/unit/programs.ts";
+
+const target: Target = {
+  name: "db-1",
+  address: "10.3.0.15",
+  port: 2222,
+  user: "deploy",
+  hostKey: "ssh-ed25519 AAAA",
+};
+
+describe("ssh's arguments", () => {
+  const text = (change: Partial<Target> = {}, asRoot?: boolean) =>
+    sshArguments({ ...target, ...change }, "/tmp/known", ["sh", "-c", "echo 'a b'"], asRoot).join(
+      " ",
+    );
+
+  it("W1: become root by sudo, which must ask nothing, unless root logs in", () => {
+    assert.match(text(), / -p 2222 -l deploy -- 10\.3\.0\.15 sudo -n sh -c 'echo '\\''a b'\\'''$/);
+    assert.match(text({ user: "root" }), / -l root -- 10\.3\.0\.15 sh -c /);
+    assert.match(text({}, false), / -- 10\.3\.0\.15 sh -c /);
+  });
+
+  it("N3: ask nobody, and check the configured host key alone", () => {
+    for (const option of [
+      "BatchMode=yes",
+      "StrictHostKeyChecking=yes",
+      "UserKnownHostsFile=/tmp/known",
+      "GlobalKnownHostsFile=/dev/null",
+      "HostKeyAlias=hastack-db-1",
+      "HostKeyAlgorithms=ssh-ed25519",
+    ]) {
+      assert.ok(text().includes(` -o${option} `), option);
+    }
+    assert.match(
+      text({ hostKey: "ssh-rsa AAAA" }),
+      /-oHostKeyAlgorithms=rsa-sha2-512,rsa-sha2-256 /,
+    );
+  });
+
+  it("take the key that is named and no other, or what ssh itself finds", () => {
+    const key = text({ identityFile: "package.json" });
+    assert.ok(key.includes(` -oIdentitiesOnly=yes -i ${projectDirectory}package.json `), key);
+    assert.doesNotMatch(text(), /IdentitiesOnly| -i /);
+  });
+
+  it("W5: are refused for a key that is not there", () => {
+    assert.throws(() => text({ identityFile: "/no/such/key" }), {
+      message:
+        "machine db-1: there is no key /no/such/key; name the right one by hastack:ssh.identityFile, or leave that out",
+    });
+  });
+});
+
+describe("what ssh says", () => {
+  const machine = "machine db-1 (deploy@10.3.0.15, port 2222): ";
+  const cases: readonly [string, string, string][] = [
+    [
+      "of a machine that is away",
+      "ssh: connect to host 10.3.0.15 port 2222: No route to host\r\n",
+      "it cannot be reached, or was lost (ssh: connect to host 10.3.0.15 port 2222: No route to host); see that it runs, that its address is right, and that port 2222 is open to you, then run up again",
+    ],
+    [
+      "of one that fell silent: nothing",
+      "",
+      "it cannot be reached, or was lost (it fell silent for 15 s); see that it runs, that its address is right, and that port 2222 is open to you, then run up again",
+    ],
+    [
+      "of a host key that changed",
+      "Host key verification failed.\n",
+      "its host key is not the configured one; if it was installed anew, take its new key by npm run host-keys -- --replace db-1, else somebody stands between",
+    ],
+    [
+      "of a key that it cannot read, before it is let in or not",
+      'Load key "/k": error in libcrypto\ndeploy@10.3.0.15: Permission denied (publickey).\n',
+      'Load key "/k": error in libcrypto; name a usable key by hastack:ssh.identityFile',
+    ],
+    [
+      "of a key that is not let in",
+      "deploy@10.3.0.15: Permission denied (publickey).\n",
+      "it does not let us in (deploy@10.3.0.15: Permission denied (publickey).); put your public key into ~deploy/.ssh/authorized_keys there, or name the right key by hastack:ssh.identityFile (one with a passphrase must be in your agent)",
+    ],
+  ];
+  for (const [what, said, problem] of cases) {
+    it(`W5: ${what}`, () => assert.equal(connectionProblem(target, said), machine + problem));
+  }
+});
+
+describe("a script on a real machine", function () {
+  this.timeout(120_000);
+  let machine: StandIn;
+
+  before(async function () {
+    this.timeout(600_000);
+    [, machine] = await standIns();
+  });
+
+  const runScript = (APPLY: string, input = "") =>
+    runCommand(
+      "node platform/ssh/run.ts APPLY",
+      { TARGET: JSON.stringify(machine.target), APPLY },
+      input,
+    );
+
+  it("runs as root, reads its input, and is heard", async () => {
+    const { code, stdout } = await runScript("id -u; cat; echo end", "one\ntwo\n");
+    assert.deepEqual([code, stdout.trim().split(/\n+/)], [0, ["0", "one", "two", "end"]]);
+  });
+
+  it("W5: fails by the machine's name with its own words, whatever it ends with", async () => {
+    for (const code of [1, 3, 255]) {
+      const { code: ended, stderr } = await runScript(`echo broke >&2; exit ${code}`);
+      assert.deepEqual([ended, stderr], [1, "machine node-2: broke\n"]);
+    }
+  });
+
+  it("has mounts of its own where it asks for them", async () => {
+    const script = "mount -t tmpfs tmpfs /mnt && mountpoint -q /mnt";
+    const { code } = await machine.attempt(script, { ownMounts: true });
+    assert.equal(code, 0);
+    await machine.look("! mountpoint -q /mnt");
+  });
+
+  it("W5: is not even begun on a machine with another host key", async () => {
+    const [other] = await standIns();
+    const wrong = { ...machine.target, hostKey: other.target.hostKey };
+    await assert.rejects(
+      runOnMachine(wrong, "touch /run/unit-begun", { limitSeconds: 60 }),
+      (error) =>
+        error instanceof ConnectionError && /host key is not the configured/.test(error.message),
+    );
+    await machine.look("test ! -e /run/unit-begun");
+  });
+
+  it("W6: ends soon, by the machine's name, when the machine hangs", async () => {
+    const running = runScript("touch /run/unit-begun; sleep 100");
+    await machine.look("until [ -e /run/unit-begun ]; do sleep 0.2; done; rm /run/unit-begun");
+    const begin = Date.now();
+    await mustRun(["docker", "pause", machine.container]);
+    try {
+      const { code, stderr } = await running;
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /^machine node-2 \(deploy@.*it fell silent for 15 s\); .*run up again\n$/,
+      );
+      assert.ok(Date.now() - begin < 40_000);
+    } finally {
+      await mustRun(["docker", "unpause", machine.container]);
+    }
+  });
+});
