@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { containerState, runDocker, tryDocker } from "../../../../../infra/platform/docker/engine.ts";
+import {
+  containerState,
+  runDocker,
+  tryDocker,
+} from "../../../../../infra/platform/docker/engine.ts";
 import { required } from "../../../../../infra/platform/process.ts";
 import { type Container, start } from "../../../../support/unit/containers.ts";
 import { baseImage } from "../../../../support/unit/images.ts";
