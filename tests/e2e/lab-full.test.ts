@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { until } from "../../scripts/lib/until.ts";
 import { MachinePlace } from "../support/machine-place.ts";
+import { timed } from "../support/measure.ts";
 import { healed, killMember, startMember } from "../support/members.ts";
 import { limits } from "../support/promises.ts";
 import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts";
@@ -40,10 +41,8 @@ describe("lab on seven machines, end to end", function () {
       console.log("      skipped: it belongs to npm run test:full");
       this.skip();
     }
-    const start = Date.now();
-    await stack.create();
+    await timed("machines started", () => stack.create());
     stack.serveWith(await certificateFor([place.vip, ...place.localHosts]));
-    console.log(`      machines started: ${seconds(start)} s`);
   });
   after("leave nothing, whatever failed", () => stack.destroyAll());
 
@@ -68,16 +67,12 @@ describe("lab on seven machines, end to end", function () {
     });
 
     it("W4: destroy leaves nothing of the stack on the machines", async () => {
-      const start = Date.now();
-      await stack.destroy();
-      console.log(`      destroy: ${seconds(start)} s`);
+      await timed("destroy", () => stack.destroy());
       assert.deepEqual(await place.leftovers(), []);
     });
 
     it("W1, W2: machines that have the packages come to serve", async () => {
-      const start = Date.now();
-      await stack.mustUp();
-      console.log(`      from machines with packages to serving: ${seconds(start)} s`);
+      await timed("from machines with packages to serving", () => stack.mustUp());
       await healed(stack);
     });
 

@@ -1,6 +1,7 @@
 /** The whole stack on three machines, from bare to bare. */
 import assert from "node:assert/strict";
 import { MachinePlace } from "../support/machine-place.ts";
+import { timed } from "../support/measure.ts";
 import { servingInstances } from "../support/members.ts";
 import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts";
 import { badMachinesSuite } from "./suites/bad-machines.ts";
@@ -19,16 +20,13 @@ const place = new MachinePlace(name, {
   project: stackFolder(name),
 });
 const stack = new TestStack(name, place);
-const seconds = (start: number) => ((Date.now() - start) / 1000).toFixed(1);
 
 describe("lab on three machines, end to end", function () {
   this.timeout("20m");
 
   before("start the machines", async () => {
-    const start = Date.now();
-    await stack.create();
+    await timed("machines started", () => stack.create());
     stack.serveWith(await certificateFor([place.vip, ...place.localHosts]));
-    console.log(`      machines started: ${seconds(start)} s`);
   });
   after("leave nothing, whatever failed", () => stack.destroyAll());
 
@@ -36,16 +34,13 @@ describe("lab on three machines, end to end", function () {
 
   describe("up", () => {
     it("W1, W2: bare machines come to serve", async () => {
-      const start = Date.now();
-      await stack.mustUp();
-      console.log(`      from bare to serving: ${seconds(start)} s`);
+      await timed("from bare to serving", () => stack.mustUp());
       assert.equal((await servingInstances(stack)).length, 4);
     });
 
     it("W3: a second up changes nothing", async () => {
-      const start = Date.now();
-      assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
-      console.log(`      up without a change: ${seconds(start)} s`);
+      const told = await timed("up without a change", () => stack.mustUp());
+      assert.match(told, /Resources:\n\s+\d+ unchanged/);
     });
   });
 
@@ -60,9 +55,7 @@ describe("lab on three machines, end to end", function () {
 
   describe("destroy", () => {
     it("W4: leaves nothing of the stack on the machines", async () => {
-      const start = Date.now();
-      await stack.destroy();
-      console.log(`      destroy: ${seconds(start)} s`);
+      await timed("destroy", () => stack.destroy());
       assert.deepEqual(await place.leftovers(), []);
     });
   });

@@ -31,6 +31,14 @@ export async function underLoad(
   return report;
 }
 
+/** Runs something and prints how long it took. */
+export async function timed<T>(what: string, act: () => Promise<T>): Promise<T> {
+  const start = Date.now();
+  const result = await act();
+  console.log(`      ${what}: ${((Date.now() - start) / 1000).toFixed(1)} s`);
+  return result;
+}
+
 /** Prints what was measured beside what is promised. */
 export function show(what: string, { reads, writes }: Report, promised?: Promised): void {
   const beside = (seconds: number | undefined) =>

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { until } from "../../../scripts/lib/until.ts";
-import { show, underLoad } from "../../support/measure.ts";
+import { show, timed, underLoad } from "../../support/measure.ts";
 import {
   fileOf,
   healed,
@@ -23,7 +23,7 @@ export function changesSuite(stack: TestStack): void {
     it("A15, L2: a new release goes through one instance at a time, and no request fails", async () => {
       const before = await releases(stack);
       stack.edit("app/src/views.ts", (text) => `${text}\n// another release\n`);
-      const report = await underLoad(stack, () => stack.mustUp());
+      const report = await underLoad(stack, () => timed("a release", () => stack.mustUp()));
       show("new release", report, promises.release);
       assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
       assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
@@ -39,7 +39,7 @@ export function changesSuite(stack: TestStack): void {
       stack.configure({ "hastack:loadBalancer": { balance: "leastconn" } });
       const preview = await stack.must(["preview", "--diff"]);
       assert.match(preview, /[-+~].*balance leastconn/, "the changed line is visible");
-      const report = await underLoad(stack, () => stack.mustUp());
+      const report = await underLoad(stack, () => timed("a changed line", () => stack.mustUp()));
       show("HAProxy's configuration", report, promises.release);
       assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
       assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
