@@ -3,6 +3,8 @@
  * machine that is no Debian, and prints one fact a line, its name first.
  */
 import { quote } from "../../render/shell.ts";
+import { dropIn } from "./gluster.ts";
+import { folders } from "./machine-script.ts";
 
 /** What was seen of a machine; what could not be read is missing. */
 export interface Facts {
@@ -29,8 +31,10 @@ export interface Facts {
   readonly userOfId?: string;
   /** The number of the stack's user, where there is one. */
   readonly idOfUser?: number;
-  /** Whether members of the stack were placed there before. */
-  readonly inUse: boolean;
+  /** Members of the stack that were placed there before. */
+  readonly placed: readonly string[];
+  /** Whether its GlusterFS is the stack's own. */
+  readonly ownGluster: boolean;
 }
 
 /** A program that takes connections. */
@@ -80,7 +84,11 @@ echo "addresses $(hostname -I)"
 echo "hostName $(hostname)"
 echo "userOfId $(getent passwd ${user.id} | cut -d : -f 1)"
 echo "idOfUser $(getent passwd ${quote(user.name)} | cut -d : -f 3)"
-ls /etc/hastack/*/.files > /dev/null 2>&1 && echo inUse
+for file in ${folders.files}/*/.files; do
+  folder=\${file%/*}
+  [ ! -e "$file" ] || echo "placed \${folder##*/}"
+done
+[ ! -e ${dropIn} ] || echo ownGluster
 knows() { timeout ${lookUpSeconds} getent ahosts "$1" > /dev/null || echo "unknownName $1"; }
 knows "$(hostname)" &
 proxy=$(apt-config shell a Acquire::http::Proxy b Acquire::https::Proxy c Acquire::http::Proxy-Auto-Detect)
@@ -124,7 +132,9 @@ export function parseFacts(text: string): Facts {
       all("listenersSeen").length > 0 ? readListeners(all("listener"), all("group")) : undefined,
     userOfId: one("userOfId"),
     idOfUser: number("idOfUser"),
-    inUse: all("inUse").length > 0,
+    // Not the copies beside them, which a run that was cut off leaves
+    placed: all("placed").filter((name) => /^[a-z]+-[1-9]\d*$/.test(name)),
+    ownGluster: all("ownGluster").length > 0,
   };
 }
 

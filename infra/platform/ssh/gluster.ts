@@ -15,7 +15,8 @@ const pingSeconds = 5;
 /** Seconds that machines and bricks get to find each other. */
 const waitSeconds = 60;
 
-const dropIn = "/etc/systemd/system/glusterd.service.d/hastack.conf";
+/** Changes glusterd's own unit; it is there where GlusterFS is the stack's. */
+export const dropIn = "/etc/systemd/system/glusterd.service.d/hastack.conf";
 const bricks = "/var/lib/hastack/bricks";
 
 const brickOf = ({ name }: SharedDirectory): string => `${bricks}/${name}`;

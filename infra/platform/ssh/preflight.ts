@@ -4,7 +4,8 @@
  */
 import { targets } from "../../inventory.ts";
 import { type Role, type Settings, SettingsError } from "../../settings.ts";
-import { type Machine, ports, portsOfRole, type Topology } from "../../topology.ts";
+import { type Machine, type Member, ports, portsOfRole, type Topology } from "../../topology.ts";
+import type { Result } from "../process.ts";
 import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
 import { type Facts, factsScript, type Listener, noSudo, parseFacts } from "./facts-script.ts";
 import { userId } from "./machine-script.ts";
@@ -14,6 +15,8 @@ import type { Machines } from "./ssh.ts";
 export interface Seen {
   readonly target: Target;
   readonly machine: Machine;
+  /** Members that are to be there. */
+  readonly planned: readonly Member[];
   readonly facts: Facts;
   /** Its clock less the operator's, in seconds; 0 when they may be the same. */
   readonly clockOffset: number;
@@ -21,6 +24,8 @@ export interface Seen {
 
 const user = "hastack";
 const lookSeconds = 30;
+/** What a program ends with that took too long. */
+const tookTooLong = 124;
 /** What a machine of 1 GiB has left for programs: less than that starts swapping as it installs. */
 const leastMemory = 900;
 /** PostgreSQL's own advice is a quarter of the memory for its buffers. */
@@ -63,7 +68,7 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
     all.map((target) => {
       const machine = topology.machines.find(({ name }) => name === target.name);
       if (!machine) throw new Error(`machine ${target.name} is not in the topology`);
-      return look(target, machine);
+      return look(target, machine, membersOn(topology, machine));
     }),
   );
   const seen = looks.filter((one) => typeof one !== "string");
@@ -76,8 +81,18 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
   return { targets: all, architecture: architectures[facts?.architecture ?? ""] ?? "x64" };
 }
 
+function membersOn(topology: Topology, { name }: Machine): Member[] {
+  const { loadBalancers, quorum, database, storefront, admin, cache, bricks, arbiters } = topology;
+  const all = [loadBalancers, quorum, database, storefront, admin, cache, bricks, arbiters].flat();
+  return all.filter(({ machine }) => machine === name);
+}
+
 /** @returns what was seen, or why nothing could be */
-async function look(target: Target, machine: Machine): Promise<Seen | string> {
+async function look(
+  target: Target,
+  machine: Machine,
+  planned: readonly Member[],
+): Promise<Seen | string> {
   const script = factsScript(
     space.map(({ path }) => path),
     { name: user, id: userId },
@@ -85,7 +100,7 @@ async function look(target: Target, machine: Machine): Promise<Seen | string> {
   const begin = Date.now();
   let heard: number | undefined;
   try {
-    const { stdout, stderr } = await callMachine(target, ["sh"], {
+    const result = await callMachine(target, ["sh"], {
       asRoot: false,
       input: `{\n${script}\n} < /dev/null 2> /dev/null\n`,
       limitSeconds: lookSeconds,
@@ -93,15 +108,26 @@ async function look(target: Target, machine: Machine): Promise<Seen | string> {
         heard ??= Date.now();
       },
     });
-    const facts = parseFacts(stdout);
+    const problem = lookProblem(target, result);
+    if (problem !== undefined) return problem;
+    const facts = parseFacts(result.stdout);
     const clockOffset = offset(facts.clock, begin / 1000, (heard ?? Date.now()) / 1000);
-    if (facts.clock !== undefined) return { target, machine, facts, clockOffset };
-    const said = (stderr || stdout).trim().split("\n").at(-1) || "nothing";
-    return `${describeTarget(target)}: it does not run commands (it said: ${said}); give ${target.user} a shell there`;
+    return { target, machine, planned, facts, clockOffset };
   } catch (error) {
     if (error instanceof ConnectionError) return error.message;
     throw error;
   }
+}
+
+/** Why a look has not seen all there is, if so. */
+export function lookProblem(target: Target, { code, stdout, stderr }: Result): string | undefined {
+  const machine = describeTarget(target);
+  if (code === tookTooLong) {
+    return `${machine}: looking at it took more than ${lookSeconds} s; see what holds it up there (a network mount that is dead, name servers, a login script)`;
+  }
+  if (parseFacts(stdout).clock !== undefined) return undefined;
+  const said = (stderr || stdout).trim().split("\n").at(-1) || "nothing";
+  return `${machine}: it does not run commands (it said: ${said}); give ${target.user} a shell there`;
 }
 
 /** How far a clock is off that was read between two moments of ours. */
@@ -123,6 +149,7 @@ export function problemsOf(settings: Settings, seen: Seen): string[] {
     ...addressProblems(settings, seen),
     ...portProblems(settings, seen),
     ...userProblems(seen),
+    ...memberProblems(seen),
   ].map((problem) => `${describeTarget(seen.target)}: ${problem}`);
 }
 
@@ -176,15 +203,31 @@ function memoryProblems({ database }: Settings, { machine, facts }: Seen): strin
   return [`it has ${there} MiB of memory, and needs ${wanted}; give it more${fix}`];
 }
 
+/** Whether a role's things are on its machine already. */
+function holds({ planned, facts: { placed, ownGluster } }: Seen, role: Role): boolean {
+  return planned.some(
+    (member) =>
+      member.role === role && (isGluster(role) ? ownGluster : placed.includes(member.name)),
+  );
+}
+
+function holdsAll(seen: Seen): boolean {
+  return seen.machine.roles.every((role) => holds(seen, role));
+}
+
+const isGluster = (role: Role): boolean => role === "brick" || role === "arbiter";
+
 /** The largest need on each file system. */
-function spaceProblems({ machine, facts }: Seen): string[] {
+function spaceProblems(seen: Seen): string[] {
+  const { machine, facts } = seen;
   const worst = new Map<string, string>();
   const needs = space
     .filter(({ roles = machine.roles }) => roles.some((role) => machine.roles.includes(role)))
     .sort((one, other) => other.megabytes - one.megabytes);
-  for (const { path, what, megabytes } of needs) {
+  for (const { path, what, megabytes, roles } of needs) {
     const there = facts.space.get(path);
-    const wanted = facts.inUse ? leastSpaceInUse : megabytes;
+    const inUse = roles ? roles.some((role) => holds(seen, role)) : holdsAll(seen);
+    const wanted = inUse ? leastSpaceInUse : megabytes;
     if (there === undefined || there.freeMegabytes >= wanted || worst.has(there.mount)) continue;
     worst.set(
       there.mount,
@@ -203,7 +246,8 @@ function clockProblems({ clockOffset }: Seen): string[] {
   ];
 }
 
-function nameProblems({ facts: { unknownNames, hostName = "", inUse } }: Seen): string[] {
+function nameProblems(seen: Seen): string[] {
+  const { unknownNames, hostName = "" } = seen.facts;
   return unknownNames.flatMap((name) => {
     if (name === hostName) {
       return [
@@ -211,7 +255,7 @@ function nameProblems({ facts: { unknownNames, hostName = "", inUse } }: Seen): 
       ];
     }
     // What is installed needs nothing from there
-    return inUse
+    return holdsAll(seen)
       ? []
       : [
           `it cannot resolve ${name}, where its packages come from; mend its name servers (/etc/resolv.conf), or name a proxy to apt`,
@@ -239,9 +283,9 @@ function addressProblems({ network }: Settings, { machine, facts }: Seen): strin
   ];
 }
 
-/** Ports of its roles that others hold: not the stack's own units, nor the GlusterFS that it uses. */
+/** Ports of its roles that others hold: not the stack's own units, nor its own GlusterFS. */
 function portProblems(settings: Settings, { machine, facts }: Seen): string[] {
-  const { listeners, notRoot } = facts;
+  const { listeners, notRoot, ownGluster } = facts;
   if (listeners === undefined) {
     return notRoot === undefined
       ? ["its ports cannot be looked at: ss is missing; install iproute2 there"]
@@ -251,7 +295,7 @@ function portProblems(settings: Settings, { machine, facts }: Seen): string[] {
   return machine.roles.flatMap((role) =>
     portsOfRole[role]
       .filter((port) => isUsed(settings, port))
-      .flatMap((port) => listeners.filter((one) => one.port === port && !isOwn(one)))
+      .flatMap((port) => listeners.filter((one) => one.port === port && !isOwn(one, ownGluster)))
       .filter(({ port, program }) => {
         const known = told.has(`${port} ${program}`);
         told.add(`${port} ${program}`);
@@ -266,8 +310,8 @@ function isUsed({ certificate, smtp }: Settings, port: number): boolean {
   return port === ports.mail ? smtp !== undefined : true;
 }
 
-function isOwn({ program, unit = "" }: Listener): boolean {
-  return unit.startsWith("hastack-") || /^gluster(d|fsd)$/.test(program);
+function isOwn({ program, unit = "" }: Listener, ownGluster: boolean): boolean {
+  return unit.startsWith("hastack-") || (ownGluster && /^gluster(d|fsd)$/.test(program));
 }
 
 function holder({ place, program, unit }: Listener): string {
@@ -291,3 +335,23 @@ function userProblems({ facts: { userOfId = user, idOfUser = userId } }: Seen): 
   }
   return problems;
 }
+
+/**
+ * Members are counted in the machines' order. One that gets another number would meet the units and
+ * the data of the one that is there. One that is planned there no longer goes by this very run.
+ */
+function memberProblems({ planned, facts: { placed } }: Seen): string[] {
+  return planned
+    .filter(({ name }) => !placed.includes(name))
+    .flatMap(({ name }) =>
+      placed
+        .filter((there) => kind(there) === kind(name))
+        .map(
+          (there) =>
+            `it is ${there} and would become ${name}; keep the order of hastack:machines, and add new ones at the end`,
+        ),
+    );
+}
+
+/** `etcd` of `etcd-2`. */
+const kind = (member: string): string => member.replace(/-\d+$/, "");

@@ -65,7 +65,9 @@ describe("Quorum", () => {
       processes.map(({ name, user }) => [name, user]),
       [["etcd", "etcd"]],
     );
-    assert.deepEqual(data, [{ name: "data", path: "/var/lib/etcd", keep: false }]);
+    assert.deepEqual(data, [
+      { name: "data", path: "/var/lib/etcd", own: "/var/lib/etcd/hastack", keep: false },
+    ]);
   });
 
   it("N3: brings the passwords of etcd's users in files that only root reads", async () => {

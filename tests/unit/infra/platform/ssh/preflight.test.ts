@@ -9,12 +9,13 @@ import {
 import {
   architectureProblems,
   inspectMachines,
+  lookProblem,
   offset,
   problemsOf,
   type Seen,
 } from "../../../../../infra/platform/ssh/preflight.ts";
 import { SettingsError } from "../../../../../infra/settings.ts";
-import { type Machine, ports } from "../../../../../infra/topology.ts";
+import { type Machine, type Member, ports } from "../../../../../infra/topology.ts";
 import { planWith, settingsWith } from "../../../../support/unit/fixtures.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 
@@ -30,6 +31,19 @@ const everyRole: Machine = {
   roles: ["loadBalancer", "quorum", "database", "storefront", "admin", "brick"],
   frontend: "10.1.0.11",
   backend: "10.2.0.11",
+};
+const planned: readonly Member[] = [
+  ["lb-1", "loadBalancer"] as const,
+  ["etcd-1", "quorum"] as const,
+  ["db-1", "database"] as const,
+  ["storefront-1", "storefront"] as const,
+  ["admin-1", "admin"] as const,
+  ["brick-1", "brick"] as const,
+].map(([name, role]) => ({ name, role, machine: "node-1", backend: "10.2.0.11" }));
+/** What is seen where all of these are. */
+const everyMember = {
+  placed: ["admin-1", "db-1", "etcd-1", "lb-1", "storefront-1"],
+  ownGluster: true,
 };
 /** A machine that everything may be placed on, just so. */
 const good: Facts = {
@@ -48,7 +62,8 @@ const good: Facts = {
   hostName: "node-1",
   addresses: ["10.1.0.11", "10.2.0.11", "10.3.0.11"],
   listeners: [{ port: 22, place: "0.0.0.0:22", program: "sshd", unit: "ssh.service" }],
-  inUse: false,
+  placed: [],
+  ownGluster: false,
 };
 const settings = settingsWith();
 
@@ -61,7 +76,13 @@ function said(
     changes = settings,
   }: Partial<Seen & { changes: typeof settings }> = {},
 ): string[] {
-  const all = problemsOf(changes, { target, machine, clockOffset, facts: { ...good, ...facts } });
+  const all = problemsOf(changes, {
+    target,
+    machine,
+    planned: planned.filter(({ role }) => machine.roles.includes(role)),
+    clockOffset,
+    facts: { ...good, ...facts },
+  });
   return all.map((problem) => {
     assert.ok(problem.startsWith("machine node-1 (deploy@10.3.0.11): "), problem);
     return problem.slice("machine node-1 (deploy@10.3.0.11): ".length);
@@ -229,7 +250,8 @@ describe("base checks of a machine", () => {
     });
 
     it("a port that is not the usual one, in the machine's name", () => {
-      const seen = { machine: everyRole, clockOffset: 0, facts: { ...good, otherInit: "sh" } };
+      const facts = { ...good, otherInit: "sh" };
+      const seen = { machine: everyRole, planned, clockOffset: 0, facts };
       const [problem] = problemsOf(settings, { ...seen, target: { ...target, port: 2222 } });
       assert.match(
         problem ?? "",
@@ -266,12 +288,60 @@ describe("base checks of a machine", () => {
 
   it("W6: want little of a machine that the stack is on already", () => {
     const low = new Map([["/", { mount: "/", freeMegabytes: 512 }]]);
-    const facts = { inUse: true, unknownNames: ["deb.debian.org"], space: low };
+    const facts = { ...everyMember, unknownNames: ["deb.debian.org"], space: low };
     assert.deepEqual(said(facts), []);
     const full = new Map([["/", { mount: "/", freeMegabytes: 511 }]]);
     assert.deepEqual(said({ ...facts, space: full }), [
       "its file system / has 511 MiB free, and packages (/) must have 512; make room there",
     ]);
+  });
+
+  it("W6: want all that a new role needs of a machine that has others", () => {
+    const space = new Map([
+      ["/", { mount: "/", freeMegabytes: 1023 }],
+      ["/var/lib/etcd", { mount: "/srv/etcd", freeMegabytes: 512 }],
+      ["/var/lib/postgresql", { mount: "/srv/db", freeMegabytes: 3071 }],
+      ["/var/lib/hastack", { mount: "/srv/bricks", freeMegabytes: 512 }],
+    ]);
+    const placed = everyMember.placed.filter((name) => name !== "db-1");
+    const facts = { ...everyMember, placed, space, unknownNames: ["deb.debian.org"] };
+    assert.deepEqual(said(facts), [
+      "its file system /srv/db has 3071 MiB free, and the database (/var/lib/postgresql) must have 3072; make room there",
+      "its file system / has 1023 MiB free, and packages (/) must have 1024; make room there",
+      "it cannot resolve deb.debian.org, where its packages come from; mend its name servers (/etc/resolv.conf), or name a proxy to apt",
+    ]);
+    assert.deepEqual(said({ ...facts, placed: everyMember.placed }), []);
+    assert.deepEqual(said({ space, ...everyMember, ownGluster: false }).slice(0, 1), [
+      "its file system /srv/bricks has 512 MiB free, and uploads (/var/lib/hastack) must have 3072; make room there",
+    ]);
+  });
+
+  it("W6: find nothing where each member is what it was", () => {
+    assert.deepEqual(said(everyMember), []);
+  });
+
+  it("W6: tell a member that would get another number", () => {
+    const placed = ["etcd-2", "storefront-11"];
+    assert.deepEqual(
+      said({ placed }),
+      [
+        ["etcd-2", "etcd-1"],
+        ["storefront-11", "storefront-1"],
+      ].map(
+        ([was, is]) =>
+          `it is ${was} and would become ${is}; keep the order of hastack:machines, and add new ones at the end`,
+      ),
+    );
+  });
+
+  it("W6: let a member go that is planned there no longer", () => {
+    const machine: Machine = { ...everyRole, roles: ["storefront"] };
+    assert.deepEqual(said({ placed: ["etcd-2", "storefront-1"] }, { machine }), []);
+    assert.deepEqual(said({ placed: ["etcd-2"] }, { machine }), []);
+  });
+
+  it("W6: go on where an earlier run has left a member beside the right one", () => {
+    assert.deepEqual(said({ placed: ["etcd-1", "etcd-2"] }), []);
   });
 
   describe("W5: tell a clock that is off", () => {
@@ -309,10 +379,6 @@ describe("base checks of a machine", () => {
         "where one of the stack's own units has it",
         [listener(5432, "postgres", "hastack-patroni.service")],
       ],
-      [
-        "where GlusterFS has it",
-        [listener(24007, "glusterd", "glusterd.service"), listener(49152, "glusterfsd")],
-      ],
       ["where it is none of the machine's roles", [squatter(ports.cache)]],
       ["where it is for HTTPS, and there is none", [squatter(ports.https)]],
       ["where it is for mail, and none is sent", [squatter(ports.mail)]],
@@ -320,6 +386,18 @@ describe("base checks of a machine", () => {
     for (const [what, listeners] of cases) {
       it(what, () => assert.deepEqual(said({ listeners }), []));
     }
+
+    it("where the stack's own GlusterFS has it, and nobody else's", () => {
+      const listeners = [
+        listener(24007, "glusterd", "glusterd.service"),
+        listener(49152, "glusterfsd"),
+      ];
+      assert.deepEqual(said({ listeners, ownGluster: true }), []);
+      assert.deepEqual(said({ listeners }), [
+        "port 24007 (brick) is taken by glusterd of glusterd.service, at 0.0.0.0:24007; end it there: systemctl disable --now glusterd.service",
+        "port 49152 (brick) is taken by glusterfsd, at 0.0.0.0:49152; end it there, or have it use another port",
+      ]);
+    });
 
     it("but not the one for mail where mail is sent", () => {
       const changes = settingsWith({ smtp: { host: "mail.example", from: "a@mail.example" } });
@@ -341,6 +419,7 @@ describe("base checks of a machine", () => {
     const seen = (name: string, architecture: string, role: "storefront" | "database"): Seen => ({
       target: { ...target, name },
       machine: { ...everyRole, name, roles: [role] },
+      planned: [],
       clockOffset: 0,
       facts: { ...good, architecture },
     });
@@ -376,7 +455,11 @@ listener LISTEN 0 128 [::]:80 [::]:* users:(("nginx",pid=7,fd=6),("nginx",pid=8,
 listener LISTEN 0 128 127.0.0.1:2049 0.0.0.0:*
 group pid=7 9:name=systemd:/
 group pid=7 0::/system.slice/nginx.service
-inUse
+placed etcd-2
+placed etcd-2.before
+placed storefront-10
+placed mine
+ownGluster
 `);
     assert.deepEqual(facts, {
       clock: 1_800_000_000.25,
@@ -398,13 +481,42 @@ inUse
         { port: 80, place: "[::]:80", program: "nginx", unit: "nginx.service" },
         { port: 2049, place: "127.0.0.1:2049", program: "the kernel" },
       ],
-      inUse: true,
+      placed: ["etcd-2", "storefront-10"],
+      ownGluster: true,
     });
   });
 
   it("is little where it is no Debian at all", () => {
-    const { listeners, space, addresses, inUse } = parseFacts("This account is not available.\n");
-    assert.deepEqual([listeners, space.size, addresses, inUse], [undefined, 0, [], false]);
+    const facts = parseFacts("This account is not available.\n");
+    const { listeners, space, addresses, placed, ownGluster } = facts;
+    assert.deepEqual(
+      [listeners, space.size, addresses, placed, ownGluster],
+      [undefined, 0, [], [], false],
+    );
+  });
+});
+
+describe("base checks: a look", () => {
+  const result = { code: 0, stdout: "clock 1800000000.25\n", stderr: "" };
+
+  it("is taken as it is when the machine said all", () => {
+    assert.equal(lookProblem(target, result), undefined);
+  });
+
+  it("W5: is told as such when it took too long, whatever was seen until then", () => {
+    for (const stdout of [result.stdout, ""]) {
+      assert.equal(
+        lookProblem(target, { code: 124, stdout, stderr: "not done within 30 s\n" }),
+        "machine node-1 (deploy@10.3.0.11): looking at it took more than 30 s; see what holds it up there (a network mount that is dead, name servers, a login script)",
+      );
+    }
+  });
+
+  it("W5: tells what the machine said in place of facts", () => {
+    assert.equal(
+      lookProblem(target, { code: 1, stdout: "Go away.\n", stderr: "" }),
+      "machine node-1 (deploy@10.3.0.11): it does not run commands (it said: Go away.); give deploy a shell there",
+    );
   });
 });
 
@@ -503,7 +615,12 @@ describe("base checks of real machines", function () {
 
   it("W5: tell machines that cannot be talked to beside those that can", async () => {
     const [one] = machines;
-    await one.look("useradd --uid 880 bob");
+    // In place of the stack's own user, where another test has made that
+    await one.look(
+      `cp -p /etc/passwd /root/passwd
+       sed -i /^hastack:/d /etc/passwd
+       echo bob:x:880:880::/home/bob:/bin/sh >> /etc/passwd`,
+    );
     try {
       const all = await problems(({ name }) =>
         name === "node-2" ? { address: "172.29.54.99" } : {},
@@ -515,7 +632,7 @@ describe("base checks of real machines", function () {
         /^machine node-2 \(deploy@172\.29\.54\.99\): it cannot be reached, /,
       );
     } finally {
-      await one.look("userdel bob");
+      await one.look("mv /root/passwd /etc/passwd");
     }
   });
 
