@@ -48,10 +48,10 @@ for file in $files; do
   [ -z "$notice" ] || : > "$root/.notices/$notice"
   install -d -m 0755 "$(dirname "$root/$file")"
   mv -f "$new/$file" "$root/$file"
-  echo "changed $file"
+  echo "changed $file" || :
 done
 for file in $old; do
-  case " $files " in *" $file "*) ;; *) rm -f "$root/$file"; echo "removed $file" ;; esac
+  case " $files " in *" $file "*) ;; *) rm -f "$root/$file"; echo "removed $file" || : ;; esac
 done
 echo "$files" > "$root/.files"
 rm -rf "$new"`;
@@ -111,8 +111,8 @@ export function taskScript({ name, files, user, script, shared = [] }: Task): st
   const folder = `/run/hastack/${name}`;
   return [
     ...shared.map(({ path, owner }) => `install -d -o ${owner} -g ${owner} -m 0755 ${quote(path)}`),
-    deliveryScript(folder, files).trimEnd(),
     `trap 'rm -rf ${folder}' EXIT`,
+    deliveryScript(folder, files).trimEnd(),
     `cd ${folder}`,
     user === undefined ? script : `runuser -u ${user} -- sh -euc ${quote(script)}`,
     "",

@@ -54,10 +54,14 @@ export async function runOnMachine(
   { input = "", ownMounts = false, ...options }: RunOptions,
 ): Promise<Result> {
   const shell = commandLine([...(ownMounts ? ["unshare", "--mount"] : []), "sh", "-s"]);
-  const framed = `{\n${script}\n} <<'END_OF_INPUT'\n${input}\nEND_OF_INPUT\n`;
   // The script's own 255 must not pass for ssh's
   const command = ["sh", "-c", `${shell} || { code=$?; [ $code != 255 ] || code=1; exit $code; }`];
-  return callMachine(target, command, { ...options, input: framed });
+  return callMachine(target, command, { ...options, input: framed(script, input) });
+}
+
+/** A script with its input, as one text; cut off on the way, be it in the input, it does not run. */
+export function framed(script: string, input: string): string {
+  return `{ {\n${script}\n} <<'END_OF_INPUT'\n${input}\nEND_OF_INPUT\n}\n`;
 }
 
 export interface CallOptions extends Omit<RunOptions, "ownMounts"> {

@@ -18,21 +18,62 @@ const basePackages = ["ca-certificates", "curl", "iproute2", "procps"] as const;
 /** Hours after which a machine's package lists are fetched again before something is installed. */
 const listsHours = 12;
 
-/** Makes a bare machine ready for workloads. */
-export function baseScript(): string {
-  return `${installPackages(basePackages)}
+/** Whose a machine is: the stack and its name there. */
+export interface Owner {
+  readonly stack: string;
+  readonly machine: string;
+}
+
+const ownerFile = `${folders.files}/.machine`;
+
+/** Makes a bare machine ready for workloads. One that is another stack's is refused. */
+export function baseScript({ stack, machine }: Owner): string {
+  return `set -eu
+owner=$(cat ${ownerFile} 2> /dev/null || :)
+case $owner in
+  '' | ${quote(stack)}\\ *) ;;
+  *) echo "it belongs to the stack \${owner%% *}: take that away first, or use another machine" >&2; exit 1 ;;
+esac
+${installPackages(basePackages)}
 id hastack > /dev/null 2>&1 ||
   useradd --system --uid ${userId} --user-group --home-dir /nonexistent --shell /usr/sbin/nologin hastack
 install -d -m 0755 ${commandLine(Object.values(folders))} /run/hastack
+echo ${quote(`${stack} ${machine}`)} > ${ownerFile}
 echo 'the machine is ready'`;
 }
 
-/** Takes back what \`baseScript\` made; packages stay. Kept data stays where it is. */
-export function removeBaseScript(): string {
+/** Ends a removal where the machine has another name, or is another stack's, by now. */
+export function onlyOf({ stack, machine }: Owner): string {
+  return `[ "$(cat ${ownerFile} 2> /dev/null || :)" = ${quote(`${stack} ${machine}`)} ] || {
+  echo 'it has another name by now; nothing was removed'
+  exit 0
+}`;
+}
+
+/**
+ * Takes back what `baseScript` made, and what is left of members that never got healthy and are in no
+ * state. Packages stay, and kept data.
+ */
+export function removeBaseScript(owner: Owner): string {
   return `set -eu
+${onlyOf(owner)}
+for unit in ${folders.files}/*/units/*.service; do
+  [ -e "$unit" ] || continue
+  systemctl disable --quiet --now "\${unit##*/}" || :
+  systemctl kill --kill-whom=all --signal=KILL "\${unit##*/}" 2> /dev/null || :
+done
+rm -rf ${folders.files}/*/ ${ownerFile} /etc/sysctl.d/90-hastack-*.conf ${folders.state}/*.sysctl
+systemctl daemon-reload
 rm -rf ${commandLine([folders.releases, folders.current])} /run/hastack
 rmdir /opt/hastack ${commandLine([folders.files, folders.state])} 2> /dev/null || :
 ! id hastack > /dev/null 2>&1 || userdel hastack`;
+}
+
+/** Keeps two runs of one thing apart, such as one that was cut off and the next. */
+export function oneAtATime(name: string): string {
+  return `install -d -m 0755 /run/hastack
+exec 9> ${quote(`/run/hastack/${name}.lock`)}
+flock -w 300 9 || { echo ${quote(`another run is at work on ${name}; wait for its end, then try again`)} >&2; exit 1; }`;
 }
 
 /** Installs a workload's packages. */

@@ -3,12 +3,11 @@
  * and checked, its units told, and its health awaited. A workload with a release goes back as a whole
  * to what it was when the new one does not get healthy.
  */
-import { dirname } from "node:path/posix";
 import { deliveryScript } from "../../render/delivery.ts";
 import { commandLine, quote } from "../../render/shell.ts";
-import { noticeCommands, unitFiles, unitName } from "../../render/systemd.ts";
+import { noticeCommands, releaseLink, unitFiles, unitName } from "../../render/systemd.ts";
 import type { ManagedFile, Workload } from "../platform.ts";
-import { folders } from "./machine-script.ts";
+import { folders, oneAtATime } from "./machine-script.ts";
 
 const logLines = 25;
 /** Starts of processes after which waiting is of no use: systemd starts one a second. */
@@ -34,14 +33,16 @@ export function placeScript(workload: Workload, timeoutSeconds: number): string 
     `member=${quote(host.name)}`,
     `root=${quote(root)}`,
     `units=${quote(units.join(" "))}`,
-    `link=${folders.current}/${host.name}`,
+    `link=${releaseLink(host.name)}`,
     `release=${release ? `../releases/${release.hash}` : ""}`,
     `health=${quote(health.command)}`,
+    // Whoever listened may be gone; what was begun is brought to its end all the same
+    "trap '' PIPE",
     functions(timeoutSeconds, health.meaning),
-    "one_at_a_time",
+    oneAtATime(host.name),
     "keep_before",
-    ...kernelSettings(host.name, sysctls),
     deliveryScript(root, deliveredFiles(workload, root)).trimEnd(),
+    ...kernelSettings(host.name, sysctls),
     "point_link",
     "systemctl daemon-reload",
     'for unit in $units; do systemctl enable --quiet "$root/units/$unit"; done',
@@ -52,7 +53,9 @@ export function placeScript(workload: Workload, timeoutSeconds: number): string 
     'rm -f "$root/.restart"',
     "await_health || go_back",
     ': > "$root/.healthy"',
-    'rm -rf "$root.before"',
+    'rm -rf "$root.gone"',
+    '[ ! -e "$root.before" ] || mv "$root.before" "$root.gone"',
+    'rm -rf "$root.gone"',
     "",
   ].join("\n");
 }
@@ -76,24 +79,21 @@ function kernelSettings(member: string, sysctls: Readonly<Record<string, string>
   if (names.length === 0) return [];
   const text = Object.entries(sysctls).map(([name, value]) => `${name} = ${value}\n`);
   const file = sysctlFile(member);
+  const before = `${folders.state}/${member}.sysctl`;
   return [
-    `[ -e ${file} ] || sysctl ${commandLine(names)} > ${folders.state}/${member}.sysctl`,
+    `[ -e ${file} ] || { sysctl ${commandLine(names)} > ${before}.new; mv ${before}.new ${before}; }`,
     `printf %s ${quote(text.join(""))} > ${file}`,
     `sysctl --quiet --load ${file}`,
   ];
 }
 
-const sysctlFile = (member: string): string => `/etc/sysctl.d/90-hastack-${member}.conf`;
+export const sysctlFile = (member: string): string => `/etc/sysctl.d/90-hastack-${member}.conf`;
 
 function functions(timeoutSeconds: number, meaning: string): string {
-  return `one_at_a_time() {
-  install -d -m 0755 /run/hastack
-  exec 9> "/run/hastack/$member.lock"
-  flock -w 300 9 || { echo "another up is at work on $member" >&2; exit 1; }
-}
+  return `say() { echo "$*" 2> /dev/null || :; }
 # What was healthy last; a run that was cut off has left it there
 keep_before() {
-  [ -n "$release" ] && [ -e "$root/.healthy" ] && [ ! -e "$root.before" ] || return 0
+  [ -n "$release" ] && [ -e "$root/.healthy" ] && [ -L "$link" ] && [ ! -e "$root.before" ] || return 0
   rm -rf "$root.copy"
   cp -a "$root" "$root.copy"
   cp -P "$link" "$root.copy/.release"
@@ -104,7 +104,7 @@ point_link() {
   ln -sfn "$release" "$link.new"
   : > "$root/.restart"
   mv -T "$link.new" "$link"
-  echo "release \${release##*/}"
+  say "release \${release##*/}"
 }
 # NAME UNIT RESTART RELOAD: what a process has to do about changed files
 notify() {
@@ -115,9 +115,9 @@ notify() {
   if ! systemctl is-active --quiet "$2"; then act=start; command="systemctl start $2"; fi
   [ -n "$act" ] || return 0
   systemctl reset-failed "$2" 2> /dev/null || :
-  sh -c "$command" || :
+  sh -c "$command" || return 0
   rm -f "$root/.notices/restart:$1" "$root/.notices/reload:$1"
-  echo "$act of $1"
+  say "$act of $1"
 }
 starts() {
   sum=0
@@ -138,12 +138,12 @@ await_health() {
     fi
     set --
     for unit in $units; do set -- "$@" "--unit=$unit"; done
-    {
+    (
       printf '%s must be healthy (%s); %s; the last answer: %s\\n' "$member" ${quote(meaning)} "$why" "\${answer:-none}"
       echo 'Its last log lines:'
       journalctl --quiet --no-pager --output=cat --lines=${logLines} "$@"
-      echo "The other members were not touched and serve on. Mend the cause, then run up again."
-    } >&2
+      echo 'Members that come after it were not touched. Mend the cause, then run up again.'
+    ) >&2 || :
     return 1
   done
 }
@@ -157,48 +157,8 @@ go_back() {
     rm "$root/.release"
     systemctl daemon-reload
     for unit in $units; do systemctl restart "$unit" || :; done
-    echo "$member is back at release \${was##*/}, which serves on." >&2
+    echo "$member is back at release \${was##*/}, which was healthy before." >&2 || :
   fi
   exit 1
 }`;
-}
-
-/**
- * Takes a workload away, its processes in reverse order.
- * @param keepData whether data that is to outlive the stack stays
- */
-export function removeScript(workload: Workload, keepData: boolean): string {
-  const { host, processes, data = [], sysctls = {} } = workload;
-  const root = workloadFolder(host.name);
-  const gone = data.filter(({ keep }) => !(keep && keepData));
-  return [
-    "set -eu",
-    ...[...processes].reverse().map(({ name }) => {
-      const unit = unitName(name);
-      return `! systemctl cat ${unit} > /dev/null 2>&1 || systemctl disable --quiet --now ${unit}
-# What outlived a process that had died
-systemctl kill --kill-whom=all --signal=KILL ${unit} 2> /dev/null || :
-systemctl reset-failed ${unit} 2> /dev/null || :`;
-    }),
-    `rm -rf ${commandLine([root, `${root}.before`, `${root}.copy`])}`,
-    `rm -f ${commandLine([`${folders.current}/${host.name}`, `/run/hastack/${host.name}.lock`])}`,
-    ...processes
-      .flatMap(({ directories = [] }) => directories)
-      .filter(({ path }) => path.startsWith("/run/hastack-"))
-      .map(({ path }) => `rm -rf ${quote(path)}`),
-    ...gone.map(({ path, own }) => {
-      const above = dirname(own);
-      const emptied = above === path ? "" : `\nrmdir ${quote(above)} 2> /dev/null || :`;
-      return `rm -rf ${quote(own)}${emptied}`;
-    }),
-    ...(Object.keys(sysctls).length > 0
-      ? [
-          `rm -f ${sysctlFile(host.name)}`,
-          `before=${folders.state}/${host.name}.sysctl`,
-          '[ ! -e "$before" ] || { sysctl --quiet --load "$before"; rm -f "$before"; }',
-        ]
-      : []),
-    "systemctl daemon-reload",
-    "",
-  ].join("\n");
 }

@@ -16,7 +16,7 @@ import {
   withKnownHosts,
 } from "./connection.ts";
 import { folders } from "./machine-script.ts";
-import { releaseArchive } from "./release-archive.ts";
+import { packedRelease } from "./release-archive.ts";
 
 /** Releases that stay on a machine for going back, beside those that run. */
 const keptReleases = 3;
@@ -35,6 +35,7 @@ export function unpackScript(hash: string): string {
   const passing = `${folders.releases}/.${hash}`;
   return `set -eu
 # The sender of a try that was cut off may still be at it
+install -d -m 0755 /run/hastack
 exec 9> /run/hastack/releases.lock
 flock -w 600 9
 rm -rf ${passing}
@@ -78,7 +79,7 @@ async function send(target: Target, hash: string, archive: string): Promise<void
 
 async function ship(target: Target, hash: string): Promise<void> {
   if (await isThere(target, hash)) return console.log(`release ${hash} is there`);
-  await send(target, hash, releaseArchive(hash, required("ARCHITECTURE")));
+  await send(target, hash, packedRelease(hash, required("ARCHITECTURE")));
   const prune = ["sh", "-c", pruneScript()];
   const { code, stderr } = await callMachine(target, prune, { limitSeconds: 120 });
   if (code !== 0) throw new Error(`old releases could not be removed: ${stderr.trim()}`);

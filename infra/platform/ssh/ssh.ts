@@ -6,6 +6,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { secretsInput, taskScript } from "../../render/delivery.ts";
+import { unitName } from "../../render/systemd.ts";
 import type { Settings } from "../../settings.ts";
 import type { Member, Topology } from "../../topology.ts";
 import type {
@@ -28,8 +29,16 @@ import {
   removeVolumeScript,
   volumeScript,
 } from "./gluster.ts";
-import { baseScript, packagesScript, removeBaseScript } from "./machine-script.ts";
-import { bindRelease, placeScript, removeScript } from "./place-script.ts";
+import {
+  baseScript,
+  type Owner,
+  oneAtATime,
+  onlyOf,
+  packagesScript,
+  removeBaseScript,
+} from "./machine-script.ts";
+import { bindRelease, placeScript } from "./place-script.ts";
+import { removeScript } from "./remove-script.ts";
 
 /** What is known of the machines besides their roles. */
 export interface Machines {
@@ -46,7 +55,7 @@ const taskSeconds = 300;
 interface Script {
   readonly name: string;
   readonly machine: string;
-  /** The command and its arguments, below this folder. @default runs `APPLY` on the machine */
+  /** A file of this folder that Node runs. @default runs `APPLY` on the machine */
   readonly program?: string;
   /** Texts and values for the program; they are plain in previews. */
   readonly environment: Readonly<Record<string, string>>;
@@ -104,7 +113,9 @@ export class SshPlatform implements Platform {
       ...(release ? [this.#release(host.machine, release)] : []),
       ...this.#mounts(host.machine, task.shared),
     ];
-    const script = taskScript(task);
+    const script = [oneAtATime(name), ...(task.shared ?? []).map(mounted), taskScript(task)].join(
+      "\n",
+    );
     return this.#inTurn({
       name,
       machine: host.machine,
@@ -174,7 +185,7 @@ export class SshPlatform implements Platform {
         machine,
         environment: {
           APPLY: mountScript(machine, this.#topology, directory),
-          REMOVE: removeMountScript(directory),
+          REMOVE: `${onlyOf(this.#owner(machine))}\n${removeMountScript(directory)}`,
         },
         options: {
           parent: this.#component(machine),
@@ -211,6 +222,10 @@ export class SshPlatform implements Platform {
     return component;
   }
 
+  #owner(machine: string): Owner {
+    return { stack: this.#topology.stack, machine };
+  }
+
   /** What every machine has before anything is placed on it. */
   #base(machine: string): pulumi.Resource {
     const known = this.#bases.get(machine);
@@ -219,8 +234,8 @@ export class SshPlatform implements Platform {
       name: `${machine}-base`,
       machine,
       environment: {
-        APPLY: baseScript(),
-        REMOVE: removeBaseScript(),
+        APPLY: baseScript(this.#owner(machine)),
+        REMOVE: removeBaseScript(this.#owner(machine)),
         LIMIT_SECONDS: String(packageSeconds),
       },
       options: { parent: this.#component(machine), dependsOn: [] },
@@ -291,4 +306,12 @@ export class SshPlatform implements Platform {
       },
     );
   }
+}
+
+/** What is written where nothing is mounted would be lost from sight. */
+function mounted({ name, path }: SharedDirectory): string {
+  return `mountpoint -q ${path} || {
+  echo '${path} is not mounted; see journalctl --unit=${unitName(name)}, then run up again' >&2
+  exit 1
+}`;
 }

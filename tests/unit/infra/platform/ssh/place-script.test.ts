@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Workload } from "../../../../../infra/platform/platform.ts";
-import { baseScript } from "../../../../../infra/platform/ssh/machine-script.ts";
-import { placeScript, removeScript } from "../../../../../infra/platform/ssh/place-script.ts";
+import { baseScript, removeBaseScript } from "../../../../../infra/platform/ssh/machine-script.ts";
+import { placeScript } from "../../../../../infra/platform/ssh/place-script.ts";
+import { removeScript } from "../../../../../infra/platform/ssh/remove-script.ts";
 import { projectDirectory } from "../../../../../infra/project.ts";
 import { secretsInput } from "../../../../../infra/render/delivery.ts";
 import { until } from "../../../../../scripts/lib/until.ts";
@@ -16,6 +17,7 @@ const input = secretsInput({ password: needle });
 const state = "/run/unit-web/state";
 const unit = "hastack-web.service";
 const healthSeconds = 20;
+const owner = { stack: "unit", machine: "web-1" };
 
 /** Releases that are on the machine: two that serve, and one that dies at once. */
 const releases = { one: "aaaaaaaaaaaa", two: "bbbbbbbbbbbb", dying: "dddddddddddd" };
@@ -79,7 +81,7 @@ describe("placing a workload on a machine", function () {
   before(async function () {
     this.timeout(900_000);
     [machine] = await standIns();
-    const { code, stderr } = await machine.attempt(baseScript(), { limitSeconds: 600 });
+    const { code, stderr } = await machine.attempt(baseScript(owner), { limitSeconds: 600 });
     assert.equal(code, 0, stderr);
     for (const hash of Object.values(releases)) {
       const program = hash === releases.dying ? dying : serving(hash);
@@ -178,15 +180,15 @@ describe("placing a workload on a machine", function () {
       new RegExp(
         `web-1 must be healthy \\(it serves release ${releases.dying}\\); its processes died \\d+ times; the last answer: none\n` +
           "Its last log lines:\n[\\s\\S]*there is no database[\\s\\S]*\n" +
-          "The other members were not touched and serve on\\. Mend the cause, then run up again\\.\n" +
-          `web-1 is back at release ${releases.one}, which serves on\\.\n$`,
+          "Members that come after it were not touched\\. Mend the cause, then run up again\\.\n" +
+          `web-1 is back at release ${releases.one}, which was healthy before\\.\n$`,
       ),
     );
     await told(`${releases.one} hello ${length}`);
     assert.equal(await machine.look(`systemctl is-active ${unit}`), "active");
     assert.equal(
       await machine.look("readlink /opt/hastack/current/web-1; ls -a /etc/hastack"),
-      `../releases/${releases.one}\n.\n..\nweb-1`,
+      `../releases/${releases.one}\n.\n..\n.machine\nweb-1`,
     );
     const { code: again } = await place({ hash: releases.two, word: "new" });
     assert.equal(again, 0);
@@ -272,6 +274,66 @@ describe("placing a workload on a machine", function () {
     });
   });
 
+  it("W6: goes back from a bad release although nobody listens any more", async () => {
+    const wish = { hash: releases.dying };
+    const child = spawn(globalThis.process.execPath, ["platform/ssh/run.ts", "APPLY"], {
+      cwd: `${projectDirectory}infra`,
+      detached: true,
+      env: {
+        ...globalThis.process.env,
+        TARGET: JSON.stringify(machine.target),
+        APPLY: placeScript(web(wish), healthSeconds),
+      },
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    child.stdin.end(input);
+    const link = () => machine.look("readlink /opt/hastack/current/web-1");
+    const at = (hash: string) =>
+      until(`the link is at ${hash}`, {
+        probe: link,
+        done: (text) => text.endsWith(hash),
+        limitSeconds: 60,
+        intervalSeconds: 0.2,
+      });
+    await at(releases.dying);
+    const ended = once(child, "exit");
+    globalThis.process.kill(-(child.pid ?? 0), "SIGKILL");
+    await ended;
+    await at(releases.one);
+    await told(`${releases.one} hello ${length}`);
+  });
+
+  it("W8: a removal leaves what is another member's by now", async () => {
+    const other = { ...web(), host: { ...web().host, name: "web-2" } };
+    const { code, stderr } = await machine.attempt(removeScript(other, false));
+    assert.equal(code, 0, stderr);
+    assert.equal(await machine.look(`systemctl is-active ${unit}`), "active");
+    assert.equal(await machine.look("ls /var/lib/unit-web"), "own");
+  });
+
+  it("refuses a machine that is another stack's", async () => {
+    const { code, stderr } = await machine.attempt(baseScript({ ...owner, stack: "another" }));
+    assert.equal(code, 1);
+    assert.match(stderr, /it belongs to the stack unit: take that away first, or use another/);
+  });
+
+  it("W4: a machine's removal takes members that are in no state, but not under another name", async () => {
+    const { stdout } = await machine.attempt(removeBaseScript({ ...owner, machine: "old-name" }));
+    assert.match(stdout, /it has another name by now; nothing was removed/);
+    assert.equal(await machine.look(`systemctl is-active ${unit}`), "active");
+    const { code, stderr } = await machine.attempt(
+      `mv /opt/hastack/releases /root/\n${removeBaseScript(owner)}`,
+    );
+    assert.equal(code, 0, stderr);
+    const left =
+      "ls -d /etc/hastack /opt/hastack /run/hastack 2> /dev/null || :; id hastack 2> /dev/null || :";
+    assert.equal(await machine.look(`systemctl is-active ${unit} || :\n${left}`), "inactive");
+    const again = await machine.attempt(
+      `${baseScript(owner)}\nmv /root/releases/* /opt/hastack/releases/`,
+    );
+    assert.equal(again.code, 0, again.stderr);
+  });
+
   it("N3: shows its secrets to nobody but the file's owner", async () => {
     const watch = "ps -ww -eo args > /run/unit-processes; grep -qx good fixed";
     const edit = (script: string) => script.replaceAll("grep -qx good fixed", watch);
@@ -297,7 +359,7 @@ describe("placing a workload on a machine", function () {
     const kept = await machine.look(look);
     await machine.attempt(removeScript(web(), false));
     const gone = await machine.look(look);
-    const rest = "/etc/hastack:\n\n/opt/hastack/current:\n\n/run/hastack:";
+    const rest = "/etc/hastack:\n.machine\n\n/opt/hastack/current:\n\n/run/hastack:\nweb-1.lock";
     assert.equal(kept.replace(/\n.*unit-web.*$/m, ""), `${rest}\nown`);
     assert.equal(gone.replace(/\n.*unit-web.*$/m, ""), rest);
     const { code, stderr } = await machine.attempt(removeScript(web(), false));
