@@ -18,6 +18,8 @@ const waitSeconds = 60;
 /** Changes glusterd's own unit; it is there where GlusterFS is the stack's. */
 export const dropIn = "/etc/systemd/system/glusterd.service.d/hastack.conf";
 const bricks = "/var/lib/hastack/bricks";
+/** Where glusterd keeps the definitions of all volumes that the machine has a part of. */
+const definitions = "/var/lib/glusterd/vols";
 
 const brickOf = ({ name }: SharedDirectory): string => `${bricks}/${name}`;
 const volumeOf = ({ name }: SharedDirectory): string => `hastack-${name}`;
@@ -60,7 +62,7 @@ within() {
 answers() { g pool list > /dev/null 2>&1; }`;
 
 /**
- * The volume, made on the first brick's machine once all of them have run \`brickScript\`. One that
+ * The volume, made on the first brick's machine once all of them have run `brickScript`. One that
  * an earlier stack has left is taken as it is.
  */
 export function volumeScript(topology: Topology, directory: SharedDirectory): string {
@@ -124,11 +126,12 @@ cat > "$new" ${hereDocument(mountUnit(machine, topology, directory))}
 mounted() { [ "$(stat -c %i ${directory.path} 2> /dev/null)" = 1 ] && mountpoint -q ${directory.path}; }
 # What is written while nothing is mounted would be lost from sight: only root may
 mounted || install -d -o root -g root -m 0755 ${directory.path}
+# Stopped before its file is the new one: a run that was cut off in between is completed by the next
 cmp -s "$new" /etc/systemd/system/${unit} || {
+  ! systemctl cat ${unit} > /dev/null 2>&1 || systemctl stop ${unit}
   install -m 0644 "$new" /etc/systemd/system/${unit}
-  systemctl daemon-reload
-  systemctl stop ${unit}
 }
+systemctl daemon-reload
 systemctl enable --quiet ${unit}
 systemctl start --no-block ${unit}
 within ${waitSeconds} mounted || {
@@ -201,7 +204,13 @@ export function removeVolumeScript(
   const others = membersOf(topology).slice(1);
   return `set -eu
 ${glusterFunctions}
-within 10 answers || { echo 'glusterd does not run here: there is no volume to remove'; exit 0; }
+systemctl cat glusterd.service > /dev/null 2>&1 || {
+  echo 'GlusterFS is not installed here: there is no volume to remove'
+  exit 0
+}
+# One that is down keeps the definition: without its bricks it would be in the next volume's way
+systemctl start glusterd || :
+within 30 answers || fail 'glusterd does not answer here, so the volume ${volume} cannot be removed; see journalctl --unit=glusterd, then run destroy again'
 if g volume info ${volume} > /dev/null 2>&1; then
   ! g volume info ${volume} | grep -qx 'Status: Started' || g volume stop ${volume} force > /dev/null
   g volume delete ${volume} > /dev/null || fail 'the volume cannot be deleted while a machine of it is away; start it, then run destroy again'
@@ -214,16 +223,50 @@ fi
 echo 'the volume is gone'`;
 }
 
-/** Stops GlusterFS's own service, and removes the brick unless it is kept. */
+/**
+ * Stops GlusterFS's own service, unless it has others' volumes too, and removes the brick unless it
+ * is kept. One that its volume still needs is not removed: its role came to another machine.
+ */
 export function removeBrickScript(directory: SharedDirectory, keepData: boolean): string {
-  const brick = brickOf(directory);
-  const log = `/var/log/glusterfs/bricks/${brick.slice(1).replaceAll("/", "-")}.log`;
+  const removal = keepData
+    ? ""
+    : `\nrm -rf ${brickOf(directory)}\nrmdir ${bricks} 2> /dev/null || :`;
   return `set -eu
-! systemctl cat glusterd.service > /dev/null 2>&1 || systemctl disable --quiet --now glusterd
+others=$(find ${definitions} -mindepth 1 -maxdepth 1 -type d ! -name ${volumeOf(directory)} -printf '%f ' 2> /dev/null || :)
+${keepData ? leaveBrick : giveUpBrick(directory)}
 rm -f ${dropIn}
 rmdir ${dropIn.replace(/\/[^/]*$/, "")} 2> /dev/null || :
 systemctl daemon-reload
-rm -f ${log}
+${removeTraces(directory)}${removal}`;
+}
+
+const stopService =
+  "! systemctl cat glusterd.service > /dev/null 2>&1 || systemctl disable --quiet --now glusterd";
+
+/** With others' volumes the kept one is served on, by all that belongs to it. */
+const leaveBrick = `[ -z "$others" ] || {
+  echo "glusterd runs on, and serves the kept volume: it has others, too (\${others% })"
+  exit 0
+}
+${stopService}`;
+
+function giveUpBrick(directory: SharedDirectory): string {
+  const volume = volumeOf(directory);
+  return `[ ! -e ${definitions}/${volume} ] || {
+  echo '${brickOf(directory)} is still part of the volume ${volume}: give this machine its role (brick or arbiter) back. If all of its files are to go, run there, then try again: gluster volume stop ${volume} force; gluster volume delete ${volume}' >&2
+  exit 1
+}
+if [ -n "$others" ]; then
+  echo "glusterd runs on: it has other volumes, too (\${others% })"
+else
+  ${stopService}
+fi`;
+}
+
+/** What GlusterFS leaves of a brick outside of its directory. */
+function removeTraces(directory: SharedDirectory): string {
+  const log = `/var/log/glusterfs/bricks/${brickOf(directory).slice(1).replaceAll("/", "-")}.log`;
+  return `rm -f ${log}
 rmdir /var/log/glusterfs/*/${volumeOf(directory)} 2> /dev/null || :
-rm -rf /run/gluster/*/${volumeOf(directory)}${keepData ? "" : `\nrm -rf ${brick}\nrmdir ${bricks} 2> /dev/null || :`}`;
+rm -rf /run/gluster/*/${volumeOf(directory)}`;
 }

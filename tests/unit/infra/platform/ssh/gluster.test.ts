@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import {
   brickScript,
   mountScript,
@@ -7,6 +10,7 @@ import {
   volumeScript,
 } from "../../../../../infra/platform/ssh/gluster.ts";
 import type { Member, Topology } from "../../../../../infra/topology.ts";
+import { type Outcome, run } from "../../../../../scripts/lib/run.ts";
 import { planWith } from "../../../../support/unit/fixtures.ts";
 
 const uploads = { name: "uploads", path: "/var/lib/hastack/uploads", owner: "hastack" };
@@ -68,5 +72,175 @@ describe("GlusterFS", () => {
     const gone = /rm -rf \S*\/bricks\/uploads/;
     assert.doesNotMatch(removeBrickScript(uploads, true), gone);
     assert.match(removeBrickScript(uploads, false), gone);
+  });
+});
+
+const definition = "/var/lib/glusterd/vols/hastack-uploads/info";
+const brickFile = "/var/lib/hastack/bricks/uploads/picture.jpg";
+const dropIn = "/etc/systemd/system/glusterd.service.d/hastack.conf";
+const mountFile = "/etc/systemd/system/hastack-uploads.service";
+
+/** A folder that scripts take for the machine's root, with programs that only note their calls. */
+class Pretended {
+  readonly root = mkdtempSync(join(tmpdir(), "hastack-gluster-"));
+
+  constructor() {
+    this.program("systemctl", "");
+    this.program("gluster", "");
+  }
+
+  program(name: string, body: string): void {
+    const text = `#!/bin/sh\necho "${name} $*" >> ${this.root}/calls\n${body}\n`;
+    mkdirSync(join(this.root, "bin"), { recursive: true });
+    writeFileSync(join(this.root, "bin", name), text, { mode: 0o755 });
+  }
+
+  write(path: string, text = "there\n"): void {
+    const file = join(this.root, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+
+  has(path: string): boolean {
+    return existsSync(join(this.root, path));
+  }
+
+  run(script: string): Promise<Outcome> {
+    const here = script.replaceAll(/(?<![\w.*}-])\/(etc|var|run)\//g, `${this.root}$&`);
+    const PATH = `${this.root}/bin:${process.env.PATH}`;
+    return run(["sh", "-c", here], {
+      env: { ...process.env, PATH, TMPDIR: this.root },
+      limitSeconds: 60,
+    });
+  }
+
+  /** The calls up to now, without the looks at what is there. */
+  calls(): string[] {
+    if (!this.has("calls")) return [];
+    const lines = readFileSync(join(this.root, "calls"), "utf8").trim().split("\n");
+    return lines.filter((line) => !/^systemctl cat|volume info|volume list|pool list/.test(line));
+  }
+
+  remove(): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+describe("what is left of GlusterFS, and what is not", function () {
+  this.timeout(60_000);
+  let machine: Pretended;
+
+  beforeEach(() => {
+    machine = new Pretended();
+    machine.write(brickFile);
+    machine.write(dropIn);
+  });
+  afterEach(() => machine.remove());
+
+  const stop = "systemctl disable --quiet --now glusterd";
+
+  it("W4: a brick goes, and glusterd is stopped, once its volume is gone", async () => {
+    assert.equal((await machine.run(removeBrickScript(uploads, false))).code, 0);
+    assert.deepEqual(machine.calls(), [stop, "systemctl daemon-reload"]);
+    assert.ok(!machine.has("/var/lib/hastack/bricks"));
+    assert.ok(!machine.has(dropIn));
+  });
+
+  it("a brick that its volume needs stays, and serves on", async () => {
+    machine.write(definition);
+    const { code, stderr } = await machine.run(removeBrickScript(uploads, false));
+    assert.equal(code, 1);
+    assert.match(stderr, /bricks\/uploads is still part of the volume hastack-uploads/);
+    assert.match(stderr, /give this machine its role \(brick or arbiter\) back/);
+    assert.deepEqual(machine.calls(), []);
+    assert.ok(machine.has(brickFile));
+    assert.ok(machine.has(dropIn));
+  });
+
+  it("W4: a brick that is kept stays with its volume, and glusterd is stopped", async () => {
+    machine.write(definition);
+    assert.equal((await machine.run(removeBrickScript(uploads, true))).code, 0);
+    assert.ok(machine.calls().includes(stop));
+    assert.ok(machine.has(brickFile));
+    assert.ok(!machine.has(dropIn));
+  });
+
+  it("glusterd runs on for volumes of others, whether the brick is kept or not", async () => {
+    machine.write("/var/lib/glusterd/vols/archive/info");
+    const { code, stdout } = await machine.run(removeBrickScript(uploads, false));
+    assert.equal(code, 0);
+    assert.match(stdout, /glusterd runs on: it has other volumes, too \(archive\)/);
+    assert.ok(!machine.has("/var/lib/hastack/bricks"));
+    machine.write(brickFile);
+    machine.write(definition);
+    machine.write("/run/gluster/vols/hastack-uploads/brick.pid");
+    assert.equal((await machine.run(removeBrickScript(uploads, true))).code, 0);
+    assert.ok(!machine.calls().includes(stop));
+    assert.ok(machine.has("/run/gluster/vols/hastack-uploads/brick.pid"));
+  });
+
+  const removal = removeVolumeScript(topology, uploads, false);
+
+  it("W4: glusterd that is down is started, to remove the volume", async () => {
+    machine.program("systemctl", `[ "$1" != start ] || touch ${machine.root}/runs`);
+    machine.program("gluster", `[ -e ${machine.root}/runs ] && echo 'Status: Started'`);
+    assert.equal((await machine.run(removal)).code, 0);
+    assert.deepEqual(machine.calls(), [
+      "systemctl start glusterd",
+      "gluster --mode=script volume stop hastack-uploads force",
+      "gluster --mode=script volume delete hastack-uploads",
+    ]);
+  });
+
+  it("glusterd that stays down is told, not taken for a volume that is gone", async () => {
+    machine.program("gluster", "exit 1");
+    const { code, stderr } = await machine.run(removal.replace("within 30", "within 1"));
+    assert.equal(code, 1);
+    assert.match(stderr, /glusterd does not answer here.*journalctl --unit=glusterd/);
+  });
+
+  it("W4: there is no volume to remove where GlusterFS is not installed", async () => {
+    machine.program("systemctl", "exit 1");
+    const { code, stdout } = await machine.run(removal);
+    assert.equal(code, 0);
+    assert.match(stdout, /is not installed here/);
+    assert.deepEqual(machine.calls(), []);
+  });
+
+  it("W6: a mount that was cut off while its unit was changed does not stay the old one", async () => {
+    machine.write(mountFile, "[Unit]\nDescription=with other servers\n");
+    machine.program("mountpoint", "");
+    machine.program("stat", "echo 1");
+    const script = mountScript("node-1", topology, uploads);
+    machine.program("systemctl", '[ "$1" != daemon-reload ] || kill -KILL $PPID');
+    assert.notEqual((await machine.run(script)).code, 0);
+    assert.match(readFileSync(join(machine.root, mountFile), "utf8"), /volfile-server/);
+    machine.program("systemctl", "");
+    assert.equal((await machine.run(script)).code, 0);
+    const done = machine.calls().filter((call) => call.startsWith("systemctl"));
+    const unit = "hastack-uploads.service";
+    assert.deepEqual(done, [
+      `systemctl stop ${unit}`,
+      "systemctl daemon-reload",
+      "systemctl daemon-reload",
+      `systemctl enable --quiet ${unit}`,
+      `systemctl start --no-block ${unit}`,
+    ]);
+  });
+
+  it("a mount that is as it should be is not touched", async () => {
+    machine.program("mountpoint", "");
+    machine.program("stat", "echo 1");
+    machine.program("systemctl", "");
+    const script = mountScript("node-1", topology, uploads);
+    assert.equal((await machine.run(script)).code, 0);
+    const first = machine.calls().length;
+    assert.equal((await machine.run(script)).code, 0);
+    assert.ok(
+      !machine
+        .calls()
+        .slice(first)
+        .some((call) => call.startsWith("systemctl stop")),
+    );
   });
 });
