@@ -8,7 +8,7 @@ import { until } from "../../scripts/lib/until.ts";
 import { ContainerPlace } from "../support/container-place.ts";
 import { TestStack } from "../support/test-stack.ts";
 import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
-import { changesSuite, settingsSuite } from "./suites/changes.ts";
+import { brokenReleaseSuite, changesSuite, settingsSuite } from "./suites/changes.ts";
 import { engineSuite, failoverSuite, faultsSuite } from "./suites/faults.ts";
 import { httpsSuite } from "./suites/https.ts";
 import { networksSuite } from "./suites/networks.ts";
@@ -121,6 +121,7 @@ describe("dev, end to end", function () {
   visitorsSuite(stack);
   settingsSuite(stack);
   changesSuite(stack);
+  brokenReleaseSuite(stack);
   httpsSuite(stack);
   failoverSuite(stack);
   faultsSuite(stack);

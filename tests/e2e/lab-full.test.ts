@@ -10,7 +10,7 @@ import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts
 import { missingWrites, postDestination } from "../support/traffic.ts";
 import { badMachinesSuite } from "./suites/bad-machines.ts";
 import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
-import { changesSuite, settingsSuite } from "./suites/changes.ts";
+import { brokenReleaseSuite, changesSuite, settingsSuite } from "./suites/changes.ts";
 import { failoverSuite, faultsSuite } from "./suites/faults.ts";
 import { httpsSuite } from "./suites/https.ts";
 import { machinesSuite, rebootSuite } from "./suites/machines.ts";
@@ -110,6 +110,7 @@ describe("lab on seven machines, end to end", function () {
   visitorsSuite(stack);
   settingsSuite(stack);
   changesSuite(stack);
+  brokenReleaseSuite(stack);
   httpsSuite(stack);
   failoverSuite(stack);
   faultsSuite(stack);

@@ -6,9 +6,8 @@ import { servingInstances } from "../support/members.ts";
 import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts";
 import { badMachinesSuite } from "./suites/bad-machines.ts";
 import { cacheSuite } from "./suites/cache.ts";
-import { changesSuite } from "./suites/changes.ts";
+import { brokenReleaseSuite } from "./suites/changes.ts";
 import { failoverSuite } from "./suites/faults.ts";
-import { httpsSuite } from "./suites/https.ts";
 import { machinesSuite, rebootSuite } from "./suites/machines.ts";
 import { siteSuite } from "./suites/site.ts";
 import { travelSuite } from "./suites/travel.ts";
@@ -48,8 +47,7 @@ describe("lab on three machines, end to end", function () {
   machinesSuite(stack, place);
   cacheSuite(stack);
   travelSuite(stack);
-  changesSuite(stack);
-  httpsSuite(stack);
+  brokenReleaseSuite(stack);
   failoverSuite(stack);
   rebootSuite(stack, place);
 

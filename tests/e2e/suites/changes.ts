@@ -57,7 +57,12 @@ export function changesSuite(stack: TestStack): void {
       assert.match(stdout, /haproxy.cfg was refused; nothing was changed/);
       assert.equal(await fileOf(stack, "lb-1", "haproxy.cfg"), before);
     });
+  });
+}
 
+/** A release that is not fit, and the way back to one that is. */
+export function brokenReleaseSuite(stack: TestStack): void {
+  describe("a bad change", () => {
     it("a release that does not get healthy stops at the first instance; a good one goes in", async () => {
       const [good] = await releases(stack);
       stack.edit("app/src/server.ts", (text) => `throw new Error("broken on purpose");\n${text}`);

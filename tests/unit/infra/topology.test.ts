@@ -444,7 +444,7 @@ function acceptedPlans(): ReturnType<typeof planWith>[] {
       return [];
     }
   });
-  assert.ok(plans.length > 50, `only ${plans.length} drawn plans were accepted`);
+  assert.ok(plans.length > 10, `only ${plans.length} drawn plans were accepted`);
   const varied = ["loadBalancer", "quorum", "storefront", "admin", "cache"] as const;
   for (const role of varied) {
     const counts = new Set(plans.map(({ settings }) => settings.members[role]));
