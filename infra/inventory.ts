@@ -14,9 +14,22 @@ import { resolve } from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
 import { hostKeyText, hostKeyTypes, parseHostKey } from "./host-key.ts";
-import type { Target } from "./platform/ssh/connection.ts";
 import { projectDirectory } from "./project.ts";
 import { access, deepFreeze, describeIssues, type Settings, SettingsError } from "./settings.ts";
+
+/** How a machine is reached. */
+export interface Target {
+  /** The machine's name in the configuration. */
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  /** root, or somebody who may become root by sudo without a password. */
+  readonly user: string;
+  /** Type and key, as in ssh_host_ed25519_key.pub. */
+  readonly hostKey: string;
+  /** Private key file, absolute, below the user's home (`~/`) or below the project's folder. @default what ssh itself finds */
+  readonly identityFile?: string;
+}
 
 const inventorySchema = z.strictObject({
   /** Private key file: absolute, `~/…`, or below the project's folder. */

@@ -36,9 +36,8 @@ function someone(count: number): string | undefined {
 
 /** Rules on how many members a role has. */
 export function countProblems(settings: Settings): string[] {
-  return settings.platform === "docker"
-    ? memberProblems(settings.members)
-    : placeProblems(settings.machines ?? []);
+  const { machines, members } = settings;
+  return machines === undefined ? memberProblems(members) : placeProblems(machines);
 }
 
 function memberProblems(members: Settings["members"]): string[] {
@@ -107,10 +106,12 @@ export function mailProblems({ smtp, smtpPassword }: Settings): string[] {
 }
 
 /** Rules on subnets and virtual IPs. */
-export function networkProblems({ network, platform }: Settings): string[] {
+export function networkProblems({ network, machines }: Settings): string[] {
   const { frontend, backend } = network;
+  // Who makes the machines also makes their networks, by the address plan
+  const planned = machines === undefined;
   const problems = Object.entries({ frontend, backend }).flatMap(([name, { subnet, vip }]) => {
-    const found = subnetProblem(subnet, platform) ?? virtualProblem(subnet, vip, platform);
+    const found = subnetProblem(subnet, planned) ?? virtualProblem(subnet, vip, planned);
     return found === undefined ? [] : [`hastack:network.${name}.${found}`];
   });
   if (overlaps(frontend.subnet, backend.subnet)) {
@@ -121,11 +122,9 @@ export function networkProblems({ network, platform }: Settings): string[] {
   return problems;
 }
 
-type PlatformName = Settings["platform"];
-
-function subnetProblem(subnet: string, platform: PlatformName): string | undefined {
+function subnetProblem(subnet: string, planned: boolean): string | undefined {
   const prefix = prefixLength(subnet);
-  const [shortest, longest] = platform === "docker" ? [16, 24] : [8, 29];
+  const [shortest, longest] = planned ? [16, 24] : [8, 29];
   if (prefix < shortest || prefix > longest) {
     return `subnet: ${subnet} has prefix length ${prefix}, use ${shortest} to ${longest}`;
   }
@@ -133,9 +132,9 @@ function subnetProblem(subnet: string, platform: PlatformName): string | undefin
   return plain === subnet ? undefined : `subnet: ${subnet} names a host, use ${plain}`;
 }
 
-function virtualProblem(subnet: string, vip: string, platform: PlatformName): string | undefined {
+function virtualProblem(subnet: string, vip: string, planned: boolean): string | undefined {
   if (!contains(subnet, vip)) return `vip: ${vip} is outside ${subnet}, use an address inside it`;
-  if (platform !== "docker") {
+  if (!planned) {
     return meansAll(subnet, vip) ? `vip: ${vip} means all of ${subnet}, use another` : undefined;
   }
   const { firstVirtualHost, firstDynamicHost } = addressPlan;

@@ -125,8 +125,7 @@ export function planTopology(settings: Settings): Topology {
     ...machineProblems(givenMachines(settings)),
     ...targetProblems(settings),
   ]);
-  const machines =
-    settings.platform === "docker" ? generateMachines(settings) : givenMachines(settings);
+  const machines = settings.machines ? givenMachines(settings) : generateMachines(settings);
   refuse([
     ...addressProblems(settings, machines),
     ...poolProblems(settings, machines),

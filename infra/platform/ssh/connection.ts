@@ -5,23 +5,12 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { Target } from "../../inventory.ts";
 import { projectDirectory } from "../../project.ts";
 import { commandLine, quote } from "../../render/shell.ts";
 import { type Result, runProgram } from "../process.ts";
 
-/** How a machine is reached. */
-export interface Target {
-  /** The machine's name in the configuration. */
-  readonly name: string;
-  readonly address: string;
-  readonly port: number;
-  /** root, or somebody who may become root by sudo without a password. */
-  readonly user: string;
-  /** Type and key, as in ssh_host_ed25519_key.pub. */
-  readonly hostKey: string;
-  /** Private key file, absolute, below the user's home (`~/`) or below the project's folder. @default what ssh itself finds */
-  readonly identityFile?: string;
-}
+export type { Target } from "../../inventory.ts";
 
 /** A machine that could not be talked to: its name, what happened, what to do. */
 export class ConnectionError extends Error {}
