@@ -26,6 +26,11 @@ const suites: Readonly<Partial<Record<StepName, string>>> = {
   e2e: "tests/e2e/**/*.test.ts",
 };
 
+/** Made ready before a suite's first test. */
+const globalSetups: Readonly<Partial<Record<StepName, string>>> = {
+  app: inRoot("app/test/support/global-setup.ts"),
+};
+
 /** Minutes after which a suite is ended: one that hangs must not take the others' results along. */
 const limits: Readonly<Partial<Record<StepName, number>>> = {
   unit: 15,
@@ -62,7 +67,9 @@ async function suite(step: StepName, { full, mocha }: Choice): Promise<Outcome> 
   const folder = mkdtempSync(join(tmpdir(), "hastack-test-"));
   const report = join(folder, "report.json");
   try {
-    const args = ["--reporter", inRoot("scripts/test/reporter.mjs"), "--forbid-only", ...mocha];
+    const globalSetup = globalSetups[step] ? ["--require", globalSetups[step]] : [];
+    const reporter = ["--reporter", inRoot("scripts/test/reporter.mjs")];
+    const args = [...reporter, "--forbid-only", ...globalSetup, ...mocha];
     const env = {
       ...process.env,
       HASTACK_TEST_REPORT: report,
