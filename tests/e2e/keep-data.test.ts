@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { ContainerPlace } from "../support/container-place.ts";
+import { onlyInFull } from "../support/full.ts";
 import { sql } from "../support/members.ts";
 import { TestStack } from "../support/test-stack.ts";
 import { missingWrites, postDestination } from "../support/traffic.ts";
@@ -13,10 +14,7 @@ describe("data kept over destroy", function () {
   this.timeout("15m");
 
   before(async function () {
-    if (process.env.HASTACK_TEST_FULL !== "1") {
-      console.log("      skipped: it belongs to npm run test:full");
-      this.skip();
-    }
+    onlyInFull(this);
     await stack.create();
     stack.configure({ "hastack:keepData": true });
   });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { until } from "../../scripts/lib/until.ts";
+import { onlyInFull } from "../support/full.ts";
 import { MachinePlace } from "../support/machine-place.ts";
 import { timed } from "../support/measure.ts";
 import { healed, killMember, startMember } from "../support/members.ts";
@@ -37,10 +38,7 @@ describe("lab on seven machines, end to end", function () {
   this.timeout("20m");
 
   before("start the machines", async function () {
-    if (process.env.HASTACK_TEST_FULL !== "1") {
-      console.log("      skipped: it belongs to npm run test:full");
-      this.skip();
-    }
+    onlyInFull(this);
     await timed("machines started", () => stack.create());
     stack.serveWith(await certificateFor([place.vip, ...place.localHosts]));
   });

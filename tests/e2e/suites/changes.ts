@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { until } from "../../../scripts/lib/until.ts";
+import { onlyInFull } from "../../support/full.ts";
 import { show, timed, underLoad } from "../../support/measure.ts";
 import {
   fileOf,
@@ -148,7 +149,8 @@ export function settingsSuite(stack: TestStack): void {
       }
     });
 
-    it("W6: an up killed while it replaces an instance can simply be run again", async () => {
+    it("W6: an up killed while it replaces an instance can simply be run again", async function () {
+      onlyInFull(this);
       const [program = "", ...args] = stack.command(["up", "--yes", "--skip-preview"]);
       stack.edit("app/src/views.ts", (text) => `${text}// and one more\n`);
       const before = await stack.place.identity("storefront-1");
