@@ -8,8 +8,8 @@ export interface Result {
 }
 
 export interface ProgramOptions {
-  /** Text for its standard input. @default nothing */
-  readonly input?: string;
+  /** For its standard input: a text, or an open file. @default nothing */
+  readonly input?: string | number;
   /** After which it is ended, with code 124. */
   readonly limitSeconds: number;
   /** Gets its standard output as it comes. @default nobody */
@@ -23,14 +23,17 @@ export function runProgram(
   { input = "", limitSeconds, hear }: ProgramOptions,
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { timeout: limitSeconds * 1000 });
+    const child = spawn(program, args, {
+      timeout: limitSeconds * 1000,
+      stdio: [typeof input === "number" ? input : "pipe", "pipe", "pipe"],
+    });
     let stdout = "";
     let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (chunk) => {
+    child.stdout?.setEncoding("utf8").on("data", (chunk) => {
       stdout += chunk;
       hear?.(chunk);
     });
-    child.stderr.setEncoding("utf8").on("data", (chunk) => (stderr += chunk));
+    child.stderr?.setEncoding("utf8").on("data", (chunk) => (stderr += chunk));
     child.on("error", reject);
     child.on("close", (code) => {
       // The program's own exit code may be 0 when it is told to end
@@ -38,8 +41,8 @@ export function runProgram(
       return resolve({ code: 124, stdout, stderr: `${stderr}not done within ${limitSeconds} s\n` });
     });
     // A program that ends without reading its input is told by its exit code
-    child.stdin.on("error", () => {});
-    child.stdin.end(input);
+    child.stdin?.on("error", () => {});
+    child.stdin?.end(input);
   });
 }
 

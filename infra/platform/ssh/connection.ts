@@ -8,19 +8,16 @@ import { join, resolve } from "node:path";
 import type { Target } from "../../inventory.ts";
 import { projectDirectory } from "../../project.ts";
 import { commandLine, quote } from "../../render/shell.ts";
-import { type Result, runProgram } from "../process.ts";
+import { type ProgramOptions, type Result, runProgram } from "../process.ts";
 
 export type { Target } from "../../inventory.ts";
 
 /** A machine that could not be talked to: its name, what happened, what to do. */
 export class ConnectionError extends Error {}
 
-export interface RunOptions {
+export interface RunOptions extends ProgramOptions {
   /** Text for the script's standard input. @default nothing */
   readonly input?: string;
-  readonly limitSeconds: number;
-  /** Gets what the script prints as it comes. @default nobody */
-  readonly hear?: (text: string) => void;
   /** Whether mounts that the script makes are its own, and end with it. @default false */
   readonly ownMounts?: boolean;
 }
@@ -53,7 +50,7 @@ export function framed(script: string, input: string): string {
   return `{ {\n${script}\n} <<'END_OF_INPUT'\n${input}\nEND_OF_INPUT\n}\n`;
 }
 
-export interface CallOptions extends Omit<RunOptions, "ownMounts"> {
+export interface CallOptions extends ProgramOptions {
   /** Whether the command runs as root, or as whoever logs in. @default true */
   readonly asRoot?: boolean;
 }

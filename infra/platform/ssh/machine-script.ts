@@ -1,5 +1,6 @@
 /** Shell texts for a machine as such: its base, and Debian packages. Each may run again and again. */
 import { commandLine, quote } from "../../render/shell.ts";
+import { releaseDirectory } from "../platform.ts";
 
 /** Number of the user `hastack`, the same on every machine: shared files know owners by number. */
 export const userId = 880;
@@ -7,7 +8,7 @@ export const userId = 880;
 /** Where releases, links to them and the workloads' files lie. */
 export const folders = {
   releases: "/opt/hastack/releases",
-  current: "/opt/hastack/current",
+  current: releaseDirectory,
   files: "/etc/hastack",
   state: "/var/lib/hastack",
 } as const;

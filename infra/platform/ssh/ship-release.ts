@@ -3,24 +3,15 @@
  * passing name and then moved into place. Releases that no instance runs are pruned, except for the
  * last few.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { fail, required } from "../process.ts";
-import {
-  ConnectionError,
-  callMachine,
-  connectionProblem,
-  sshArguments,
-  type Target,
-  withKnownHosts,
-} from "./connection.ts";
+import { ConnectionError, callMachine, type Target } from "./connection.ts";
 import { folders } from "./machine-script.ts";
 import { packedRelease } from "./release-archive.ts";
 
 /** Releases that stay on a machine for going back, beside those that run. */
 const keptReleases = 3;
-const sendMinutes = 20;
+const sendSeconds = 20 * 60;
 
 /** Whether the release is on the machine, whole; it counts as used then. */
 async function isThere(target: Target, hash: string): Promise<boolean> {
@@ -58,20 +49,14 @@ ls -1t | tail -n +${keptReleases + 1} | while read -r release; do
 done`;
 }
 
-/** @throws Error that names the machine */
 async function send(target: Target, hash: string, archive: string): Promise<void> {
   const input = openSync(archive, "r");
   try {
-    await withKnownHosts(target, async (knownHosts) => {
-      const unpack = sshArguments(target, knownHosts, ["sh", "-c", unpackScript(hash)]);
-      const stdio = [input, "inherit", "pipe"] as const;
-      const ssh = spawn("ssh", unpack, { stdio: [...stdio], timeout: sendMinutes * 60_000 });
-      let said = "";
-      ssh.stderr?.setEncoding("utf8").on("data", (chunk) => (said += chunk));
-      const [code] = (await once(ssh, "close")) as [number | null];
-      if (code === 255) throw new ConnectionError(connectionProblem(target, said));
-      if (code !== 0) throw new Error(said.trim() || `not done within ${sendMinutes} minutes`);
+    const { code, stderr } = await callMachine(target, ["sh", "-c", unpackScript(hash)], {
+      input,
+      limitSeconds: sendSeconds,
     });
+    if (code !== 0) throw new Error(`release ${hash} could not be unpacked: ${stderr.trim()}`);
   } finally {
     closeSync(input);
   }

@@ -113,14 +113,18 @@ export class SshPlatform implements Platform {
       ...(release ? [this.#release(host.machine, release)] : []),
       ...this.#mounts(host.machine, task.shared),
     ];
-    const script = [oneAtATime(name), ...(task.shared ?? []).map(mounted), taskScript(task)].join(
-      "\n",
-    );
+    const script = [
+      "set -eu",
+      ...(release ? [bindRelease(release.hash)] : []),
+      oneAtATime(name),
+      ...(task.shared ?? []).map(mounted),
+      taskScript(task),
+    ];
     return this.#inTurn({
       name,
       machine: host.machine,
       environment: {
-        APPLY: release ? `set -eu\n${bindRelease(release.hash)}\n${script}` : script,
+        APPLY: script.join("\n"),
         ...(release && { OWN_MOUNTS: "yes" }),
         LIMIT_SECONDS: String(taskSeconds),
       },

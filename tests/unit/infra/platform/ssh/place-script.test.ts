@@ -101,6 +101,25 @@ describe("placing a workload on a machine", function () {
 
   const place = (wish?: Wish, edit = (script: string) => script) =>
     machine.attempt(edit(placeScript(web(wish), healthSeconds)), { input, ownMounts: false });
+  /** Places by a process of its own. @returns ends it at once, and its connection with it */
+  const fromOperator = (wish: Wish) => {
+    const child = spawn(globalThis.process.execPath, ["platform/ssh/run.ts", "APPLY"], {
+      cwd: `${projectDirectory}infra`,
+      detached: true,
+      env: {
+        ...globalThis.process.env,
+        TARGET: JSON.stringify(machine.target),
+        APPLY: placeScript(web(wish), healthSeconds),
+      },
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    child.stdin.end(input);
+    return async () => {
+      const ended = once(child, "exit");
+      globalThis.process.kill(-(child.pid ?? 0), "SIGKILL");
+      await ended;
+    };
+  };
   const shown = () => machine.look(`cat ${state}`);
   const told = (word: string) =>
     until("the program has read it", {
@@ -248,21 +267,9 @@ describe("placing a workload on a machine", function () {
 
     it("by the end of the operator's own connection", async () => {
       const wish = { word: "new", health: "test -e /run/unit-web/go" };
-      const child = spawn(globalThis.process.execPath, ["platform/ssh/run.ts", "APPLY"], {
-        cwd: `${projectDirectory}infra`,
-        detached: true,
-        env: {
-          ...globalThis.process.env,
-          TARGET: JSON.stringify(machine.target),
-          APPLY: placeScript(web(wish), healthSeconds),
-        },
-        stdio: ["pipe", "ignore", "ignore"],
-      });
-      child.stdin.end(input);
+      const cutOff = fromOperator(wish);
       await told(`${releases.one} new ${length}`);
-      const ended = once(child, "exit");
-      globalThis.process.kill(-(child.pid ?? 0), "SIGKILL");
-      await ended;
+      await cutOff();
       const again = place(wish);
       await machine.look("touch /run/unit-web/go");
       const { code, stderr } = await again;
@@ -276,17 +283,7 @@ describe("placing a workload on a machine", function () {
 
   it("W6: goes back from a bad release although nobody listens any more", async () => {
     const wish = { hash: releases.dying };
-    const child = spawn(globalThis.process.execPath, ["platform/ssh/run.ts", "APPLY"], {
-      cwd: `${projectDirectory}infra`,
-      detached: true,
-      env: {
-        ...globalThis.process.env,
-        TARGET: JSON.stringify(machine.target),
-        APPLY: placeScript(web(wish), healthSeconds),
-      },
-      stdio: ["pipe", "ignore", "ignore"],
-    });
-    child.stdin.end(input);
+    const cutOff = fromOperator(wish);
     const link = () => machine.look("readlink /opt/hastack/current/web-1");
     const at = (hash: string) =>
       until(`the link is at ${hash}`, {
@@ -296,9 +293,7 @@ describe("placing a workload on a machine", function () {
         intervalSeconds: 0.2,
       });
     await at(releases.dying);
-    const ended = once(child, "exit");
-    globalThis.process.kill(-(child.pid ?? 0), "SIGKILL");
-    await ended;
+    await cutOff();
     await at(releases.one);
     await told(`${releases.one} hello ${length}`);
   });
