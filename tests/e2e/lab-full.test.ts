@@ -1,6 +1,7 @@
 /** The whole stack on seven machines, with every fault; a long run, for `npm run test:full`. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import type { Outcome } from "../../scripts/lib/run.ts";
 import { until } from "../../scripts/lib/until.ts";
 import { onlyInFull } from "../support/full.ts";
 import { MachinePlace } from "../support/machine-place.ts";
@@ -50,7 +51,13 @@ describe("lab on seven machines, end to end", function () {
     it("W6: a machine dies half-way through up, which names it; up again goes on from there", async () => {
       const victim = "storefront-2";
       const start = Date.now();
-      const [first] = await Promise.all([stack.up(), killOnceStarted(victim, "db-1")]);
+      let ended: Outcome | undefined;
+      const up = stack.up().then((outcome) => {
+        ended = outcome;
+        return outcome;
+      });
+      await killOnceStarted(victim, "db-1", () => ended && `up ended before:\n${ended.stdout}`);
+      const first = await up;
       assert.notEqual(first.code, 0, first.stdout);
       assert.match(first.stdout, new RegExp(`machine ${place.machine(victim)} .*(lost|reached)`));
       const before = await runningElsewhere(victim);
@@ -75,10 +82,15 @@ describe("lab on seven machines, end to end", function () {
     });
 
     /** Kills a member's machine as soon as another member's processes run. */
-    async function killOnceStarted(victim: string, other: string): Promise<void> {
+    async function killOnceStarted(
+      victim: string,
+      other: string,
+      hopeless: () => string | undefined,
+    ): Promise<void> {
       await until(`${other} has been started`, {
         probe: () => place.started(other),
         done: isRunning,
+        hopeless,
         limitSeconds: limits.up,
       });
       await killMember(stack, victim);
