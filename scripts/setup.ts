@@ -5,7 +5,7 @@ import { defaultStack, ensureBackend, ensureStack } from "./launcher/stack.ts";
 import { root } from "./lib/paths.ts";
 import { baseImage, ensureBaseImage } from "./setup/base-image.ts";
 import { ensureEngine } from "./setup/engine.ts";
-import { ensurePulumiParts, partLabel } from "./setup/pulumi-parts.ts";
+import { ensurePulumiParts } from "./setup/pulumi-parts.ts";
 import { ensureSshClient } from "./setup/ssh-client.ts";
 
 /** One step of set-up. Done already: it does nothing. */
@@ -22,8 +22,8 @@ export interface Step {
 const here = (path: string): string => relative(root, path);
 
 async function pulumi(say: (line: string) => void): Promise<string> {
-  const there = await ensurePulumiParts(say);
-  return there.length === 0 ? "all in place" : `${there.map(partLabel).join(", ")} there`;
+  const there = await ensurePulumiParts({ say });
+  return there.length === 0 ? "all in place" : `${there.join(", ")} there`;
 }
 
 /** Makes the state folder, the passphrase and a stack. */

@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly limitSeconds?: number;
   /** `stderr`: show all output live on our standard error. @default kept, and shown to nobody */
   readonly show?: "stderr";
+  /** Gets all output as it comes. @default nobody */
+  readonly hear?: (text: string) => void;
 }
 
 const missingProgram = 127;
@@ -38,6 +40,7 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
       child[name]?.setEncoding("utf8").on("data", (text: string) => {
         kept[name] += text;
         if (options.show) process.stderr.write(text);
+        options.hear?.(text);
       });
     }
     child.stdin?.on("error", () => {}).end(options.input);

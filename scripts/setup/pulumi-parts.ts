@@ -1,7 +1,6 @@
+/** Where Pulumi's parts come from: the user's own, a folder, the download site, or built here. */
 import {
-  accessSync,
   chmodSync,
-  constants,
   createWriteStream,
   existsSync,
   mkdirSync,
@@ -14,67 +13,24 @@ import {
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { inHastack, pinnedVersion, root } from "../lib/paths.ts";
+import { inHastack, root } from "../lib/paths.ts";
 import { lastWords, run } from "../lib/run.ts";
+import { built, builtFrom, sourcesHash } from "./built-parts.ts";
+import {
+  cliCompany,
+  cliPrograms,
+  holds,
+  isExecutable,
+  type Part,
+  partFolder,
+  partLabel,
+  programsOf,
+  requiredParts,
+  type Source,
+} from "./parts.ts";
 
-/** One of Pulumi's own programs that this project needs. */
-export interface Part {
-  readonly kind: "cli" | "plugin";
-  /** `pulumi`, or the plugin's name, such as `docker`. */
-  readonly name: string;
-  readonly version: string;
-}
-
-/** A place where parts can be had. They are asked in order; the first that has a part provides it. */
-export interface Source {
-  readonly name: string;
-  /**
-   * Puts the part's programs into the empty folder `into`.
-   * @returns where it came from, or why this source has it not
-   */
-  provide(part: Part, into: string): Promise<{ from: string } | { lacking: string }>;
-}
-
-const plugins = ["docker", "random", "command"];
-const cliPrograms = ["pulumi", "pulumi-language-nodejs"];
-/** Optional company of the two: dynamic providers' runner and the policy analyzer. */
-const cliCompany = ["pulumi-resource-pulumi-nodejs", "pulumi-analyzer-policy"];
 const probeSeconds = 5;
 const downloadSeconds = 600;
-
-/** All parts, in the versions of the npm packages that speak with them. */
-export const requiredParts = (): Part[] => [
-  { kind: "cli", name: "pulumi", version: pinnedVersion("@pulumi/pulumi") },
-  ...plugins.map((name): Part => {
-    return { kind: "plugin", name, version: pinnedVersion(`@pulumi/${name}`) };
-  }),
-];
-
-/** Where the part belongs in a PULUMI_HOME. */
-export const partFolder = (part: Part, home = inHastack("pulumi")): string =>
-  part.kind === "cli"
-    ? join(home, "versions", part.version, "bin")
-    : join(home, "plugins", `resource-${part.name}-v${part.version}`);
-
-/** The programs without which the part is not there. */
-const programsOf = (part: Part): string[] =>
-  part.kind === "cli" ? cliPrograms : [`pulumi-resource-${part.name}`];
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const holds = (folder: string, part: Part): boolean =>
-  programsOf(part).every((program) => isExecutable(join(folder, program)));
-
-/** The part in words. */
-export const partLabel = (part: Part): string =>
-  part.kind === "cli" ? `CLI ${part.version}` : `${part.name} plugin ${part.version}`;
 
 /** [major, minor, patch] of `v3.259.0`, `3.259.0-dev` and the like; nothing for other text. */
 function numbers(version: string): number[] | undefined {
@@ -187,28 +143,34 @@ export function downloadAddress(part: Part, machine = platform()): string {
 
 async function download(address: string, file: string): Promise<void> {
   const answer = await fetch(address, { signal: AbortSignal.timeout(downloadSeconds * 1000) });
-  if (!answer.ok || answer.body === null) throw new Error(`answers ${answer.status}`);
+  if (!answer.ok || answer.body === null) throw new Error(`${address} answers ${answer.status}`);
   await pipeline(answer.body, createWriteStream(file));
 }
+
+/** Why the download site was not reached: it is not asked for the next part again. */
+let unreachable: string | undefined;
 
 /** Pulumi's download site. A short probe first: where it is not reachable, that costs seconds. */
 const site: Source = {
   name: "Pulumi's download site",
   async provide(part, into) {
+    if (unreachable !== undefined) return { lacking: unreachable };
     const address = downloadAddress(part);
     const archive = `${into}.tar.gz`;
     try {
       const probe = await fetch(address, {
         method: "HEAD",
         signal: AbortSignal.timeout(probeSeconds * 1000),
+      }).catch((error: Error) => {
+        unreachable = `${address}: ${((error.cause ?? error) as Error).message}`;
+        throw new Error(unreachable);
       });
       if (!probe.ok) return { lacking: `${address} answers ${probe.status}` };
       await download(address, archive);
       const lacking = await unpack(archive, part, into);
       return lacking === undefined ? { from: address } : { lacking };
     } catch (error) {
-      const cause = (error as Error).cause ?? error;
-      return { lacking: `${address}: ${(cause as Error).message}` };
+      return { lacking: (error as Error).message };
     } finally {
       rmSync(archive, { force: true });
     }
@@ -216,25 +178,33 @@ const site: Source = {
 };
 
 /** Where parts are looked for, in this order. */
-export const sources: readonly Source[] = [installed, folder, site];
+export const sources: readonly Source[] = [installed, folder, site, built];
+
+export interface Wish {
+  /** @default all sources, in order */
+  readonly from?: readonly Source[];
+  /** The PULUMI_HOME to put parts into. @default the project's own */
+  readonly home?: string;
+  /** Told one line for each part that was put there, and for what takes a while. */
+  readonly say?: (line: string) => void;
+}
+
+const tell = (line: string): void => console.error(`Pulumi: ${line}`);
 
 /**
  * Gets one part from the first source that has it; it is in place whole or not at all.
  * @returns where it came from
  * @throws with what every source answered.
  */
-export async function obtain(
-  part: Part,
-  from: readonly Source[] = sources,
-  home = inHastack("pulumi"),
-): Promise<string> {
+export async function obtain(part: Part, wish: Wish = {}): Promise<string> {
+  const { from = sources, home = inHastack("pulumi"), say = tell } = wish;
   const target = partFolder(part, home);
   const answers: string[] = [];
   mkdirSync(dirname(target), { recursive: true });
   for (const source of from) {
     const into = mkdtempSync(join(dirname(target), ".new-"));
     try {
-      const answer = await source.provide(part, into);
+      const answer = await source.provide(part, into, say);
       if ("from" in answer) {
         rmSync(target, { recursive: true, force: true });
         renameSync(into, target);
@@ -248,20 +218,30 @@ export async function obtain(
   throw new Error(
     `${partLabel(part)} is nowhere to be had:\n${answers.join("\n")}\n` +
       "Install Pulumi (https://www.pulumi.com/docs/install), or name a folder with its archives " +
-      "in HASTACK_TOOLCHAIN, or give this machine access to get.pulumi.com; then `npm run setup`",
+      "in HASTACK_TOOLCHAIN, or give this machine access to get.pulumi.com, or install Go; then " +
+      "`npm run setup`",
   );
 }
 
+/** Whether a part is there, and if it was built here, from today's sources. */
+function isThere(part: Part, home: string): boolean {
+  if (!holds(partFolder(part, home), part)) return false;
+  const hash = builtFrom(partFolder(part, home));
+  return hash === undefined || hash === sourcesHash();
+}
+
+/** A part that is there, in words. */
+const thereLabel = (part: Part, home: string): string =>
+  `${partLabel(part)}${builtFrom(partFolder(part, home)) === undefined ? "" : " (built here)"}`;
+
 /**
- * Puts Pulumi's CLI, language host and plugins into the project's own home, where they are missing.
- * @param say told one line for each part that was put there
- * @returns the parts that were there already
+ * Puts Pulumi's CLI, language host and plugins into a home, where they are missing.
+ * @returns the parts that were there already, in words
  */
-export async function ensurePulumiParts(
-  say = (line: string): void => console.error(`Pulumi: ${line}`),
-): Promise<Part[]> {
+export async function ensurePulumiParts(wish: Wish = {}): Promise<string[]> {
+  const { home = inHastack("pulumi"), say = tell } = wish;
   const [there, missing] = [[] as Part[], [] as Part[]];
-  for (const part of requiredParts()) (holds(partFolder(part), part) ? there : missing).push(part);
-  for (const part of missing) say(`${partLabel(part)} from ${await obtain(part)}`);
-  return there;
+  for (const part of requiredParts()) (isThere(part, home) ? there : missing).push(part);
+  for (const part of missing) say(`${partLabel(part)} from ${await obtain(part, wish)}`);
+  return there.map((part) => thereLabel(part, home));
 }

@@ -2,14 +2,11 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Part, partFolder, requiredParts, type Source } from "../../../scripts/setup/parts.ts";
 import {
   downloadAddress,
   isCompatible,
   obtain,
-  type Part,
-  partFolder,
-  requiredParts,
-  type Source,
   sources,
 } from "../../../scripts/setup/pulumi-parts.ts";
 
@@ -62,23 +59,29 @@ describe("set-up: where Pulumi's parts come from", () => {
   });
   afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-  it("asks the machine, then the folder, then the download site", () => {
+  it("asks the machine, then the folder, then the download site; then it builds", () => {
     assert.deepEqual(
       sources.map(({ name }) => name),
-      ["installed on this machine", "folder named by HASTACK_TOOLCHAIN", "Pulumi's download site"],
+      [
+        "installed on this machine",
+        "folder named by HASTACK_TOOLCHAIN",
+        "Pulumi's download site",
+        "built here, from public sources",
+      ],
     );
   });
 
   it("takes the first that has the part, and asks no further", async () => {
     const asked: string[] = [];
     const list = [hasNot("one", asked), has("two", asked), has("three", asked)];
-    assert.equal(await obtain(docker, list, home), "two");
+    assert.equal(await obtain(docker, { from: list, home }), "two");
     assert.deepEqual(asked, ["one", "two"]);
     assert.deepEqual(readdirSync(partFolder(docker, home)), ["pulumi-resource-docker"]);
   });
 
   it("leaves nothing half-done, and says what each source answered and what to do", async () => {
-    await assert.rejects(obtain(docker, [hasNot("one"), hasNot("two")], home), (error: Error) => {
+    const from = [hasNot("one"), hasNot("two")];
+    await assert.rejects(obtain(docker, { from, home }), (error: Error) => {
       assert.match(error.message, /^docker plugin 5\.0\.0 is nowhere to be had:/);
       assert.match(error.message, /one: one is empty\n {2}two: two is empty\n/);
       assert.match(error.message, /HASTACK_TOOLCHAIN.*npm run setup/s);
@@ -94,7 +97,7 @@ describe("set-up: where Pulumi's parts come from", () => {
     writeFileSync(join(home, "resource-docker-v5.0.0.tar.xz"), "not an archive");
     try {
       const folder = sources.filter(({ name }) => name.startsWith("folder"));
-      await assert.rejects(obtain(docker, folder, home), /cannot be unpacked/);
+      await assert.rejects(obtain(docker, { from: folder, home }), /cannot be unpacked/);
     } finally {
       if (saved === undefined) delete process.env.HASTACK_TOOLCHAIN;
       else process.env.HASTACK_TOOLCHAIN = saved;
