@@ -41,7 +41,7 @@ function programsOf(part: Part): Program[] {
     const name = `pulumi-resource-${part.name}`;
     const version = `${part.version}${suffix}`;
     return [
-      { name, module: "toolchain", package: `./${name}`, versionIn: "main.version", version },
+      { name, module: "toolchain", package: `./${part.name}`, versionIn: "main.version", version },
     ];
   }
   return [
