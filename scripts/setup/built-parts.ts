@@ -112,29 +112,33 @@ async function whyNoGo(): Promise<string | undefined> {
 
 const progressSeconds = 15;
 
-/** Tells from time to time how many of the lines that are awaited have come. */
-function progress(say: (line: string) => void, what: string): (text: string) => void {
+/** Tells from time to time how far a program of Go's is, by the lines that it prints. */
+function progress(tell: (count: number, seconds: number) => void): (text: string) => void {
   const start = Date.now();
   let [count, told] = [0, start];
   return (text) => {
     count += text.split("\n").length - 1;
     if (Date.now() - told < progressSeconds * 1000) return;
     told = Date.now();
-    say(`${what}: ${count}, ${Math.round((told - start) / 1000)} s`);
+    tell(count, Math.round((told - start) / 1000));
   };
 }
 
+/** Builds one program. @returns the outcome of the last command of Go's */
 async function build(program: Program, into: string, say: (line: string) => void) {
+  const { name, module } = program;
   const common = ["-mod=readonly", "-buildvcs=false", "-trimpath"];
-  const fetching = progress(say, `${program.name}: Go modules fetched`);
+  const fetched = progress((count, seconds) => say(`${name}: ${count} modules, ${seconds} s`));
   const list = ["list", ...common, "-deps", "-f", "{{.ImportPath}}", program.package];
-  const packages = await go(list, program.module, fetching);
+  const packages = await go(list, module, fetched);
   if (packages.code !== 0) return packages;
-  const count = packages.stdout.trim().split("\n").length;
+  const all = packages.stdout.trim().split("\n").length;
+  const compiled = progress((count, seconds) =>
+    say(`${name}: compiled ${count} of ${all} packages, ${seconds} s`),
+  );
   const stamp = `-s -w -X ${program.versionIn}=${program.version}`;
-  const output = join(into, program.name);
-  const args = ["build", ...common, "-v", "-ldflags", stamp, "-o", output, program.package];
-  return go(args, program.module, progress(say, `${program.name}: of ${count} packages compiled`));
+  const output = ["-o", join(into, name), program.package];
+  return go(["build", ...common, "-v", "-ldflags", stamp, ...output], module, compiled);
 }
 
 /** What Go said, without its lines of progress. */
