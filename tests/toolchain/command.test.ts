@@ -39,6 +39,13 @@ const operations = ({ stdout }: Outcome): string[] =>
     .filter((text) => /^(created|updated|deleted|replaced)/.test(text))
     .sort();
 
+/** What a preview with details says of each resource, sorted. */
+const changes = ({ stdout }: Outcome): string[] =>
+  stdout
+    .replace(/\[(id|provider)=.*\]/g, "")
+    .split(/^ {4}(?=\S)/m)
+    .sort();
+
 /** The errors of each resource, from what is told at the end. */
 function errors({ stdout }: Outcome): Record<string, string> {
   const [, diagnostics = ""] = stdout.split("\nDiagnostics:\n");
@@ -138,7 +145,7 @@ ${reload}`);
   const connection = ({ target }: StandIn) => ({
     host: target.address,
     user: target.user,
-    privateKey: readFileSync(target.identityFile, "utf8"),
+    privateKey: readFileSync(target.identityFile ?? "", "utf8"),
     hostKey: target.hostKey,
   });
   const text = JSON.stringify;
@@ -206,8 +213,7 @@ export const outputs = [a, b, c, d, e, f, g].map((one) => [one.stdout, one.stder
           ? execFileSync("sh", ["-c", deleted], { cwd: folder, encoding: "utf8" })
           : `${await machine.look(`cd ${folder}; ${deleted}`)}\n`;
       assert.equal(said, "from made one , note to two\ng\nmade two\n");
-      const changes = preview.stdout.replace(/\[(id|urn|provider)=.*\]/g, "");
-      return [changes, operations(replaced), state];
+      return [changes(preview), operations(replaced), state];
     };
 
   /** What goes wrong in a command; the plugins tell it in the same words. */
@@ -369,10 +375,7 @@ local("two", { create: "sleep 61; true" }, { customTimeouts: { create: "1s" } })
             const own = await projectIn(project.home);
             const { code, stdout } = await own.preview(imports + body);
             assert.notEqual(code, 0);
-            assert.match(
-              stdout,
-              new RegExp(`${name}.*this build.*Pulumi's own plugin does`, "s"),
-            );
+            assert.match(stdout, new RegExp(`${name}.*this build.*Pulumi's own plugin does`, "s"));
           }),
         );
       }),
@@ -415,7 +418,7 @@ for (let i = 0; i < 20; i++) remote("c" + i, { connection, create: "sleep 0.5; e
       under(async ({ project, machine, other }) => {
         const { privateKey, ...way } = connection(machine);
         const locked = join(project.folder, "locked");
-        copyFileSync(machine.target.identityFile, locked);
+        copyFileSync(machine.target.identityFile ?? "", locked);
         execFileSync("ssh-keygen", ["-q", "-p", "-N", secret, "-f", locked]);
         const { privateKey: _, ...far } = connection(other);
         const program = `${imports}
@@ -550,7 +553,7 @@ remote("long", { connection: way, create: "sleep 62; true" }, { customTimeouts: 
           `${imports}
 const connection = ${text(connection(machine))};
 const at = (name) => "/srv/test/" + name;
-copy("text", { connection, source: new StringAsset("${word}"), remotePath: at("new/${"$"}{place}") });
+copy("text", { connection, source: new StringAsset("${word}"), remotePath: at("new/" + ${text(place)}) });
 copy("file", { connection, source: new FileAsset("file"), remotePath: at("new-file/file") });
 copy("over", { connection, source: new FileAsset("file"), remotePath: at("there-file") });
 copy("into", { connection, source: new FileAsset("./file"), remotePath: at("there") });
@@ -558,7 +561,7 @@ copy("dir", { connection, source: new FileArchive("./dir"), remotePath: at("ther
 copy("dir-new", { connection, source: new FileArchive("./dir"), remotePath: at("fresh") });
 copy("content", { connection, source: new FileArchive("./dir/"), remotePath: at("content") });
 copy("big", { connection, source: new FileAsset("big"), remotePath: at("big") });
-`.replace("${place}", place);
+`;
         mustBeDone(await project.up(program("hello")));
         const first = await machine.look(tree("/srv/test"));
         const hashes = new Map(
@@ -598,7 +601,7 @@ copy("big", { connection, source: new FileAsset("big"), remotePath: at("big") })
         const preview = mustBeDone(await project.preview(program("again")));
         mustBeDone(await project.destroy());
         assert.equal(await machine.look("cat /srv/test/new/elsewhere"), "bye");
-        return [first, state, preview.stdout.replace(/\[(id|urn|provider)=.*\]/g, "")];
+        return [first, state, changes(preview)];
       }),
     );
 
