@@ -373,9 +373,12 @@ local("two", { create: "sleep 61; true" }, { customTimeouts: { create: "1s" } })
         await Promise.all(
           Object.entries(refused).map(async ([name, body]) => {
             const own = await projectIn(project.home);
-            const { code, stdout } = await own.preview(imports + body);
+            const { code, stdout, stderr } = await own.preview(imports + body);
             assert.notEqual(code, 0);
-            assert.match(stdout, new RegExp(`${name}.*this build.*Pulumi's own plugin does`, "s"));
+            assert.match(
+              stdout + stderr,
+              new RegExp(`${name}.*this build.*Pulumi's own plugin does`, "s"),
+            );
           }),
         );
       }),
@@ -629,10 +632,10 @@ copy("server", { connection: { ...connection, port: 9, dialErrorLimit: 0 }, sour
         assert.match(told["text-over-folder"] ?? "", /remote path \/srv\/test\/dir is a directory/);
         assert.match(told.forbidden ?? "", /permission denied/i);
         assert.match(told.server ?? "", /connection refused/);
-        const { code, stdout } = await project.preview(`${imports}
+        const { code, stdout, stderr } = await project.preview(`${imports}
 copy("url", { connection: { host: "h" }, source: new RemoteAsset("file:///etc/hostname"), remotePath: "/srv/test/x" });
 `);
-        assert.match(stdout, /must be a/);
+        assert.match(stdout + stderr, /must be a/);
         return [outcome.code, Object.keys(told).sort(), code];
       }),
     );
