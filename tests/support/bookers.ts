@@ -31,6 +31,7 @@ export async function addOffer(
     },
     body,
     limitMilliseconds: 40_000,
+    agent: false,
     ca: site.ca,
   });
   if (answer.status !== 201) throw new Refused(answer);

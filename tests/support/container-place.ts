@@ -31,6 +31,7 @@ export class ContainerPlace implements Place {
   readonly statsHosts = ["127.0.0.1:18404", "127.0.0.1:18405"];
   /** A container that is replaced has nothing to go back to. */
   readonly servingAfterBadRelease = ["admin-1", "admin-2", "storefront-2"];
+  readonly checksMemory = false;
   readonly keptReleases = 1;
   /** The frontend's gateway. */
   readonly ownAddress = `${frontend}.1`;

@@ -61,6 +61,7 @@ export class MachinePlace implements Place {
   readonly statsHosts: readonly string[];
   /** The link to the release goes back. */
   readonly servingAfterBadRelease = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
+  readonly checksMemory = true;
   readonly keptReleases = 3;
   /** The frontend's gateway. */
   readonly ownAddress: string;

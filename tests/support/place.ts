@@ -18,6 +18,8 @@ export interface Place {
   readonly statsHosts: readonly string[];
   /** Instances that serve when a release did not get healthy. */
   readonly servingAfterBadRelease: readonly string[];
+  /** Whether `up` refuses what there is not the memory for before it changes anything. */
+  readonly checksMemory: boolean;
   /** How many releases there are at most. */
   readonly keptReleases: number;
   /** As whom this machine comes to the load balancers. */

@@ -12,7 +12,8 @@ export const promises = {
   standbyLost: { reads: 1, writes: 3 },
   quorumMemberLost: { reads: 0.5, writes: 0.5 },
   cacheLost: { reads: 0.5, writes: 0.5 },
-  brickLost: { reads: 1, writes: 10 },
+  // Pictures that were asked of the lost brick wait until GlusterFS gives it up, after 5 s
+  brickLost: { reads: 6, writes: 10 },
 } as const;
 
 export type Promised = { readonly reads: number; readonly writes: number };

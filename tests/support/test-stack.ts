@@ -45,6 +45,7 @@ const sources = [
   "sql",
   "haproxy",
   "scripts",
+  "toolchain",
 ];
 
 /** The copy of the checkout that a stack is made from. */
@@ -114,11 +115,17 @@ export class TestStack implements Site {
       });
     }
     mkdirSync(`${this.folder}.hastack`);
-    symlinkSync(`${projectDirectory}.hastack/pulumi`, `${this.folder}.hastack/pulumi`);
+    this.usePulumi(`${projectDirectory}.hastack/pulumi`);
     symlinkSync(`${projectDirectory}node_modules`, `${this.folder}node_modules`);
     symlinkSync(`${projectDirectory}app/node_modules`, `${this.folder}app/node_modules`);
     this.configure({});
     await this.place.prepare();
+  }
+
+  /** From now on the CLI and the plugins are those of this home. */
+  usePulumi(home: string): void {
+    rmSync(`${this.folder}.hastack/pulumi`, { force: true });
+    symlinkSync(home, `${this.folder}.hastack/pulumi`);
   }
 
   /** Writes the configuration: the checkout's, what its place asks for, and these settings. */

@@ -104,6 +104,8 @@ export class Visitor {
     const cookies = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
     const { url, ca } = this.#door;
     const answer = await request(url + path, {
+      // A connection that was kept may be closed by the site just when it is used again
+      agent: false,
       method,
       ca,
       headers: {

@@ -20,6 +20,8 @@ export const dropIn = "/etc/systemd/system/glusterd.service.d/hastack.conf";
 const bricks = "/var/lib/hastack/bricks";
 /** Where glusterd keeps the definitions of all volumes that the machine has a part of. */
 const definitions = "/var/lib/glusterd/vols";
+/** Where it keeps the machines that it belongs together with. */
+const peers = "/var/lib/glusterd/peers";
 
 const brickOf = ({ name }: SharedDirectory): string => `${bricks}/${name}`;
 const volumeOf = ({ name }: SharedDirectory): string => `hastack-${name}`;
@@ -81,10 +83,12 @@ option() {
     g volume set ${volume} "$1" "$2" > /dev/null
 }
 within ${waitSeconds} answers || fail 'glusterd does not answer here; see journalctl --unit=glusterd'
+${undoFunction(volume)}
+trap undo EXIT
 ${joinFunction}
 ${joins.join("\n")}
 within ${waitSeconds} connected || {
-  g pool list >&2
+  g pool list >&2 || :
   fail 'not all of these machines are connected. Those that do not run must come back; one that has lost its disk is another machine to GlusterFS: its files are still on the others, and it joins again by GlusterFS own replace-brick'
 }
 if g volume info ${volume} > /dev/null 2>&1; then
@@ -93,18 +97,34 @@ if g volume info ${volume} > /dev/null 2>&1; then
 else
   g volume create ${volume} replica 3 arbiter 1 ${wanted} force ||
     fail 'the volume cannot be made. A brick that is already part of a volume holds kept files of one whose definition is gone: move ${brickOf(directory)} away on that machine'
+  created=yes
 fi
 option network.ping-timeout ${pingSeconds}
 option auth.allow ${clients}
 started || g volume start ${volume}
 within 15 online || g volume start ${volume} force
-within ${waitSeconds} online || { g volume status ${volume} >&2; fail 'not all bricks are online'; }
+within ${waitSeconds} online || { g volume status ${volume} >&2 || :; fail 'not all bricks are online'; }
 echo 'the volume is there'`;
 }
 
+/** What fails is not recorded, so nothing would remove it: it takes back what it made itself. */
+const undoFunction = (volume: string): string => `joined=
+created=
+undo() {
+  code=$?
+  [ $code != 0 ] || return 0
+  if [ -n "$created" ]; then
+    g volume stop ${volume} force > /dev/null 2>&1 || :
+    g volume delete ${volume} > /dev/null || :
+  fi
+  for address in $joined; do g peer detach "$address" > /dev/null || :; done
+  exit $code
+}`;
+
 const joinFunction = `# NAME ADDRESS
 join() {
-  g pool list | grep -qwF "$2" || answer=$(g peer probe "$2" 2>&1) ||
+  ! g pool list | grep -qwF "$2" || return 0
+  answer=$(g peer probe "$2" 2>&1) && joined="$joined $2" ||
     fail "$1 does not join at $2: $answer. If it is part of another pool, the machines do not belong together: either this one or $1 keeps files of an earlier stack that the other one does not know. Give the roles brick and arbiter to the machines that had them, or remove what is kept (/var/lib/glusterd and ${bricks}) where it is not wanted"
 }`;
 
@@ -227,13 +247,17 @@ echo 'the volume is gone'`;
  * Stops GlusterFS's own service, unless it has others' volumes too, and removes the brick unless it
  * is kept. One that its volume still needs is not removed: its role came to another machine.
  */
-export function removeBrickScript(directory: SharedDirectory, keepData: boolean): string {
+export function removeBrickScript(
+  topology: Topology,
+  directory: SharedDirectory,
+  keepData: boolean,
+): string {
   const removal = keepData
     ? ""
     : `\nrm -rf ${brickOf(directory)}\nrmdir ${bricks} 2> /dev/null || :`;
   return `set -eu
 others=$(find ${definitions} -mindepth 1 -maxdepth 1 -type d ! -name ${volumeOf(directory)} -printf '%f ' 2> /dev/null || :)
-${keepData ? leaveBrick : giveUpBrick(directory)}
+${keepData ? leaveBrick : giveUpBrick(topology, directory)}
 rm -f ${dropIn}
 rmdir ${dropIn.replace(/\/[^/]*$/, "")} 2> /dev/null || :
 systemctl daemon-reload
@@ -250,8 +274,9 @@ const leaveBrick = `[ -z "$others" ] || {
 }
 ${stopService}`;
 
-function giveUpBrick(directory: SharedDirectory): string {
+function giveUpBrick(topology: Topology, directory: SharedDirectory): string {
   const volume = volumeOf(directory);
+  const others = membersOf(topology).map(({ backend }) => backend);
   return `[ ! -e ${definitions}/${volume} ] || {
   echo '${brickOf(directory)} is still part of the volume ${volume}: give this machine its role (brick or arbiter) back. If all of its files are to go, run there, then try again: gluster volume stop ${volume} force; gluster volume delete ${volume}' >&2
   exit 1
@@ -260,6 +285,12 @@ if [ -n "$others" ]; then
   echo "glusterd runs on: it has other volumes, too (\${others% })"
 else
   ${stopService}
+  # An up that was cut off may have joined machines, and made no volume that its removal leaves with
+  for peer in ${peers}/*; do
+    case "$(sed -n 's/^hostname1=//p' "$peer" 2> /dev/null)" in
+    ${others.join(" | ")}) rm -f "$peer" ;;
+    esac
+  done
 fi`;
 }
 

@@ -165,7 +165,7 @@ export class SshPlatform implements Platform {
       machine: brick.machine,
       environment: {
         APPLY: brickScript(directory),
-        REMOVE: removeBrickScript(directory, this.#settings.keepData),
+        REMOVE: removeBrickScript(this.#topology, directory, this.#settings.keepData),
       },
       options: {
         parent,

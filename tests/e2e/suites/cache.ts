@@ -3,7 +3,14 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/lib/until.ts";
 import { fault } from "../../support/measure.ts";
-import { fileOf, healed, instances, startMember, startTimes } from "../../support/members.ts";
+import {
+  fileOf,
+  healed,
+  instances,
+  promisedWithout,
+  startMember,
+  startTimes,
+} from "../../support/members.ts";
 import { type Promised, promises } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 
@@ -34,7 +41,8 @@ export function cacheFaultsSuite(stack: TestStack): void {
 
     it("A9: the cache is killed: no request fails, and it is used again once it is back", async () => {
       await lost(
-        "cache killed",
+        `lost: ${stack.place.sharing(member).join(", ")}`,
+        await promisedWithout(stack, member),
         () => stack.place.lose(member),
         () => startMember(stack, member),
       );
@@ -43,6 +51,7 @@ export function cacheFaultsSuite(stack: TestStack): void {
     it("A9: the cache hangs: no request fails, and it is used again once it goes on", async () => {
       await lost(
         "cache hung",
+        promises.cacheLost,
         () => stack.place.hang(member),
         () => stack.place.goOn(member),
       );
@@ -61,9 +70,14 @@ export function cacheFaultsSuite(stack: TestStack): void {
       }
     });
 
-    async function lost(what: string, take: () => Promise<unknown>, bring: () => Promise<unknown>) {
+    async function lost(
+      what: string,
+      promised: Promised,
+      take: () => Promise<unknown>,
+      bring: () => Promise<unknown>,
+    ) {
       await used(stack, "hit");
-      await whole(what, promises.cacheLost, async () => {
+      await whole(what, promised, async () => {
         await take();
         try {
           await used(stack, "bypass");

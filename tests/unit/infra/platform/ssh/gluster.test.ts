@@ -70,8 +70,8 @@ describe("GlusterFS", () => {
     assert.doesNotMatch(removeVolumeScript(topology, uploads, true), /gluster/);
     assert.match(removeVolumeScript(topology, uploads, false), /volume delete hastack-uploads/);
     const gone = /rm -rf \S*\/bricks\/uploads/;
-    assert.doesNotMatch(removeBrickScript(uploads, true), gone);
-    assert.match(removeBrickScript(uploads, false), gone);
+    assert.doesNotMatch(removeBrickScript(topology, uploads, true), gone);
+    assert.match(removeBrickScript(topology, uploads, false), gone);
   });
 });
 
@@ -140,7 +140,7 @@ describe("what is left of GlusterFS, and what is not", function () {
   const stop = "systemctl disable --quiet --now glusterd";
 
   it("W4: a brick goes, and glusterd is stopped, once its volume is gone", async () => {
-    assert.equal((await machine.run(removeBrickScript(uploads, false))).code, 0);
+    assert.equal((await machine.run(removeBrickScript(topology, uploads, false))).code, 0);
     assert.deepEqual(machine.calls(), [stop, "systemctl daemon-reload"]);
     assert.ok(!machine.has("/var/lib/hastack/bricks"));
     assert.ok(!machine.has(dropIn));
@@ -148,7 +148,7 @@ describe("what is left of GlusterFS, and what is not", function () {
 
   it("a brick that its volume needs stays, and serves on", async () => {
     machine.write(definition);
-    const { code, stderr } = await machine.run(removeBrickScript(uploads, false));
+    const { code, stderr } = await machine.run(removeBrickScript(topology, uploads, false));
     assert.equal(code, 1);
     assert.match(stderr, /bricks\/uploads is still part of the volume hastack-uploads/);
     assert.match(stderr, /give this machine its role \(brick or arbiter\) back/);
@@ -159,7 +159,7 @@ describe("what is left of GlusterFS, and what is not", function () {
 
   it("W4: a brick that is kept stays with its volume, and glusterd is stopped", async () => {
     machine.write(definition);
-    assert.equal((await machine.run(removeBrickScript(uploads, true))).code, 0);
+    assert.equal((await machine.run(removeBrickScript(topology, uploads, true))).code, 0);
     assert.ok(machine.calls().includes(stop));
     assert.ok(machine.has(brickFile));
     assert.ok(!machine.has(dropIn));
@@ -167,16 +167,69 @@ describe("what is left of GlusterFS, and what is not", function () {
 
   it("glusterd runs on for volumes of others, whether the brick is kept or not", async () => {
     machine.write("/var/lib/glusterd/vols/archive/info");
-    const { code, stdout } = await machine.run(removeBrickScript(uploads, false));
+    const { code, stdout } = await machine.run(removeBrickScript(topology, uploads, false));
     assert.equal(code, 0);
     assert.match(stdout, /glusterd runs on: it has other volumes, too \(archive\)/);
     assert.ok(!machine.has("/var/lib/hastack/bricks"));
     machine.write(brickFile);
     machine.write(definition);
     machine.write("/run/gluster/vols/hastack-uploads/brick.pid");
-    assert.equal((await machine.run(removeBrickScript(uploads, true))).code, 0);
+    assert.equal((await machine.run(removeBrickScript(topology, uploads, true))).code, 0);
     assert.ok(!machine.calls().includes(stop));
     assert.ok(machine.has("/run/gluster/vols/hastack-uploads/brick.pid"));
+  });
+
+  it("W4: machines that a cut-off up had joined are parted again; others are left", async () => {
+    const peer = (address: string) => `/var/lib/glusterd/peers/${address}`;
+    for (const address of ["10.2.0.12", "10.9.0.1"]) {
+      machine.write(peer(address), `uuid=1\nstate=3\nhostname1=${address}\n`);
+    }
+    assert.equal((await machine.run(removeBrickScript(topology, uploads, false))).code, 0);
+    assert.ok(!machine.has(peer("10.2.0.12")));
+    assert.ok(machine.has(peer("10.9.0.1")));
+  });
+
+  /** The volume is made where node-2 has been joined before, with this answer to \`create\`. */
+  const make = (create: string) => {
+    machine.program(
+      "gluster",
+      `case "$*" in
+        *pool*) printf '%s Connected\\n' localhost 10.2.0.12 third ;;
+        *"volume info"*) exit 1 ;;
+        *"volume create"*) ${create} ;;
+        *"volume status"*) exit 1 ;;
+      esac`,
+    );
+    const changes = /peer|volume (create|stop|delete)/;
+    return {
+      outcome: machine.run(volumeScript(topology, uploads).replaceAll(/within \d+/g, "within 1")),
+      changes: () =>
+        machine
+          .calls()
+          .filter((call) => changes.test(call))
+          .map((call) => call.replace(/gluster --mode=script (\w+ \w+).*?( 10\S+13)?$/, "$1$2")),
+    };
+  };
+
+  it("W6: a volume that cannot be made leaves the machines parted as they were", async () => {
+    const { outcome, changes } = make("exit 1");
+    const { code, stderr } = await outcome;
+    assert.equal(code, 1);
+    assert.match(stderr, /the volume cannot be made/);
+    assert.deepEqual(changes(), ["peer probe 10.2.0.13", "volume create", "peer detach 10.2.0.13"]);
+  });
+
+  it("W6: a volume that was made and does not come up is taken away again", async () => {
+    const { outcome, changes } = make("");
+    const { code, stderr } = await outcome;
+    assert.equal(code, 1);
+    assert.match(stderr, /not all bricks are online/);
+    assert.deepEqual(changes().slice(1), [
+      "volume create",
+      "volume stop",
+      "volume delete",
+      "peer detach 10.2.0.13",
+    ]);
   });
 
   const removal = removeVolumeScript(topology, uploads, false);
