@@ -16,6 +16,7 @@ import {
   summaryTable,
   totalLine,
 } from "./test/summary.ts";
+import { recordProof, whyNoProof } from "./test/toolchain-proof.ts";
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
@@ -23,6 +24,7 @@ const suites: Readonly<Partial<Record<StepName, string>>> = {
   unit: "tests/unit/**/*.test.ts",
   app: "app/test/**/*.test.ts",
   fuzz: "tests/fuzz/**/*.test.ts",
+  toolchain: "tests/toolchain/**/*.test.ts",
   e2e: "tests/e2e/**/*.test.ts",
 };
 
@@ -36,6 +38,7 @@ const limits: Readonly<Partial<Record<StepName, number>>> = {
   unit: 25,
   app: 25,
   fuzz: 30,
+  toolchain: 40,
   e2e: 55,
 };
 
@@ -87,12 +90,14 @@ async function suite(step: StepName, { full, mocha }: Choice): Promise<Outcome> 
 /** In a log file, colours are noise. */
 const plain = !process.stdout.isTTY;
 
-function runStep(step: StepName, choice: Choice): Promise<Outcome> {
+async function runStep(step: StepName, choice: Choice): Promise<Outcome> {
   if (step === "set-up") return setUp();
   if (step === "lint")
     return check("biome", ["ci", "--error-on-warnings", ...(plain ? ["--colors=off"] : [])]);
   if (step === "types") return check("tsc", ["--noEmit"]);
-  return suite(step, choice);
+  const outcome = await suite(step, choice);
+  if (step === "toolchain" && choice.mocha.length === 0) recordProof(outcome);
+  return outcome;
 }
 
 async function timed(step: StepName, choice: Choice): Promise<Result> {
@@ -112,9 +117,10 @@ async function timed(step: StepName, choice: Choice): Promise<Result> {
   }
 }
 
-function whyNot(step: StepName, { full }: Choice, setUpFailed: boolean): string | undefined {
-  if (!full && onlyFull[step]) return onlyFull[step];
-  const needsIt = step === "app" || step === "fuzz" || step === "e2e";
+function whyNot(step: StepName, choice: Choice, setUpFailed: boolean): string | undefined {
+  if (!choice.full && onlyFull[step]) return onlyFull[step];
+  if (step === "toolchain" && !choice.named && whyNoProof()) return whyNoProof();
+  const needsIt = step !== "set-up" && step !== "lint" && step !== "types" && step !== "unit";
   return setUpFailed && needsIt ? "set-up failed" : undefined;
 }
 

@@ -1,11 +1,20 @@
 import { parseArgs } from "node:util";
 
 /** The steps of `npm test`, in their order. */
-export const stepNames = ["set-up", "lint", "types", "unit", "app", "fuzz", "e2e"] as const;
+export const stepNames = [
+  "set-up",
+  "lint",
+  "types",
+  "unit",
+  "app",
+  "fuzz",
+  "toolchain",
+  "e2e",
+] as const;
 export type StepName = (typeof stepNames)[number];
 
 /** Steps that need what set-up makes: an engine, images, a browser. */
-const needSetUp: readonly StepName[] = ["unit", "app", "fuzz", "e2e"];
+const needSetUp: readonly StepName[] = ["unit", "app", "fuzz", "toolchain", "e2e"];
 
 /** Steps of `npm run test:full` alone, and why. */
 export const onlyFull: Readonly<Partial<Record<StepName, string>>> = {
@@ -14,6 +23,8 @@ export const onlyFull: Readonly<Partial<Record<StepName, string>>> = {
 
 export interface Choice {
   readonly steps: readonly StepName[];
+  /** Whether the steps were chosen by name: then a step runs that has no need to. */
+  readonly named: boolean;
   /** `npm run test:full`: the long runs too. */
   readonly full: boolean;
   /** Handed to mocha: `--grep`, files and the like. */
@@ -44,6 +55,7 @@ export function readChoice(args: readonly string[]): Choice {
   const withSetUp = chosen.some((name) => needSetUp.includes(name));
   return {
     steps: stepNames.filter((name) => chosen.includes(name) || (name === "set-up" && withSetUp)),
+    named: only.length > 0,
     full: values.full,
     mocha: values.grep === undefined ? [] : ["--grep", values.grep],
   };

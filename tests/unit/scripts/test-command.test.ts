@@ -16,7 +16,7 @@ import {
 
 describe("npm test: which steps", () => {
   it("all of them by default", () => {
-    const all = ["set-up", "lint", "types", "unit", "app", "fuzz", "e2e"];
+    const all = ["set-up", "lint", "types", "unit", "app", "fuzz", "toolchain", "e2e"];
     assert.deepEqual(readChoice([]).steps, all);
   });
 
