@@ -18,8 +18,8 @@ import (
 	"github.com/pulumi/pulumi-go-provider/middleware/schema"
 )
 
-// version tells in its build metadata that this is no release of Pulumi's.
-const version = "1.2.1+hastack"
+// version is set when it is built; what is built here carries "+hastack".
+var version = "0.0.0"
 
 func main() {
 	if err := provider().Run(context.Background(), "command", version); err != nil {
