@@ -418,7 +418,8 @@ export async function removeMachines(
   keepImage = false,
 ): Promise<void> {
   const containers = await idsOf(["ps", "--all"], set);
-  if (containers.length > 0) await mustRun(["docker", "rm", "--force", "--volumes", ...containers]);
+  // One after the other: an engine that removes them all at once may miscount who is in a network
+  for (const one of containers) await mustRun(["docker", "rm", "--force", "--volumes", one]);
   const volumes = await idsOf(["volume", "ls"], set);
   if (volumes.length > 0) await mustRun(["docker", "volume", "rm", ...volumes]);
   const networks = await idsOf(["network", "ls"], set);
