@@ -47,7 +47,7 @@ function programsOf(part: Part): Program[] {
   return [
     {
       name: "pulumi",
-      module: "toolchain",
+      module: "toolchain/cli",
       package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
       versionIn: sdkVersion,
       version: `v${part.version}${suffix}`,
@@ -128,7 +128,9 @@ function progress(tell: (count: number, seconds: number) => void): (text: string
 async function build(program: Program, into: string, say: (line: string) => void) {
   const { name, module } = program;
   const common = ["-mod=readonly", "-buildvcs=false", "-trimpath"];
-  const fetched = progress((count, seconds) => say(`${name}: fetched ${count} modules, ${seconds} s`));
+  const fetched = progress((count, seconds) =>
+    say(`${name}: fetched ${count} modules, ${seconds} s`),
+  );
   const list = ["list", ...common, "-deps", "-f", "{{.ImportPath}}", program.package];
   const packages = await go(list, module, fetched);
   if (packages.code !== 0) return packages;
