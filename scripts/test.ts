@@ -16,7 +16,7 @@ import {
   summaryTable,
   totalLine,
 } from "./test/summary.ts";
-import { recordProof, whyNoProof } from "./test/toolchain-proof.ts";
+import { prove, whyNoProof } from "./test/toolchain-proof.ts";
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
@@ -95,9 +95,8 @@ async function runStep(step: StepName, choice: Choice): Promise<Outcome> {
   if (step === "lint")
     return check("biome", ["ci", "--error-on-warnings", ...(plain ? ["--colors=off"] : [])]);
   if (step === "types") return check("tsc", ["--noEmit"]);
-  const outcome = await suite(step, choice);
-  if (step === "toolchain" && choice.mocha.length === 0) recordProof(outcome);
-  return outcome;
+  const isProof = step === "toolchain" && choice.mocha.length === 0;
+  return isProof ? prove(() => suite(step, choice)) : suite(step, choice);
 }
 
 async function timed(step: StepName, choice: Choice): Promise<Result> {

@@ -6,9 +6,9 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { inRoot, pinnedVersion } from "../lib/paths.ts";
+import { inRoot } from "../lib/paths.ts";
 import { lastWords, type Outcome, run } from "../lib/run.ts";
-import { type Part, partLabel, type Source } from "./parts.ts";
+import { type Part, partLabel, requiredParts, type Source } from "./parts.ts";
 
 /** A program that Go builds. */
 interface Program {
@@ -23,6 +23,9 @@ interface Program {
 }
 
 const suffix = "+hastack";
+
+/** Whether a version is one of what is built by this project, here or elsewhere. */
+export const isBuilt = (version: string): boolean => version.trim().endsWith(suffix);
 const sdk = "github.com/pulumi/pulumi/sdk/v3";
 const sdkVersion = `${sdk}/go/common/version.Version`;
 
@@ -36,7 +39,8 @@ export function moduleVersion(folder: string, module: string): string {
   return version.split(" ")[1] ?? "";
 }
 
-function programsOf(part: Part): Program[] {
+/** What Go builds of a part. */
+function goPrograms(part: Part): Program[] {
   if (part.kind === "plugin") {
     const name = `pulumi-resource-${part.name}`;
     const version = `${part.version}${suffix}`;
@@ -62,24 +66,37 @@ function programsOf(part: Part): Program[] {
   ];
 }
 
-const isSource = (name: string) => /\.go$|^go\.(mod|sum)$/.test(name);
+const buildFlags = ["-mod=readonly", "-buildvcs=false", "-trimpath"];
+const linkerFlags = "-s -w";
+const processors: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
-/** Hash of all that decides what is built: toolchain/, and the versions that package.json asks for. */
+/** A C compiler, a workspace or a target of the user's must not decide what is built. */
+const goSettings = {
+  CGO_ENABLED: "0",
+  GOWORK: "off",
+  GOOS: process.platform,
+  GOARCH: processors[process.arch] ?? process.arch,
+};
+
+/** Tracked, and says which sources were proved: no source itself. */
+export const proofFile = inRoot("toolchain/proved");
+
+/** Hash of all that decides what is built: toolchain/, versions of the parts, and how Go is called. */
 export function sourcesHash(): string {
   const folder = inRoot("toolchain");
   const hash = createHash("sha256");
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && isSource(entry.name))
+  const how = [buildFlags, linkerFlags, goSettings, requiredParts().map(goPrograms)];
+  hash.update(JSON.stringify(how));
+  const paths = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => path !== proofFile)
     .sort();
-  for (const path of entries) {
+  for (const path of paths) {
     hash
       .update(`${path.slice(folder.length)}\0`)
       .update(readFileSync(path))
       .update("\0");
-  }
-  for (const name of ["pulumi", "docker", "random", "command"]) {
-    hash.update(`${name} ${pinnedVersion(`@pulumi/${name}`)}\0`);
   }
   return hash.digest("hex").slice(0, 16);
 }
@@ -92,73 +109,80 @@ export function builtFrom(folder: string): string | undefined {
 }
 
 const go = (args: readonly string[], module: string, hear?: (text: string) => void) =>
-  run(["go", ...args], {
-    cwd: inRoot(module),
-    // A C compiler or a workspace of the user's must not decide what is built
-    env: { ...process.env, CGO_ENABLED: "0", GOWORK: "off" },
-    hear,
-  });
+  run(["go", ...args], { cwd: inRoot(module), env: { ...process.env, ...goSettings }, hear });
 
-/** Why Go cannot build here; nothing if it can. */
-async function whyNoGo(): Promise<string | undefined> {
-  const needed = /^go (\S+)$/m.exec(readFileSync(inRoot("toolchain/go.mod"), "utf8"))?.[1];
-  const outcome = await go(["version"], "toolchain");
+/** Why Go cannot build a module here; nothing if it can. */
+async function whyNoGo(module: string): Promise<string | undefined> {
+  const outcome = await go(["list", "-m"], module);
   if (outcome.code === 0) return undefined;
+  const needed = /^go (\S+)$/m.exec(readFileSync(inRoot(module, "go.mod"), "utf8"))?.[1];
   const fix = `install Go ${needed}, or an older one (1.21 or newer) with GOTOOLCHAIN=auto`;
-  return outcome.code === 127
-    ? `there is no go on PATH; ${fix}`
-    : `${lastWords(outcome, 2)}; ${fix}`;
+  const problem = /ENOENT/.test(outcome.stderr) ? "there is no go on PATH" : lastWords(outcome, 2);
+  return `${problem}; ${fix}`;
 }
 
 const progressSeconds = 15;
 
-/** Tells from time to time how far a program of Go's is, by the lines that it prints. */
-function progress(tell: (count: number, seconds: number) => void): (text: string) => void {
+/** Tells from time to time how many lines a program has printed that say so, while it runs. */
+async function withProgress<T>(
+  counts: (line: string) => boolean,
+  tell: (count: number, seconds: number) => void,
+  act: (hear: (text: string) => void) => Promise<T>,
+): Promise<T> {
   const start = Date.now();
-  let [count, told] = [0, start];
-  return (text) => {
-    count += text.split("\n").length - 1;
-    if (Date.now() - told < progressSeconds * 1000) return;
-    told = Date.now();
-    tell(count, Math.round((told - start) / 1000));
-  };
+  let count = 0;
+  const timer = setInterval(() => {
+    tell(count, Math.round((Date.now() - start) / 1000));
+  }, progressSeconds * 1000);
+  try {
+    return await act((text) => {
+      count += text.split("\n").filter(counts).length;
+    });
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** Builds one program. @returns the outcome of the last command of Go's */
 async function build(program: Program, into: string, say: (line: string) => void) {
   const { name, module } = program;
-  const common = ["-mod=readonly", "-buildvcs=false", "-trimpath"];
-  const fetched = progress((count, seconds) =>
-    say(`${name}: fetched ${count} modules, ${seconds} s`),
+  const list = ["list", ...buildFlags, "-deps", "-f", "{{.ImportPath}}", program.package];
+  const packages = await withProgress(
+    (line) => line.startsWith("go: downloading "),
+    (count, seconds) => say(`${name}: fetched ${count} modules, ${seconds} s`),
+    (hear) => go(list, module, hear),
   );
-  const list = ["list", ...common, "-deps", "-f", "{{.ImportPath}}", program.package];
-  const packages = await go(list, module, fetched);
   if (packages.code !== 0) return packages;
   const all = packages.stdout.trim().split("\n").length;
-  const compiled = progress((count, seconds) =>
-    say(`${name}: compiled ${count} of ${all} packages, ${seconds} s`),
+  const stamp = `${linkerFlags} -X ${program.versionIn}=${program.version}`;
+  const output = ["-ldflags", stamp, "-o", join(into, name), program.package];
+  return withProgress(
+    Boolean,
+    (count, seconds) => say(`${name}: compiled ${count} of at most ${all} packages, ${seconds} s`),
+    (hear) => go(["build", ...buildFlags, "-v", ...output], module, hear),
   );
-  const stamp = `-s -w -X ${program.versionIn}=${program.version}`;
-  const output = ["-o", join(into, name), program.package];
-  return go(["build", ...common, "-v", "-ldflags", stamp, ...output], module, compiled);
 }
 
 /** What Go said, without its lines of progress. */
 function reason(outcome: Outcome): string {
   const isProgress = (line: string) => /^(go: downloading |[\w.-]+(\/[\w.~-]+)*$)/.test(line);
   const stderr = outcome.stderr.split("\n").filter((line) => !isProgress(line));
-  return lastWords({ ...outcome, stdout: "", stderr: stderr.join("\n") }, 5);
+  const words = lastWords({ ...outcome, stdout: "", stderr: stderr.join("\n") }, 5);
+  return words || `ended with ${outcome.code}`;
 }
 
 /** Builds a part; the sources of Go's packages come from where Go's own settings say. */
 export const built: Source = {
   name: "built here, from public sources",
   async provide(part, into, say) {
-    const lacking = await whyNoGo();
-    if (lacking !== undefined) return { lacking };
+    const modules = new Set(goPrograms(part).map(({ module }) => module));
+    for (const module of modules) {
+      const lacking = await whyNoGo(module);
+      if (lacking !== undefined) return { lacking };
+    }
     const hash = sourcesHash();
     say(`${partLabel(part)}: nowhere else to be had, so it is built here by Go; minutes, once`);
-    for (const program of programsOf(part)) {
+    for (const program of goPrograms(part)) {
       const outcome = await build(program, into, say);
       if (outcome.code !== 0) return { lacking: `go build ${program.package}: ${reason(outcome)}` };
     }

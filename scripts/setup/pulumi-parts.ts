@@ -8,6 +8,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from "node:fs";
 import { homedir } from "node:os";
@@ -15,7 +16,7 @@ import { delimiter, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { inHastack, root } from "../lib/paths.ts";
 import { lastWords, run } from "../lib/run.ts";
-import { built, builtFrom, sourcesHash } from "./built-parts.ts";
+import { built, builtFrom, isBuilt, sourcesHash } from "./built-parts.ts";
 import {
   cliCompany,
   cliPrograms,
@@ -31,6 +32,8 @@ import {
 
 const probeSeconds = 5;
 const downloadSeconds = 600;
+/** No run is at work for so long. */
+const leftoverHours = 3;
 
 /** [major, minor, patch] of `v3.259.0`, `3.259.0-dev` and the like; nothing for other text. */
 function numbers(version: string): number[] | undefined {
@@ -66,12 +69,15 @@ const installed: Source = {
     if (part.kind === "plugin") {
       const folder = partFolder(part, join(homedir(), ".pulumi"));
       if (!holds(folder, part)) return { lacking: `no ${folder}` };
+      if (builtFrom(folder) !== undefined)
+        return { lacking: `${folder} is no release of Pulumi's` };
       for (const name of readdirSync(folder)) symlinkSync(join(folder, name), join(into, name));
       return { from: folder };
     }
     const cli = usersCli();
     if (cli === undefined) return { lacking: "no pulumi on PATH" };
     const { stdout } = await run([cli, "version"], { limitSeconds: probeSeconds * 2 });
+    if (isBuilt(stdout)) return { lacking: `${cli} is no release of Pulumi's: ${stdout.trim()}` };
     if (!isCompatible(stdout, part.version)) {
       return { lacking: `${cli} is ${stdout.trim() || "mute"}, not ${part.version} or newer` };
     }
@@ -191,6 +197,15 @@ export interface Wish {
 
 const tell = (line: string): void => console.error(`Pulumi: ${line}`);
 
+/** What runs that were ended have left; others may be at work. */
+function removeLeftovers(folder: string): void {
+  for (const name of readdirSync(folder).filter((one) => one.startsWith(".new-"))) {
+    const path = join(folder, name);
+    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    if (age > leftoverHours * 3600_000) rmSync(path, { recursive: true, force: true });
+  }
+}
+
 /**
  * Gets one part from the first source that has it; it is in place whole or not at all.
  * @returns where it came from
@@ -201,6 +216,7 @@ export async function obtain(part: Part, wish: Wish = {}): Promise<string> {
   const target = partFolder(part, home);
   const answers: string[] = [];
   mkdirSync(dirname(target), { recursive: true });
+  removeLeftovers(dirname(target));
   for (const source of from) {
     const into = mkdtempSync(join(dirname(target), ".new-"));
     try {

@@ -3,29 +3,33 @@
  * sources of toolchain/ changed since it last succeeded, and where nothing but built parts is there.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { inRoot } from "../lib/paths.ts";
-import { builtFrom, sourcesHash } from "../setup/built-parts.ts";
+import { builtFrom, proofFile, sourcesHash } from "../setup/built-parts.ts";
 import { partFolder, requiredParts } from "../setup/parts.ts";
 import type { Outcome } from "./summary.ts";
 
-/** Tracked: hash of the sources that were proved last. */
-const record = inRoot("toolchain/proved");
+const proved = () => (existsSync(proofFile) ? readFileSync(proofFile, "utf8").trim() : undefined);
 
-const proved = () => (existsSync(record) ? readFileSync(record, "utf8").trim() : undefined);
+const someAreBuilt = () =>
+  requiredParts().some((part) => builtFrom(partFolder(part)) !== undefined);
 
 /** Why there is no need to prove it again; nothing where there is. */
 export function whyNoProof(): string | undefined {
-  if (requiredParts().some((part) => builtFrom(partFolder(part)) !== undefined)) return undefined;
-  if (proved() !== sourcesHash()) return undefined;
-  return "Pulumi's own parts are there, and toolchain/ is as it was proved; --only toolchain";
+  if (someAreBuilt() || proved() !== sourcesHash()) return undefined;
+  return "no part was built here, and toolchain/ is as it was proved; --only toolchain does it";
 }
 
 /**
- * Keeps that these sources are proved, to be committed with them; a run that skipped something, as
- * the comparison with Pulumi's own parts where they are not to be had, proves nothing.
+ * Proves today's sources by a run, and keeps that they are, to be committed with them. A run without
+ * Pulumi's own parts, or one that skipped something, compares nothing and proves nothing.
  */
-export function recordProof({ passed, failed, skipped }: Outcome): void {
-  if (passed === 0 || failed > 0 || skipped > 0 || proved() === sourcesHash()) return;
-  writeFileSync(record, `${sourcesHash()}\n`);
-  console.log("toolchain/proved now names these sources; commit it with them");
+export async function prove(suite: () => Promise<Outcome>): Promise<Outcome> {
+  const hash = sourcesHash();
+  const outcome = await suite();
+  const { passed, failed, skipped } = outcome;
+  const whole = passed > 0 && failed === 0 && skipped === 0 && !someAreBuilt();
+  if (whole && hash === sourcesHash() && hash !== proved()) {
+    writeFileSync(proofFile, `${hash}\n`);
+    console.log("toolchain/proved now names these sources; commit it with them");
+  }
+  return outcome;
 }

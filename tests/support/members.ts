@@ -93,7 +93,7 @@ const lossPromises: Readonly<Record<string, Promised>> = {
   admin: promises.appMachineLost,
   cache: promises.cacheLost,
   brick: promises.brickLost,
-  arbiter: promises.brickLost,
+  arbiter: promises.arbiterLost,
 };
 
 /** What is promised when a member is lost with all that shares its machine. */

@@ -14,6 +14,7 @@ export const promises = {
   cacheLost: { reads: 0.5, writes: 0.5 },
   // Pictures that were asked of the lost brick wait until GlusterFS gives it up, after 5 s
   brickLost: { reads: 6, writes: 10 },
+  arbiterLost: { reads: 1, writes: 10 },
 } as const;
 
 export type Promised = { readonly reads: number; readonly writes: number };

@@ -96,7 +96,8 @@ describe("the command plugin", function () {
 
   after(async () => {
     for (const project of projects) project.remove();
-    await Promise.all(machines.map((machine) => machine.look(`rm -f ${settings}; ${reload}`)));
+    const prepared = machines ?? [];
+    await Promise.all(prepared.map((machine) => machine.look(`rm -f ${settings}; ${reload}`)));
   });
 
   const settings = "/etc/ssh/sshd_config.d/command-test.conf";

@@ -34,6 +34,9 @@ const (
 	defaultPort       = 22
 	defaultErrorLimit = 10
 	defaultTimeout    = 15
+	// loginTimeout is for what follows the TCP connection, which perDialTimeout is for; a server may be
+	// slow to let somebody in, but one that says nothing must not hold Pulumi up for ever
+	loginTimeout = 2 * time.Minute
 	// unlimited as dialErrorLimit: dial until it works
 	unlimited = -1
 )
@@ -78,7 +81,7 @@ func (e *Endpoint) address() string {
 	return net.JoinHostPort(or(e.Host, ""), strconv.Itoa(int(or(e.Port, defaultPort))))
 }
 
-// timeout is how long one attempt may take; none at 0.
+// timeout is how long one attempt to connect may take; no limit at 0.
 func (e *Endpoint) timeout() time.Duration {
 	return time.Duration(or(e.PerDialTimeout, defaultTimeout)) * time.Second
 }
@@ -86,12 +89,13 @@ func (e *Endpoint) timeout() time.Duration {
 // way is an open connection, with the one to the proxy if it goes by one.
 type way struct{ client, proxy *ssh.Client }
 
-// close is safe to call again.
+// close is safe to call again. The proxy first: without it nothing is said through it any more, and
+// a farewell that waits for a proxy which has died would not end.
 func (w *way) close() {
-	_ = w.client.Close()
 	if w.proxy != nil {
 		_ = w.proxy.Close()
 	}
+	_ = w.client.Close()
 }
 
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
@@ -147,37 +151,56 @@ func (e *Endpoint) dial(ctx context.Context, what string, dial dialer) (*ssh.Cli
 	}
 }
 
-// attempt connects and logs in, both within the time for one attempt.
+// attempt connects and logs in.
 func (e *Endpoint) attempt(ctx context.Context, dial dialer, config *ssh.ClientConfig) (*ssh.Client, error) {
+	limited, cancel := ctx, context.CancelFunc(func() {})
 	if e.timeout() > 0 {
-		limited, cancel := context.WithTimeout(ctx, e.timeout())
-		defer cancel()
-		ctx = limited
+		limited, cancel = context.WithTimeout(ctx, e.timeout())
 	}
-	conn, err := dial(ctx, "tcp", e.address())
+	conn, err := dial(limited, "tcp", e.address())
+	cancel()
 	if err != nil {
 		return nil, err
 	}
-	// Not every connection has deadlines: one through a proxy has none
-	keep := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	session, channels, requests, err := ssh.NewClientConn(conn, e.address(), config)
-	if !keep() && err == nil {
-		err = ctx.Err()
+	return e.logIn(ctx, conn, config)
+}
+
+// logIn gives up in time whatever the connection does: one through a proxy has no deadlines, and may
+// not even close while the proxy says nothing.
+func (e *Endpoint) logIn(ctx context.Context, conn net.Conn, config *ssh.ClientConfig) (*ssh.Client, error) {
+	type outcome struct {
+		client *ssh.Client
+		err    error
 	}
-	if err != nil {
-		_ = conn.Close()
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%s took the connection, but did not log us in within perDialTimeout, %s: %w",
-				e.address(), e.timeout(), ctx.Err())
+	done := make(chan outcome, 1)
+	go func() {
+		session, channels, requests, err := ssh.NewClientConn(conn, e.address(), config)
+		if err != nil {
+			done <- outcome{err: err}
+			return
 		}
+		done <- outcome{client: ssh.NewClient(session, channels, requests)}
+	}()
+	give := func(err error) (*ssh.Client, error) {
+		go func() { _ = conn.Close() }()
 		return nil, err
 	}
-	return ssh.NewClient(session, channels, requests), nil
+	select {
+	case got := <-done:
+		if got.err != nil {
+			return give(got.err)
+		}
+		return got.client, nil
+	case <-ctx.Done():
+		return give(ctx.Err())
+	case <-time.After(loginTimeout):
+		return give(fmt.Errorf("%s took the connection, but did not log us in within %s", e.address(), loginTimeout))
+	}
 }
 
 // config is what the SSH library needs. release ends the talk with the agent.
 func (e *Endpoint) config() (config *ssh.ClientConfig, release func(), err error) {
-	config = &ssh.ClientConfig{User: or(e.User, defaultUser), Timeout: e.timeout()}
+	config = &ssh.ClientConfig{User: or(e.User, defaultUser)}
 	if err := e.expectHostKey(config); err != nil {
 		return nil, nil, err
 	}

@@ -5,7 +5,8 @@
 // Served: local.Command, remote.Command and remote.CopyToRemote.
 //
 // Not served, and refused by name: the resource remote.CopyFile, the function local.run, and the
-// inputs assetPaths and archivePaths of local.Command. It is meant for Linux and macOS.
+// inputs assetPaths and archivePaths of local.Command. It is meant for Linux and macOS. Other than
+// Pulumi's it gives up a login after two minutes, and shows at most 64 KiB of a line while a command runs.
 package main
 
 import (

@@ -74,6 +74,8 @@ type recording struct {
 	// line is the beginning of the line that is being printed
 	line bytes.Buffer
 	show func(line string)
+	// over is set once the result is given: what a survivor prints is nobody's
+	over bool
 }
 
 func newRecording(ctx context.Context) *recording {
@@ -90,6 +92,9 @@ type stream struct {
 func (s stream) Write(data []byte) (int, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	if s.over {
+		return len(data), nil
+	}
 	s.own.Write(data)
 	s.both.Write(data)
 	if s.logged {
@@ -125,6 +130,7 @@ func (r *recording) endLine() {
 func (r *recording) finish(command string, failed error) (CommandResult, error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	r.over = true
 	if r.line.Len() > 0 {
 		r.endLine()
 	}

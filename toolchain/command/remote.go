@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	p "github.com/pulumi/pulumi-go-provider"
 	"github.com/pulumi/pulumi-go-provider/infer"
@@ -99,7 +100,13 @@ func runSession(ctx context.Context, session *ssh.Session, way *way, command str
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
-		_ = session.Signal(ssh.SIGKILL)
+		// A signal waits its turn behind input that a dead machine does not take
+		signalled := make(chan struct{})
+		go func() { defer close(signalled); _ = session.Signal(ssh.SIGKILL) }()
+		select {
+		case <-signalled:
+		case <-time.After(afterEnd):
+		}
 		way.close()
 		<-ended
 		return stopped(ctx, errors.New("the connection was closed"))

@@ -97,7 +97,6 @@ if g volume info ${volume} > /dev/null 2>&1; then
 else
   g volume create ${volume} replica 3 arbiter 1 ${wanted} force ||
     fail 'the volume cannot be made. A brick that is already part of a volume holds kept files of one whose definition is gone: move ${brickOf(directory)} away on that machine'
-  created=yes
 fi
 option network.ping-timeout ${pingSeconds}
 option auth.allow ${clients}
@@ -107,17 +106,16 @@ within ${waitSeconds} online || { g volume status ${volume} >&2 || :; fail 'not 
 echo 'the volume is there'`;
 }
 
-/** What fails is not recorded, so nothing would remove it: it takes back what it made itself. */
+/**
+ * What fails is not recorded, so nothing would remove it: without a volume, the machines are parted
+ * again. A volume that was made stays, for the next `up`: its bricks would be refused by another one.
+ */
 const undoFunction = (volume: string): string => `joined=
-created=
 undo() {
   code=$?
   [ $code != 0 ] || return 0
-  if [ -n "$created" ]; then
-    g volume stop ${volume} force > /dev/null 2>&1 || :
-    g volume delete ${volume} > /dev/null || :
-  fi
-  for address in $joined; do g peer detach "$address" > /dev/null || :; done
+  g volume info ${volume} > /dev/null 2>&1 ||
+    for address in $joined; do g peer detach "$address" > /dev/null || :; done
   exit $code
 }`;
 
@@ -257,7 +255,8 @@ export function removeBrickScript(
     : `\nrm -rf ${brickOf(directory)}\nrmdir ${bricks} 2> /dev/null || :`;
   return `set -eu
 others=$(find ${definitions} -mindepth 1 -maxdepth 1 -type d ! -name ${volumeOf(directory)} -printf '%f ' 2> /dev/null || :)
-${keepData ? leaveBrick : giveUpBrick(topology, directory)}
+${keepData ? leaveBrick : giveUpBrick(directory)}
+${partMachines(topology, directory)}
 rm -f ${dropIn}
 rmdir ${dropIn.replace(/\/[^/]*$/, "")} 2> /dev/null || :
 systemctl daemon-reload
@@ -274,9 +273,8 @@ const leaveBrick = `[ -z "$others" ] || {
 }
 ${stopService}`;
 
-function giveUpBrick(topology: Topology, directory: SharedDirectory): string {
+function giveUpBrick(directory: SharedDirectory): string {
   const volume = volumeOf(directory);
-  const others = membersOf(topology).map(({ backend }) => backend);
   return `[ ! -e ${definitions}/${volume} ] || {
   echo '${brickOf(directory)} is still part of the volume ${volume}: give this machine its role (brick or arbiter) back. If all of its files are to go, run there, then try again: gluster volume stop ${volume} force; gluster volume delete ${volume}' >&2
   exit 1
@@ -285,13 +283,18 @@ if [ -n "$others" ]; then
   echo "glusterd runs on: it has other volumes, too (\${others% })"
 else
   ${stopService}
-  # An up that was cut off may have joined machines, and made no volume that its removal leaves with
+fi`;
+}
+
+/** An `up` that was cut off may have joined machines, and made no volume that they would part with. */
+function partMachines(topology: Topology, directory: SharedDirectory): string {
+  const addresses = membersOf(topology).map(({ backend }) => backend);
+  return `[ -n "$others" ] || [ -e ${definitions}/${volumeOf(directory)} ] ||
   for peer in ${peers}/*; do
     case "$(sed -n 's/^hostname1=//p' "$peer" 2> /dev/null)" in
-    ${others.join(" | ")}) rm -f "$peer" ;;
+    ${addresses.join(" | ")}) rm -f "$peer" ;;
     esac
-  done
-fi`;
+  done`;
 }
 
 /** What GlusterFS leaves of a brick outside of its directory. */

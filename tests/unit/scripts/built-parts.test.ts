@@ -9,15 +9,25 @@ import {
   moduleVersion,
   sourcesHash,
 } from "../../../scripts/setup/built-parts.ts";
-import { type Part, partFolder, type Source } from "../../../scripts/setup/parts.ts";
+import {
+  type Part,
+  partFolder,
+  partLabel,
+  requiredParts,
+  type Source,
+} from "../../../scripts/setup/parts.ts";
 import { ensurePulumiParts, obtain } from "../../../scripts/setup/pulumi-parts.ts";
 
-const random: Part = { kind: "plugin", name: "random", version: "4.21.1" };
-const cli: Part = { kind: "cli", name: "pulumi", version: "3.259.0" };
+const [cli, random] = ["pulumi", "random"].map((name) => partNamed(name)) as [Part, Part];
+
+function partNamed(name: string): Part | undefined {
+  return requiredParts().find((part) => part.name === name);
+}
 
 /** Stands in for Go: each shell text answers one of its subcommands. */
 interface FakeGo {
-  readonly version?: string;
+  /** Whether it can work on a module at all. */
+  readonly module?: string;
   readonly list?: string;
   readonly build?: string;
 }
@@ -38,18 +48,18 @@ describe("set-up: building Pulumi's parts", () => {
     for (const path of [folder, home]) rmSync(path, { recursive: true, force: true });
   });
 
-  function goIs({ version = "", list = "echo one; echo two", build = makesProgram }: FakeGo): void {
+  function goIs({ module = "", list = "echo one; echo two", build = makesProgram }: FakeGo): void {
     const go = join(folder, "go");
     writeFileSync(
       go,
       `#!/bin/sh
 echo "$PWD CGO_ENABLED=$CGO_ENABLED $*" >> ${folder}/asked
-case "$1" in
-  version) ${version}
+case "$1 $2" in
+  "list -m") ${module}
   ;;
-  list) ${list}
+  list*) ${list}
   ;;
-  build) ${build}
+  build*) ${build}
   ;;
 esac
 `,
@@ -69,18 +79,17 @@ esac
     const from = await build(random);
     assert.match(from, /^its public sources, built here \(not Pulumi's release; sources \w{16}\)$/);
     assert.equal(builtFrom(partFolder(random, home)), sourcesHash());
-    assert.match(asked(), /-X main\.version=4\.21\.1\+hastack -o \S+ \.\/random$/m);
-    assert.match(said.join("\n"), /random plugin 4\.21\.1: nowhere else to be had.*built here/);
+    assert.ok(asked().includes(` -X main.version=${random.version}+hastack -o `), asked());
+    assert.match(said.join("\n"), /^random plugin \S+: nowhere else to be had.*built here/);
   });
 
   it("builds the CLI and its language host, each in the module that pins it, without C", async () => {
     goIs({});
     await build(cli);
     assert.match(asked(), /\/toolchain\/cli CGO_ENABLED=0 build .*-mod=readonly.*cmd\/pulumi$/m);
-    assert.match(
-      asked(),
-      /\/toolchain\/language-nodejs CGO_ENABLED=0 build .*=v3\.68\.0\+hastack .*cmd\/pulumi-language-nodejs$/m,
-    );
+    const sdk = moduleVersion("toolchain/language-nodejs", "github.com/pulumi/pulumi/sdk/v3");
+    assert.match(asked(), /\/toolchain\/language-nodejs CGO_ENABLED=0 build .*-language-nodejs$/m);
+    assert.ok(asked().includes(`=${sdk}+hastack `), asked());
   });
 
   it("builds from the version of the CLI that package.json asks for", () => {
@@ -99,7 +108,7 @@ esac
 
   it("W5: says that Go is too old, in Go's words, and what to do", async () => {
     const words = "go: go.mod requires go >= 1.25.11 (running go 1.21.0; GOTOOLCHAIN=local)";
-    goIs({ version: `echo "${words}" >&2; exit 1` });
+    goIs({ module: `echo "${words}" >&2; exit 1` });
     await assert.rejects(build(random), (error: Error) => {
       assert.match(error.message, /requires go >= 1\.25\.11 .*; install Go .* GOTOOLCHAIN=auto/);
       return true;
@@ -126,7 +135,7 @@ esac
     assert.deepEqual(await ensure(), []);
     const there = await ensure();
     assert.equal(there.length, 4);
-    assert.ok(there.includes("random plugin 4.21.1 (built here)"), there.join());
+    assert.ok(there.includes(`${partLabel(random)} (built here)`), there.join());
     writeFileSync(join(partFolder(random, home), "built-from"), "0123456789abcdef\n");
     assert.equal((await ensure()).length, 3);
     assert.equal(builtFrom(partFolder(random, home)), sourcesHash());
