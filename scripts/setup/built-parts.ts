@@ -181,7 +181,7 @@ export const built: Source = {
       if (lacking !== undefined) return { lacking };
     }
     const hash = sourcesHash();
-    say(`${partLabel(part)}: nowhere else to be had, so it is built here by Go; minutes, once`);
+    say(`${partLabel(part)}: Go builds it here from its public sources; minutes, once`);
     for (const program of goPrograms(part)) {
       const outcome = await build(program, into, say);
       if (outcome.code !== 0) return { lacking: `go build ${program.package}: ${reason(outcome)}` };
