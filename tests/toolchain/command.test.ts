@@ -519,7 +519,7 @@ remote("variable", { connection: way, environment: { LC_A: "1", OTHER: "1" }, cr
         const outcome = await project.up(
           `${imports}
 const way = ${text(connection(machine))};
-remote("silent", { connection: { ...way, host: "127.0.0.1", port: ${port}, dialErrorLimit: 0, perDialTimeout: 1 }, create: "true" });
+remote("silent", { connection: { ...way, host: "127.0.0.1", port: ${port}, dialErrorLimit: 0 }, create: "true" }, { customTimeouts: { create: "3s" } });
 remote("long", { connection: way, create: "sleep 62; true" }, { customTimeouts: { create: "3s" } });
 `,
           "--continue-on-error",
@@ -527,7 +527,10 @@ remote("long", { connection: way, create: "sleep 62; true" }, { customTimeouts: 
         silent.close();
         assert.ok(Date.now() - since < 45_000);
         const told = errors(outcome);
-        assert.match(told.silent ?? "", /did not log us in within perDialTimeout, 1s/);
+        assert.match(
+          told.silent ?? "",
+          /has not logged us in, for the time that customTimeouts gives/,
+        );
         assert.match(
           told.long ?? "",
           /connection was closed, for the time that customTimeouts gives/,

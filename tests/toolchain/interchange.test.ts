@@ -52,7 +52,7 @@ describe("a stack that is brought up by parts built here, and by Pulumi's own", 
 
   it("W2: those built here change it, and Pulumi's own see nothing to do", async () => {
     stack.usePulumi(builtParts);
-    stack.configure({ "hastack:sampleData": false });
+    stack.configure({ "hastack:cache": { megabytes: 32 } });
     await timed("up of a change by those built here", () => stack.mustUp());
     await noChangeUnder(pulumisParts);
   });

@@ -138,6 +138,9 @@ func (e *Endpoint) dial(ctx context.Context, what string, dial dialer) (*ssh.Cli
 		if err == nil {
 			return client, nil
 		}
+		if ctx.Err() != nil {
+			return nil, stopped(ctx, err)
+		}
 		if limit > unlimited && failed >= limit {
 			return nil, fmt.Errorf("after %d failed attempts: %w", failed, err)
 		}
@@ -192,7 +195,7 @@ func (e *Endpoint) logIn(ctx context.Context, conn net.Conn, config *ssh.ClientC
 		}
 		return got.client, nil
 	case <-ctx.Done():
-		return give(ctx.Err())
+		return give(fmt.Errorf("%s took the connection, but has not logged us in", e.address()))
 	case <-time.After(loginTimeout):
 		return give(fmt.Errorf("%s took the connection, but did not log us in within %s", e.address(), loginTimeout))
 	}
