@@ -6,7 +6,7 @@ import { createHash, createPrivateKey, type KeyObject, X509Certificate } from "n
 import { isIP } from "node:net";
 import type { Settings } from "./settings.ts";
 
-type SiteSettings = Pick<Settings, "certificate" | "plainHttp" | "publicUrl" | "network">;
+type SiteSettings = Pick<Settings, "certificate" | "plainHttp" | "publicUrl" | "network" | "stack">;
 
 /** How visitors speak to the site. */
 export function schemeOf({ certificate }: Pick<Settings, "certificate">): "http" | "https" {
@@ -30,12 +30,12 @@ export function certificateVersion(pem: string): string {
  * @param now what counts as the present @default the present
  */
 export function certificateProblems(settings: SiteSettings, now = new Date()): string[] {
-  const { certificate, plainHttp } = settings;
+  const { certificate, plainHttp, stack } = settings;
   if (certificate === undefined) {
     return plainHttp
       ? []
       : [
-          "hastack:certificate: is missing; give chain and key by cat CHAIN.pem KEY.pem | npx pulumi config set --secret hastack:certificate, or serve plain HTTP by hastack:plainHttp: true",
+          `hastack:certificate: is missing; give chain and key by cat CHAIN.pem KEY.pem | npx pulumi config set --stack ${stack} --secret hastack:certificate, or serve plain HTTP by hastack:plainHttp: true`,
         ];
   }
   const problems: string[] = [];

@@ -125,7 +125,8 @@ export function targetProblems(settings: Settings): string[] {
   return [...unknownProblems(settings), ...problems];
 }
 
-function unknownProblems({ machines = [], stack }: Settings): string[] {
+function unknownProblems({ machines = [], ssh, stack }: Settings): string[] {
+  const place = ssh.inventory === undefined ? "" : ` into hastack:ssh.inventory (${ssh.inventory})`;
   const without = (key: "address" | "hostKey") =>
     machines.filter((one) => one[key] === undefined).map(({ name }) => name);
   const [nowhere, unproved] = [without("address"), without("hostKey")];
@@ -137,7 +138,7 @@ function unknownProblems({ machines = [], stack }: Settings): string[] {
   }
   if (unproved.length > 0) {
     problems.push(
-      `hastack:machines: no host key is known of ${unproved.join(", ")}; collect it by npm run host-keys -- --stack ${stack}`,
+      `hastack:machines: no host key is known of ${unproved.join(", ")}; collect it${place} by npm run host-keys -- --stack ${stack}`,
     );
   }
   return problems;

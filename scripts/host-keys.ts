@@ -52,11 +52,8 @@ export function readHostKeysCall(args: readonly string[]): HostKeysCall {
 
 type Machine = NonNullable<Settings["machines"]>[number];
 
-/**
- * The settings of a stack as its file and its inventory say them. What Pulumi has encrypted stays so.
- * @throws when there is no such stack, or it is not one of machines
- */
-export function settingsOf(stack: string): Settings {
+/** The settings of a stack as its file says them. What Pulumi has encrypted stays so. */
+export function settingsIn(stack: string): Settings {
   const file = trackedFile(stack);
   if (!existsSync(file)) throw new Error(`stack ${stack}: there is no ${file}`);
   const { config = {} } = parse(readFileSync(file, "utf8")) as { config?: object };
@@ -64,7 +61,15 @@ export function settingsOf(stack: string): Settings {
     key,
     typeof value === "string" ? value : JSON.stringify(value),
   ]);
-  const settings = readSettings(stack, Object.fromEntries(texts));
+  return readSettings(stack, Object.fromEntries(texts));
+}
+
+/**
+ * The settings of a stack as its file and its inventory say them.
+ * @throws when there is no such stack, or it is not one of machines
+ */
+export function settingsOf(stack: string): Settings {
+  const settings = settingsIn(stack);
   if (settings.platform !== "ssh") {
     throw new Error(
       `stack ${stack}: is on ${settings.platform} and has no machines with host keys`,

@@ -1,12 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import {
+  addressesOf,
   hasOwnInventory,
   leftOf,
   removeMachines,
   setFiles,
   startMachines,
 } from "../tests/support/machines.ts";
+import { settingsIn } from "./host-keys.ts";
 import { ensureCertificate } from "./lab/certificate.ts";
 import { type Plan, planLab } from "./lab/plan.ts";
 import { trackedFile } from "./launcher/overlay.ts";
@@ -28,8 +30,10 @@ export type LabCall =
   | { readonly kind: "machines-only" }
   | { readonly kind: "destroy" };
 
-/** Reads the command line. @throws when it asks for two things */
-export function readLabCall(args: readonly string[]): LabCall {
+/** Reads the command line. @throws when it asks for two things, or asks npm instead of us */
+export function readLabCall(args: readonly string[], env = process.env): LabCall {
+  // npm takes what stands before `--` for its own
+  if (env.npm_config_destroy ?? env.npm_config_machines_only) throw new Error(`use: ${usage}`);
   const own = args.filter((arg) => arg === "--machines-only" || arg === "--destroy");
   if (own.length === 0) return { kind: "up", options: args };
   if (args.length > 1) throw new Error(`use: ${usage}`);
@@ -39,6 +43,7 @@ export function readLabCall(args: readonly string[]): LabCall {
 function readPlan(): Plan {
   const file = trackedFile(labStack);
   if (!existsSync(file)) throw new Error(`${here(file)} is not there: it describes the machines`);
+  settingsIn(labStack); // throws for what is no setting, as a preview does
   return planLab(labStack, readFileSync(file, "utf8"));
 }
 
@@ -47,7 +52,8 @@ function refuseForeignInventory(): void {
   const files = setFiles(labStack);
   if (!existsSync(files.inventory) || hasOwnInventory(files)) return;
   throw new Error(
-    `${here(files.inventory)} was not made for stand-ins, and would be overwritten: move it away`,
+    `${here(files.inventory)} was not made for stand-ins, and would be overwritten: move it away. If it ` +
+      "was collected from stand-ins, `npm run lab -- --destroy` takes them and it away",
   );
 }
 
@@ -93,9 +99,11 @@ function machinesStep(plan: Plan): Step {
 function certificateStep({ set, vip }: Plan): Step {
   const file = inHastack(labStack, "certificate.pem");
   const machine = { set: set.set, name: set.machines[0]?.name ?? "" };
+  const own = set.machines.map((one) => addressesOf(set, one).frontend);
+  const addresses = [vip, ...own.filter((address) => address !== undefined)];
   return {
     name: "certificate",
-    run: () => ensureCertificate({ stack: labStack, vip, file, machine }),
+    run: () => ensureCertificate({ stack: labStack, addresses, file, machine }),
   };
 }
 
@@ -153,8 +161,8 @@ async function destroy(): Promise<number> {
 /** `npm run lab`: stand-in machines, the stack `lab` on them, and where to find it. */
 export async function main(args: readonly string[]): Promise<number> {
   const call = readLabCall(args);
-  refuseForeignInventory();
   if (call.kind === "destroy") return destroy();
+  refuseForeignInventory();
   const plan = readPlan();
   checkInventoryPath(plan);
   await runSteps([...machineSteps, sshStep, stackStep(labStack), machinesStep(plan)]);

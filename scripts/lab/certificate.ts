@@ -11,32 +11,37 @@ const sparedDays = 7;
 
 export interface CertificateOptions {
   readonly stack: string;
-  /** The address that it is for. */
-  readonly vip: string;
+  /** The addresses that it is for, the site's first. */
+  readonly addresses: readonly string[];
   /** Certificate and key in one, kept from run to run. */
   readonly file: string;
   /** A machine with openssl, where it is made. */
   readonly machine: { readonly set: string; readonly name: string };
 }
 
-/** Whether a PEM text is a certificate for an address that holds for some days yet. */
-export function isCurrent(pem: string, vip: string, now = new Date()): boolean {
+/** Whether a PEM text is a certificate for these addresses that holds for some days yet. */
+export function isCurrent(pem: string, addresses: readonly string[], now = new Date()): boolean {
   try {
     const certificate = new X509Certificate(pem);
     const end = certificate.validToDate.getTime() - sparedDays * 24 * 3600 * 1000;
-    return certificate.checkIP(vip) !== undefined && now.getTime() < end;
+    return addresses.every((one) => certificate.checkIP(one)) && now.getTime() < end;
   } catch {
     return false;
   }
 }
 
 /** Makes a certificate that vouches for itself, and its key. */
-export function makeCertificate(vip: string, set: string, machine: string): Promise<string> {
+export function makeCertificate(
+  addresses: readonly string[],
+  set: string,
+  machine: string,
+): Promise<string> {
+  const names = addresses.map((address) => `IP:${address}`).join(",");
   const script = `umask 077
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days ${days} \\
-  -subj "/CN=${vip}" -addext subjectAltName=IP:${vip} -addext extendedKeyUsage=serverAuth \\
+  -subj "/CN=${addresses[0]}" -addext subjectAltName=${names} -addext extendedKeyUsage=serverAuth \\
   -keyout "$folder/key" -out "$folder/certificate" 2> "$folder/log" || { cat "$folder/log" >&2; exit 1; }
 cat "$folder/certificate" "$folder/key"`;
   return inMachine(set, machine, script);
@@ -54,16 +59,16 @@ async function configured(stack: string): Promise<string | undefined> {
  * @returns how it is now, in a line
  */
 export async function ensureCertificate(options: CertificateOptions): Promise<string> {
-  const { stack, vip, file, machine } = options;
+  const { stack, addresses, file, machine } = options;
   const inUse = (await configured(stack))?.trim();
   const kept = existsSync(file) ? readFileSync(file, "utf8") : undefined;
   if (inUse !== undefined && inUse !== kept?.trim()) return "the configuration has one";
-  const holds = kept !== undefined && isCurrent(kept, vip);
-  if (holds && inUse !== undefined) return `${vip}'s is set`;
-  const pem = holds ? kept : await makeCertificate(vip, machine.set, machine.name);
+  const holds = kept !== undefined && isCurrent(kept, addresses);
+  if (holds && inUse !== undefined) return `${addresses[0]}'s is set`;
+  const pem = holds ? kept : await makeCertificate(addresses, machine.set, machine.name);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, pem, { mode: 0o600 });
   const set = ["config", "set", "--secret", "hastack:certificate", "--stack", stack];
   await pulumiOutput(set, pem);
-  return `${vip}'s ${holds ? "" : "made and "}set`;
+  return `${addresses[0]}'s ${holds ? "" : "made and "}set`;
 }

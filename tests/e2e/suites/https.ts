@@ -11,8 +11,8 @@ import { type Certificate, certificateFor, type TestStack } from "../../support/
 import { missingWrites, request } from "../../support/traffic.ts";
 import { Visitor } from "../../support/visitor.ts";
 
-const refused =
-  "hastack:certificate: is missing; give chain and key by cat CHAIN.pem KEY.pem | npx pulumi config set --secret hastack:certificate, or serve plain HTTP by hastack:plainHttp: true";
+const refused = (stack: string) =>
+  `hastack:certificate: is missing; give chain and key by cat CHAIN.pem KEY.pem | npx pulumi config set --stack ${stack} --secret hastack:certificate, or serve plain HTTP by hastack:plainHttp: true`;
 
 /** A stack that has no certificate gets one, and goes back to plain HTTP in the end. */
 export function httpsSuite(stack: TestStack): void {
@@ -29,7 +29,7 @@ export function httpsSuite(stack: TestStack): void {
       const { code, stdout } = await stack.pulumi(["preview"], 60);
       stack.configure({});
       assert.notEqual(code, 0);
-      assert.ok(stdout.includes(refused), stdout);
+      assert.ok(stdout.includes(refused(stack.name)), stdout);
     });
 
     it("L9: a certificate given as a secret serves the site at every address", async () => {

@@ -31,7 +31,7 @@ describe("the site's certificate", function () {
   });
 
   const mustBeGiven =
-    "hastack:certificate: is missing; give chain and key by cat CHAIN.pem KEY.pem | npx pulumi config set --secret hastack:certificate, or serve plain HTTP by hastack:plainHttp: true";
+    "hastack:certificate: is missing; give chain and key by cat CHAIN.pem KEY.pem | npx pulumi config set --stack test --secret hastack:certificate, or serve plain HTTP by hastack:plainHttp: true";
 
   it("L9: is wanted unless the setting says plain HTTP", () => {
     assert.deepEqual(problemsOf({ plainHttp: false }), [mustBeGiven]);

@@ -355,7 +355,7 @@ describe("a topology of machines that are there already", () => {
     it("machines without one", () => {
       const none = `{ machines: { node-2: { hostKey: ${hostKeyOf("x")} } } }`;
       assert.deepEqual(problemsOf(unchanged, {}, none), [
-        "hastack:machines: no host key is known of node-1, node-3; collect it by npm run host-keys -- --stack test",
+        "hastack:machines: no host key is known of node-1, node-3; collect it into hastack:ssh.inventory (.hastack/inventory/three-machines.yaml) by npm run host-keys -- --stack test",
       ]);
     });
 

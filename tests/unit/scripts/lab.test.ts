@@ -21,6 +21,11 @@ describe("lab: the command line", () => {
     assert.deepEqual(readLabCall([]), { kind: "up", options: [] });
     assert.deepEqual(readLabCall(["--diff"]), { kind: "up", options: ["--diff"] });
     assert.deepEqual(readLabCall(["--machines-only"]), { kind: "machines-only" });
+    // Without `--` before it npm keeps it for itself, and what was to go would come up
+    assert.throws(
+      () => readLabCall([], { npm_config_destroy: "true" }),
+      /^Error: use: npm run lab \[-- /,
+    );
     assert.deepEqual(readLabCall(["--destroy"]), { kind: "destroy" });
   });
 
@@ -87,7 +92,7 @@ describe("lab: the stand-ins that a configuration describes", () => {
 
 describe("lab: a certificate that is there", () => {
   it("is none when it cannot be read", () => {
-    assert.equal(isCurrent("", "172.30.10.100"), false);
-    assert.equal(isCurrent("-----BEGIN CERTIFICATE-----\nAAAA\n", "172.30.10.100"), false);
+    assert.equal(isCurrent("", ["172.30.10.100"]), false);
+    assert.equal(isCurrent("-----BEGIN CERTIFICATE-----\nAAAA\n", ["172.30.10.100"]), false);
   });
 });

@@ -197,12 +197,12 @@ describe("stand-in machines: one of them", function () {
   });
 
   it("makes the lab's certificate", async () => {
-    const pem = await makeCertificate("172.29.40.100", set.set, "node-1");
+    const pem = await makeCertificate(["172.29.40.100", "172.29.40.11"], set.set, "node-1");
     assert.match(pem, /-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----/);
-    assert.equal(isCurrent(pem, "172.29.40.100"), true);
-    assert.equal(isCurrent(pem, "172.29.40.101"), false);
+    assert.equal(isCurrent(pem, ["172.29.40.100", "172.29.40.11"]), true);
+    assert.equal(isCurrent(pem, ["172.29.40.100", "172.29.40.101"]), false);
     const inTwoYears = new Date(Date.now() + 820 * 24 * 3600 * 1000);
-    assert.equal(isCurrent(pem, "172.29.40.100", inTwoYears), false);
+    assert.equal(isCurrent(pem, ["172.29.40.100"], inTwoYears), false);
   });
 
   it("does not take an inventory of other machines away", async () => {
