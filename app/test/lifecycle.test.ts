@@ -191,10 +191,11 @@ describe("lifecycle", function () {
   it("A15: an error that nobody caught does not end the process", async () => {
     const poison = new URL("./support/poison.ts", import.meta.url).href;
     const server = await spawnServer(config("storefront"), { nodeArgs: ["--import", poison] });
+    server.child.kill("SIGUSR2");
     await until(
       "both errors are logged",
       () => server.output(),
-      (text) => /poisoned timer/.test(text) && /poisoned promise/.test(text),
+      (text) => /poisoned event/.test(text) && /poisoned promise/.test(text),
     );
     assert.equal((await health(server.url))[0], 200);
     assert.match(

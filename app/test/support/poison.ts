@@ -1,7 +1,5 @@
-// Loaded into a server before it starts: errors that no handler is there for.
-setTimeout(() => {
-  throw new Error("poisoned timer");
-}, 3000);
-setTimeout(() => {
+// Loaded into a server before it starts: at a signal, errors that no handler is there for.
+process.on("SIGUSR2", () => {
   Promise.reject(new Error("poisoned promise"));
-}, 3100);
+  throw new Error("poisoned event");
+});
