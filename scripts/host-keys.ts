@@ -52,11 +52,19 @@ export function readHostKeysCall(args: readonly string[]): HostKeysCall {
 
 type Machine = NonNullable<Settings["machines"]>[number];
 
+function parseFile(file: string): { readonly config?: object } {
+  try {
+    return parse(readFileSync(file, "utf8")) ?? {};
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message.split("\n")[0]}`);
+  }
+}
+
 /** The settings of a stack as its file says them. What Pulumi has encrypted stays so. */
 export function settingsIn(stack: string): Settings {
   const file = trackedFile(stack);
   if (!existsSync(file)) throw new Error(`stack ${stack}: there is no ${file}`);
-  const { config = {} } = parse(readFileSync(file, "utf8")) as { config?: object };
+  const { config = {} } = parseFile(file);
   const texts = Object.entries(config).map(([key, value]) => [
     key,
     typeof value === "string" ? value : JSON.stringify(value),

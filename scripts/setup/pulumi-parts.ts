@@ -31,6 +31,8 @@ import {
 } from "./parts.ts";
 
 const probeSeconds = 5;
+/** A program that tells its version, on a busy machine. */
+const versionSeconds = 30;
 const downloadSeconds = 600;
 /** No run is at work for so long. */
 const leftoverHours = 3;
@@ -76,7 +78,7 @@ const installed: Source = {
     }
     const cli = usersCli();
     if (cli === undefined) return { lacking: "no pulumi on PATH" };
-    const { stdout } = await run([cli, "version"], { limitSeconds: probeSeconds * 2 });
+    const { stdout } = await run([cli, "version"], { limitSeconds: versionSeconds });
     if (isBuilt(stdout)) return { lacking: `${cli} is no release of Pulumi's: ${stdout.trim()}` };
     if (!isCompatible(stdout, part.version)) {
       return { lacking: `${cli} is ${stdout.trim() || "mute"}, not ${part.version} or newer` };
@@ -127,8 +129,9 @@ const folder: Source = {
     const lacking = await unpack(archive, part, into);
     if (lacking !== undefined) return { lacking };
     if (part.kind === "plugin") return { from: archive };
-    const { stdout } = await run([join(into, "pulumi"), "version"], { limitSeconds: probeSeconds });
-    if (!isCompatible(stdout, part.version)) return { lacking: `${archive} is ${stdout.trim()}` };
+    const version = await run([join(into, "pulumi"), "version"], { limitSeconds: versionSeconds });
+    const said = version.stdout.trim() || "mute";
+    if (!isCompatible(said, part.version)) return { lacking: `${archive} is ${said}` };
     return { from: archive };
   },
 };
