@@ -26,6 +26,7 @@ const suffix = "+hastack";
 
 /** Whether a version is one of what is built by this project, here or elsewhere. */
 export const isBuilt = (version: string): boolean => version.trim().endsWith(suffix);
+
 const sdk = "github.com/pulumi/pulumi/sdk/v3";
 const sdkVersion = `${sdk}/go/common/version.Version`;
 
@@ -70,18 +71,17 @@ const buildFlags = ["-mod=readonly", "-buildvcs=false", "-trimpath"];
 const linkerFlags = "-s -w";
 const processors: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
-/** A C compiler, a workspace or a target of the user's must not decide what is built. */
-const goSettings = {
-  CGO_ENABLED: "0",
-  GOWORK: "off",
-  GOOS: process.platform,
-  GOARCH: processors[process.arch] ?? process.arch,
-};
+/** A C compiler or a workspace of the user's must not decide what is built, nor what it is for. */
+const goSettings = { CGO_ENABLED: "0", GOWORK: "off" };
+const target = { GOOS: process.platform, GOARCH: processors[process.arch] ?? process.arch };
 
 /** Tracked, and says which sources were proved: no source itself. */
 export const proofFile = inRoot("toolchain/proved");
 
-/** Hash of all that decides what is built: toolchain/, versions of the parts, and how Go is called. */
+/**
+ * Hash of all that decides what is built: toolchain/, versions of the parts, and how Go is called; the
+ * same on every kind of machine.
+ */
 export function sourcesHash(): string {
   const folder = inRoot("toolchain");
   const hash = createHash("sha256");
@@ -109,7 +109,11 @@ export function builtFrom(folder: string): string | undefined {
 }
 
 const go = (args: readonly string[], module: string, hear?: (text: string) => void) =>
-  run(["go", ...args], { cwd: inRoot(module), env: { ...process.env, ...goSettings }, hear });
+  run(["go", ...args], {
+    cwd: inRoot(module),
+    env: { ...process.env, ...goSettings, ...target },
+    hear,
+  });
 
 /** Why Go cannot build a module here; nothing if it can. */
 async function whyNoGo(module: string): Promise<string | undefined> {
