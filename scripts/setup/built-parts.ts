@@ -8,7 +8,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inRoot } from "../lib/paths.ts";
 import { lastWords, type Outcome, run } from "../lib/run.ts";
-import { type Part, partLabel, requiredParts, type Source } from "./parts.ts";
+import { type Part, partFolder, partLabel, requiredParts, type Source } from "./parts.ts";
 
 /** A program that Go builds. */
 interface Program {
@@ -107,6 +107,10 @@ const markOf = (folder: string) => join(folder, "built-from");
 export function builtFrom(folder: string): string | undefined {
   return existsSync(markOf(folder)) ? readFileSync(markOf(folder), "utf8").trim() : undefined;
 }
+
+/** The parts of a home that were built here. @param home @default the project's own */
+export const builtParts = (home?: string): Part[] =>
+  requiredParts().filter((part) => builtFrom(partFolder(part, home)) !== undefined);
 
 const go = (args: readonly string[], module: string, hear?: (text: string) => void) =>
   run(["go", ...args], {

@@ -3,14 +3,12 @@
  * sources of toolchain/ changed since it last succeeded, and where nothing but built parts is there.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { builtFrom, proofFile, sourcesHash } from "../setup/built-parts.ts";
-import { partFolder, requiredParts } from "../setup/parts.ts";
+import { builtParts, proofFile, sourcesHash } from "../setup/built-parts.ts";
 import type { Outcome } from "./summary.ts";
 
 const proved = () => (existsSync(proofFile) ? readFileSync(proofFile, "utf8").trim() : undefined);
 
-const someAreBuilt = () =>
-  requiredParts().some((part) => builtFrom(partFolder(part)) !== undefined);
+const someAreBuilt = () => builtParts().length > 0;
 
 /** Why there is no need to prove it again; nothing where there is. */
 export function whyNoProof(): string | undefined {

@@ -11,7 +11,6 @@ import { inRoot, pinnedVersion, withOwnNode } from "../../scripts/lib/paths.ts";
 import { mustRun, type Outcome, type RunOptions, run } from "../../scripts/lib/run.ts";
 
 const stack = "small";
-/** The same for every project: what one has exported, another can read. */
 const passphrase = "small";
 const limitSeconds = 180;
 
@@ -32,8 +31,6 @@ export class SmallProject {
   readonly folder: string;
   /** PULUMI_HOME of the calls to come: a folder with `plugins/`, and a CLI if it has one. */
   home: string;
-  /** Added to the environment of the calls to come. */
-  env: NodeJS.ProcessEnv = {};
 
   private constructor(home: string) {
     this.folder = mkdtempSync(join(tmpdir(), "hastack-small-"));
@@ -79,18 +76,7 @@ export class SmallProject {
 
   /** The stack as exported. @param args such as `--show-secrets` */
   async state(...args: string[]): Promise<State> {
-    return JSON.parse(await this.#must("stack", "export", ...args));
-  }
-
-  /** Takes over the state that another project has exported. */
-  async takeOver(state: State): Promise<void> {
-    const input = JSON.stringify(state);
-    await mustRun(this.#command(["stack", "import"]), { ...this.#options(), input });
-  }
-
-  /** The stack's outputs, secrets in plain. */
-  async outputs(): Promise<Record<string, unknown>> {
-    return JSON.parse(await this.#must("stack", "output", "--json", "--show-secrets"));
+    return JSON.parse(await mustRun(this.#command(["stack", "export", ...args]), this.#options()));
   }
 
   /** Any command line of the CLI in the project. */
@@ -101,10 +87,6 @@ export class SmallProject {
   /** Deletes the folder; what the resources made is `destroy`'s. */
   remove(): void {
     rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  #must(...args: string[]): Promise<string> {
-    return mustRun(this.#command(args), this.#options());
   }
 
   #setProgram(program: string): void {
@@ -140,7 +122,6 @@ export class SmallProject {
         PULUMI_OPTION_NON_INTERACTIVE: "true",
         PULUMI_OPTION_COLOR: "never",
         PATH: withOwnNode([this.#cli, process.env.PATH].filter(Boolean).join(delimiter)),
-        ...this.env,
       },
     };
   }
