@@ -14,7 +14,7 @@ import { removeContainers } from "../app/test/support/docker.ts";
 import { offerRow } from "../app/test/support/offers.ts";
 import { createDatabase, startPrimary } from "../app/test/support/postgres.ts";
 import { visitor } from "../app/test/support/visitor.ts";
-import { inRoot } from "../scripts/lib/paths.ts";
+import { inRoot } from "../lib/paths.ts";
 import { connections, type Load, type Measured, measure, median, middle } from "./measure.ts";
 import { type Measurable, startProcess } from "./process.ts";
 

@@ -1,6 +1,6 @@
 /** hastack, from top to bottom: settings -> topology -> platform -> stack -> outputs. */
 import * as pulumi from "@pulumi/pulumi";
-import { releaseHash } from "../scripts/release.ts";
+import { releaseHash } from "../release/hash.ts";
 import { schemeOf } from "./certificate.ts";
 import { withInventory } from "./inventory.ts";
 import { choosePlatform } from "./platform/choose.ts";

@@ -13,8 +13,8 @@ import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
+import { projectDirectory } from "../lib/project.ts";
 import { hostKeyText, hostKeyTypes, parseHostKey } from "./host-key.ts";
-import { projectDirectory } from "./project.ts";
 import { access, deepFreeze, describeIssues, type Settings, SettingsError } from "./settings.ts";
 
 /** How a machine is reached. */

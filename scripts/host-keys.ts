@@ -11,8 +11,8 @@ import {
 } from "../infra/host-key.ts";
 import { inventoryPath, withInventory } from "../infra/inventory.ts";
 import { readSettings, type Settings } from "../infra/settings.ts";
+import { run } from "../lib/run.ts";
 import { trackedFile } from "./launcher/overlay.ts";
-import { run } from "./lib/run.ts";
 
 // Whoever answers first is believed, as ssh does at a first login: the operator compares the
 // fingerprints. From then on a key is only replaced when its machine is named.

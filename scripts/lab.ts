@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
+import { ensureCertificate } from "../lab/certificate.ts";
 import {
   addressesOf,
   hasOwnInventory,
@@ -7,13 +8,12 @@ import {
   removeMachines,
   setFiles,
   startMachines,
-} from "../tests/support/machines.ts";
+} from "../lab/machines.ts";
+import { type Plan, planLab } from "../lab/plan.ts";
+import { addressTable } from "../lib/address-table.ts";
+import { inHastack, root } from "../lib/paths.ts";
 import { settingsIn } from "./host-keys.ts";
-import { ensureCertificate } from "./lab/certificate.ts";
-import { type Plan, planLab } from "./lab/plan.ts";
 import { trackedFile } from "./launcher/overlay.ts";
-import { addressTable } from "./lib/addresses.ts";
-import { inHastack, root } from "./lib/paths.ts";
 import { main as pulumi, pulumiOutput } from "./pulumi.ts";
 import { machineSteps, runSteps, type Step, sshStep, stackStep } from "./setup.ts";
 

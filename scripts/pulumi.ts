@@ -1,6 +1,8 @@
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { root } from "../lib/paths.ts";
+import { mustRun, run } from "../lib/run.ts";
 import { become } from "./bootstrap.mjs";
 import { type Call, readCall, stackUse } from "./launcher/arguments.ts";
 import {
@@ -12,8 +14,6 @@ import {
 import { adoptSalt, makeOverlay } from "./launcher/overlay.ts";
 import { recover } from "./launcher/recovery.ts";
 import { ensureBackend, ensureStack, stackOf } from "./launcher/stack.ts";
-import { root } from "./lib/paths.ts";
-import { mustRun, run } from "./lib/run.ts";
 import { ensurePulumiParts } from "./setup/pulumi-parts.ts";
 
 /** A command line of Pulumi's, ready to be run. */

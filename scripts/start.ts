@@ -1,5 +1,5 @@
+import { addressTable } from "../lib/address-table.ts";
 import { defaultStack } from "./launcher/stack.ts";
-import { addressTable } from "./lib/addresses.ts";
 import { main as pulumi, pulumiOutput } from "./pulumi.ts";
 import { main as setup } from "./setup.ts";
 

@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inRoot, root, withOwnNode } from "../lib/paths.ts";
 import { become } from "./bootstrap.mjs";
-import { inRoot, root, withOwnNode } from "./lib/paths.ts";
 import { ensureBrowser } from "./setup/browser.ts";
 import { runSteps, steps as setupSteps, sshStep } from "./setup.ts";
 import { beginning, ending, failureList } from "./test/failures.ts";

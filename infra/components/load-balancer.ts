@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import { readProjectFile } from "../../lib/project.ts";
 import type { ManagedFile, Workload } from "../platform/platform.ts";
-import { readProjectFile } from "../project.ts";
 import { certificateFile, renderHaproxy } from "../render/haproxy.ts";
 import {
   keepalivedNotify,

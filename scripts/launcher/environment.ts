@@ -1,5 +1,5 @@
 import { delimiter } from "node:path";
-import { inHastack, pinnedVersion, withOwnNode } from "../lib/paths.ts";
+import { inHastack, pinnedVersion, withOwnNode } from "../../lib/paths.ts";
 
 /** Where the Pulumi CLI and its language host lie in the project's own home. */
 export const cliFolder = (): string =>

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { type Document, isMap, parse, parseDocument } from "yaml";
-import { inHastack, inRoot } from "../lib/paths.ts";
+import { inHastack, inRoot } from "../../lib/paths.ts";
 
 // Pulumi writes a stack's encryption salt into Pulumi.<stack>.yaml, and secret settings encrypted by
 // it. Both belong to the passphrase of this machine, so they must not be tracked: the CLI is given a

@@ -2,9 +2,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { hostname, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { root } from "../lib/paths.ts";
-import { type Process, processes, withDescendants } from "../lib/processes.ts";
-import { lastWords, mustRun, run } from "../lib/run.ts";
+import { root } from "../../lib/paths.ts";
+import { type Process, processes, withDescendants } from "../../lib/processes.ts";
+import { lastWords, mustRun, run } from "../../lib/run.ts";
 import { cliFolder, fileBackend } from "./environment.ts";
 import { projectName, stateFile } from "./stack.ts";
 

@@ -11,8 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { inRoot } from "../lib/paths.ts";
-import { lastWords, run } from "../lib/run.ts";
+import { inRoot } from "../../lib/paths.ts";
+import { lastWords, run } from "../../lib/run.ts";
 import { bareStack, type Call, namedStack } from "./arguments.ts";
 import { cliFolder, fileBackend, passphraseFile, stateFolder } from "./environment.ts";
 import { makeOverlay, overlayText, saltOf } from "./overlay.ts";

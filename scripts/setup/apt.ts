@@ -1,6 +1,6 @@
-import type { Machine } from "../lib/machine.ts";
-import { adminPath } from "../lib/machine.ts";
-import { mustRun, run } from "../lib/run.ts";
+import type { Machine } from "../../lib/machine.ts";
+import { adminPath } from "../../lib/machine.ts";
+import { mustRun, run } from "../../lib/run.ts";
 
 const lockSeconds = 120;
 

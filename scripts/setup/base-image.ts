@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onPath, thisMachine } from "../lib/machine.ts";
-import { lastWords, mustRun, run } from "../lib/run.ts";
+import { onPath, thisMachine } from "../../lib/machine.ts";
+import { lastWords, mustRun, run } from "../../lib/run.ts";
 import { aptInstall, cannotInstall } from "./apt.ts";
 
 /** What every image of the stack stands on: the one place where it is named. */

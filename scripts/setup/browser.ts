@@ -1,4 +1,4 @@
-import { onPath, thisMachine } from "../lib/machine.ts";
+import { onPath, thisMachine } from "../../lib/machine.ts";
 import { aptInstall, cannotInstall } from "./apt.ts";
 
 /**

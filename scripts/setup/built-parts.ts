@@ -6,8 +6,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { inRoot } from "../lib/paths.ts";
-import { lastWords, type Outcome, run } from "../lib/run.ts";
+import { inRoot } from "../../lib/paths.ts";
+import { lastWords, type Outcome, run } from "../../lib/run.ts";
 import { type Part, partFolder, partLabel, requiredParts, type Source } from "./parts.ts";
 
 /** A program that Go builds. */

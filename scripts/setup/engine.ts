@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { existsSync, openSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { adminPath, type Machine, onPath, thisMachine } from "../lib/machine.ts";
-import { mustRun, run } from "../lib/run.ts";
-import { until } from "../lib/until.ts";
+import { adminPath, type Machine, onPath, thisMachine } from "../../lib/machine.ts";
+import { mustRun, run } from "../../lib/run.ts";
+import { until } from "../../lib/until.ts";
 import { aptInstall, cannotInstall } from "./apt.ts";
 
 const socket = "/var/run/docker.sock";

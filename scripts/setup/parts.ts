@@ -1,7 +1,7 @@
 /** Pulumi's own programs that this project needs: which, in what version, and where they lie. */
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
-import { inHastack, pinnedVersion } from "../lib/paths.ts";
+import { inHastack, pinnedVersion } from "../../lib/paths.ts";
 
 /** One of Pulumi's own programs that this project needs. */
 export interface Part {

@@ -14,8 +14,8 @@ import {
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { inHastack, root } from "../lib/paths.ts";
-import { lastWords, run } from "../lib/run.ts";
+import { inHastack, root } from "../../lib/paths.ts";
+import { lastWords, run } from "../../lib/run.ts";
 import { built, builtFrom, isBuilt, sourcesHash } from "./built-parts.ts";
 import {
   cliCompany,

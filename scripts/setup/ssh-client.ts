@@ -1,5 +1,5 @@
-import { onPath, thisMachine } from "../lib/machine.ts";
-import { run } from "../lib/run.ts";
+import { onPath, thisMachine } from "../../lib/machine.ts";
+import { run } from "../../lib/run.ts";
 import { aptInstall, cannotInstall } from "./apt.ts";
 
 /** All of one package, so that none of them is missing alone. */

@@ -1,8 +1,8 @@
 /** The whole stack on seven machines, with every fault; a long run, for `npm run test:full`. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import type { Outcome } from "../../scripts/lib/run.ts";
-import { until } from "../../scripts/lib/until.ts";
+import type { Outcome } from "../../lib/run.ts";
+import { until } from "../../lib/until.ts";
 import { onlyInFull } from "../support/full.ts";
 import { MachinePlace } from "../support/machine-place.ts";
 import { timed } from "../support/measure.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { inRoot } from "../../scripts/lib/paths.ts";
+import { inRoot } from "../../lib/paths.ts";
 
 const run = promisify(execFile);
 const requirements = join(import.meta.dirname, "requirements.txt");

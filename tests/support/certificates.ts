@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { mustRun } from "../../scripts/lib/run.ts";
+import { mustRun } from "../../lib/run.ts";
 
 /** A certificate and its key, as PEM. */
 export interface Made {

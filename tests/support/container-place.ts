@@ -1,5 +1,5 @@
 /** A test's stack on the Docker engine: each member is a container. */
-import { mustRun, run } from "../../scripts/lib/run.ts";
+import { mustRun, run } from "../../lib/run.ts";
 import type { Configuration, Place } from "./place.ts";
 
 const frontend = "172.29.10";

@@ -1,7 +1,7 @@
 /** Restarting the Docker engine itself. */
 import { existsSync, readFileSync } from "node:fs";
-import { mustRun, run } from "../../scripts/lib/run.ts";
-import { until } from "../../scripts/lib/until.ts";
+import { mustRun, run } from "../../lib/run.ts";
+import { until } from "../../lib/until.ts";
 import { ensureEngine } from "../../scripts/setup/engine.ts";
 import { limits } from "./promises.ts";
 

@@ -2,7 +2,7 @@
  * What a stack has left on a machine: everything that has its name, and what it made under names
  * that others gave. Debian's packages, the users they made and the journal may stay.
  */
-import { inMachine } from "./machines.ts";
+import { inMachine } from "../../lab/machines.ts";
 
 /** Looks; each line that one prints is something left, with its kind before it. */
 const looks: Readonly<Record<string, string>> = {

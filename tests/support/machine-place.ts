@@ -1,10 +1,6 @@
 /** A test's stack on stand-in machines, several members on each. */
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
-import { projectDirectory } from "../../infra/project.ts";
-import { mustRun, run } from "../../scripts/lib/run.ts";
-import { until } from "../../scripts/lib/until.ts";
-import { leftovers } from "./machine-leftovers.ts";
 import {
   addressesOf,
   containerName,
@@ -15,7 +11,11 @@ import {
   setFiles,
   startMachines,
   waitForSsh,
-} from "./machines.ts";
+} from "../../lab/machines.ts";
+import { projectDirectory } from "../../lib/project.ts";
+import { mustRun, run } from "../../lib/run.ts";
+import { until } from "../../lib/until.ts";
+import { leftovers } from "./machine-leftovers.ts";
 import type { Configuration, Place } from "./place.ts";
 import { limits } from "./promises.ts";
 

@@ -1,6 +1,6 @@
 /** Looking at members of a running stack, and breaking them. */
-import { lastWords, mustRun, type Outcome, run } from "../../scripts/lib/run.ts";
-import { until } from "../../scripts/lib/until.ts";
+import { lastWords, mustRun, type Outcome, run } from "../../lib/run.ts";
+import { until } from "../../lib/until.ts";
 import { limits, type Promised, promises, worstOf } from "./promises.ts";
 import type { TestStack } from "./test-stack.ts";
 

@@ -12,8 +12,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { parse, stringify } from "yaml";
-import { projectDirectory } from "../../infra/project.ts";
-import { type Outcome, run } from "../../scripts/lib/run.ts";
+import { projectDirectory } from "../../lib/project.ts";
+import { type Outcome, run } from "../../lib/run.ts";
 import { makeCertificate, pemOf } from "./certificates.ts";
 import type { Configuration, Place } from "./place.ts";
 import { limits } from "./promises.ts";
@@ -41,6 +41,9 @@ const sources = [
   "package.json",
   "package-lock.json",
   "infra",
+  "lib",
+  "release",
+  "lab",
   "app",
   "sql",
   "haproxy",

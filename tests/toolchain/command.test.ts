@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
-import type { Outcome } from "../../scripts/lib/run.ts";
+import type { Outcome } from "../../lib/run.ts";
 import { type StandIn, standIns } from "../support/unit/machines.ts";
 import { builtHome, pulumisHome } from "./homes.ts";
 import { SmallProject, type State, type StateResource } from "./small-project.ts";

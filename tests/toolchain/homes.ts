@@ -1,5 +1,5 @@
 /** Homes of Pulumi's whose parts are all of one origin, to compare them. */
-import { inHastack } from "../../scripts/lib/paths.ts";
+import { inHastack } from "../../lib/paths.ts";
 import { built, builtParts } from "../../scripts/setup/built-parts.ts";
 import { requiredParts } from "../../scripts/setup/parts.ts";
 import { ensurePulumiParts } from "../../scripts/setup/pulumi-parts.ts";

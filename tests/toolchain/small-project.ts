@@ -6,9 +6,9 @@
 import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { inRoot, pinnedVersion, withOwnNode } from "../../lib/paths.ts";
+import { mustRun, type Outcome, type RunOptions, run } from "../../lib/run.ts";
 import { cliFolder } from "../../scripts/launcher/environment.ts";
-import { inRoot, pinnedVersion, withOwnNode } from "../../scripts/lib/paths.ts";
-import { mustRun, type Outcome, type RunOptions, run } from "../../scripts/lib/run.ts";
 
 const stack = "small";
 const passphrase = "small";

@@ -1,7 +1,7 @@
 /** The Go sources of this project. */
 import assert from "node:assert/strict";
-import { inRoot } from "../../scripts/lib/paths.ts";
-import { mustRun } from "../../scripts/lib/run.ts";
+import { inRoot } from "../../lib/paths.ts";
+import { mustRun } from "../../lib/run.ts";
 
 describe("the toolchain's sources", function () {
   this.timeout("20m");

@@ -2,9 +2,10 @@
  * Delivers a workload's files into its volume and makes its running processes take notice. Secrets
  * come by standard input and go on by standard input.
  */
+
+import { fail, readInput, required } from "../../../lib/process.ts";
 import { dropNotice, type Notice } from "../../render/delivery.ts";
 import { configurationDirectory } from "../../render/s6.ts";
-import { fail, readInput, required } from "../process.ts";
 import { containerState, runDocker } from "./engine.ts";
 
 /** Gives the passing container the workload's addresses, on interfaces that lead nowhere. */

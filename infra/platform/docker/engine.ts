@@ -1,7 +1,7 @@
 /** Calls of the Docker command line, for the commands that run on the operator's machine. */
-import { type Result, runProgram } from "../process.ts";
+import { type Result, runProgram } from "../../../lib/process.ts";
 
-export type { Result } from "../process.ts";
+export type { Result } from "../../../lib/process.ts";
 
 /**
  * Runs `docker` with these arguments.

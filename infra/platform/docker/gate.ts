@@ -3,9 +3,9 @@
  * processes die again and again, and ends with the member's last log lines when it does.
  */
 
-import { until } from "../../../scripts/lib/until.ts";
+import { fail, required } from "../../../lib/process.ts";
+import { until } from "../../../lib/until.ts";
 import { configurationDirectory, servicesDirectory } from "../../render/s6.ts";
-import { fail, required } from "../process.ts";
 import { containerState, tryDocker } from "./engine.ts";
 
 const probeLimitSeconds = 10;

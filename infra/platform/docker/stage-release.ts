@@ -1,15 +1,15 @@
 /** Makes the folder that Docker builds a release's image from: the recipe, and the release. */
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { releaseDirectory } from "../../../scripts/release.ts";
-import { projectDirectory } from "../../project.ts";
-import { fail, required } from "../process.ts";
+import { fail, required } from "../../../lib/process.ts";
+import { projectDirectory } from "../../../lib/project.ts";
+import { releaseDirectory } from "../../../release/hash.ts";
 
 function stage(hash: string): void {
   const images = `${projectDirectory}.hastack/images`;
   const folder = `${images}/${hash}`;
   if (existsSync(folder)) return;
-  execFileSync(process.execPath, [`${projectDirectory}scripts/build-release.ts`], {
+  execFileSync(process.execPath, [`${projectDirectory}release/build.ts`], {
     stdio: ["ignore", "ignore", "inherit"],
   });
   if (!existsSync(releaseDirectory(hash))) {

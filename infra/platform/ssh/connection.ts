@@ -5,10 +5,10 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { type ProgramOptions, type Result, runProgram } from "../../../lib/process.ts";
+import { projectDirectory } from "../../../lib/project.ts";
 import type { Target } from "../../inventory.ts";
-import { projectDirectory } from "../../project.ts";
 import { commandLine, quote } from "../../render/shell.ts";
-import { type ProgramOptions, type Result, runProgram } from "../process.ts";
 
 export type { Target } from "../../inventory.ts";
 

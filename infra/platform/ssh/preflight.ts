@@ -2,10 +2,11 @@
  * Looks at all machines before anything is changed, each in one SSH session, side by side: every
  * problem of every machine at once, each with what to do about it.
  */
+
+import type { Result } from "../../../lib/process.ts";
 import { targets } from "../../inventory.ts";
 import { type Role, type Settings, SettingsError } from "../../settings.ts";
 import { type Machine, type Member, ports, portsOfRole, type Topology } from "../../topology.ts";
-import type { Result } from "../process.ts";
 import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
 import { type Facts, factsScript, type Listener, noSudo, parseFacts } from "./facts-script.ts";
 import { userId } from "./machine-script.ts";

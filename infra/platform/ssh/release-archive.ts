@@ -1,8 +1,8 @@
 /** A release, built and packed on the operator's machine: once for all the machines it goes to. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { releaseDirectory } from "../../../scripts/release.ts";
-import { projectDirectory } from "../../project.ts";
+import { projectDirectory } from "../../../lib/project.ts";
+import { releaseDirectory } from "../../../release/hash.ts";
 
 const folder = `${projectDirectory}.hastack/archives`;
 
@@ -14,7 +14,7 @@ const folder = `${projectDirectory}.hastack/archives`;
 export function packedRelease(hash: string, architecture: string): string {
   const archive = `${folder}/${hash}-${architecture}.tar.gz`;
   if (existsSync(archive)) return archive;
-  const builder = [`${projectDirectory}scripts/build-release.ts`, "--arch", architecture];
+  const builder = [`${projectDirectory}release/build.ts`, "--arch", architecture];
   execFileSync(process.execPath, builder, { stdio: ["ignore", "ignore", "inherit"] });
   if (!existsSync(releaseDirectory(hash))) {
     throw new Error(`the sources are no longer those of release ${hash}; run up again`);

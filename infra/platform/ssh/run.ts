@@ -2,7 +2,7 @@
  * Runs one of a resource's scripts on its machine: `node run.ts APPLY` takes the text from the
  * environment variable of that name. Secrets come by standard input and go on by standard input.
  */
-import { fail, readInput, required } from "../process.ts";
+import { fail, readInput, required } from "../../../lib/process.ts";
 import { runOnMachine, type Target } from "./connection.ts";
 
 /** Not each word of sudo's: it also warns of a name that it cannot resolve, and goes on. */

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { parse, stringify } from "yaml";
+import { inMachine, setFiles } from "../../../lab/machines.ts";
 import type { MachinePlace } from "../../support/machine-place.ts";
-import { inMachine, setFiles } from "../../support/machines.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 
 /** Something wrong with a machine, and how it is put right again. */

@@ -1,7 +1,7 @@
 /** The cache on the running stack: used, lost, hung, changed. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { until } from "../../../scripts/lib/until.ts";
+import { until } from "../../../lib/until.ts";
 import { fault } from "../../support/measure.ts";
 import {
   fileOf,

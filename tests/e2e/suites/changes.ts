@@ -1,7 +1,7 @@
 /** Changing the running stack: releases, settings, and broken ones of both. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { until } from "../../../scripts/lib/until.ts";
+import { until } from "../../../lib/until.ts";
 import { onlyInFull } from "../../support/full.ts";
 import { show, timed, underLoad } from "../../support/measure.ts";
 import {

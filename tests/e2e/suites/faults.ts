@@ -1,7 +1,7 @@
 /** Killing one thing after the other under light load. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { until } from "../../../scripts/lib/until.ts";
+import { until } from "../../../lib/until.ts";
 import { noRestartBecause, restartEngine } from "../../support/engine.ts";
 import { fault } from "../../support/measure.ts";
 import {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { connect } from "node:tls";
-import { mustRun } from "../../../scripts/lib/run.ts";
+import { mustRun } from "../../../lib/run.ts";
 import { show, underLoad } from "../../support/measure.ts";
 import { inside, startTimes } from "../../support/members.ts";
 import { promises } from "../../support/promises.ts";

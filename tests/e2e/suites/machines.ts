@@ -1,7 +1,7 @@
 /** What is said of machines alone: their units, their reboot, what `destroy` leaves on them. */
 import assert from "node:assert/strict";
+import { inMachine } from "../../../lab/machines.ts";
 import type { MachinePlace } from "../../support/machine-place.ts";
-import { inMachine } from "../../support/machines.ts";
 import { fault } from "../../support/measure.ts";
 import {
   admins,

@@ -1,7 +1,7 @@
 /** The networks that Docker gives a stack, tried from outside. */
 import assert from "node:assert/strict";
-import { mustRun, run } from "../../../scripts/lib/run.ts";
-import { until } from "../../../scripts/lib/until.ts";
+import { mustRun, run } from "../../../lib/run.ts";
+import { until } from "../../../lib/until.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 
 export function networksSuite(stack: TestStack): void {

@@ -1,7 +1,7 @@
 /** What the running stack shows from outside. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { until } from "../../../scripts/lib/until.ts";
+import { until } from "../../../lib/until.ts";
 import {
   attempt,
   inside,

@@ -1,7 +1,7 @@
 /** Accounts, bookings and offers on the running stack, while parts of it are lost. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { until } from "../../../scripts/lib/until.ts";
+import { until } from "../../../lib/until.ts";
 import { addOffer, Bookers } from "../../support/bookers.ts";
 import { onlyInFull } from "../../support/full.ts";
 import { MailServer } from "../../support/mail.ts";

@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { parse } from "yaml";
 import { withInventory } from "../../../infra/inventory.ts";
-import { readProjectFile } from "../../../infra/project.ts";
 import { readSettings, type Settings } from "../../../infra/settings.ts";
 import { planTopology, type Topology } from "../../../infra/topology.ts";
+import { readProjectFile } from "../../../lib/project.ts";
 
 /** Configuration as `Pulumi.<stack>.yaml` holds it: by full key. */
 export type Configuration = Readonly<Record<string, unknown>>;

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
 import type { Workload } from "../../../infra/platform/platform.ts";
-import { projectDirectory, readProjectFile } from "../../../infra/project.ts";
+import { projectDirectory, readProjectFile } from "../../../lib/project.ts";
 
 const folder = "infra/platform/docker/image";
 const recipeLabel = "hastack-test.recipe";

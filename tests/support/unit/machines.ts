@@ -3,20 +3,20 @@
  * reaches machines. They are started when first asked for, and taken away with the run.
  */
 import { spawnSync } from "node:child_process";
-import type { Result } from "../../../infra/platform/process.ts";
 import {
   type RunOptions,
   runOnMachine,
   type Target,
 } from "../../../infra/platform/ssh/connection.ts";
-import { projectDirectory } from "../../../infra/project.ts";
 import {
   administrator,
   containerName,
   inMachine,
   removeMachines,
   startMachines,
-} from "../machines.ts";
+} from "../../../lab/machines.ts";
+import type { Result } from "../../../lib/process.ts";
+import { projectDirectory } from "../../../lib/project.ts";
 
 const set = "unit";
 const networks = {
@@ -63,7 +63,7 @@ async function start(): Promise<readonly [StandIn, StandIn]> {
   // What an earlier run that was cut off left
   await removeMachines(set);
   process.on("exit", () => {
-    spawnSync(process.execPath, ["tests/support/machines.ts", "stop", set], {
+    spawnSync(process.execPath, ["lab/machines.ts", "stop", set], {
       cwd: projectDirectory,
     });
   });

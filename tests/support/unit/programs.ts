@@ -1,7 +1,7 @@
 /** Runs the docker platform's own programs the way Pulumi's commands do. */
 import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
-import { projectDirectory } from "../../../infra/project.ts";
-import { type Outcome, run } from "../../../scripts/lib/run.ts";
+import { projectDirectory } from "../../../lib/project.ts";
+import { type Outcome, run } from "../../../lib/run.ts";
 import { passingName } from "./containers.ts";
 import type { Recording } from "./mocks.ts";
 

@@ -6,7 +6,7 @@ import {
   schemeOf,
 } from "../../../infra/certificate.ts";
 import { planTopology } from "../../../infra/topology.ts";
-import { mustRun } from "../../../scripts/lib/run.ts";
+import { mustRun } from "../../../lib/run.ts";
 import { type Made, makeCertificate, pemOf } from "../../support/certificates.ts";
 import { settingsWith } from "../../support/unit/fixtures.ts";
 

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fingerprint, hostKeyText, parseHostKey } from "../../../infra/host-key.ts";
-import { mustRun } from "../../../scripts/lib/run.ts";
+import { mustRun } from "../../../lib/run.ts";
 import { hostKeyOf } from "../../support/unit/fixtures.ts";
 
 describe("host keys", () => {

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { inventoryPath, targets, withInventory } from "../../../infra/inventory.ts";
-import { projectDirectory } from "../../../infra/project.ts";
 import { readSettings, type Settings, SettingsError } from "../../../infra/settings.ts";
+import { projectDirectory } from "../../../lib/project.ts";
 import {
   asPulumiGives,
   hostKeyOf,

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { Workload } from "../../../infra/platform/platform.ts";
 import { factsScript } from "../../../infra/platform/ssh/facts-script.ts";
-import { projectDirectory, readProjectFile } from "../../../infra/project.ts";
 import { serviceFiles } from "../../../infra/render/s6.ts";
-import { mustRun } from "../../../scripts/lib/run.ts";
+import { projectDirectory, readProjectFile } from "../../../lib/project.ts";
+import { mustRun } from "../../../lib/run.ts";
 import { type Container, start } from "../../support/unit/containers.ts";
 import { imageFor } from "../../support/unit/images.ts";
 import { recordMachines } from "../../support/unit/machine-stack.ts";
@@ -110,7 +110,7 @@ describe("shellcheck", function () {
 
   it("has nothing to say about any shell text of the project", async () => {
     const texts = await allTexts();
-    for (const name of [".ci/run", "tests/support/lab-machine/init", "ssh db-1 APPLY"]) {
+    for (const name of [".ci/run", "lab/machine/init", "ssh db-1 APPLY"]) {
       assert.ok(texts.has(name), name);
     }
     assert.deepEqual(await lint(texts), []);

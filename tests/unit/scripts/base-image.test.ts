@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { inRoot } from "../../../scripts/lib/paths.ts";
+import { inRoot } from "../../../lib/paths.ts";
 import { baseImage, bootstrapCommand, mirrorsOf } from "../../../scripts/setup/base-image.ts";
 
 describe("set-up: the base image", () => {

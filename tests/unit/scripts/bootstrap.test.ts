@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { inRoot } from "../../../lib/paths.ts";
 import { become, missingPackages, runsTypeScript } from "../../../scripts/bootstrap.mjs";
-import { inRoot } from "../../../scripts/lib/paths.ts";
 
 describe("bootstrap: which packages are missing", () => {
   const a = { version: "1.0.0", integrity: "sha512-a" };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { pinnedVersion } from "../../../scripts/lib/paths.ts";
+import { pinnedVersion } from "../../../lib/paths.ts";
 import {
   built,
   builtFrom,

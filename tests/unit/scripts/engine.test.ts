@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Machine, parseOsRelease } from "../../../scripts/lib/machine.ts";
+import { type Machine, parseOsRelease } from "../../../lib/machine.ts";
 import { decideEngine, type EngineFacts } from "../../../scripts/setup/engine.ts";
 
 const debian: Machine = {

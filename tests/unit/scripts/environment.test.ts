@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { delimiter } from "node:path";
+import { inHastack, inRoot } from "../../../lib/paths.ts";
 import { fileBackend, pulumiEnvironment } from "../../../scripts/launcher/environment.ts";
-import { inHastack, inRoot } from "../../../scripts/lib/paths.ts";
 
 describe("launcher: the environment of the real CLI", () => {
   it("has a home, state and passphrase of the project's own where nothing is set", () => {

@@ -17,6 +17,12 @@ import { targets, withInventory } from "../../../infra/inventory.ts";
 import { runOnMachine } from "../../../infra/platform/ssh/connection.ts";
 import { readSettings, type Settings } from "../../../infra/settings.ts";
 import {
+  inMachine,
+  type RunningSet,
+  removeMachines,
+  startMachines,
+} from "../../../lab/machines.ts";
+import {
   collectHostKeys,
   judge,
   readHostKeysCall,
@@ -24,12 +30,6 @@ import {
   settingsOf,
   withHostKeys,
 } from "../../../scripts/host-keys.ts";
-import {
-  inMachine,
-  type RunningSet,
-  removeMachines,
-  startMachines,
-} from "../../support/machines.ts";
 import { asPulumiGives, hostKeyOf, threeMachines } from "../../support/unit/fixtures.ts";
 
 const keyOf = (text: string) => {

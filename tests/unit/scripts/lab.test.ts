@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { stringify } from "yaml";
-import { isCurrent } from "../../../scripts/lab/certificate.ts";
-import { planLab } from "../../../scripts/lab/plan.ts";
+import { isCurrent } from "../../../lab/certificate.ts";
+import { layouts } from "../../../lab/machines.ts";
+import { planLab } from "../../../lab/plan.ts";
+import { inRoot } from "../../../lib/paths.ts";
 import { readLabCall } from "../../../scripts/lab.ts";
-import { inRoot } from "../../../scripts/lib/paths.ts";
-import { layouts } from "../../support/machines.ts";
 
 const network = {
   frontend: { subnet: "172.30.10.0/24", vip: "172.30.10.100" },

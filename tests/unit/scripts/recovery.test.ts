@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fromPs, processes, withDescendants } from "../../../lib/processes.ts";
 import {
   doubts,
   isStale,
@@ -6,7 +7,6 @@ import {
   orphans,
   type Pending,
 } from "../../../scripts/launcher/recovery.ts";
-import { fromPs, processes, withDescendants } from "../../../scripts/lib/processes.ts";
 
 const home = "/x/.hastack/pulumi";
 const cli = `${home}/versions/3.259.0/bin/pulumi up`;

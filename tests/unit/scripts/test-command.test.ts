@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inRoot } from "../../../lib/paths.ts";
 import { become } from "../../../scripts/bootstrap.mjs";
-import { inRoot } from "../../../scripts/lib/paths.ts";
 import { beginning, ending, failureList } from "../../../scripts/test/failures.ts";
 import { readChoice } from "../../../scripts/test/steps.ts";
 import {

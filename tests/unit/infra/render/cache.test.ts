@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { cacheHealth, renderCache } from "../../../../infra/render/cache.ts";
-import { until } from "../../../../scripts/lib/until.ts";
+import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { secretsInput, taskScript } from "../../../../infra/render/delivery.ts";
 import { etcdHealth, etcdUsersScript, renderEtcd } from "../../../../infra/render/etcd.ts";
 import type { Member } from "../../../../infra/topology.ts";
-import { until } from "../../../../scripts/lib/until.ts";
+import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";

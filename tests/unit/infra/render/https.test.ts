@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { haproxyHasRead, renderHaproxy } from "../../../../infra/render/haproxy.ts";
 import { commandLine } from "../../../../infra/render/shell.ts";
-import { until } from "../../../../scripts/lib/until.ts";
+import { until } from "../../../../lib/until.ts";
 import { type Made, makeCertificate, pemOf } from "../../../support/certificates.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";

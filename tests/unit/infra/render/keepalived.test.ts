@@ -5,7 +5,7 @@ import {
   renderKeepalived,
   renderKeepalivedStart,
 } from "../../../../infra/render/keepalived.ts";
-import { until } from "../../../../scripts/lib/until.ts";
+import { until } from "../../../../lib/until.ts";
 import { makeCertificate, pemOf } from "../../../support/certificates.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";

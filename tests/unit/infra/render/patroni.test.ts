@@ -11,7 +11,7 @@ import {
   renderPrincipals,
   settingsScript,
 } from "../../../../infra/render/patroni.ts";
-import { until } from "../../../../scripts/lib/until.ts";
+import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";

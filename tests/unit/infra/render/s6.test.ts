@@ -3,7 +3,7 @@ import { tryDocker } from "../../../../infra/platform/docker/engine.ts";
 import type { Process } from "../../../../infra/platform/platform.ts";
 import { deliveryScript } from "../../../../infra/render/delivery.ts";
 import { noticeCommands, serviceFiles, superviseCommand } from "../../../../infra/render/s6.ts";
-import { until } from "../../../../scripts/lib/until.ts";
+import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { baseImage } from "../../../support/unit/images.ts";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runDocker, tryDocker } from "../../../../../infra/platform/docker/engine.ts";
 import { secretsInput, taskScript } from "../../../../../infra/render/delivery.ts";
-import { until } from "../../../../../scripts/lib/until.ts";
+import { until } from "../../../../../lib/until.ts";
 import { type Container, passingName, start } from "../../../../support/unit/containers.ts";
 import { first, planWith } from "../../../../support/unit/fixtures.ts";
 import { baseImage } from "../../../../support/unit/images.ts";

@@ -6,8 +6,8 @@ import {
   sshArguments,
   type Target,
 } from "../../../../../infra/platform/ssh/connection.ts";
-import { projectDirectory } from "../../../../../infra/project.ts";
-import { mustRun } from "../../../../../scripts/lib/run.ts";
+import { projectDirectory } from "../../../../../lib/project.ts";
+import { mustRun } from "../../../../../lib/run.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 import { runCommand } from "../../../../support/unit/programs.ts";
 

@@ -10,7 +10,7 @@ import {
   volumeScript,
 } from "../../../../../infra/platform/ssh/gluster.ts";
 import type { Member, Topology } from "../../../../../infra/topology.ts";
-import { type Outcome, run } from "../../../../../scripts/lib/run.ts";
+import { type Outcome, run } from "../../../../../lib/run.ts";
 import { planWith } from "../../../../support/unit/fixtures.ts";
 
 const uploads = { name: "uploads", path: "/var/lib/hastack/uploads", owner: "hastack" };

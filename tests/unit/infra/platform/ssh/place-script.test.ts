@@ -5,9 +5,9 @@ import type { Workload } from "../../../../../infra/platform/platform.ts";
 import { baseScript, removeBaseScript } from "../../../../../infra/platform/ssh/machine-script.ts";
 import { placeScript } from "../../../../../infra/platform/ssh/place-script.ts";
 import { removeScript } from "../../../../../infra/platform/ssh/remove-script.ts";
-import { projectDirectory } from "../../../../../infra/project.ts";
 import { secretsInput } from "../../../../../infra/render/delivery.ts";
-import { until } from "../../../../../scripts/lib/until.ts";
+import { projectDirectory } from "../../../../../lib/project.ts";
+import { until } from "../../../../../lib/until.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 
 const needle = "needle-in-hay";

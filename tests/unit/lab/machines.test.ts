@@ -3,9 +3,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { isCurrent, makeCertificate } from "../../../scripts/lab/certificate.ts";
-import { mustRun, run } from "../../../scripts/lib/run.ts";
-import { until } from "../../../scripts/lib/until.ts";
+import { isCurrent, makeCertificate } from "../../../lab/certificate.ts";
 import {
   addressesOf,
   addressIn,
@@ -22,7 +20,9 @@ import {
   sshConfigText,
   startMachines,
   waitForSsh,
-} from "../../support/machines.ts";
+} from "../../../lab/machines.ts";
+import { mustRun, run } from "../../../lib/run.ts";
+import { until } from "../../../lib/until.ts";
 
 const networks = {
   frontend: "172.29.40.0/24",

@@ -1,6 +1,6 @@
 // Builds the application release of the sources as they are, and prints its folder on stdout (and
 // nothing else there). A release that exists already is used again.
-//   node scripts/build-release.ts [--arch x64|arm64]
+//   node release/build.ts [--arch x64|arm64]
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
@@ -21,10 +21,10 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { command } from "./lib/command.ts";
-import { inHastack, inRoot, pinnedVersion, withOwnNode } from "./lib/paths.ts";
-import { mustRun, run } from "./lib/run.ts";
-import { filesUnder, releaseDirectory, releaseHash, releaseSources } from "./release.ts";
+import { command } from "../lib/command.ts";
+import { inHastack, inRoot, pinnedVersion, withOwnNode } from "../lib/paths.ts";
+import { mustRun, run } from "../lib/run.ts";
+import { filesUnder, releaseDirectory, releaseHash, releaseSources } from "./hash.ts";
 
 type Architecture = "x64" | "arm64";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { addressTable } from "../../../scripts/lib/addresses.ts";
+import { addressTable } from "../../../lib/address-table.ts";
 
 describe("npm start: the table of addresses", () => {
   it("shows addresses first, a command instead of a secret, and no structures", () => {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { architecture } from "../../../scripts/build-release.ts";
-import { filesUnder, releaseHash, releaseSources } from "../../../scripts/release.ts";
+import { architecture } from "../../../release/build.ts";
+import { filesUnder, releaseHash, releaseSources } from "../../../release/hash.ts";
 
 /** One file of each source. */
 const files = [

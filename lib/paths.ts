@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
 
 /** The checkout: the folder that holds package.json. */
-export const root = resolve(import.meta.dirname, "../..");
+export const root = resolve(import.meta.dirname, "..");
 
 /** A path inside the checkout. */
 export const inRoot = (...parts: string[]): string => join(root, ...parts);

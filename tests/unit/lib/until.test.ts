@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { until } from "../../../scripts/lib/until.ts";
+import { until } from "../../../lib/until.ts";
 
 /** Long enough for several looks on a machine that is busy with something else. */
 const soon = { limitSeconds: 0.5, intervalSeconds: 0.005 };

@@ -1,8 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { inMachine } from "../../tests/support/machines.ts";
-import { pulumiOutput } from "../pulumi.ts";
+import { pulumiOutput } from "../scripts/pulumi.ts";
+import { inMachine } from "./machines.ts";
 
 /** The longest that browsers accept. */
 const days = 825;

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { inHastack, pinnedVersion, root } from "./lib/paths.ts";
+import { inHastack, pinnedVersion, root } from "../lib/paths.ts";
 
 /**
  * What a release is made of, relative to the checkout. A path that does not exist yet is left out.

@@ -16,11 +16,11 @@ import {
 import { networkInterfaces } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { stringify } from "yaml";
-import { command } from "../../scripts/lib/command.ts";
-import { root } from "../../scripts/lib/paths.ts";
-import { mustRun, run } from "../../scripts/lib/run.ts";
-import { until } from "../../scripts/lib/until.ts";
-import { baseImage } from "../../scripts/setup/base-image.ts";
+import { command } from "../lib/command.ts";
+import { root } from "../lib/paths.ts";
+import { mustRun, run } from "../lib/run.ts";
+import { until } from "../lib/until.ts";
+import { baseImage } from "../scripts/setup/base-image.ts";
 
 /** The networks of a machine. Only `management` has a way out, and SSH is meant to come in there. */
 export const networkNames = ["frontend", "backend", "management"] as const;
@@ -74,7 +74,7 @@ export interface RunningSet {
   readonly machines: readonly RunningMachine[];
 }
 
-const recipe = join(import.meta.dirname, "lab-machine");
+const recipe = join(import.meta.dirname, "machine");
 const imageName = "hastack/stand-in";
 const setLabel = "hastack.machines";
 const contentLabel = "hastack.machines.content";
@@ -458,7 +458,7 @@ export const labNetworks: MachineSet["networks"] = {
   management: "172.30.12.0/24",
 };
 
-const usage = "node tests/support/machines.ts start SET seven|three, or stop SET";
+const usage = "node lab/machines.ts start SET seven|three, or stop SET";
 
 if (import.meta.main) {
   await command(async () => {

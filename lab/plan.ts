@@ -1,5 +1,5 @@
 import { parse } from "yaml";
-import { addressesOf, type MachineSet, type StandIn } from "../../tests/support/machines.ts";
+import { addressesOf, type MachineSet, type StandIn } from "./machines.ts";
 
 /** What the lab must know of a stack's configuration. */
 export interface Plan {
