@@ -46,7 +46,7 @@ async function prepare(): Promise<Setting> {
     const name = await createDatabase(postgres);
     await migrateDatabase(name, [postgres], { sampleData: true, uploadsDirectory: uploads });
     const config = serverConfig("storefront", { name, writer: postgres }, uploads);
-    const program = inRoot("app/src/server.ts");
+    const program = inRoot("app/src/run/server.ts");
     const start = async (file: string, more: object = {}) => {
       const server = await startProcess(file, { ...config, ...more });
       started.push(server);

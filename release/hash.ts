@@ -14,7 +14,7 @@ export const releaseSources: readonly string[] = [
   "app/views",
   "app/public",
   "app/sample",
-  "sql",
+  "app/sql",
 ];
 
 /** Changes when build-release.ts arranges a release differently, so that old ones are not reused. */

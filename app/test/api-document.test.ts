@@ -3,11 +3,11 @@ import { rm } from "node:fs/promises";
 import type { Express } from "express";
 import { pino } from "pino";
 import type { z } from "zod";
-import { createApp } from "../src/app.ts";
-import { CachedReads } from "../src/cached-reads.ts";
-import { Database } from "../src/database.ts";
-import { Health } from "../src/health.ts";
-import { operations } from "../src/operations.ts";
+import { CachedReads } from "../src/data/cached-reads.ts";
+import { Database } from "../src/data/database.ts";
+import { createApp } from "../src/http/app.ts";
+import { Health } from "../src/http/health.ts";
+import { operations } from "../src/http/operations.ts";
 import { asAdmin } from "./support/admin.ts";
 import {
   migrateDatabase,

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
-import { Cache } from "../src/cache.ts";
-import { CachedReads, type CacheUse } from "../src/cached-reads.ts";
-import { Database, type DatabaseLimits, type Query } from "../src/database.ts";
-import { horizonOf, logPlace, type Position, unknownPosition } from "../src/horizon.ts";
-import { openPosition, sealPosition } from "../src/position.ts";
+import { Cache } from "../src/data/cache.ts";
+import { CachedReads, type CacheUse } from "../src/data/cached-reads.ts";
+import { Database, type DatabaseLimits, type Query } from "../src/data/database.ts";
+import { horizonOf, logPlace, type Position, unknownPosition } from "../src/data/horizon.ts";
+import { openPosition, sealPosition } from "../src/http/position.ts";
 import { migrateDatabase, serverConfig } from "./support/app.ts";
 import { startCache, type TestCache } from "./support/cache.ts";
 import "./support/hooks.ts";

@@ -44,7 +44,7 @@ describe("configuration", function () {
   this.timeout(20_000);
   for (const [what, config, message] of wrong) {
     it(`W5: ${what} ends the start with exit code 78, path, value and fix, and no secret`, async () => {
-      const run = await spawnEntry("server.ts", config);
+      const run = await spawnEntry("run/server.ts", config);
       assert.equal(await run.exit, 78);
       assert.match(run.output(), message);
       assert.doesNotMatch(run.output(), /hidden-|at .*\.ts:/);
@@ -52,13 +52,17 @@ describe("configuration", function () {
   }
 
   it("W5: every wrong setting is named at once", async () => {
-    const run = await spawnEntry("server.ts", { ...valid, tier: "shop", uploadsDirectory: "u" });
+    const run = await spawnEntry("run/server.ts", {
+      ...valid,
+      tier: "shop",
+      uploadsDirectory: "u",
+    });
     await run.exit;
     assert.match(run.output(), /tier[\s\S]*uploadsDirectory/);
   });
 
   it("W5: migrations check theirs likewise", async () => {
-    const run = await spawnEntry("migrate.ts", { database: { hosts: [] } });
+    const run = await spawnEntry("run/migrate.ts", { database: { hosts: [] } });
     assert.equal(await run.exit, 78);
     assert.match(run.output(), /database\.hosts/);
   });
@@ -68,7 +72,10 @@ describe("configuration", function () {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as { port: number };
-    const run = await spawnEntry("server.ts", { ...valid, listen: { host: "127.0.0.1", port } });
+    const run = await spawnEntry("run/server.ts", {
+      ...valid,
+      listen: { host: "127.0.0.1", port },
+    });
     assert.equal(await run.exit, 1);
     assert.match(run.output(), /EADDRINUSE/);
     server.close();

@@ -2,9 +2,14 @@ import assert from "node:assert/strict";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Database, type DatabaseLimits, type Query, unknownPosition } from "../src/database.ts";
-import { HttpError } from "../src/errors.ts";
-import { sweep } from "../src/sweeper.ts";
+import {
+  Database,
+  type DatabaseLimits,
+  type Query,
+  unknownPosition,
+} from "../src/data/database.ts";
+import { HttpError } from "../src/lib/errors.ts";
+import { sweep } from "../src/run/sweeper.ts";
 import { asAdmin } from "./support/admin.ts";
 import { migrateDatabase, serverConfig, startApp, uploadsDirectory } from "./support/app.ts";
 import "./support/hooks.ts";

@@ -112,7 +112,7 @@ describe("lifecycle", function () {
       proxy.mode = "silence";
       const port = 20_000 + (process.pid % 20_000);
       const listen = { host: "127.0.0.1", port };
-      const server = await spawnEntry("server.ts", {
+      const server = await spawnEntry("run/server.ts", {
         ...config("storefront", { host: "127.0.0.1", port: proxy.port }),
         listen,
       });

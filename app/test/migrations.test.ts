@@ -67,7 +67,7 @@ describe("migrations", function () {
   });
 
   it("A12: as a process it says what it did, and ends with 0", async () => {
-    const run = await spawnEntry("migrate.ts", {
+    const run = await spawnEntry("run/migrate.ts", {
       database: {
         name: database,
         user: "migrator",
@@ -87,7 +87,7 @@ describe("migrations", function () {
   });
 
   it("A12: a failure is told, with another exit code", async () => {
-    const run = await spawnEntry("migrate.ts", {
+    const run = await spawnEntry("run/migrate.ts", {
       database: {
         name: database,
         user: "migrator",

@@ -55,7 +55,11 @@ describe("the release's name", function () {
   });
 
   it("W5: the configuration cannot name another", async () => {
-    const run = await spawnEntry("server.ts", { ...config(), release: "another" }, { directory });
+    const run = await spawnEntry(
+      "run/server.ts",
+      { ...config(), release: "another" },
+      { directory },
+    );
     assert.equal(await run.exit, 78);
     assert.match(run.output(), /"release"/);
   });
@@ -63,7 +67,7 @@ describe("the release's name", function () {
   for (const text of ["{", '{ "release": "" }']) {
     it(`W5: a release.json of ${text} ends the start, naming the file`, async () => {
       await name(text);
-      const run = await spawnEntry("server.ts", config(), { directory });
+      const run = await spawnEntry("run/server.ts", config(), { directory });
       assert.equal(await run.exit, 1);
       assert.match(run.output(), /release\.json does not name its release; build it again\./);
     });

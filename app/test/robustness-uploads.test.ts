@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import { PassThrough } from "node:stream";
-import { receiveForm } from "../src/uploads.ts";
+import { receiveForm } from "../src/data/uploads.ts";
 import { asAdmin } from "./support/admin.ts";
 import {
   files,

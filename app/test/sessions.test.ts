@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import pg from "pg";
-import { Database } from "../src/database.ts";
-import { forgetExpired } from "../src/expired.ts";
+import { Database } from "../src/data/database.ts";
+import { forgetExpired } from "../src/data/expired.ts";
 import { adminClient } from "./support/admin.ts";
 import {
   migrateDatabase,

@@ -44,7 +44,7 @@ describe("storage", function () {
       ...["--volume", `${root}:${root}:ro`, "--volume", `${process.execPath}:/node:ro`],
       ...["--volume", `${join(directory, `${tier}.json`)}:/app.json:ro`],
       ...["--env", "HASTACK_APP_CONFIG=/app.json", "--entrypoint", "/node"],
-      ...[await postgresImage(), join(root, "app/src/server.ts")],
+      ...[await postgresImage(), join(root, "app/src/run/server.ts")],
     ]);
     const port = (await docker("port", container, "3000/tcp")).split(":").at(-1);
     const url = `http://127.0.0.1:${port}`;

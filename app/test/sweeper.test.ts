@@ -3,10 +3,10 @@ import { rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
-import { Database } from "../src/database.ts";
-import { forgetExpired } from "../src/expired.ts";
-import { forgetOldKeys } from "../src/idempotency.ts";
-import { startSweeper, sweep } from "../src/sweeper.ts";
+import { Database } from "../src/data/database.ts";
+import { forgetExpired } from "../src/data/expired.ts";
+import { forgetOldKeys } from "../src/data/idempotency.ts";
+import { startSweeper, sweep } from "../src/run/sweeper.ts";
 import { adminClient } from "./support/admin.ts";
 import {
   files,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
-import { hashPassword } from "../src/passwords.ts";
-import { clientNetwork, visitorGuess } from "../src/throttle.ts";
+import { hashPassword } from "../src/domain/passwords.ts";
+import { clientNetwork, visitorGuess } from "../src/domain/throttle.ts";
 import { adminPassword, basicAuth } from "./support/admin.ts";
 import {
   migrateDatabase,

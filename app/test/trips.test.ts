@@ -4,8 +4,8 @@ import { get } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { Database } from "../src/database.ts";
-import { sweep } from "../src/sweeper.ts";
+import { Database } from "../src/data/database.ts";
+import { sweep } from "../src/run/sweeper.ts";
 import {
   files,
   migrateDatabase,

@@ -45,7 +45,6 @@ const sources = [
   "release",
   "lab",
   "app",
-  "sql",
   "haproxy",
   "scripts",
   "toolchain",

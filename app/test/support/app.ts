@@ -3,10 +3,10 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { MigrateConfig, ServerConfig } from "../../src/config.ts";
-import type { DatabaseLimits } from "../../src/database.ts";
-import { migrate } from "../../src/migrate.ts";
-import { startInstance } from "../../src/server.ts";
+import type { DatabaseLimits } from "../../src/data/database.ts";
+import type { MigrateConfig, ServerConfig } from "../../src/run/config.ts";
+import { migrate } from "../../src/run/migrate.ts";
+import { startInstance } from "../../src/run/server.ts";
 import { passwords } from "./postgres.ts";
 import { until } from "./until.ts";
 
@@ -145,7 +145,7 @@ export async function spawnServer(
   config: ServerConfig,
   options: SpawnOptions = {},
 ): Promise<AppProcess> {
-  const started = await spawnEntry("server.ts", { ...config, logLevel: "info" }, options);
+  const started = await spawnEntry("run/server.ts", { ...config, logLevel: "info" }, options);
   const port = await until(
     "the server says its port",
     () => /"port":(\d+),"msg":"serving"/.exec(started.output())?.[1],

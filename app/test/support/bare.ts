@@ -6,12 +6,12 @@
 import { readFileSync } from "node:fs";
 import express from "express";
 import pg from "pg";
-import { findBooking } from "../../src/bookings.ts";
-import type { ServerConfig } from "../../src/config.ts";
-import { listContent } from "../../src/content.ts";
-import type { Query } from "../../src/database.ts";
-import { searchOffers } from "../../src/offers.ts";
-import { loadViews } from "../../src/views.ts";
+import type { Query } from "../../src/data/database.ts";
+import { findBooking } from "../../src/domain/bookings.ts";
+import { listContent } from "../../src/domain/content.ts";
+import { searchOffers } from "../../src/domain/offers.ts";
+import { loadViews } from "../../src/http/views.ts";
+import type { ServerConfig } from "../../src/run/config.ts";
 
 const config = JSON.parse(
   readFileSync(String(process.env.HASTACK_APP_CONFIG), "utf8"),

@@ -23,7 +23,7 @@ export function changesSuite(stack: TestStack): void {
 
     it("A15, L2: a new release goes through one instance at a time, and no request fails", async () => {
       const before = await releases(stack);
-      stack.edit("app/src/views.ts", (text) => `${text}\n// another release\n`);
+      stack.edit("app/src/http/views.ts", (text) => `${text}\n// another release\n`);
       const report = await underLoad(stack, () => timed("a release", () => stack.mustUp()));
       show("new release", report, promises.release);
       assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
@@ -66,7 +66,10 @@ export function brokenReleaseSuite(stack: TestStack): void {
   describe("a bad change", () => {
     it("a release that does not get healthy stops at the first instance; a good one goes in", async () => {
       const [good] = await releases(stack);
-      stack.edit("app/src/server.ts", (text) => `throw new Error("broken on purpose");\n${text}`);
+      stack.edit(
+        "app/src/run/server.ts",
+        (text) => `throw new Error("broken on purpose");\n${text}`,
+      );
       const report = await underLoad(stack, async () => {
         const { code, stdout } = await stack.up();
         assert.notEqual(code, 0);
@@ -82,7 +85,7 @@ export function brokenReleaseSuite(stack: TestStack): void {
         assert.equal(await stack.place.releaseOf(instance), good, instance);
       }
 
-      stack.restore("app/src/server.ts");
+      stack.restore("app/src/run/server.ts");
       await stack.mustUp();
       await healed(stack);
       assert.deepEqual(await releases(stack), [good]);
@@ -157,7 +160,7 @@ export function settingsSuite(stack: TestStack): void {
     it("W6: an up killed while it replaces an instance can simply be run again", async function () {
       onlyInFull(this);
       const [program = "", ...args] = stack.command(["up", "--yes", "--skip-preview"]);
-      stack.edit("app/src/views.ts", (text) => `${text}// and one more\n`);
+      stack.edit("app/src/http/views.ts", (text) => `${text}// and one more\n`);
       const before = await stack.place.identity("storefront-1");
       const up = spawn(program, args, {
         cwd: stack.folder,

@@ -9,11 +9,11 @@ import { filesUnder, releaseHash, releaseSources } from "../../../release/hash.t
 const files = [
   "app/package.json",
   "app/package-lock.json",
-  "app/src/server.ts",
+  "app/src/run/server.ts",
   "app/views/home.eta",
   "app/public/style.css",
   "app/sample/lisbon.webp",
-  "sql/001-content.sql",
+  "app/sql/001-content.sql",
 ];
 
 describe("release: its name", () => {
@@ -37,7 +37,7 @@ describe("release: its name", () => {
     const other = mkdtempSync(join(tmpdir(), "hastack-release-"));
     try {
       cpSync(base, other, { recursive: true });
-      utimesSync(join(other, "sql/001-content.sql"), 1, 1);
+      utimesSync(join(other, "app/sql/001-content.sql"), 1, 1);
       assert.equal(releaseHash(other, "24.0.0"), before);
     } finally {
       rmSync(other, { recursive: true, force: true });
@@ -61,12 +61,12 @@ describe("release: its name", () => {
 
   it("changes with a new file, a new name, and bytes moved from one file to the next", () => {
     const seen = new Set([hash()]);
-    put("sql/002-more.sql", "");
+    put("app/sql/002-more.sql", "");
     seen.add(hash());
-    rmSync(join(base, "sql/002-more.sql"));
-    put("sql/003-more.sql", "");
+    rmSync(join(base, "app/sql/002-more.sql"));
+    put("app/sql/003-more.sql", "");
     seen.add(hash());
-    put("app/src/server.ts", "app/src/server.tsapp/views/home.eta");
+    put("app/src/run/server.ts", "app/src/run/server.tsapp/views/home.eta");
     put("app/views/home.eta", "");
     seen.add(hash());
     assert.equal(seen.size, 4);

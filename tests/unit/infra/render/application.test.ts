@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ConfigError, loadMigrateConfig, loadServerConfig } from "../../../../app/src/config.ts";
+import {
+  ConfigError,
+  loadMigrateConfig,
+  loadServerConfig,
+} from "../../../../app/src/run/config.ts";
 import { renderApplication, renderMigrations } from "../../../../infra/render/application.ts";
 import { makeCertificate, pemOf } from "../../../support/certificates.ts";
 import { planWith } from "../../../support/unit/fixtures.ts";

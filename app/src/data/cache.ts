@@ -1,0 +1,147 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { createClient } from "@redis/client";
+import type { Logger } from "pino";
+import { cacheErrors } from "../lib/metrics.ts";
+import type { ServerConfig } from "../run/config.ts";
+
+/** What any question to the cache may cost a request, milliseconds. */
+const defaultAnswerMs = 100;
+/** A new connection with its login; nobody waits for it. */
+const connectMs = 1000;
+/** Between two looks at the cache, whether it answers or not. */
+const lookEveryMs = 1000;
+
+/** A connection to the cache. */
+export type Client = ReturnType<typeof open>;
+
+/**
+ * A Redis-protocol server that may be lost, hung or emptied at any time. The first question without
+ * an answer closes the connection; from then on nobody asks, until a look in the background has found
+ * the server well again.
+ */
+export class Cache {
+  readonly #config: NonNullable<ServerConfig["cache"]>;
+  readonly #log: Logger;
+  readonly #answerMs: number;
+  #client: Client | undefined;
+  /** Of the last look; so that the log says each trouble once. */
+  #trouble = "";
+  readonly #stopping = new AbortController();
+  #looking: Promise<void> | undefined;
+  /** Done at every look, and before anybody may use a new connection. */
+  onLook: (client: Client) => Promise<void> = async () => {};
+
+  constructor(
+    config: NonNullable<ServerConfig["cache"]>,
+    log: Logger,
+    answerMs: number = defaultAnswerMs,
+  ) {
+    this.#config = config;
+    this.#log = log;
+    this.#answerMs = answerMs;
+  }
+
+  get state(): "ok" | "down" {
+    return this.#client ? "ok" : "down";
+  }
+
+  /** Looks once, for as long as that takes (`connectMs`), and goes on in the background. */
+  async start(): Promise<void> {
+    await this.#look();
+    this.#looking = this.#keepLooking(this.#stopping.signal);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#looking;
+    if (this.#client) close(this.#client);
+    this.#client = undefined;
+  }
+
+  /** @returns undefined where the cache is down: at once, or after `answerMs` for those who find out */
+  async ask<T>(question: (client: Client) => Promise<T>): Promise<T | undefined> {
+    const client = this.#client;
+    if (!client) return undefined;
+    try {
+      return await within(this.#answerMs, question(client));
+    } catch (error) {
+      this.#lose(client, error as Error);
+      return undefined;
+    }
+  }
+
+  async #keepLooking(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(lookEveryMs, undefined, { signal }).catch(() => {});
+      if (!signal.aborted) await this.#look();
+    }
+  }
+
+  async #look(): Promise<void> {
+    if (!this.#client) return await this.#connect();
+    await this.ask((client) => client.ping());
+    await this.ask(this.onLook);
+  }
+
+  async #connect(): Promise<void> {
+    const client = open(this.#config);
+    client.on("error", (error: Error) => this.#lose(client, error));
+    try {
+      await within(connectMs, client.connect());
+      await within(connectMs, this.onLook(client));
+      this.#client = client;
+      this.#trouble = "";
+      this.#log.info("cache reached");
+    } catch (error) {
+      close(client);
+      this.#say(error as Error);
+    }
+  }
+
+  #lose(client: Client, error: Error): void {
+    // Each question that was under way says so, and the socket too.
+    if (client !== this.#client) return;
+    this.#client = undefined;
+    cacheErrors.inc();
+    close(client);
+    this.#say(error);
+  }
+
+  #say({ message }: Error): void {
+    if (message === this.#trouble) return;
+    this.#trouble = message;
+    this.#log.warn({ reason: message }, "cache lost: every read goes to the database");
+  }
+}
+
+function open({ host, port, user, password }: NonNullable<ServerConfig["cache"]>) {
+  return createClient({
+    socket: { host, port, connectTimeout: connectMs, reconnectStrategy: false },
+    ...{ username: user, password },
+    disableOfflineQueue: true,
+    // Nothing that the server's rights would have to allow besides
+    ...{ disableClientInfo: true, maintNotifications: "disabled" },
+  });
+}
+
+function close(client: Client): void {
+  try {
+    client.destroy();
+  } catch {
+    // It had never been open, or has gone by itself.
+  }
+}
+
+/** @throws Error when there is no answer in time; one that came while this process was busy counts */
+async function within<T>(limitMs: number, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_resolve, reject) => {
+    const tooLate = () => reject(new Error(`no answer within ${limitMs} ms`));
+    timer = setTimeout(() => setImmediate(tooLate), limitMs);
+  });
+  try {
+    return await Promise.race([answer, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,307 @@
+import { createHash, randomBytes } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { open, readFile, rename, unlink } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import { join } from "node:path";
+import { type Readable, Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import busboy from "busboy";
+import { imageSize } from "image-size";
+import { HttpError } from "../lib/errors.ts";
+
+/** The largest picture, bytes. */
+export const maxImageBytes = 5 * 1024 * 1024;
+
+/** A picture of few bytes may claim any size; browsers would try to make room for it. */
+const maxSidePixels = 30_000;
+
+/** What the fields and the parts around the file may add to a request, bytes. */
+const maxOtherBytes = 64 * 1024;
+
+/** The kinds of picture, by what their bytes say: `image-size`'s word -> extension and type. */
+const kinds: Record<string, { extension: string; type: string }> = {
+  png: { extension: "png", type: "image/png" },
+  jpg: { extension: "jpg", type: "image/jpeg" },
+  gif: { extension: "gif", type: "image/gif" },
+  webp: { extension: "webp", type: "image/webp" },
+};
+
+/** Names of finished pictures; nothing else in the directory is ever served. */
+export const imageName = /^[0-9a-f]{32}\.(png|jpg|gif|webp)$/;
+
+/** Names of files that are still being written. */
+export const temporaryName = /^\.upload-[0-9a-f]{32}\.part$/;
+
+/** Type by extension, for the names that `imageName` allows. */
+export const imageTypes: Record<string, string> = Object.fromEntries(
+  Object.values(kinds).map(({ extension, type }) => [extension, type]),
+);
+
+/** A picture that lies in the uploads directory under its final name. */
+export interface StoredImage {
+  file: string;
+  type: string;
+  bytes: number;
+  width: number;
+  height: number;
+  sha256: string;
+}
+
+/** A multipart form as it arrived; the picture still has its temporary name. */
+export interface ReceivedForm {
+  fields: Record<string, string>;
+  /** Absent where the form had no file, or an empty one without a name. */
+  upload: { path: string; bytes: number; sha256: string } | undefined;
+}
+
+interface Receiver {
+  directory: string;
+  noFile: HttpError | undefined;
+  fields: Record<string, string>;
+  path: string;
+  upload: Promise<ReceivedForm["upload"]> | undefined;
+  problem: HttpError | undefined;
+}
+
+/**
+ * Streams a multipart form with one file (`image`) to a temporary file.
+ * @param noFile the refusal of any file, before a byte of it is stored
+ * @throws HttpError 400, 413, 415, 422; 507 and 503 for a full and a read-only store. Then nothing
+ *   is left behind.
+ */
+export async function receiveForm(
+  request: IncomingMessage,
+  directory: string,
+  noFile?: HttpError,
+): Promise<ReceivedForm> {
+  if (Number(request.headers["content-length"]) > maxImageBytes + maxOtherBytes) throw tooLarge();
+  const parser = openParser(request);
+  const path = join(directory, `.upload-${randomBytes(16).toString("hex")}.part`);
+  const receiver: Receiver = {
+    ...{ directory, noFile, fields: {}, path },
+    ...{ upload: undefined, problem: undefined },
+  };
+  listen(parser, receiver);
+  try {
+    await feed(request, parser);
+    const upload = await receiver.upload;
+    if (receiver.problem) throw receiver.problem;
+    return { fields: receiver.fields, upload };
+  } catch (error) {
+    parser.destroy();
+    // The store's own error comes first: the parser's is only its echo.
+    const cause = await (receiver.upload ?? Promise.resolve()).then(
+      () => error,
+      (uploadError: unknown) => uploadError,
+    );
+    await discard(path);
+    throw storeError(receiver.problem ?? cause) ?? asFormError(cause);
+  }
+}
+
+/** Not `pipeline`: that would close the client's connection before it can read why. */
+async function feed(request: IncomingMessage, parser: busboy.Busboy): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const closed = () => request.complete || reject(new Error("it was cut short"));
+      parser.once("close", resolve).once("error", reject);
+      request.once("error", reject).once("close", closed);
+      // The client may have gone before anybody listened.
+      if (request.destroyed) throw new Error("it was cut short");
+      request.pipe(parser);
+    });
+  } finally {
+    request.unpipe(parser);
+    // The rest is read and dropped: the client gets to reading the answer, and may go on using the
+    // connection.
+    request.resume();
+  }
+}
+
+function openParser(request: IncomingMessage): busboy.Busboy {
+  if (!/^multipart\/form-data\b/i.test(request.headers["content-type"] ?? "")) {
+    throw new HttpError(
+      415,
+      "unsupported-media-type",
+      "Send the text and the image as multipart/form-data.",
+    );
+  }
+  try {
+    return busboy({
+      headers: request.headers,
+      limits: {
+        files: 1,
+        fields: 10,
+        parts: 12,
+        fieldSize: 16 * 1024,
+        fileSize: maxImageBytes + 1,
+      },
+    });
+  } catch (error) {
+    throw asFormError(error);
+  }
+}
+
+function listen(parser: busboy.Busboy, receiver: Receiver): void {
+  const refuse = (problem: HttpError) => {
+    receiver.problem ??= problem;
+    // Whatever else is to come: a form need not end.
+    parser.destroy(receiver.problem);
+  };
+  parser.on("field", (name, value, { valueTruncated }) => {
+    if (valueTruncated) receiver.problem ??= tooLong(name);
+    receiver.fields[name] = value;
+  });
+  parser.on("file", (name, stream, { filename }) => {
+    // The parser tells its file what ends it, also one that nobody reads.
+    stream.on("error", () => {});
+    if (name !== "image" || filename === undefined || filename === "") {
+      stream.resume();
+      return;
+    }
+    if (receiver.noFile) return refuse(receiver.noFile);
+    receiver.upload = writeTemporary(stream, receiver.path);
+    // A failure stops the parser at once instead of reading megabytes for nothing.
+    receiver.upload.catch((error: Error) => parser.destroy(error));
+  });
+  parser.on("filesLimit", () => {
+    receiver.problem ??= new HttpError(422, "too-many-files", "Send one image.");
+  });
+  const stop = () => refuse(new HttpError(413, "too-large", "The form has more than 10 fields."));
+  parser.on("fieldsLimit", stop).on("partsLimit", stop);
+}
+
+async function writeTemporary(
+  stream: Readable & { truncated?: boolean | undefined },
+  path: string,
+): Promise<ReceivedForm["upload"]> {
+  const hash = createHash("sha256");
+  let bytes = 0;
+  const measure = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      hash.update(chunk);
+      bytes += chunk.length;
+      done(null, chunk);
+    },
+  });
+  // The parser's limit is one byte more, which it says as soon as that byte is there.
+  stream.once("limit", () => measure.destroy(tooLarge()));
+  // `flush` makes the stream call fsync before it closes: a row must never outlive its file.
+  await pipeline(
+    stream,
+    measure,
+    createWriteStream(path, { flags: "wx", mode: 0o644, flush: true }),
+  );
+  if (stream.truncated) throw tooLarge();
+  return { path, bytes, sha256: hash.digest("hex") };
+}
+
+/**
+ * Looks at a received picture's bytes and gives it its final, unguessable name, durably.
+ * @throws HttpError 415 not an allowed picture, 422 no picture; then nothing is left behind
+ */
+export async function keepImage(form: ReceivedForm, directory: string): Promise<StoredImage> {
+  const { upload } = form;
+  if (!upload) throw new HttpError(422, "image-missing", "Choose a picture: image is missing.");
+  try {
+    const { extension, type, width, height } = inspect(await readFile(upload.path));
+    const file = `${randomBytes(16).toString("hex")}.${extension}`;
+    await rename(upload.path, join(directory, file));
+    await syncDirectory(directory);
+    return { file, type, width, height, bytes: upload.bytes, sha256: upload.sha256 };
+  } catch (error) {
+    await discard(upload.path);
+    throw storeError(error) ?? error;
+  }
+}
+
+/** What kind of picture the bytes are, whatever the name said. @throws HttpError 415, 422 */
+export function inspect(content: Uint8Array): {
+  extension: string;
+  type: string;
+  width: number;
+  height: number;
+} {
+  const refused = new HttpError(
+    415,
+    "not-an-image",
+    "This file is not a PNG, JPEG, GIF or WebP picture.",
+  );
+  if (!signature(content)) throw refused;
+  let size: ReturnType<typeof imageSize>;
+  try {
+    size = imageSize(content);
+  } catch {
+    throw refused;
+  }
+  const kind = kinds[size.type ?? ""];
+  if (!kind || !size.width || !size.height) throw refused;
+  if (Math.max(size.width, size.height) > maxSidePixels) {
+    const limit = `The picture is wider or higher than ${maxSidePixels} pixels.`;
+    throw new HttpError(422, "image-too-wide", limit);
+  }
+  return { ...kind, width: size.width, height: size.height };
+}
+
+/** Keeps the formats that nobody needs away from the parser behind it. */
+function signature(content: Uint8Array): boolean {
+  const start = Buffer.from(content.subarray(0, 12)).toString("latin1");
+  return (
+    start.startsWith("\x89PNG\r\n\x1a\n") ||
+    start.startsWith("\xff\xd8\xff") ||
+    /^GIF8[79]a/.test(start) ||
+    /^RIFF.{4}WEBP$/s.test(start)
+  );
+}
+
+/** Removes a file that may be gone already; the sweeper gets what cannot be removed now. */
+export async function discard(path: string): Promise<void> {
+  await unlink(path).catch(() => {});
+}
+
+/** Makes a rename or a removal in a directory durable. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const fullCodes = new Set(["ENOSPC", "EDQUOT"]);
+const brokenCodes = new Set(
+  "EROFS EACCES EPERM ENOENT ENOTDIR EIO ESTALE ENOTCONN EMFILE ENFILE".split(" "),
+);
+
+/** The answer for a store that takes no file: 507 full, 503 read-only or out of reach. */
+export function storeError(error: unknown): HttpError | undefined {
+  if (error instanceof HttpError) return error;
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  if (fullCodes.has(code)) {
+    return new HttpError(507, "storage-full", "There is no room left for pictures.");
+  }
+  if (brokenCodes.has(code)) {
+    return new HttpError(
+      503,
+      "storage-unavailable",
+      "Pictures cannot be stored at the moment.",
+      30,
+    );
+  }
+  return undefined;
+}
+
+/** What is left is the form's own fault: cut short, or not multipart at all. */
+function asFormError(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  return new HttpError(400, "bad-form", `The form cannot be read: ${(error as Error).message}.`);
+}
+
+function tooLarge(): HttpError {
+  return new HttpError(413, "image-too-large", "The picture is larger than 5 MB.");
+}
+
+function tooLong(field: string): HttpError {
+  return new HttpError(422, `${field}-too-long`, `${field} is too long.`);
+}

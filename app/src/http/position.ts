@@ -1,0 +1,111 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import type { Request, RequestHandler, Response } from "express";
+import type { Topic } from "../data/cached-reads.ts";
+import { horizonOf, logPlace, type Position, unknownPosition } from "../data/horizon.ts";
+import type { Services } from "./app.ts";
+
+/** Where a browser remembers how far the standby must be to show it its own write. */
+export const positionCookie = "hastack-position";
+
+/** How long a user's reads wait for their own write, seconds; a standby is never so far behind. */
+const maxAgeSeconds = 600;
+
+function sign(secret: string, value: string): string {
+  return createHmac("sha256", secret).update(`${positionCookie}=${value}`).digest("base64url");
+}
+
+function isSigned(secret: string, value: string, signature: string): boolean {
+  const expected = Buffer.from(sign(secret, value));
+  const given = Buffer.from(signature);
+  return expected.length === given.length && timingSafeEqual(expected, given);
+}
+
+/**
+ * The position and its signature, as they stand in the cookie: first the place in the log with a
+ * signature of its own, which is all that the releases before the cache wrote and read.
+ */
+export function sealPosition(secret: string, position: Position): string {
+  const place = logPlace(position);
+  const start = `${place}.${sign(secret, place)}`;
+  const horizon = horizonOf(position);
+  return horizon ? `${start}.${horizon}.${sign(secret, position)}` : start;
+}
+
+const placePattern = /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/;
+const horizonPattern = /^[0-9a-f]{24}$/;
+
+/** The position in a sealed value; undefined where a signature is not ours. */
+export function openPosition(secret: string, sealed: string): Position | undefined {
+  const [place = "", signature = "", horizon, whole = ""] = sealed.split(".");
+  if (!placePattern.test(place) || !isSigned(secret, place, signature)) return undefined;
+  if (horizon === undefined) return place;
+  const position = `${horizon}@${place}`;
+  return horizonPattern.test(horizon) && isSigned(secret, position, whole) ? position : undefined;
+}
+
+/** One cookie of a request, decoded. */
+export function cookie(request: Request, name: string): string | undefined {
+  for (const pair of (request.headers.cookie ?? "").split(";")) {
+    const at = pair.indexOf("=");
+    if (pair.slice(0, at).trim() !== name) continue;
+    try {
+      return decodeURIComponent(pair.slice(at + 1).trim());
+    } catch {
+      return undefined;
+    }
+  }
+  return undefined;
+}
+
+/** The caller's last write, if this browser has written lately. */
+export function positionOf(request: Request, secret: string): Position | undefined {
+  const sealed = cookie(request, positionCookie);
+  return sealed === undefined ? undefined : openPosition(secret, sealed);
+}
+
+/** Lets the caller's next reads see what has just been written. */
+export function rememberPosition(
+  request: Request,
+  response: Response,
+  secret: string,
+  position: Position,
+): void {
+  response.cookie(positionCookie, sealPosition(secret, position), {
+    httpOnly: true,
+    sameSite: "lax",
+    secure: request.secure,
+    // Reads that must go to the writer should not do so for long.
+    maxAge: (position === unknownPosition ? 60 : maxAgeSeconds) * 1000,
+  });
+}
+
+/** After a change that cached reads may hold: they show it to everybody, and the caller's reads do. */
+export async function noteChange(
+  { config, cached }: Services,
+  request: Request,
+  response: Response,
+  topic: Topic,
+  position: Position,
+): Promise<void> {
+  await cached.changed(topic, position);
+  rememberPosition(request, response, config.cookieSecret, position);
+}
+
+/**
+ * A change that ended in 500 may have been made all the same. Who goes and looks then, as the answer
+ * tells them to, is not shown what the cache or a standby still says.
+ */
+export function doubtAfterFailure({ config, cached }: Services): RequestHandler {
+  return (request, response, next) => {
+    if (["GET", "HEAD"].includes(request.method)) return next();
+    const writeHead = response.writeHead;
+    response.writeHead = ((...args: Parameters<typeof writeHead>) => {
+      if (response.statusCode === 500) {
+        rememberPosition(request, response, config.cookieSecret, unknownPosition);
+        void cached.changedPerhaps();
+      }
+      return writeHead.apply(response, args);
+    }) as typeof writeHead;
+    next();
+  };
+}

@@ -1,0 +1,123 @@
+import { randomUUID } from "node:crypto";
+import { type Request, type RequestHandler, type Response, Router } from "express";
+import { parseKey } from "../../data/idempotency.ts";
+import { receiveForm } from "../../data/uploads.ts";
+import { addContent, type Destination, listContent, removeContent } from "../../domain/content.ts";
+import { pageQuery } from "../../domain/paging.ts";
+import { Invalid, parseId } from "../../domain/validation.ts";
+import { HttpError } from "../../lib/errors.ts";
+import type { Services } from "../app.ts";
+import { pageFrame, redirectWithFlash } from "../page.ts";
+import { noteChange, positionOf } from "../position.ts";
+
+/** Destinations on one page of the administrators' list. */
+const listPageSize = 20;
+
+/** The write side of the API, and pages that do the same by plain forms. */
+export function adminRoutes(services: Services): RequestHandler {
+  const router = Router();
+
+  router.post("/api/content", async (request, response) => {
+    const added = await add(services, request, response);
+    response.status(201).location(`/api/content/${added.id}`).json(added);
+  });
+
+  router.delete("/api/content/:id", async (request, response) => {
+    await remove(services, request, response, request.params.id);
+    response.status(204).end();
+  });
+
+  router.get("/admin", async (request, response) => {
+    await showPage(services, request, response, {});
+  });
+
+  router.post("/admin/content", async (request, response) => {
+    const typed: Record<string, string> = {};
+    try {
+      await add(services, request, response, typed);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      if (error.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
+      response.status(error.status);
+      // After trouble of ours a second click must repeat the first one, not add another.
+      const key = error.status >= 500 ? typed.idempotencyKey : undefined;
+      return await showPage(services, request, response, { ...notesOf(error), typed, key });
+    }
+    redirectWithFlash(request, response, "/admin", "content-added");
+  });
+
+  router.post("/admin/content/:id/delete", async (request, response) => {
+    try {
+      await remove(services, request, response, request.params.id);
+    } catch (error) {
+      // Two administrators, one button: the second one gets what was asked for.
+      if (!(error instanceof HttpError) || error.status !== 404) throw error;
+      return redirectWithFlash(request, response, "/admin", "content-gone");
+    }
+    redirectWithFlash(request, response, "/admin", "content-removed");
+  });
+  return router;
+}
+
+/** @param typed filled with the form's texts, so that a refused form can be shown again */
+async function add(
+  services: Services,
+  request: Request,
+  response: Response,
+  typed: Record<string, string> = {},
+): Promise<Destination> {
+  const { database, config } = services;
+  const directory = config.uploadsDirectory;
+  const form = await receiveForm(request, directory);
+  Object.assign(typed, form.fields);
+  const { value, position } = await addContent({ database, directory }, form, () =>
+    parseKey(request.get("Idempotency-Key") ?? form.fields.idempotencyKey),
+  );
+  await noteChange(services, request, response, "content", position);
+  return value;
+}
+
+async function remove(
+  services: Services,
+  request: Request,
+  response: Response,
+  id: string,
+): Promise<void> {
+  const { database, config } = services;
+  const directory = config.uploadsDirectory;
+  const position = await removeContent({ database, directory }, parseId(id, "destination"));
+  await noteChange(services, request, response, "content", position);
+}
+
+interface Notes {
+  /** What is wrong, where no field is to blame. */
+  problem?: string;
+  /** What is wrong with each field. */
+  errors?: Readonly<Record<string, string>>;
+  typed?: Record<string, string>;
+  key?: string | undefined;
+}
+
+function notesOf(error: HttpError): Notes {
+  if (error instanceof Invalid) return { errors: error.fields };
+  const { code, message } = error;
+  return code.includes("image") ? { errors: { image: message } } : { problem: message };
+}
+
+async function showPage(
+  services: Services,
+  request: Request,
+  response: Response,
+  notes: Notes,
+): Promise<void> {
+  const { config, database, render } = services;
+  const { before } = pageQuery.catch({ limit: listPageSize }).parse(request.query);
+  const page = await database.read(
+    (query) => listContent(query, { limit: listPageSize, before }),
+    positionOf(request, config.cookieSecret),
+  );
+  const frame = pageFrame(services, request, response, "Gallery");
+  const form = { typed: {}, errors: {}, ...notes, idempotencyKey: notes.key || randomUUID() };
+  response.set("Cache-Control", "no-store");
+  response.type("html").send(render("admin", { ...frame, path: "/admin", page, before, ...form }));
+}

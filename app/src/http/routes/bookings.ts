@@ -1,0 +1,162 @@
+import { type Request, type RequestHandler, type Response, Router } from "express";
+import { unknownPosition } from "../../data/database.ts";
+import { parseKey } from "../../data/idempotency.ts";
+import {
+  type Booking,
+  book,
+  bookingInput,
+  cancelBooking,
+  findBooking,
+  listBookings,
+} from "../../domain/bookings.ts";
+import { findOffer, noOffer } from "../../domain/offers.ts";
+import { pageQuery } from "../../domain/paging.ts";
+import { check, idSchema, numberFrom, parseId } from "../../domain/validation.ts";
+import { HttpError } from "../../lib/errors.ts";
+import type { Services } from "../app.ts";
+import { formBody, jsonBody } from "../body.ts";
+import { pageFrame, redirectWithFlash } from "../page.ts";
+import { noteChange, positionOf } from "../position.ts";
+import { requireVisitor, visitorOf } from "../visitor.ts";
+import { placesWanted, showOffer } from "./offers.ts";
+
+/** Bookings on one page of the list. */
+const pageSize = 20;
+
+/** Booking, one's own bookings, and cancelling: the API, and pages that do the same by forms. */
+export function bookingRoutes(services: Services): RequestHandler {
+  const { config, database } = services;
+  const router = Router();
+
+  router.get("/api/bookings", async (request, response) => {
+    const { id } = requireVisitor(request);
+    const range = check(pageQuery, request.query);
+    const page = await database.read(
+      (query) => listBookings(query, id, range),
+      positionOf(request, config.cookieSecret),
+    );
+    const next = page.next && `/api/bookings?limit=${range.limit}&before=${page.next}`;
+    response.json({ items: page.items, next });
+  });
+
+  router.post("/api/bookings", jsonBody(), async (request: Request, response: Response) => {
+    const key = request.get("Idempotency-Key");
+    const booking = await take(services, request, response, request.body, key);
+    response.status(201).location(`/api/bookings/${booking.id}`).json(booking);
+  });
+
+  router.get("/api/bookings/:id", async (request, response) => {
+    const { id: account } = requireVisitor(request);
+    const id = parseId(request.params.id, "booking");
+    const booking = await database.read(
+      (query) => findBooking(query, account, id),
+      positionOf(request, config.cookieSecret),
+    );
+    response.json(booking);
+  });
+
+  router.delete("/api/bookings/:id", async (request, response) => {
+    response.json(await cancel(services, request, response, request.params.id));
+  });
+
+  router.get("/bookings", async (request, response) => {
+    const { id } = requireVisitor(request);
+    const { before } = pageQuery.catch({ limit: pageSize }).parse(request.query);
+    const page = await database.read(
+      (query) => listBookings(query, id, { limit: pageSize, before }),
+      positionOf(request, config.cookieSecret),
+    );
+    const frame = pageFrame(services, request, response, "My bookings");
+    response.set("Cache-Control", "private, no-store");
+    response.type("html").send(services.render("bookings", { ...frame, page, before }));
+  });
+
+  router.post("/bookings", formBody(), (request: Request, response: Response) =>
+    bookByForm(services, request, response),
+  );
+
+  router.post("/bookings/:id/cancel", async (request, response) => {
+    const { id } = await cancel(services, request, response, String(request.params.id));
+    redirectWithFlash(request, response, `/bookings/${id}`, "booking-cancelled");
+  });
+  return router;
+}
+
+async function bookByForm(services: Services, request: Request, response: Response): Promise<void> {
+  const { offerId, quantity, idempotencyKey } = request.body as Record<string, unknown>;
+  const offer = idSchema.safeParse(offerId);
+  if (!offer.success) throw noOffer();
+  if (!visitorOf(request)) {
+    // Back to the offer, with what was chosen.
+    const chosen = placesWanted(quantity) ? `?quantity=${quantity}` : "";
+    const next = `/offers/${offer.data}${chosen}`;
+    return response.redirect(303, `/login?next=${encodeURIComponent(next)}`);
+  }
+  const typed = { offerId: offer.data, quantity: numberFrom(quantity) };
+  const key = typeof idempotencyKey === "string" ? idempotencyKey : undefined;
+  let booking: Booking;
+  try {
+    booking = await take(services, request, response, typed, key);
+  } catch (error) {
+    if (!(error instanceof HttpError) || error.status === 404) throw error;
+    return await showProblem(services, request, response, error, {
+      ...{ offerId: offer.data, quantity: String(quantity ?? "") },
+      // After trouble of ours a second click must repeat the first one, not book again.
+      key: error.status >= 500 ? key : undefined,
+    });
+  }
+  redirectWithFlash(request, response, `/bookings/${booking.id}`, "booked");
+}
+
+/** The offer's page again, with what is wrong at its field and what was typed. */
+async function showProblem(
+  services: Services,
+  request: Request,
+  response: Response,
+  error: HttpError,
+  { offerId, quantity, key }: { offerId: number; quantity: string; key: string | undefined },
+): Promise<void> {
+  // A refusal came from the primary, and so must the number that it was about.
+  const after =
+    error.status < 500 ? unknownPosition : positionOf(request, services.config.cookieSecret);
+  const offer = await services.database.read((query) => findOffer(query, offerId), after);
+  if (!offer) throw noOffer();
+  if (error.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
+  response.status(error.status);
+  const notes = { problem: error.message, quantity, key };
+  await showOffer(services, request, response, offer, notes, "bypass");
+}
+
+async function take(
+  services: Services,
+  request: Request,
+  response: Response,
+  body: unknown,
+  key: string | undefined,
+): Promise<Booking> {
+  const { id } = requireVisitor(request);
+  const { value, position } = await book(
+    services.database,
+    id,
+    check(bookingInput, body),
+    parseKey(key),
+  );
+  await noteChange(services, request, response, "offers", position);
+  return value;
+}
+
+async function cancel(
+  services: Services,
+  request: Request,
+  response: Response,
+  id: string,
+): Promise<Booking> {
+  const account = requireVisitor(request).id;
+  const { value, position } = await cancelBooking(
+    services.database,
+    account,
+    parseId(id, "booking"),
+  );
+  await noteChange(services, request, response, "offers", position);
+  return value;
+}

@@ -1,0 +1,52 @@
+import type { Server } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { RequestHandler } from "express";
+import type { Logger } from "pino";
+import type { Health } from "../http/health.ts";
+
+export interface DrainOptions {
+  server: Server;
+  health: Health;
+  log: Logger;
+  drainSeconds: number;
+  stopGraceSeconds: number;
+  /** Closes pools and timers once the last request is answered. */
+  close: () => Promise<void>;
+}
+
+/**
+ * Asks clients to open their next connection elsewhere while this instance drains: with the answer's
+ * head, so that requests which came before the drain and end in it say so too.
+ */
+export function sendAwayWhileDraining(health: Health): RequestHandler {
+  return (_request, response, next) => {
+    const writeHead = response.writeHead;
+    response.writeHead = ((...args: Parameters<typeof writeHead>) => {
+      if (health.phase === "draining") response.setHeader("Connection", "close");
+      return writeHead.apply(response, args);
+    }) as typeof writeHead;
+    next();
+  };
+}
+
+/**
+ * Stops without a failed request: health says 503, the load balancer gets time to notice, then the
+ * listener closes, what is under way is finished, and the pools close.
+ * @returns whether everything was finished within the grace
+ */
+export async function drain(options: DrainOptions): Promise<boolean> {
+  const { server, health, log, drainSeconds, stopGraceSeconds } = options;
+  const started = Date.now();
+  health.phase = "draining";
+  log.info({ drainSeconds, stopGraceSeconds }, "draining");
+  await sleep(Math.min(drainSeconds, stopGraceSeconds) * 1000);
+  // Also closes the connections on which nothing is under way.
+  const finished = new Promise<true>((resolve) => server.close(() => resolve(true)))
+    .then(() => options.close())
+    .then(() => true);
+  const left = stopGraceSeconds * 1000 - (Date.now() - started);
+  // Some of the grace is left for the process to end by itself.
+  const done = await Promise.race([finished, sleep(Math.max(0, left - 250), false)]);
+  log.info({ seconds: (Date.now() - started) / 1000, done }, done ? "stopped" : "grace is over");
+  return done;
+}

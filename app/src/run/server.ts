@@ -1,0 +1,138 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Logger } from "pino";
+import { Cache } from "../data/cache.ts";
+import { CachedReads } from "../data/cached-reads.ts";
+import { Database, type DatabaseLimits } from "../data/database.ts";
+import { Mailer } from "../data/mail.ts";
+import { createApp } from "../http/app.ts";
+import { Health } from "../http/health.ts";
+import { observePools, uncaughtErrors } from "../lib/metrics.ts";
+import { ConfigError, exitConfig, loadServerConfig, type ServerConfig } from "./config.ts";
+import { drain } from "./drain.ts";
+import { createLog } from "./log.ts";
+import { startSweeper } from "./sweeper.ts";
+
+/** A running instance. */
+export interface Instance {
+  port: number;
+  health: Health;
+  /** Drains and closes. @returns whether everything was finished within the grace */
+  stop: () => Promise<boolean>;
+}
+
+/** Starts one instance. It is ready once it listens; it waits for no dependency. */
+export async function startInstance(
+  config: ServerConfig,
+  log: Logger,
+  limits: Partial<DatabaseLimits> = {},
+): Promise<Instance> {
+  // Not the error itself: pg hangs its whole client on it, with the key that cancels queries
+  const onError = ({ message, code }: Error & { code?: string }) =>
+    log.warn({ reason: message, code }, "database connection lost");
+  const database = new Database(config, onError, limits);
+  observePools(() => database.counts());
+  const cache = config.cache && new Cache(config.cache, log);
+  const cached = new CachedReads(database, cache, config.database.name);
+  const health = new Health(config, database, cache);
+  const mail = config.smtp && new Mailer(config.smtp, log);
+  const app = createApp({ config, database, cached, health, log, mail });
+  const server = createHttpServer(app, config.instance);
+  await listen(server, config.listen);
+  const { port } = server.address() as AddressInfo;
+  await Promise.all([health.start(), cache?.start()]);
+  const directory = config.uploadsDirectory;
+  const stopSweeper =
+    config.tier === "admin" ? startSweeper(database, { directory, log }) : () => {};
+  health.phase = "serving";
+  log.info({ host: config.listen.host, port }, "serving");
+  const { drainSeconds, stopGraceSeconds } = config;
+  const close = async () => {
+    health.stop();
+    stopSweeper();
+    await Promise.all([cache?.stop(), mail?.close()]);
+    await database.close();
+  };
+  const stop = () => drain({ server, health, log, drainSeconds, stopGraceSeconds, close });
+  return { port, health, stop };
+}
+
+function createHttpServer(app: ReturnType<typeof createApp>, instance: string): Server {
+  const server = createServer(
+    {
+      // A client has this long for its headers, and for a whole request with 5 MB.
+      headersTimeout: 10_000,
+      requestTimeout: 60_000,
+      connectionsCheckingInterval: 2000,
+      maxHeaderSize: 16 * 1024,
+      // Longer than the load balancer keeps an idle connection, so that it never meets a close.
+      keepAliveTimeout: 75_000,
+    },
+    app,
+  );
+  // What is no HTTP at all never gets to the application, and is answered with its name all the same.
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === "ECONNRESET" || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const status = badRequests[error.code ?? ""] ?? "400 Bad Request";
+    socket.end(
+      `HTTP/1.1 ${status}\r\nX-Served-By: ${instance}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+    );
+  });
+  return server;
+}
+
+const badRequests: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
+
+async function listen(server: Server, { host, port }: ServerConfig["listen"]): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** No single error may take an instance, and everybody's requests, down. */
+function surviveErrors(log: Logger): void {
+  const onError = (error: unknown) => {
+    uncaughtErrors.inc();
+    log.error({ err: error }, "uncaught error");
+  };
+  process.on("uncaughtException", onError);
+  process.on("unhandledRejection", onError);
+}
+
+async function main(): Promise<void> {
+  let config: ServerConfig;
+  try {
+    config = loadServerConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(exitConfig);
+  }
+  const log = createLog(config);
+  const instance = await startInstance(config, log).catch((error: Error) => {
+    log.fatal({ err: error }, "cannot start");
+    process.exit(1);
+  });
+  surviveErrors(log);
+  let stopping = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, async () => {
+      if (stopping) return;
+      stopping = true;
+      await instance.stop();
+      process.exit(0);
+    });
+  }
+}
+
+if (import.meta.main) await main();

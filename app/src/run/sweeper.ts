@@ -1,0 +1,137 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import type { Database } from "../data/database.ts";
+import { forgetExpired } from "../data/expired.ts";
+import { forgetOldKeys } from "../data/idempotency.ts";
+import { discard, imageName, temporaryName } from "../data/uploads.ts";
+import { picturesDirectory } from "../domain/trips.ts";
+import { orphansRemoved } from "../lib/metrics.ts";
+
+export interface SweepOptions {
+  directory: string;
+  /**
+   * Age before a file without a row counts as an orphan, milliseconds. Far longer than a row can
+   * follow its file: a write is tried for 30 s, and a commit waits for a standby or a failover.
+   * @default 15 minutes
+   */
+  graceMs?: number;
+}
+
+const defaultGraceMs = 15 * 60_000;
+const sweepEveryMs = 60_000;
+
+/** A folder of pictures, and the table whose rows name them. */
+interface Shelf {
+  directory: string;
+  table: "content" | "trip_item";
+}
+
+/**
+ * Removes files that no row names, trips' pictures too. Any number of instances may do so at once: a
+ * file is only removed, never touched otherwise, and one that is gone already is no error.
+ * @returns the names removed
+ */
+export async function sweep(database: Database, options: SweepOptions): Promise<string[]> {
+  const { directory, graceMs = defaultGraceMs } = options;
+  const trips = picturesDirectory(directory);
+  return [
+    ...(await sweepShelf(database, { directory, table: "content" }, graceMs)),
+    ...(await sweepShelf(database, { directory: trips, table: "trip_item" }, graceMs)),
+  ];
+}
+
+async function sweepShelf(database: Database, shelf: Shelf, graceMs: number): Promise<string[]> {
+  const old = await oldFiles(shelf, graceMs);
+  // The age is looked at before the rows: whatever is committed in between is only kept.
+  const finished = old.filter((file) => imageName.test(file));
+  const named = await namedFiles(database, shelf.table, finished);
+  const orphans = old.filter((file) => !named.has(file));
+  for (const file of orphans) {
+    await discard(join(shelf.directory, file));
+    orphansRemoved.inc();
+  }
+  return orphans;
+}
+
+async function oldFiles(shelf: Shelf, graceMs: number): Promise<string[]> {
+  const found: string[] = [];
+  for (const file of await filesOf(shelf)) {
+    // Names that are not ours are somebody else's.
+    if (!imageName.test(file) && !temporaryName.test(file)) continue;
+    const changed = await stat(join(shelf.directory, file)).then(
+      ({ ctimeMs }) => ctimeMs,
+      () => Number.POSITIVE_INFINITY,
+    );
+    if (Date.now() - changed > graceMs) found.push(file);
+  }
+  return found;
+}
+
+async function filesOf({ directory, table }: Shelf): Promise<string[]> {
+  return await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    // The folder of trips' pictures is made with the first of them.
+    if (table === "trip_item" && error.code === "ENOENT") return [];
+    throw error;
+  });
+}
+
+/** Asks the primary: a standby that lags would make a new picture look like an orphan. */
+async function namedFiles(
+  database: Database,
+  table: Shelf["table"],
+  files: string[],
+): Promise<Set<string>> {
+  if (files.length === 0) return new Set();
+  const { value } = await database.write(
+    (query) =>
+      query<{ image_file: string }>(
+        `SELECT image_file FROM ${table} WHERE image_file = ANY($1::text[])`,
+        [files],
+      ),
+    { idempotent: true },
+  );
+  return new Set(value.map((row) => row.image_file));
+}
+
+/**
+ * Sweeps files, and forgets what has had its time in the database, every minute. Each on its own: a
+ * store that fails or hangs leaves the database no fuller.
+ * @param options.everyMs between two rounds, milliseconds. @default a minute
+ * @returns how to stop it
+ */
+export function startSweeper(
+  database: Database,
+  options: SweepOptions & { log: Logger; everyMs?: number },
+): () => void {
+  const { log, everyMs = sweepEveryMs } = options;
+  const stops = [
+    repeat("forgetting", everyMs, log, async () => {
+      await database.write(forgetOldKeys, { idempotent: true });
+      await database.write(forgetExpired, { idempotent: true });
+    }),
+    repeat("sweep", everyMs, log, async () => {
+      const removed = await sweep(database, options);
+      if (removed.length > 0) log.info({ removed }, "orphans removed");
+    }),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+/** Does something again and again, whether it fails or not. @returns how to stop it */
+function repeat(what: string, everyMs: number, log: Logger, work: () => Promise<void>): () => void {
+  let timer: NodeJS.Timeout;
+  let stopped = false;
+  const round = async () => {
+    await work().catch((error) => log.warn({ err: error }, `${what} failed; next try in a minute`));
+    // Some jitter, so that instances started together do not sweep together.
+    if (!stopped) timer = setTimeout(round, everyMs * (0.75 + Math.random() / 2));
+  };
+  timer = setTimeout(round, everyMs * Math.random());
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
