@@ -13,7 +13,7 @@ import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
-import { projectDirectory } from "../lib/project.ts";
+import { root } from "../lib/paths.ts";
 import { hostKeyText, hostKeyTypes, parseHostKey } from "./host-key.ts";
 import { access, deepFreeze, describeIssues, type Settings, SettingsError } from "./settings.ts";
 
@@ -49,9 +49,7 @@ export function inventoryPath({ ssh }: Settings): string | undefined {
 
 /** An absolute path from one that may begin at the user's home (`~/`) or the project's folder. */
 function userPath(path: string): string {
-  return path.startsWith("~/")
-    ? resolve(homedir(), path.slice(2))
-    : resolve(projectDirectory, path);
+  return path.startsWith("~/") ? resolve(homedir(), path.slice(2)) : resolve(root, path);
 }
 
 /**

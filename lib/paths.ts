@@ -1,7 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
 
-/** The checkout: the folder that holds package.json. */
+/**
+ * The checkout: the folder that holds package.json. It must not get into a resource's inputs, where
+ * it would differ from one checkout to the next.
+ */
 export const root = resolve(import.meta.dirname, "..");
 
 /** A path inside the checkout. */
@@ -9,6 +12,9 @@ export const inRoot = (...parts: string[]): string => join(root, ...parts);
 
 /** A path inside `.hastack/`, the untracked folder of everything that set-up makes. */
 export const inHastack = (...parts: string[]): string => join(root, ".hastack", ...parts);
+
+/** The text of a file of the project. */
+export const readProjectFile = (path: string): string => readFileSync(inRoot(path), "utf8");
 
 interface Manifest {
   readonly dependencies: Readonly<Record<string, string>>;
@@ -20,7 +26,7 @@ interface Manifest {
  * @throws when the package is not listed.
  */
 export function pinnedVersion(name: string): string {
-  const manifest = JSON.parse(readFileSync(inRoot("package.json"), "utf8")) as Manifest;
+  const manifest = JSON.parse(readProjectFile("package.json")) as Manifest;
   const version = manifest.dependencies[name] ?? manifest.optionalDependencies[name];
   if (version === undefined) throw new Error(`package.json: ${name} is not listed`);
   return version;

@@ -1,52 +1,79 @@
-import { type SpawnOptions, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 
 export interface Outcome {
-  /** The exit code; 127 when the program is missing, 128 + signal number when it was killed. */
+  /**
+   * The exit code; 124 when its time was up, 127 when it could not be started, 128 when a signal
+   * ended it.
+   */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** Why it could not be started: not installed, say. Absent where it ran. */
+  readonly notStarted?: string;
 }
 
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Given to the program's standard input. @default nothing: the input is empty */
-  readonly input?: string;
-  /** Kill it after this long; the outcome then says so. @default no limit */
+  /** For its standard input: a text, or an open file. @default nothing: the input is empty */
+  readonly input?: string | number;
+  /** It is told to end after this long, and the outcome says so. @default no limit */
   readonly limitSeconds?: number;
   /** `stderr`: show all output live on our standard error. @default kept, and shown to nobody */
   readonly show?: "stderr";
   /** Gets all output as it comes. @default nobody */
-  readonly hear?: (text: string) => void;
+  readonly hear?: (text: string, from: "stdout" | "stderr") => void;
 }
 
+const timedOut = 124;
 const missingProgram = 127;
 const killed = 128;
+/** Time to end in order, for whoever was told to end. */
+const graceSeconds = 5;
 
 /** Runs a program to its end and keeps its output. Never throws: look at `code`. */
 export function run(command: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   const [program = "", ...args] = command;
-  const settings: SpawnOptions = {
-    cwd: options.cwd,
-    env: options.env ?? process.env,
-    stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
-    timeout: options.limitSeconds === undefined ? undefined : options.limitSeconds * 1000,
-    killSignal: "SIGKILL",
-  };
+  const { cwd, env = process.env, input, limitSeconds, show, hear } = options;
+  const stdin = typeof input === "string" ? "pipe" : (input ?? "ignore");
   return new Promise((resolve) => {
-    const child = spawn(program, args, settings);
+    const child = spawn(program, args, { cwd, env, stdio: [stdin, "pipe", "pipe"] });
     const kept = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"] as const) {
       child[name]?.setEncoding("utf8").on("data", (text: string) => {
         kept[name] += text;
-        if (options.show) process.stderr.write(text);
-        options.hear?.(text);
+        if (show) process.stderr.write(text);
+        hear?.(text, name);
       });
     }
-    child.stdin?.on("error", () => {}).end(options.input);
-    child.on("error", (error) => resolve({ code: missingProgram, ...kept, stderr: error.message }));
-    child.on("close", (code) => resolve({ code: code ?? killed, ...kept }));
+    const limit = startLimit(child, limitSeconds);
+    // A program that ends without reading its input is told by its exit code
+    child.stdin?.on("error", () => {}).end(input);
+    child.on("error", ({ message }) => {
+      limit.clear();
+      resolve({ code: missingProgram, ...kept, stderr: message, notStarted: message });
+    });
+    child.on("close", (code) => {
+      limit.clear();
+      if (!limit.isOver()) return resolve({ code: code ?? killed, ...kept });
+      // The program's own exit code may be 0 when it is told to end
+      const stderr = `${kept.stderr}not done within ${limitSeconds} s\n`;
+      return resolve({ code: timedOut, stdout: kept.stdout, stderr });
+    });
   });
+}
+
+/** Tells a program to end when its time is up, and kills it where it does not. */
+function startLimit(child: ChildProcess, seconds: number | undefined) {
+  let over = false;
+  let timer: NodeJS.Timeout | undefined;
+  const end = () => {
+    over = true;
+    child.kill("SIGTERM");
+    timer = setTimeout(() => child.kill("SIGKILL"), graceSeconds * 1000);
+  };
+  if (seconds !== undefined) timer = setTimeout(end, seconds * 1000);
+  return { isOver: () => over, clear: () => clearTimeout(timer) };
 }
 
 /** The last lines of what a program said, for an error message. */

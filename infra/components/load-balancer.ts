@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { readProjectFile } from "../../lib/project.ts";
+import { readProjectFile } from "../../lib/paths.ts";
 import type { ManagedFile, Workload } from "../platform/platform.ts";
 import { certificateFile, renderHaproxy } from "../render/haproxy.ts";
 import {

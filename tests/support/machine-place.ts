@@ -12,7 +12,7 @@ import {
   startMachines,
   waitForSsh,
 } from "../../lab/machines.ts";
-import { projectDirectory } from "../../lib/project.ts";
+import { inRoot } from "../../lib/paths.ts";
 import { mustRun, run } from "../../lib/run.ts";
 import { until } from "../../lib/until.ts";
 import { leftovers } from "./machine-leftovers.ts";
@@ -82,7 +82,7 @@ export class MachinePlace implements Place {
       project,
     };
     this.base = configurations[layout];
-    const { config } = parse(readFileSync(projectDirectory + this.base, "utf8"));
+    const { config } = parse(readFileSync(inRoot(this.base), "utf8"));
     const machines: Configured[] = config["hastack:machines"];
     this.#nameMembers(machines);
     this.vip = `${frontend}.100`;

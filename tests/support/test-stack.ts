@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { parse, stringify } from "yaml";
-import { projectDirectory } from "../../lib/project.ts";
+import { inRoot } from "../../lib/paths.ts";
 import { type Outcome, run } from "../../lib/run.ts";
 import { makeCertificate, pemOf } from "./certificates.ts";
 import type { Configuration, Place } from "./place.ts";
@@ -52,7 +52,7 @@ const sources = [
 
 /** The copy of the checkout that a stack is made from. */
 export function stackFolder(name: string): string {
-  return `${projectDirectory}.hastack/test/${name}/`;
+  return `${inRoot(".hastack/test", name)}/`;
 }
 
 export class TestStack implements Site {
@@ -111,15 +111,15 @@ export class TestStack implements Site {
     rmSync(this.folder, { recursive: true, force: true });
     mkdirSync(this.folder, { recursive: true });
     for (const source of sources) {
-      cpSync(projectDirectory + source, this.folder + source, {
+      cpSync(inRoot(source), this.folder + source, {
         recursive: true,
         filter: (path) => !path.endsWith("/node_modules"),
       });
     }
     mkdirSync(`${this.folder}.hastack`);
-    this.usePulumi(`${projectDirectory}.hastack/pulumi`);
-    symlinkSync(`${projectDirectory}node_modules`, `${this.folder}node_modules`);
-    symlinkSync(`${projectDirectory}app/node_modules`, `${this.folder}app/node_modules`);
+    this.usePulumi(inRoot(".hastack/pulumi"));
+    symlinkSync(inRoot("node_modules"), `${this.folder}node_modules`);
+    symlinkSync(inRoot("app/node_modules"), `${this.folder}app/node_modules`);
     this.configure({});
     await this.place.prepare();
   }
@@ -132,7 +132,7 @@ export class TestStack implements Site {
 
   /** Writes the configuration: the checkout's, what its place asks for, and these settings. */
   configure(settings: Configuration): void {
-    const base = parse(readFileSync(projectDirectory + this.place.base, "utf8"));
+    const base = parse(readFileSync(inRoot(this.place.base), "utf8"));
     const config = { ...base.config, ...this.place.settings };
     if (this.#certificate) {
       config["hastack:certificate"] = this.#certificate.chainAndKey;
@@ -154,7 +154,7 @@ export class TestStack implements Site {
   }
 
   restore(path: string): void {
-    cpSync(projectDirectory + path, this.folder + path);
+    cpSync(inRoot(path), this.folder + path);
   }
 
   /** A command line of Pulumi's by the launcher of the copy. */

@@ -3,7 +3,7 @@
  * come by standard input and go on by standard input.
  */
 
-import { fail, readInput, required } from "../../../lib/process.ts";
+import { fail, readInput, required } from "../../../lib/command.ts";
 import { dropNotice, type Notice } from "../../render/delivery.ts";
 import { configurationDirectory } from "../../render/s6.ts";
 import { containerState, runDocker } from "./engine.ts";

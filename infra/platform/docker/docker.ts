@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { readProjectFile } from "../../../lib/project.ts";
+import { readProjectFile } from "../../../lib/paths.ts";
 import { addressPlan, hostAddress } from "../../addresses.ts";
 import { listingDeliveryScript, secretsInput, taskScript } from "../../render/delivery.ts";
 import {

@@ -1,7 +1,5 @@
 /** Calls of the Docker command line, for the commands that run on the operator's machine. */
-import { type Result, runProgram } from "../../../lib/process.ts";
-
-export type { Result } from "../../../lib/process.ts";
+import { type Outcome, run } from "../../../lib/run.ts";
 
 /**
  * Runs `docker` with these arguments.
@@ -12,12 +10,10 @@ export async function tryDocker(
   args: readonly string[],
   input = "",
   limitSeconds = 120,
-): Promise<Result> {
-  try {
-    return await runProgram("docker", args, { input, limitSeconds });
-  } catch (error) {
-    throw new Error(`docker cannot be run: ${(error as Error).message}; try npm run setup`);
-  }
+): Promise<Outcome> {
+  const outcome = await run(["docker", ...args], { input, limitSeconds });
+  if (outcome.notStarted === undefined) return outcome;
+  throw new Error(`docker cannot be run: ${outcome.notStarted}; try npm run setup`);
 }
 
 /** The same, for calls that must succeed. @throws Error with what docker said */

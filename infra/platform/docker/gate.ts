@@ -3,7 +3,7 @@
  * processes die again and again, and ends with the member's last log lines when it does.
  */
 
-import { fail, required } from "../../../lib/process.ts";
+import { fail, required } from "../../../lib/command.ts";
 import { until } from "../../../lib/until.ts";
 import { configurationDirectory, servicesDirectory } from "../../render/s6.ts";
 import { containerState, tryDocker } from "./engine.ts";

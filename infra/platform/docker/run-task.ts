@@ -2,7 +2,7 @@
  * Runs a task to its end: in a passing container where it brings an image along, else in the
  * machine's own container. Secrets come by standard input and go on by standard input.
  */
-import { fail, readInput, required } from "../../../lib/process.ts";
+import { fail, readInput, required } from "../../../lib/command.ts";
 import { runDocker } from "./engine.ts";
 
 const limitSeconds = 300;

@@ -1,15 +1,15 @@
 /** Makes the folder that Docker builds a release's image from: the recipe, and the release. */
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { fail, required } from "../../../lib/process.ts";
-import { projectDirectory } from "../../../lib/project.ts";
+import { fail, required } from "../../../lib/command.ts";
+import { inRoot } from "../../../lib/paths.ts";
 import { releaseDirectory } from "../../../release/hash.ts";
 
 function stage(hash: string): void {
-  const images = `${projectDirectory}.hastack/images`;
+  const images = inRoot(".hastack/images");
   const folder = `${images}/${hash}`;
   if (existsSync(folder)) return;
-  execFileSync(process.execPath, [`${projectDirectory}release/build.ts`], {
+  execFileSync(process.execPath, [inRoot("release/build.ts")], {
     stdio: ["ignore", "ignore", "inherit"],
   });
   if (!existsSync(releaseDirectory(hash))) {
@@ -17,7 +17,7 @@ function stage(hash: string): void {
   }
   const passing = `${folder}.${process.pid}`;
   mkdirSync(passing, { recursive: true });
-  cpSync(`${projectDirectory}infra/platform/docker/image`, passing, { recursive: true });
+  cpSync(inRoot("infra/platform/docker/image"), passing, { recursive: true });
   rmSync(`${passing}/release`, { recursive: true });
   // Hard links: the folder costs no time and, once the older ones are gone, no space
   execFileSync("cp", ["-al", releaseDirectory(hash), `${passing}/release`]);

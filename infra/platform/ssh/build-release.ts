@@ -1,5 +1,5 @@
 /** Builds and packs the release that the machines are to get, before it is sent to them side by side. */
-import { fail, required } from "../../../lib/process.ts";
+import { fail, required } from "../../../lib/command.ts";
 import { packedRelease } from "./release-archive.ts";
 
 try {

@@ -5,8 +5,8 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type ProgramOptions, type Result, runProgram } from "../../../lib/process.ts";
-import { projectDirectory } from "../../../lib/project.ts";
+import { root } from "../../../lib/paths.ts";
+import { type RunOptions as LocalOptions, type Outcome, run } from "../../../lib/run.ts";
 import type { Target } from "../../inventory.ts";
 import { commandLine, quote } from "../../render/shell.ts";
 
@@ -14,6 +14,11 @@ export type { Target } from "../../inventory.ts";
 
 /** A machine that could not be talked to: its name, what happened, what to do. */
 export class ConnectionError extends Error {}
+
+/** What can be said of a program on a machine, as of one here; but it has a limit. */
+interface ProgramOptions extends Pick<LocalOptions, "input" | "hear"> {
+  readonly limitSeconds: number;
+}
 
 export interface RunOptions extends ProgramOptions {
   /** Text for the script's standard input. @default nothing */
@@ -38,7 +43,7 @@ export async function runOnMachine(
   target: Target,
   script: string,
   { input = "", ownMounts = false, ...options }: RunOptions,
-): Promise<Result> {
+): Promise<Outcome> {
   const shell = commandLine([...(ownMounts ? ["unshare", "--mount"] : []), "sh", "-s"]);
   // The script's own 255 must not pass for ssh's
   const command = ["sh", "-c", `${shell} || { code=$?; [ $code != 255 ] || code=1; exit $code; }`];
@@ -63,15 +68,18 @@ export async function callMachine(
   target: Target,
   command: readonly string[],
   { asRoot = true, ...options }: CallOptions,
-): Promise<Result> {
-  const result = await withKnownHosts(target, (knownHosts) =>
-    runProgram("ssh", sshArguments(target, knownHosts, command, asRoot), options).catch((error) => {
-      throw new ConnectionError(`ssh cannot be run: ${error.message}; install the OpenSSH client`);
-    }),
+): Promise<Outcome> {
+  const outcome = await withKnownHosts(target, (knownHosts) =>
+    run(["ssh", ...sshArguments(target, knownHosts, command, asRoot)], options),
   );
-  if (result.code === sshFailed)
-    throw new ConnectionError(connectionProblem(target, result.stderr));
-  return result;
+  if (outcome.notStarted !== undefined) {
+    throw new ConnectionError(
+      `ssh cannot be run: ${outcome.notStarted}; install the OpenSSH client`,
+    );
+  }
+  if (outcome.code === sshFailed)
+    throw new ConnectionError(connectionProblem(target, outcome.stderr));
+  return outcome;
 }
 
 /** ssh's arguments for a command on a machine, as root or as whoever logs in. */
@@ -140,7 +148,7 @@ function algorithmsOf(hostKey: string): string {
 function identityPath({ name, identityFile = "" }: Target): string {
   const file = identityFile.startsWith("~/")
     ? join(homedir(), identityFile.slice(2))
-    : resolve(projectDirectory, identityFile);
+    : resolve(root, identityFile);
   if (existsSync(file)) return file;
   throw new ConnectionError(
     `machine ${name}: there is no key ${file}; name the right one by hastack:ssh.identityFile, or leave that out`,

@@ -3,7 +3,7 @@
  * problem of every machine at once, each with what to do about it.
  */
 
-import type { Result } from "../../../lib/process.ts";
+import type { Outcome } from "../../../lib/run.ts";
 import { targets } from "../../inventory.ts";
 import { type Role, type Settings, SettingsError } from "../../settings.ts";
 import { type Machine, type Member, ports, portsOfRole, type Topology } from "../../topology.ts";
@@ -105,8 +105,8 @@ async function look(
       asRoot: false,
       input: `{\n${script}\n} < /dev/null 2> /dev/null\n`,
       limitSeconds: lookSeconds,
-      hear: () => {
-        heard ??= Date.now();
+      hear: (_, from) => {
+        if (from === "stdout") heard ??= Date.now();
       },
     });
     const problem = lookProblem(target, result);
@@ -121,7 +121,7 @@ async function look(
 }
 
 /** Why a look has not seen all there is, if so. */
-export function lookProblem(target: Target, { code, stdout, stderr }: Result): string | undefined {
+export function lookProblem(target: Target, { code, stdout, stderr }: Outcome): string | undefined {
   const machine = describeTarget(target);
   if (code === tookTooLong) {
     return `${machine}: looking at it took more than ${lookSeconds} s; see what holds it up there (a network mount that is dead, name servers, a login script)`;

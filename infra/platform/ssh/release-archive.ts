@@ -1,10 +1,10 @@
 /** A release, built and packed on the operator's machine: once for all the machines it goes to. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { projectDirectory } from "../../../lib/project.ts";
+import { inRoot } from "../../../lib/paths.ts";
 import { releaseDirectory } from "../../../release/hash.ts";
 
-const folder = `${projectDirectory}.hastack/archives`;
+const folder = inRoot(".hastack/archives");
 
 /**
  * Path of the packed release, which is built where it is not there.
@@ -14,7 +14,7 @@ const folder = `${projectDirectory}.hastack/archives`;
 export function packedRelease(hash: string, architecture: string): string {
   const archive = `${folder}/${hash}-${architecture}.tar.gz`;
   if (existsSync(archive)) return archive;
-  const builder = [`${projectDirectory}release/build.ts`, "--arch", architecture];
+  const builder = [inRoot("release/build.ts"), "--arch", architecture];
   execFileSync(process.execPath, builder, { stdio: ["ignore", "ignore", "inherit"] });
   if (!existsSync(releaseDirectory(hash))) {
     throw new Error(`the sources are no longer those of release ${hash}; run up again`);

@@ -2,7 +2,7 @@
  * Runs one of a resource's scripts on its machine: `node run.ts APPLY` takes the text from the
  * environment variable of that name. Secrets come by standard input and go on by standard input.
  */
-import { fail, readInput, required } from "../../../lib/process.ts";
+import { fail, readInput, required } from "../../../lib/command.ts";
 import { runOnMachine, type Target } from "./connection.ts";
 
 /** Not each word of sudo's: it also warns of a name that it cannot resolve, and goes on. */
@@ -15,7 +15,7 @@ async function runScript(name: string): Promise<void> {
     input: await readInput(),
     limitSeconds: Number(process.env.LIMIT_SECONDS ?? "600"),
     ownMounts: process.env.OWN_MOUNTS === "yes",
-    hear: (text) => process.stdout.write(text),
+    hear: (text, from) => from === "stdout" && process.stdout.write(text),
   });
   if (code !== 0) throw new Error(problem(target, code, stderr));
 }

@@ -4,7 +4,7 @@
  * last few.
  */
 import { closeSync, openSync } from "node:fs";
-import { fail, required } from "../../../lib/process.ts";
+import { fail, required } from "../../../lib/command.ts";
 import { ConnectionError, callMachine, type Target } from "./connection.ts";
 import { folders } from "./machine-script.ts";
 import { packedRelease } from "./release-archive.ts";

@@ -1,6 +1,7 @@
 /** Passing containers for tests: named `unit-test-…`, and removed whatever happens. */
 import { spawnSync } from "node:child_process";
-import { type Result, runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
+import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
+import type { Outcome } from "../../../lib/run.ts";
 
 const names = new Set<string>();
 let count = 0;
@@ -18,7 +19,7 @@ export class Container {
   }
 
   /** Runs shell text in it; the answer may be a failure. */
-  attempt(script: string, input = ""): Promise<Result> {
+  attempt(script: string, input = ""): Promise<Outcome> {
     return tryDocker(["exec", "--interactive", this.name, "sh", "-c", script], input);
   }
 

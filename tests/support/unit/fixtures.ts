@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { withInventory } from "../../../infra/inventory.ts";
 import { readSettings, type Settings } from "../../../infra/settings.ts";
 import { planTopology, type Topology } from "../../../infra/topology.ts";
-import { readProjectFile } from "../../../lib/project.ts";
+import { readProjectFile } from "../../../lib/paths.ts";
 
 /** Configuration as `Pulumi.<stack>.yaml` holds it: by full key. */
 export type Configuration = Readonly<Record<string, unknown>>;

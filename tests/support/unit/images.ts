@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
 import type { Workload } from "../../../infra/platform/platform.ts";
-import { projectDirectory, readProjectFile } from "../../../lib/project.ts";
+import { inRoot, readProjectFile } from "../../../lib/paths.ts";
 
 const folder = "infra/platform/docker/image";
 const recipeLabel = "hastack-test.recipe";
@@ -44,7 +44,7 @@ async function build(kind: string, packages: readonly string[]): Promise<string>
       `--tag=${name}`,
       `--label=${recipeLabel}=${recipe}`,
       `--build-arg=PACKAGES=${packages.join(" ")}`,
-      `${projectDirectory}${folder}`,
+      inRoot(folder),
     ],
     "",
     buildLimitSeconds,

@@ -15,8 +15,8 @@ import {
   removeMachines,
   startMachines,
 } from "../../../lab/machines.ts";
-import type { Result } from "../../../lib/process.ts";
-import { projectDirectory } from "../../../lib/project.ts";
+import { root } from "../../../lib/paths.ts";
+import type { Outcome } from "../../../lib/run.ts";
 
 const set = "unit";
 const networks = {
@@ -41,7 +41,7 @@ export class StandIn {
   }
 
   /** Runs a script as the platform does; it may fail. */
-  attempt(script: string, options: Partial<RunOptions> = {}): Promise<Result> {
+  attempt(script: string, options: Partial<RunOptions> = {}): Promise<Outcome> {
     return runOnMachine(this.target, script, { limitSeconds: 120, ...options });
   }
 
@@ -64,7 +64,7 @@ async function start(): Promise<readonly [StandIn, StandIn]> {
   await removeMachines(set);
   process.on("exit", () => {
     spawnSync(process.execPath, ["lab/machines.ts", "stop", set], {
-      cwd: projectDirectory,
+      cwd: root,
     });
   });
   const names = ["node-1", "node-2"] as const;

@@ -1,6 +1,6 @@
 /** Runs the docker platform's own programs the way Pulumi's commands do. */
 import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
-import { projectDirectory } from "../../../lib/project.ts";
+import { inRoot } from "../../../lib/paths.ts";
 import { type Outcome, run } from "../../../lib/run.ts";
 import { passingName } from "./containers.ts";
 import type { Recording } from "./mocks.ts";
@@ -12,7 +12,7 @@ export function runCommand(
   input = "",
 ): Promise<Outcome> {
   return run(["sh", "-c", create], {
-    cwd: `${projectDirectory}infra`,
+    cwd: inRoot("infra"),
     env: { ...process.env, ...environment },
     input,
   });

@@ -4,7 +4,7 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { inventoryPath, targets, withInventory } from "../../../infra/inventory.ts";
 import { readSettings, type Settings, SettingsError } from "../../../infra/settings.ts";
-import { projectDirectory } from "../../../lib/project.ts";
+import { root } from "../../../lib/paths.ts";
 import {
   asPulumiGives,
   hostKeyOf,
@@ -77,7 +77,7 @@ machines:
       const path = (inventory: string) => inventoryPath(settingsOf({ inventory }));
       assert.equal(path("/etc/hastack.yaml"), "/etc/hastack.yaml");
       assert.equal(path("~/hastack.yaml"), join(homedir(), "hastack.yaml"));
-      assert.equal(path(".hastack/x.yaml"), join(projectDirectory, ".hastack/x.yaml"));
+      assert.equal(path(".hastack/x.yaml"), join(root, ".hastack/x.yaml"));
     });
 
     it("is read from the disk, and may be missing", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Workload } from "../../../infra/platform/platform.ts";
 import { factsScript } from "../../../infra/platform/ssh/facts-script.ts";
 import { serviceFiles } from "../../../infra/render/s6.ts";
-import { projectDirectory, readProjectFile } from "../../../lib/project.ts";
+import { readProjectFile, root } from "../../../lib/paths.ts";
 import { mustRun } from "../../../lib/run.ts";
 import { type Container, start } from "../../support/unit/containers.ts";
 import { imageFor } from "../../support/unit/images.ts";
@@ -48,7 +48,7 @@ function workloadTexts({ host, processes, files, health }: Workload): Texts {
 
 /** Shell files of the project, by their first line. */
 async function trackedFiles(): Promise<Texts> {
-  const listed = await mustRun(["git", "-C", projectDirectory, "ls-files"]);
+  const listed = await mustRun(["git", "-C", root, "ls-files"]);
   const paths = listed.split("\n").filter((path) => path && !/\.\w+$/.test(path));
   const texts = paths.map((path): [string, string] => [path, readProjectFile(path)]);
   return new Map(texts.filter(([, text]) => /^#!.*\b(ba)?sh\b/.test(text)));

@@ -4,7 +4,7 @@ import {
   runDocker,
   tryDocker,
 } from "../../../../../infra/platform/docker/engine.ts";
-import { required } from "../../../../../lib/process.ts";
+import { required } from "../../../../../lib/command.ts";
 import { type Container, start } from "../../../../support/unit/containers.ts";
 import { baseImage } from "../../../../support/unit/images.ts";
 

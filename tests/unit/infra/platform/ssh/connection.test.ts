@@ -6,7 +6,7 @@ import {
   sshArguments,
   type Target,
 } from "../../../../../infra/platform/ssh/connection.ts";
-import { projectDirectory } from "../../../../../lib/project.ts";
+import { inRoot } from "../../../../../lib/paths.ts";
 import { mustRun } from "../../../../../lib/run.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 import { runCommand } from "../../../../support/unit/programs.ts";
@@ -50,7 +50,7 @@ describe("ssh's arguments", () => {
 
   it("take the key that is named and no other, or what ssh itself finds", () => {
     const key = text({ identityFile: "package.json" });
-    assert.ok(key.includes(` -oIdentitiesOnly=yes -i ${projectDirectory}package.json `), key);
+    assert.ok(key.includes(` -oIdentitiesOnly=yes -i ${inRoot("package.json")} `), key);
     assert.doesNotMatch(text(), /IdentitiesOnly| -i /);
   });
 

@@ -6,7 +6,7 @@ import { baseScript, removeBaseScript } from "../../../../../infra/platform/ssh/
 import { placeScript } from "../../../../../infra/platform/ssh/place-script.ts";
 import { removeScript } from "../../../../../infra/platform/ssh/remove-script.ts";
 import { secretsInput } from "../../../../../infra/render/delivery.ts";
-import { projectDirectory } from "../../../../../lib/project.ts";
+import { inRoot } from "../../../../../lib/paths.ts";
 import { until } from "../../../../../lib/until.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 
@@ -104,7 +104,7 @@ describe("placing a workload on a machine", function () {
   /** Places by a process of its own. @returns ends it at once, and its connection with it */
   const fromOperator = (wish: Wish) => {
     const child = spawn(globalThis.process.execPath, ["platform/ssh/run.ts", "APPLY"], {
-      cwd: `${projectDirectory}infra`,
+      cwd: inRoot("infra"),
       detached: true,
       env: {
         ...globalThis.process.env,
