@@ -1,7 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { pulumiOutput } from "../scripts/pulumi.ts";
 import { inMachine } from "./machines.ts";
 
 /** The longest that browsers accept. */
@@ -10,13 +9,16 @@ const days = 825;
 const sparedDays = 7;
 
 export interface CertificateOptions {
-  readonly stack: string;
   /** The addresses that it is for, the site's first. */
   readonly addresses: readonly string[];
   /** Certificate and key in one, kept from run to run. */
   readonly file: string;
   /** A machine with openssl, where it is made. */
   readonly machine: { readonly set: string; readonly name: string };
+  /** The one that the stack's configuration has, if any. */
+  readonly inUse: string | undefined;
+  /** Puts one into the stack's configuration. */
+  readonly use: (pem: string) => Promise<unknown>;
 }
 
 /** Whether a PEM text is a certificate for these addresses that holds for some days yet. */
@@ -47,20 +49,13 @@ cat "$folder/certificate" "$folder/key"`;
   return inMachine(set, machine, script);
 }
 
-/** The stack's certificate as its configuration has it. */
-async function configured(stack: string): Promise<string | undefined> {
-  const text = await pulumiOutput(["config", "--json", "--show-secrets", "--stack", stack]);
-  const settings = JSON.parse(text) as Record<string, { value?: string }>;
-  return settings["hastack:certificate"]?.value;
-}
-
 /**
  * Sees to it that the stack has a certificate: the one that it has, or one that is made for it.
  * @returns how it is now, in a line
  */
 export async function ensureCertificate(options: CertificateOptions): Promise<string> {
-  const { stack, addresses, file, machine } = options;
-  const inUse = (await configured(stack))?.trim();
+  const { addresses, file, machine } = options;
+  const inUse = options.inUse?.trim();
   const kept = existsSync(file) ? readFileSync(file, "utf8") : undefined;
   if (inUse !== undefined && inUse !== kept?.trim()) return "the configuration has one";
   const holds = kept !== undefined && isCurrent(kept, addresses);
@@ -68,7 +63,6 @@ export async function ensureCertificate(options: CertificateOptions): Promise<st
   const pem = holds ? kept : await makeCertificate(addresses, machine.set, machine.name);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, pem, { mode: 0o600 });
-  const set = ["config", "set", "--secret", "hastack:certificate", "--stack", stack];
-  await pulumiOutput(set, pem);
+  await options.use(pem);
   return `${addresses[0]}'s ${holds ? "" : "made and "}set`;
 }

@@ -16,11 +16,11 @@ import {
 import { networkInterfaces } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { stringify } from "yaml";
+import { baseImage } from "../lib/base-image.ts";
 import { command } from "../lib/command.ts";
 import { root } from "../lib/paths.ts";
 import { mustRun, run } from "../lib/run.ts";
 import { until } from "../lib/until.ts";
-import { baseImage } from "../scripts/setup/base-image.ts";
 
 /** The networks of a machine. Only `management` has a way out, and SSH is meant to come in there. */
 export const networkNames = ["frontend", "backend", "management"] as const;

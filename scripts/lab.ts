@@ -96,6 +96,13 @@ function machinesStep(plan: Plan): Step {
   };
 }
 
+/** The stack's certificate as its configuration has it. */
+async function configuredCertificate(): Promise<string | undefined> {
+  const show = ["config", "--json", "--show-secrets", "--stack", labStack];
+  const settings = JSON.parse(await pulumiOutput(show)) as Record<string, { value?: string }>;
+  return settings["hastack:certificate"]?.value;
+}
+
 function certificateStep({ set, vip }: Plan): Step {
   const file = inHastack(labStack, "certificate.pem");
   const machine = { set: set.set, name: set.machines[0]?.name ?? "" };
@@ -103,7 +110,12 @@ function certificateStep({ set, vip }: Plan): Step {
   const addresses = [vip, ...own.filter((address) => address !== undefined)];
   return {
     name: "certificate",
-    run: () => ensureCertificate({ stack: labStack, addresses, file, machine }),
+    async run() {
+      const inUse = await configuredCertificate();
+      const set = ["config", "set", "--secret", "hastack:certificate", "--stack", labStack];
+      const use = (pem: string) => pulumiOutput(set, pem);
+      return ensureCertificate({ addresses, file, machine, inUse, use });
+    },
   };
 }
 

@@ -1,9 +1,10 @@
 import { relative } from "node:path";
+import { baseImage } from "../lib/base-image.ts";
 import { root } from "../lib/paths.ts";
 import { passphraseFile, pulumiEnvironment } from "./launcher/environment.ts";
 import { makeOverlay, overlayFile } from "./launcher/overlay.ts";
 import { defaultStack, ensureBackend, ensureStack } from "./launcher/stack.ts";
-import { baseImage, ensureBaseImage } from "./setup/base-image.ts";
+import { ensureBaseImage } from "./setup/base-image.ts";
 import { ensureEngine } from "./setup/engine.ts";
 import { ensurePulumiParts } from "./setup/pulumi-parts.ts";
 import { ensureSshClient } from "./setup/ssh-client.ts";

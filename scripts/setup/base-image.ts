@@ -1,12 +1,10 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { baseImage } from "../../lib/base-image.ts";
 import { onPath, thisMachine } from "../../lib/machine.ts";
 import { lastWords, mustRun, run } from "../../lib/run.ts";
 import { aptInstall, cannotInstall } from "./apt.ts";
-
-/** What every image of the stack stands on: the one place where it is named. */
-export const baseImage = { name: "debian:trixie-slim", suite: "trixie" } as const;
 
 const pullSeconds = 120;
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
+import { baseImage } from "../../../lib/base-image.ts";
 import { inRoot } from "../../../lib/paths.ts";
-import { baseImage, bootstrapCommand, mirrorsOf } from "../../../scripts/setup/base-image.ts";
+import { bootstrapCommand, mirrorsOf } from "../../../scripts/setup/base-image.ts";
 
 describe("set-up: the base image", () => {
   it("takes the packages from where this machine's apt takes them", () => {
