@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ServerConfig } from "../app/src/run/config.ts";
+import type { ServerConfig } from "../app/src/http/server-config.ts";
 import { until } from "../app/test/support/until.ts";
 
 /** A server that is measured. */

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 import { SMTPServer } from "smtp-server";
-import type { ServerConfig } from "../src/run/config.ts";
+import type { ServerConfig } from "../src/http/server-config.ts";
 import {
   migrateDatabase,
   serverConfig,

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@redis/client";
 import type { Logger } from "pino";
 import { cacheErrors } from "../lib/metrics.ts";
-import type { ServerConfig } from "../run/config.ts";
 
 /** What any question to the cache may cost a request, milliseconds. */
 const defaultAnswerMs = 100;
@@ -10,6 +9,14 @@ const defaultAnswerMs = 100;
 const connectMs = 1000;
 /** Between two looks at the cache, whether it answers or not. */
 const lookEveryMs = 1000;
+
+/** Where the cache is, and as whom. */
+export interface CacheConfig {
+  host: string;
+  port: number;
+  user: string;
+  password: string;
+}
 
 /** A connection to the cache. */
 export type Client = ReturnType<typeof open>;
@@ -20,7 +27,7 @@ export type Client = ReturnType<typeof open>;
  * the server well again.
  */
 export class Cache {
-  readonly #config: NonNullable<ServerConfig["cache"]>;
+  readonly #config: CacheConfig;
   readonly #log: Logger;
   readonly #answerMs: number;
   #client: Client | undefined;
@@ -31,11 +38,7 @@ export class Cache {
   /** Done at every look, and before anybody may use a new connection. */
   onLook: (client: Client) => Promise<void> = async () => {};
 
-  constructor(
-    config: NonNullable<ServerConfig["cache"]>,
-    log: Logger,
-    answerMs: number = defaultAnswerMs,
-  ) {
+  constructor(config: CacheConfig, log: Logger, answerMs: number = defaultAnswerMs) {
     this.#config = config;
     this.#log = log;
     this.#answerMs = answerMs;
@@ -114,7 +117,7 @@ export class Cache {
   }
 }
 
-function open({ host, port, user, password }: NonNullable<ServerConfig["cache"]>) {
+function open({ host, port, user, password }: CacheConfig) {
   return createClient({
     socket: { host, port, connectTimeout: connectMs, reconnectStrategy: false },
     ...{ username: user, password },

@@ -1,4 +1,3 @@
-import type { Response } from "express";
 import { cacheReads } from "../lib/metrics.ts";
 import { release } from "../lib/release.ts";
 import type { Cache, Client } from "./cache.ts";
@@ -218,10 +217,4 @@ function covers(entry: string, position: Position): boolean {
 function later(a: Position, b: Position | undefined): Position {
   if (b === undefined || !horizonOf(a)) return a;
   return horizonOf(b) && a >= b ? a : b;
-}
-
-/** Says in `X-Cache` where an answer came from: the slowest of all its parts. */
-export function noteCacheUse(response: Response, ...uses: CacheUse[]): void {
-  const order: CacheUse[] = ["bypass", "miss", "hit"];
-  response.set("X-Cache", order.find((use) => uses.includes(use)) ?? "bypass");
 }

@@ -1,12 +1,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { HttpError, OutcomeUnknown, Unavailable } from "../lib/errors.ts";
 import { databaseRetries, type PoolCounts } from "../lib/metrics.ts";
-import type { ServerConfig } from "../run/config.ts";
 import { committedSql, latestSql, logPlace, type Position, unknownPosition } from "./horizon.ts";
 import { CannotConnect, type Lease, Member, type Query } from "./member.ts";
 
 export { type Position, unknownPosition } from "./horizon.ts";
 export type { Query } from "./member.ts";
+
+/** Where the database is, and as whom. */
+export interface DatabaseConfig {
+  name: string;
+  user: string;
+  password: string;
+  /** Connections of this instance to each of `writer` and `reader`. */
+  poolSize: number;
+  writer: { host: string; port: number };
+  reader: { host: string; port: number };
+}
 
 /** Who answers: the server's own address, and whether it is a standby. */
 export interface MemberIdentity {
@@ -92,7 +102,7 @@ export class Database {
   #writes = 0;
 
   constructor(
-    config: Pick<ServerConfig, "database" | "instance">,
+    config: { database: DatabaseConfig; instance: string },
     onError: (error: Error) => void,
     limits: Partial<DatabaseLimits> = {},
   ) {

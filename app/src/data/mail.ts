@@ -1,6 +1,19 @@
 import { createTransport, type Transporter } from "nodemailer";
 import type { Logger } from "pino";
-import type { ServerConfig } from "../run/config.ts";
+
+/** The mail server, and who the mails are from. */
+export interface SmtpConfig {
+  host: string;
+  port: number;
+  /** TLS from the start; otherwise STARTTLS where the server has it. */
+  secure: boolean;
+  /** Name in the server's certificate: `host` may only be the way to it. */
+  servername: string;
+  user?: string | undefined;
+  password?: string | undefined;
+  /** Address in `From`. */
+  from: string;
+}
 
 export interface Mail {
   to: string;
@@ -15,7 +28,7 @@ export class Mailer {
   readonly #log: Logger;
   readonly #sending = new Set<Promise<void>>();
 
-  constructor(smtp: NonNullable<ServerConfig["smtp"]>, log: Logger) {
+  constructor(smtp: SmtpConfig, log: Logger) {
     const { host, port, secure, servername, user, password, from } = smtp;
     this.#transport = createTransport({
       ...{ host, port, secure, tls: { servername } },

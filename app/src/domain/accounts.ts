@@ -1,10 +1,9 @@
 import { z } from "zod";
 import type { Database, Position, Query } from "../data/database.ts";
 import { forgetAccountKeys } from "../data/idempotency.ts";
-import { endSessions, type Login, visitorSession } from "../http/sessions.ts";
-import type { Visitor } from "../http/visitor.ts";
 import { HttpError } from "../lib/errors.ts";
 import { hashPassword } from "./passwords.ts";
+import { endSessions, type Login, visitorSession } from "./sessions.ts";
 import {
   countAttempt,
   forgiveAttempt,
@@ -14,6 +13,13 @@ import {
   visitorGuess,
 } from "./throttle.ts";
 import { check, Invalid, text } from "./validation.ts";
+
+/** Who is logged in at the storefront. */
+export interface Visitor {
+  id: number;
+  name: string;
+  email: string;
+}
 
 const email = text("e-mail address", 254)
   .toLowerCase()

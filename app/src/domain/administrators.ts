@@ -1,12 +1,11 @@
 import { createHmac, randomBytes } from "node:crypto";
-import type { Request } from "express";
 import type pg from "pg";
 import { z } from "zod";
 import type { Database, Position, Query } from "../data/database.ts";
-import { administratorSession, endSessions, type Login } from "../http/sessions.ts";
 import { HttpError } from "../lib/errors.ts";
 import { givenPassword, newPassword } from "./accounts.ts";
 import { hashPassword, verifyPassword } from "./passwords.ts";
+import { administratorSession, endSessions, type Login } from "./sessions.ts";
 import { administratorGuess, forgiveAttempt, verifyGuess } from "./throttle.ts";
 import { Invalid, text } from "./validation.ts";
 
@@ -24,18 +23,6 @@ export const administratorPasswordInput = z.object({
   currentPassword: givenPassword,
   password: newPassword,
 });
-
-const administrators = new WeakMap<Request, Administrator>();
-
-/** Notes which administrator sent this request. */
-export function setAdministrator(request: Request, administrator: Administrator): void {
-  administrators.set(request, administrator);
-}
-
-/** Which administrator sent this request, if one did. */
-export function administratorOf(request: Request): Administrator | undefined {
-  return administrators.get(request);
-}
 
 const loginFailed = () => new HttpError(401, "login-failed", "The name or the password is wrong.");
 

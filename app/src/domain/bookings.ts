@@ -1,8 +1,7 @@
 import { z } from "zod";
 import type { Database, Position, Query } from "../data/database.ts";
 import { once, requestHash } from "../data/idempotency.ts";
-import { LoginNeeded } from "../http/visitor.ts";
-import { HttpError } from "../lib/errors.ts";
+import { HttpError, LoginNeeded } from "../lib/errors.ts";
 import { noOffer, type Offer, offerColumns, offerSchema } from "./offers.ts";
 import { readBack } from "./validation.ts";
 

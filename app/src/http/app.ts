@@ -1,17 +1,10 @@
 import express, { type ErrorRequestHandler, type Express } from "express";
-import type { Logger } from "pino";
-import type { CachedReads } from "../data/cached-reads.ts";
-import type { Database } from "../data/database.ts";
-import type { Mailer } from "../data/mail.ts";
 import { Invalid } from "../domain/validation.ts";
-import { HttpError } from "../lib/errors.ts";
+import { HttpError, LoginNeeded } from "../lib/errors.ts";
 import { httpSeconds } from "../lib/metrics.ts";
-import type { ServerConfig } from "../run/config.ts";
-import { sendAwayWhileDraining } from "../run/drain.ts";
-import { logRequests } from "../run/log.ts";
-import type { Health } from "./health.ts";
 import { isApi, plainFrame, wantsPage } from "./page.ts";
 import { doubtAfterFailure } from "./position.ts";
+import { logRequests } from "./request-log.ts";
 import { accountRoutes } from "./routes/accounts.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { adminLoginRoutes } from "./routes/admin-login.ts";
@@ -25,21 +18,10 @@ import { resetRoutes } from "./routes/resets.ts";
 import { storefrontRoutes } from "./routes/storefront.ts";
 import { tripRoutes } from "./routes/trips.ts";
 import { refuseCrossSite, securityHeaders } from "./security.ts";
-import { loadViews, type Render, serveAssets } from "./views.ts";
-import { LoginNeeded, recogniseVisitors, sendToLogin } from "./visitor.ts";
-
-/** What the routes stand on. */
-export interface Services {
-  config: ServerConfig;
-  database: Database;
-  /** For what many visitors read; `database` for the rest. */
-  cached: CachedReads;
-  health: Health;
-  log: Logger;
-  /** Absent where the configuration names no mail server. */
-  mail: Mailer | undefined;
-  render: Render;
-}
+import { sendAwayWhileDraining } from "./send-away.ts";
+import type { Services } from "./services.ts";
+import { loadViews, serveAssets } from "./views.ts";
+import { recogniseVisitors, sendToLogin } from "./visitor.ts";
 
 /** Builds the application of one tier; it listens to nothing yet. */
 export function createApp(parts: Omit<Services, "render">): Express {

@@ -1,7 +1,6 @@
 import type { Request, RequestHandler, Response } from "express";
 import { Invalid } from "../domain/validation.ts";
-import { HttpError } from "../lib/errors.ts";
-import { LoginNeeded } from "./visitor.ts";
+import { HttpError, LoginNeeded } from "../lib/errors.ts";
 
 /** What a form that was refused says when it is shown again. */
 export interface FormNotes {

@@ -6,7 +6,7 @@ import type { Database, MemberIdentity } from "../data/database.ts";
 import { maxImageBytes } from "../data/uploads.ts";
 import { countContent } from "../domain/content.ts";
 import { release } from "../lib/release.ts";
-import type { ServerConfig } from "../run/config.ts";
+import type { ServerConfig } from "./server-config.ts";
 
 /** Where an instance is in its life. Only `serving` is ready. */
 export type Phase = "starting" | "serving" | "draining";

@@ -4,7 +4,7 @@ import {
   type ZodOpenApiOperationObject,
   type ZodOpenApiResponsesObject,
 } from "zod-openapi";
-import { visitorSession } from "./sessions.ts";
+import { visitorSession } from "../domain/sessions.ts";
 
 /** The body of every answer that is no success. */
 export const errorSchema = z

@@ -1,8 +1,8 @@
 import type { Request, Response } from "express";
-import { administratorOf } from "../domain/administrators.ts";
-import type { Services } from "./app.ts";
+import { administratorOf } from "./administrator.ts";
 import type { ShowForm } from "./forms.ts";
 import { cookie } from "./position.ts";
+import type { Services } from "./services.ts";
 import type { PageFrame } from "./views.ts";
 import { visitorOf } from "./visitor.ts";
 

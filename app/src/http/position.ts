@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import type { Topic } from "../data/cached-reads.ts";
 import { horizonOf, logPlace, type Position, unknownPosition } from "../data/horizon.ts";
-import type { Services } from "./app.ts";
+import type { Services } from "./services.ts";
 
 /** Where a browser remembers how far the standby must be to show it its own write. */
 export const positionCookie = "hastack-position";

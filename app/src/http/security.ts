@@ -1,8 +1,8 @@
 import type { Request, RequestHandler } from "express";
 import helmet from "helmet";
+import { administratorSession, visitorSession } from "../domain/sessions.ts";
 import { HttpError } from "../lib/errors.ts";
 import { cookie } from "./position.ts";
-import { administratorSession, visitorSession } from "./sessions.ts";
 
 /** Headers for every answer: nothing inline, nothing from elsewhere, no framing. */
 export function securityHeaders(): RequestHandler {

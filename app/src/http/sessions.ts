@@ -1,16 +1,20 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import session from "express-session";
 import { type Database, type Query, unknownPosition } from "../data/database.ts";
-import { forgiveAttempt, type Subject } from "../domain/throttle.ts";
-import { HttpError } from "../lib/errors.ts";
-import type { ServerConfig } from "../run/config.ts";
+import {
+  deleteSession,
+  findSession,
+  insertSession,
+  type Login,
+  type SessionKind,
+  type SessionRow,
+  sessionDays,
+} from "../domain/sessions.ts";
+import { forgiveAttempt } from "../domain/throttle.ts";
 import { positionOf, rememberPosition } from "./position.ts";
+import type { ServerConfig } from "./server-config.ts";
 
-/** How long somebody stays logged in, days; looking at pages does not lengthen it. */
-export const sessionDays = 14;
-/** Sessions that somebody has at once; a further login ends the oldest. */
-export const mostSessions = 20;
 const maxAge = sessionDays * 24 * 60 * 60 * 1000;
 
 /**
@@ -18,39 +22,6 @@ const maxAge = sessionDays * 24 * 60 * 60 * 1000;
  * ended; a younger one may not have got there yet.
  */
 const standbyMayLag = 10 * 60 * 1000;
-
-/** Where the sessions of one tier are kept. */
-export interface SessionKind {
-  /** Both tiers answer at one address: their cookies must not meet. */
-  cookie: string;
-  path: string;
-  table: "session" | "administrator_session";
-  ownerColumn: "account_id" | "administrator_id";
-  owners: "account" | "administrator";
-  /** What is known of the owner. */
-  columns: string;
-}
-
-export const visitorSession: SessionKind = {
-  ...{ cookie: "hastack-session", path: "/" },
-  ...{ table: "session", ownerColumn: "account_id" },
-  ...{ owners: "account", columns: "o.id, o.name, o.email" },
-};
-
-export const administratorSession: SessionKind = {
-  ...{ cookie: "hastack-admin", path: "/admin" },
-  ...{ table: "administrator_session", ownerColumn: "administrator_id" },
-  ...{ owners: "administrator", columns: "o.id, o.name" },
-};
-
-/** Somebody who has just proved who they are. */
-export interface Login {
-  ownerId: number;
-  /** The hash that was verified; when it has changed meanwhile, the login has failed after all. */
-  passwordHash: string;
-  /** What the attempt was counted for. */
-  subjects: readonly Subject[];
-}
 
 declare module "express-session" {
   interface SessionData {
@@ -67,11 +38,6 @@ interface Scene {
   kind: SessionKind;
   request: Request;
   response: Response;
-}
-
-/** Tables hold this instead of the id, so that a copy of them opens no session. */
-function digest(id: string): Buffer {
-  return createHash("sha256").update(id).digest();
 }
 
 /** The id tells when it was made; it is signed in the cookie. */
@@ -122,7 +88,7 @@ class DatabaseStore extends session.Store {
     return { cookie: { ...cookie, sameSite: "lax", secure: request.secure }, owner } as never;
   }
 
-  async #look(find: (query: Query) => Promise<Row | undefined>, isYoung: boolean) {
+  async #look(find: (query: Query) => Promise<SessionRow | undefined>, isYoung: boolean) {
     const { database, secret, request } = this.#scene;
     // The primary knows of every session that has ended: it must change nothing any more. As a
     // write, this waits for a new primary as long as the change itself would.
@@ -148,67 +114,11 @@ class DatabaseStore extends session.Store {
 
   async #delete(id: string): Promise<void> {
     const { database, secret, request, response, kind } = this.#scene;
-    const { position } = await database.write(
-      (query) => query(`DELETE FROM ${kind.table} WHERE id_hash = $1`, [digest(id)]),
-      { idempotent: true },
-    );
+    const { position } = await database.write((query) => deleteSession(query, kind, id), {
+      idempotent: true,
+    });
     rememberPosition(request, response, secret, position);
   }
-}
-
-interface Row {
-  id: number;
-  name: string;
-  email?: string;
-  expires_at: Date;
-}
-
-async function findSession(query: Query, kind: SessionKind, id: string): Promise<Row | undefined> {
-  const [row] = await query<Row>(
-    `SELECT ${kind.columns}, s.expires_at
-     FROM ${kind.table} s JOIN ${kind.owners} o ON o.id = s.${kind.ownerColumn}
-     WHERE s.id_hash = $1 AND s.expires_at > now()`,
-    [digest(id)],
-  );
-  return row;
-}
-
-async function insertSession(
-  query: Query,
-  kind: SessionKind,
-  id: string,
-  { ownerId, passwordHash }: Login,
-): Promise<void> {
-  // The lock makes a change of the password, which ends all sessions, come before or after this.
-  const [still] = await query(
-    `SELECT FROM ${kind.owners} WHERE id = $1 AND password_hash = $2 FOR SHARE`,
-    [ownerId, passwordHash],
-  );
-  if (!still) throw new HttpError(401, "login-failed", "The password was changed just now.");
-  await query(
-    `INSERT INTO ${kind.table} (id_hash, ${kind.ownerColumn}, expires_at)
-     VALUES ($1, $2, now() + make_interval(days => $3)) ON CONFLICT DO NOTHING`,
-    [digest(id), ownerId, sessionDays],
-  );
-  await query(
-    `DELETE FROM ${kind.table} WHERE id_hash IN (
-       SELECT id_hash FROM ${kind.table} WHERE ${kind.ownerColumn} = $1
-       ORDER BY id_hash = $2 DESC, expires_at DESC OFFSET $3)`,
-    [ownerId, digest(id), mostSessions],
-  );
-}
-
-/** Ends all sessions of somebody, inside the transaction that changes the password. */
-export async function endSessions(
-  query: Query,
-  kind: SessionKind,
-  ownerId: number,
-  exceptId = "",
-): Promise<void> {
-  await query(`DELETE FROM ${kind.table} WHERE ${kind.ownerColumn} = $1 AND id_hash <> $2`, [
-    ownerId,
-    digest(exceptId),
-  ]);
 }
 
 /** What sessions stand on. */

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { Eta } from "eta";
 import { type RequestHandler, Router } from "express";
+import type { Visitor } from "../domain/accounts.ts";
 import { release } from "../lib/release.ts";
-import type { Visitor } from "./visitor.ts";
 import { day, euros, kinds, period } from "./words.ts";
 
 const root = join(import.meta.dirname, "../..");

@@ -1,13 +1,8 @@
 import { type Request, type RequestHandler, type Response, Router } from "express";
-import { HttpError } from "../lib/errors.ts";
-import { loadSession, type SessionServices, visitorSession } from "./sessions.ts";
-
-/** Who is logged in at the storefront. */
-export interface Visitor {
-  id: number;
-  name: string;
-  email: string;
-}
+import type { Visitor } from "../domain/accounts.ts";
+import { visitorSession } from "../domain/sessions.ts";
+import { LoginNeeded } from "../lib/errors.ts";
+import { loadSession, type SessionServices } from "./sessions.ts";
 
 const visitors = new WeakMap<Request, Visitor>();
 
@@ -19,16 +14,6 @@ export function setVisitor(request: Request, visitor: Visitor): void {
 /** Who is logged in, if anybody is. */
 export function visitorOf(request: Request): Visitor | undefined {
   return visitors.get(request);
-}
-
-/** Somebody must log in first. A page is sent to the login instead, and comes back after it. */
-export class LoginNeeded extends HttpError {
-  readonly loginPage: string;
-
-  constructor(loginPage = "/login") {
-    super(401, "login-needed", "Log in first.");
-    this.loginPage = loginPage;
-  }
 }
 
 /** Who is logged in. @throws LoginNeeded */

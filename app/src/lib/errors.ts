@@ -33,3 +33,13 @@ export class OutcomeUnknown extends HttpError {
     if (cause !== undefined) this.cause = cause;
   }
 }
+
+/** Somebody must log in first. A page is sent to the login instead, and comes back after it. */
+export class LoginNeeded extends HttpError {
+  readonly loginPage: string;
+
+  constructor(loginPage = "/login") {
+    super(401, "login-needed", "Log in first.");
+    this.loginPage = loginPage;
+  }
+}

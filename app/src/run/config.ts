@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import type { ServerConfig } from "../http/server-config.ts";
 
 const port = z.number().int().min(1).max(65535);
 const endpoint = z.strictObject({ host: z.string().min(1), port });
@@ -73,7 +74,6 @@ const migrateSchema = z.strictObject({
   sampleData: z.boolean().default(false),
 });
 
-export type ServerConfig = z.infer<typeof serverSchema>;
 export type MigrateConfig = z.infer<typeof migrateSchema>;
 
 /** The configuration file cannot be used; the message names path, problem and fix. */

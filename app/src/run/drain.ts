@@ -1,6 +1,5 @@
 import type { Server } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RequestHandler } from "express";
 import type { Logger } from "pino";
 import type { Health } from "../http/health.ts";
 
@@ -12,21 +11,6 @@ export interface DrainOptions {
   stopGraceSeconds: number;
   /** Closes pools and timers once the last request is answered. */
   close: () => Promise<void>;
-}
-
-/**
- * Asks clients to open their next connection elsewhere while this instance drains: with the answer's
- * head, so that requests which came before the drain and end in it say so too.
- */
-export function sendAwayWhileDraining(health: Health): RequestHandler {
-  return (_request, response, next) => {
-    const writeHead = response.writeHead;
-    response.writeHead = ((...args: Parameters<typeof writeHead>) => {
-      if (health.phase === "draining") response.setHeader("Connection", "close");
-      return writeHead.apply(response, args);
-    }) as typeof writeHead;
-    next();
-  };
 }
 
 /**

@@ -1,11 +1,6 @@
-import { randomUUID } from "node:crypto";
-import type { Request, RequestHandler, Response } from "express";
 import { type DestinationStream, type Logger, pino } from "pino";
-import { pinoHttp } from "pino-http";
+import type { ServerConfig } from "../http/server-config.ts";
 import { release } from "../lib/release.ts";
-import type { ServerConfig } from "./config.ts";
-
-const requestIdPattern = /^[\w.:-]{1,100}$/;
 
 /** JSON lines on stdout. Nothing of a request is logged beyond what `logRequests` names. */
 export function createLog(
@@ -41,54 +36,4 @@ function aboutError(error: unknown): unknown {
     constraint,
     ...(cause ? { cause: aboutError(cause) } : {}),
   };
-}
-
-/** One line per request, and `X-Request-Id` on every answer. Headers and queries stay out of it. */
-export function logRequests(logger: Logger): RequestHandler {
-  const log = pinoHttp<Request, Response>({
-    logger,
-    quietReqLogger: true,
-    customAttributeKeys: { reqId: "requestId", responseTime: "ms" },
-    genReqId: (request, response) => {
-      const id = requestId(request);
-      response.setHeader("X-Request-Id", id);
-      return id;
-    },
-    serializers: { req: () => undefined, res: () => undefined },
-    customSuccessObject: (request, response, value) => ({ ...value, ...about(request, response) }),
-    customErrorObject: (request, response, _error, value) => ({
-      ...value,
-      ...about(request, response),
-    }),
-    customLogLevel: (request, response, error) => levelOf(request, response, error),
-    customSuccessMessage: () => "answered",
-    customErrorMessage: () => "failed",
-  });
-  return (request, response, next) => {
-    log(request, response);
-    next();
-  };
-}
-
-function about(request: Request, response: Response): Record<string, unknown> {
-  const path = request.originalUrl.split("?", 1)[0];
-  return { client: request.ip, method: request.method, path, status: response.statusCode };
-}
-
-/** A proxy's own id where a trusted proxy sent it, else a new one. */
-function requestId(request: Request): string {
-  const given = request.headers["x-request-id"];
-  const trust = request.app.get("trust proxy fn") as (address: string, hop: number) => boolean;
-  const trusted = trust(request.socket.remoteAddress ?? "", 0);
-  return trusted && typeof given === "string" && requestIdPattern.test(given)
-    ? given
-    : randomUUID();
-}
-
-const quiet = /^\/(api\/(health|live)|metrics)$/;
-
-function levelOf(request: Request, response: Response, error?: Error) {
-  if (response.statusCode >= 500 && !quiet.test(request.path)) return "error";
-  if (error) return "warn";
-  return quiet.test(request.path) ? "debug" : "info";
 }

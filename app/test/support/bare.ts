@@ -10,8 +10,8 @@ import type { Query } from "../../src/data/database.ts";
 import { findBooking } from "../../src/domain/bookings.ts";
 import { listContent } from "../../src/domain/content.ts";
 import { searchOffers } from "../../src/domain/offers.ts";
+import type { ServerConfig } from "../../src/http/server-config.ts";
 import { loadViews } from "../../src/http/views.ts";
-import type { ServerConfig } from "../../src/run/config.ts";
 
 const config = JSON.parse(
   readFileSync(String(process.env.HASTACK_APP_CONFIG), "utf8"),

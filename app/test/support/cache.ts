@@ -1,7 +1,7 @@
 import { renderCache } from "../../../infra/render/cache.ts";
 import { first, planWith } from "../../../tests/support/unit/fixtures.ts";
 import { imageFor } from "../../../tests/support/unit/images.ts";
-import type { ServerConfig } from "../../src/run/config.ts";
+import type { ServerConfig } from "../../src/http/server-config.ts";
 import { docker, removeContainers, startContainer } from "./docker.ts";
 import { until } from "./until.ts";
 

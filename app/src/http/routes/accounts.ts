@@ -11,15 +11,17 @@ import {
   register,
   registerInput,
   rename,
+  type Visitor,
 } from "../../domain/accounts.ts";
+import { visitorSession } from "../../domain/sessions.ts";
 import { check } from "../../domain/validation.ts";
-import type { Services } from "../app.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { formPost, type ShowForm } from "../forms.ts";
 import { formPage, redirectWithFlash } from "../page.ts";
 import { noteChange, rememberPosition } from "../position.ts";
-import { clearSessionCookie, endSession, startSession, visitorSession } from "../sessions.ts";
-import { ownPath, requireVisitor, type Visitor } from "../visitor.ts";
+import type { Services } from "../services.ts";
+import { clearSessionCookie, endSession, startSession } from "../sessions.ts";
+import { ownPath, requireVisitor } from "../visitor.ts";
 
 /** Registering, logging in and out, and the account itself: pages, and the same as JSON. */
 export function accountRoutes(services: Services): RequestHandler {

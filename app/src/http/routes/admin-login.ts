@@ -3,23 +3,23 @@ import { emailInput } from "../../domain/accounts.ts";
 import {
   type Administrator,
   administratorLoginInput,
-  administratorOf,
   administratorPasswordInput,
   authenticateAdministrator,
   BasicLogin,
   changeAdministratorPassword,
-  setAdministrator,
 } from "../../domain/administrators.ts";
 import { makeResetLink, type ResetLink } from "../../domain/resets.ts";
+import { administratorSession } from "../../domain/sessions.ts";
 import { check } from "../../domain/validation.ts";
-import { HttpError } from "../../lib/errors.ts";
-import type { Services } from "../app.ts";
+import { HttpError, LoginNeeded } from "../../lib/errors.ts";
+import { administratorOf, setAdministrator } from "../administrator.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { formPost, type ShowForm } from "../forms.ts";
 import { formPage, isApi, redirectWithFlash, wantsPage } from "../page.ts";
 import { rememberPosition } from "../position.ts";
-import { administratorSession, endSession, loadSession, startSession } from "../sessions.ts";
-import { LoginNeeded, ownPath } from "../visitor.ts";
+import type { Services } from "../services.ts";
+import { endSession, loadSession, startSession } from "../sessions.ts";
+import { ownPath } from "../visitor.ts";
 import { clientOf } from "./accounts.ts";
 
 /**

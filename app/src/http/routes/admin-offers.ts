@@ -15,10 +15,10 @@ import {
 import { pageQuery } from "../../domain/paging.ts";
 import { check, Invalid, numberFrom, parseId, withoutBlanks } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
-import type { Services } from "../app.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { noteChange, positionOf } from "../position.ts";
+import type { Services } from "../services.ts";
 
 /** Offers on one page of the administrators' list. */
 const pageSize = 50;

@@ -6,9 +6,9 @@ import { addContent, type Destination, listContent, removeContent } from "../../
 import { pageQuery } from "../../domain/paging.ts";
 import { Invalid, parseId } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
-import type { Services } from "../app.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { noteChange, positionOf } from "../position.ts";
+import type { Services } from "../services.ts";
 
 /** Destinations on one page of the administrators' list. */
 const listPageSize = 20;

@@ -1,7 +1,7 @@
 import { type RequestHandler, Router } from "express";
-import type { Services } from "../app.ts";
 import { describeApi } from "../openapi.ts";
 import { operations } from "../operations.ts";
+import type { Services } from "../services.ts";
 
 /** The API in the words of OpenAPI, made once. */
 export function apiDocumentRoutes({ config }: Services): RequestHandler {

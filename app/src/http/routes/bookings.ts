@@ -13,10 +13,10 @@ import { findOffer, noOffer } from "../../domain/offers.ts";
 import { pageQuery } from "../../domain/paging.ts";
 import { check, idSchema, numberFrom, parseId } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
-import type { Services } from "../app.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { noteChange, positionOf } from "../position.ts";
+import type { Services } from "../services.ts";
 import { requireVisitor, visitorOf } from "../visitor.ts";
 import { placesWanted, showOffer } from "./offers.ts";
 

@@ -1,7 +1,7 @@
 import { type RequestHandler, type Response, Router } from "express";
 import { imageName, imageTypes } from "../../data/uploads.ts";
 import { HttpError } from "../../lib/errors.ts";
-import type { Services } from "../app.ts";
+import type { Services } from "../services.ts";
 
 /** Pictures, on both tiers. A name is given once and never changes its content. */
 export function imageRoutes({ config }: Services): RequestHandler {

@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { type Request, type RequestHandler, type Response, Router } from "express";
-import { type CacheUse, noteCacheUse } from "../../data/cached-reads.ts";
+import type { CacheUse } from "../../data/cached-reads.ts";
 import type { Position } from "../../data/database.ts";
 import { findPlace } from "../../domain/content.ts";
 import { findOffer, noOffer, type Offer, offerSearch, readOffers } from "../../domain/offers.ts";
 import { check, Invalid, parseId, withoutBlanks } from "../../domain/validation.ts";
-import type { Services } from "../app.ts";
+import { noteCacheUse } from "../cache-use.ts";
 import { pageFrame } from "../page.ts";
 import { positionOf } from "../position.ts";
+import type { Services } from "../services.ts";
 
 /** Offers on one page of results. */
 const pageSize = 12;

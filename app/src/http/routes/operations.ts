@@ -1,6 +1,6 @@
 import { type RequestHandler, Router } from "express";
 import { registry } from "../../lib/metrics.ts";
-import type { Services } from "../app.ts";
+import type { Services } from "../services.ts";
 
 /** Health, liveness and metrics: on both tiers, answered from memory. */
 export function operationsRoutes({ health, config }: Services): RequestHandler {

@@ -10,11 +10,11 @@ import {
 } from "../../domain/resets.ts";
 import { check } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
-import type { Services } from "../app.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { formPost } from "../forms.ts";
 import { formPage, redirectWithFlash } from "../page.ts";
 import { cookie } from "../position.ts";
+import type { Services } from "../services.ts";
 import { clientOf } from "./accounts.ts";
 
 /** Holds the token of a link that was opened, so that the page's own address does not. */

@@ -1,14 +1,14 @@
 import { type RequestHandler, Router } from "express";
-import { noteCacheUse } from "../../data/cached-reads.ts";
 import { identify, type Position } from "../../data/database.ts";
 import { findContent, listContent } from "../../domain/content.ts";
 import { readOffers } from "../../domain/offers.ts";
 import { pageQuery } from "../../domain/paging.ts";
 import { check, parseId } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
-import type { Services } from "../app.ts";
+import { noteCacheUse } from "../cache-use.ts";
 import { pageFrame } from "../page.ts";
 import { positionOf } from "../position.ts";
+import type { Services } from "../services.ts";
 
 /** Destinations on one page of the gallery. */
 const galleryPageSize = 12;

@@ -17,12 +17,12 @@ import {
   tripItemUpdate,
 } from "../../domain/trips.ts";
 import { check, parseId } from "../../domain/validation.ts";
-import { HttpError } from "../../lib/errors.ts";
-import type { Services } from "../app.ts";
+import { HttpError, LoginNeeded } from "../../lib/errors.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { isApi, pageFrame, redirectWithFlash } from "../page.ts";
 import { positionOf, rememberPosition } from "../position.ts";
-import { LoginNeeded, requireVisitor } from "../visitor.ts";
+import type { Services } from "../services.ts";
+import { requireVisitor } from "../visitor.ts";
 import { noPicture, sendPicture } from "./images.ts";
 
 /** A trip: its booking, and what is to be done for it. The API, and a page that does the same. */
