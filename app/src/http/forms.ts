@@ -1,4 +1,6 @@
+import { randomUUID } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
+import { parseKey } from "../data/idempotency.ts";
 import { Invalid } from "../domain/validation.ts";
 import { HttpError, LoginNeeded } from "../lib/errors.ts";
 
@@ -32,11 +34,42 @@ export function formPost(
       await work(request, response);
     } catch (error) {
       if (!(error instanceof HttpError) || error instanceof LoginNeeded) throw error;
-      if (error.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
-      response.status(error.status);
+      sayRefusal(response, error);
       await show(request, response, { ...notesOf(error), typed: typedIn(request.body) });
     }
   };
+}
+
+/** Sets what a refusal says besides its page: the status, and when to try again. */
+export function sayRefusal(response: Response, error: HttpError): void {
+  if (error.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
+  response.status(error.status);
+}
+
+/**
+ * The key of a change, so that it is made once however often it is sent: the request's header, or
+ * the hidden field of a form.
+ * @param fields of the form. @default there is none
+ * @throws HttpError 422 where it is not valid
+ */
+export function keyOf(request: Request, fields: unknown = {}): string | undefined {
+  return parseKey(request.get("Idempotency-Key") ?? sentKey(fields));
+}
+
+/**
+ * The key for a form that is about to be shown. After trouble of ours (5xx) the change may have been
+ * made: the form keeps its key, and sending it again repeats the first try. Any other copy of the
+ * form is a change of its own.
+ * @param error why the form is shown again. @default it is a new form
+ * @param fields what was sent then
+ */
+export function formKey(error?: HttpError, fields?: unknown): string {
+  return (error && error.status >= 500 && sentKey(fields)) || randomUUID();
+}
+
+function sentKey(fields: unknown): string | undefined {
+  const { idempotencyKey } = Object(fields);
+  return typeof idempotencyKey === "string" ? idempotencyKey : undefined;
 }
 
 function notesOf(error: HttpError): FormNotes {

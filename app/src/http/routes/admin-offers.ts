@@ -1,6 +1,4 @@
-import { randomUUID } from "node:crypto";
 import { type Request, type RequestHandler, type Response, Router } from "express";
-import { parseKey } from "../../data/idempotency.ts";
 import {
   listOffers,
   offerInput,
@@ -16,6 +14,7 @@ import { pageQuery } from "../../domain/paging.ts";
 import { check, Invalid, numberFrom, parseId, withoutBlanks } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
 import { formBody, jsonBody } from "../body.ts";
+import { formKey, keyOf, sayRefusal } from "../forms.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { noteChange, positionOf } from "../position.ts";
 import type { Services } from "../services.ts";
@@ -29,8 +28,7 @@ export function adminOfferRoutes(services: Services): RequestHandler {
 
   router.post("/api/offers", jsonBody(), async (request: Request, response: Response) => {
     const given = check(offerUpdate, request.body);
-    const key = request.get("Idempotency-Key");
-    const { offer, created } = await save(services, request, response, given, key);
+    const { offer, created } = await save(services, request, response, given);
     response
       .status(created ? 201 : 200)
       .location(`/api/offers/${offer.id}`)
@@ -88,11 +86,10 @@ function fromForm({ price, quantity, ...rest }: Fields): Fields {
 
 async function addByForm(services: Services, request: Request, response: Response): Promise<void> {
   const typed = request.body as Fields;
-  const key = typeof typed.idempotencyKey === "string" ? typed.idempotencyKey : undefined;
   try {
     // The form has all fields, so that all that is wrong can be told at once.
     const given = check(offerInput, fromForm(typed));
-    const { created } = await save(services, request, response, given, key);
+    const { created } = await save(services, request, response, given, typed);
     redirectWithFlash(
       request,
       response,
@@ -101,7 +98,7 @@ async function addByForm(services: Services, request: Request, response: Respons
     );
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
-    await showPage(services, request, response, { error, typed, key });
+    await showPage(services, request, response, { error, typed });
   }
 }
 
@@ -137,9 +134,10 @@ async function save(
   request: Request,
   response: Response,
   given: Parameters<typeof saveOffer>[1],
-  key: string | undefined,
+  fields?: Fields,
 ): Promise<Saved> {
-  const { value, position } = await saveOffer(services.database, given, parseKey(key));
+  const key = keyOf(request, fields);
+  const { value, position } = await saveOffer(services.database, given, key);
   await noteChange(services, request, response, "offers", position);
   return value;
 }
@@ -157,7 +155,6 @@ async function remove(
 interface Notes {
   error?: HttpError;
   typed?: Fields;
-  key?: string | undefined;
   /** Whose quantity it is about; without it, the new offer. */
   row?: number;
 }
@@ -166,7 +163,7 @@ async function showPage(
   services: Services,
   request: Request,
   response: Response,
-  { error, typed = {}, key, row }: Notes,
+  { error, typed = {}, row }: Notes,
 ): Promise<void> {
   const { config, database, render } = services;
   const { before } = pageQuery.catch({ limit: pageSize }).parse(request.query);
@@ -174,14 +171,12 @@ async function showPage(
     (query) => listOffers(query, { limit: pageSize, before }),
     positionOf(request, config.cookieSecret),
   );
-  if (error) response.status(error.status);
-  if (error?.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
+  if (error) sayRefusal(response, error);
   const data = {
     ...{ page, before, typed, row },
     problem: error?.message,
     fields: error instanceof Invalid ? error.fields : {},
-    // After trouble of ours a second click must repeat the first one.
-    idempotencyKey: (error && error.status >= 500 && key) || randomUUID(),
+    idempotencyKey: formKey(error, typed),
   };
   response.set("Cache-Control", "private, no-store");
   const frame = pageFrame(services, request, response, "Manage offers");

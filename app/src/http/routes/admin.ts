@@ -1,11 +1,10 @@
-import { randomUUID } from "node:crypto";
 import { type Request, type RequestHandler, type Response, Router } from "express";
-import { parseKey } from "../../data/idempotency.ts";
 import { receiveForm } from "../../data/uploads.ts";
 import { addContent, type Destination, listContent, removeContent } from "../../domain/content.ts";
 import { pageQuery } from "../../domain/paging.ts";
 import { Invalid, parseId } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
+import { type FormNotes, formKey, keyOf, sayRefusal } from "../forms.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { noteChange, positionOf } from "../position.ts";
 import type { Services } from "../services.ts";
@@ -37,11 +36,7 @@ export function adminRoutes(services: Services): RequestHandler {
       await add(services, request, response, typed);
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
-      if (error.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
-      response.status(error.status);
-      // After trouble of ours a second click must repeat the first one, not add another.
-      const key = error.status >= 500 ? typed.idempotencyKey : undefined;
-      return await showPage(services, request, response, { ...notesOf(error), typed, key });
+      return await showPage(services, request, response, { error, typed });
     }
     redirectWithFlash(request, response, "/admin", "content-added");
   });
@@ -71,7 +66,7 @@ async function add(
   const form = await receiveForm(request, directory);
   Object.assign(typed, form.fields);
   const { value, position } = await addContent({ database, directory }, form, () =>
-    parseKey(request.get("Idempotency-Key") ?? form.fields.idempotencyKey),
+    keyOf(request, form.fields),
   );
   await noteChange(services, request, response, "content", position);
   return value;
@@ -90,15 +85,11 @@ async function remove(
 }
 
 interface Notes {
-  /** What is wrong, where no field is to blame. */
-  problem?: string;
-  /** What is wrong with each field. */
-  errors?: Readonly<Record<string, string>>;
+  error?: HttpError;
   typed?: Record<string, string>;
-  key?: string | undefined;
 }
 
-function notesOf(error: HttpError): Notes {
+function notesOf(error: HttpError): FormNotes {
   if (error instanceof Invalid) return { errors: error.fields };
   const { code, message } = error;
   return code.includes("image") ? { errors: { image: message } } : { problem: message };
@@ -108,7 +99,7 @@ async function showPage(
   services: Services,
   request: Request,
   response: Response,
-  notes: Notes,
+  { error, typed = {} }: Notes,
 ): Promise<void> {
   const { config, database, render } = services;
   const { before } = pageQuery.catch({ limit: listPageSize }).parse(request.query);
@@ -117,7 +108,9 @@ async function showPage(
     positionOf(request, config.cookieSecret),
   );
   const frame = pageFrame(services, request, response, "Gallery");
-  const form = { typed: {}, errors: {}, ...notes, idempotencyKey: notes.key || randomUUID() };
+  if (error) sayRefusal(response, error);
+  const notes = error ? notesOf(error) : {};
+  const form = { typed, errors: {}, ...notes, idempotencyKey: formKey(error, typed) };
   response.set("Cache-Control", "no-store");
   response.type("html").send(render("admin", { ...frame, path: "/admin", page, before, ...form }));
 }

@@ -1,6 +1,5 @@
 import { type Request, type RequestHandler, type Response, Router } from "express";
 import { unknownPosition } from "../../data/database.ts";
-import { parseKey } from "../../data/idempotency.ts";
 import {
   type Booking,
   book,
@@ -14,11 +13,12 @@ import { pageQuery } from "../../domain/paging.ts";
 import { check, idSchema, numberFrom, parseId } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
 import { formBody, jsonBody } from "../body.ts";
+import { keyOf, sayRefusal } from "../forms.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { noteChange, positionOf } from "../position.ts";
 import type { Services } from "../services.ts";
 import { requireVisitor, visitorOf } from "../visitor.ts";
-import { placesWanted, showOffer } from "./offers.ts";
+import { type BookingNotes, placesWanted, showOffer } from "./offers.ts";
 
 /** Bookings on one page of the list. */
 const pageSize = 20;
@@ -40,8 +40,7 @@ export function bookingRoutes(services: Services): RequestHandler {
   });
 
   router.post("/api/bookings", jsonBody(), async (request: Request, response: Response) => {
-    const key = request.get("Idempotency-Key");
-    const booking = await take(services, request, response, request.body, key);
+    const booking = await take(services, request, response, request.body);
     response.status(201).location(`/api/bookings/${booking.id}`).json(booking);
   });
 
@@ -83,7 +82,8 @@ export function bookingRoutes(services: Services): RequestHandler {
 }
 
 async function bookByForm(services: Services, request: Request, response: Response): Promise<void> {
-  const { offerId, quantity, idempotencyKey } = request.body as Record<string, unknown>;
+  const fields = request.body as Record<string, unknown>;
+  const { offerId, quantity } = fields;
   const offer = idSchema.safeParse(offerId);
   if (!offer.success) throw noOffer();
   if (!visitorOf(request)) {
@@ -92,18 +92,14 @@ async function bookByForm(services: Services, request: Request, response: Respon
     const next = `/offers/${offer.data}${chosen}`;
     return response.redirect(303, `/login?next=${encodeURIComponent(next)}`);
   }
-  const typed = { offerId: offer.data, quantity: numberFrom(quantity) };
-  const key = typeof idempotencyKey === "string" ? idempotencyKey : undefined;
+  const wanted = { offerId: offer.data, quantity: numberFrom(quantity) };
   let booking: Booking;
   try {
-    booking = await take(services, request, response, typed, key);
+    booking = await take(services, request, response, wanted, fields);
   } catch (error) {
     if (!(error instanceof HttpError) || error.status === 404) throw error;
-    return await showProblem(services, request, response, error, {
-      ...{ offerId: offer.data, quantity: String(quantity ?? "") },
-      // After trouble of ours a second click must repeat the first one, not book again.
-      key: error.status >= 500 ? key : undefined,
-    });
+    const typed = { ...fields, quantity: quantity ?? "" };
+    return await showProblem(services, request, response, offer.data, { error, typed });
   }
   redirectWithFlash(request, response, `/bookings/${booking.id}`, "booked");
 }
@@ -113,17 +109,16 @@ async function showProblem(
   services: Services,
   request: Request,
   response: Response,
-  error: HttpError,
-  { offerId, quantity, key }: { offerId: number; quantity: string; key: string | undefined },
+  offerId: number,
+  notes: Required<BookingNotes>,
 ): Promise<void> {
+  const { error } = notes;
   // A refusal came from the primary, and so must the number that it was about.
   const after =
     error.status < 500 ? unknownPosition : positionOf(request, services.config.cookieSecret);
   const offer = await services.database.read((query) => findOffer(query, offerId), after);
   if (!offer) throw noOffer();
-  if (error.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
-  response.status(error.status);
-  const notes = { problem: error.message, quantity, key };
+  sayRefusal(response, error);
   await showOffer(services, request, response, offer, notes, "bypass");
 }
 
@@ -132,14 +127,14 @@ async function take(
   request: Request,
   response: Response,
   body: unknown,
-  key: string | undefined,
+  fields?: unknown,
 ): Promise<Booking> {
   const { id } = requireVisitor(request);
   const { value, position } = await book(
     services.database,
     id,
     check(bookingInput, body),
-    parseKey(key),
+    keyOf(request, fields),
   );
   await noteChange(services, request, response, "offers", position);
   return value;

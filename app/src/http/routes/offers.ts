@@ -1,11 +1,12 @@
-import { randomUUID } from "node:crypto";
 import { type Request, type RequestHandler, type Response, Router } from "express";
 import type { CacheUse } from "../../data/cached-reads.ts";
 import type { Position } from "../../data/database.ts";
 import { findPlace } from "../../domain/content.ts";
 import { findOffer, noOffer, type Offer, offerSearch, readOffers } from "../../domain/offers.ts";
 import { check, Invalid, parseId, withoutBlanks } from "../../domain/validation.ts";
+import type { HttpError } from "../../lib/errors.ts";
 import { noteCacheUse } from "../cache-use.ts";
+import { formKey } from "../forms.ts";
 import { pageFrame } from "../page.ts";
 import { positionOf } from "../position.ts";
 import type { Services } from "../services.ts";
@@ -61,7 +62,14 @@ export function offerRoutes(services: Services): RequestHandler {
   router.get("/offers/:id", async (request, response) => {
     const { offer, cache } = await readOffer(services, request.params.id, after(request));
     const quantity = placesWanted(request.query.quantity);
-    await showOffer(services, request, response, offer, quantity ? { quantity } : {}, cache);
+    await showOffer(
+      services,
+      request,
+      response,
+      offer,
+      quantity ? { typed: { quantity } } : {},
+      cache,
+    );
   });
   return router;
 }
@@ -73,10 +81,8 @@ export function placesWanted(quantity: unknown): string | undefined {
 
 /** What went wrong with a booking form, and what it said. */
 export interface BookingNotes {
-  problem?: string;
-  quantity?: string;
-  /** Repeats the first try after trouble of ours. */
-  key?: string | undefined;
+  error?: HttpError;
+  typed?: Record<string, unknown>;
 }
 
 /**
@@ -88,7 +94,7 @@ export async function showOffer(
   request: Request,
   response: Response,
   offer: Offer,
-  notes: BookingNotes,
+  { error, typed = {} }: BookingNotes,
   cache: CacheUse,
 ): Promise<void> {
   const place = await services.cached.read(
@@ -99,7 +105,11 @@ export async function showOffer(
   );
   noteCacheUse(response, cache, place.cache);
   const frame = pageFrame(services, request, response, offer.name);
-  const form = { problem: "", quantity: "1", ...notes, idempotencyKey: notes.key || randomUUID() };
+  const form = {
+    problem: error?.message ?? "",
+    quantity: typed.quantity === undefined ? "1" : String(typed.quantity),
+    idempotencyKey: formKey(error, typed),
+  };
   const today = new Date().toISOString().slice(0, 10);
   const path = `/offers/${offer.id}`;
   const data = { path, offer, place: place.value, started: offer.startsOn < today, ...form };

@@ -1,6 +1,4 @@
-import { randomUUID } from "node:crypto";
 import { type Request, type RequestHandler, type Response, Router } from "express";
-import { parseKey } from "../../data/idempotency.ts";
 import { imageName, type ReceivedForm, receiveForm } from "../../data/uploads.ts";
 import { findBooking } from "../../domain/bookings.ts";
 import {
@@ -19,6 +17,7 @@ import {
 import { check, parseId } from "../../domain/validation.ts";
 import { HttpError, LoginNeeded } from "../../lib/errors.ts";
 import { formBody, jsonBody } from "../body.ts";
+import { formKey, keyOf, sayRefusal } from "../forms.ts";
 import { isApi, pageFrame, redirectWithFlash } from "../page.ts";
 import { positionOf, rememberPosition } from "../position.ts";
 import type { Services } from "../services.ts";
@@ -149,7 +148,7 @@ async function add(
   const form = received ?? (await receiveItem({ database, config }, request, trip));
   Object.assign(typed, form.fields);
   const { value, position } = await addItem({ database, uploads }, trip, form, () =>
-    parseKey(request.get("Idempotency-Key") ?? (received ? undefined : typed.idempotencyKey)),
+    keyOf(request, received ? {} : form.fields),
   );
   rememberPosition(request, response, config.cookieSecret, position);
   return value;
@@ -217,16 +216,14 @@ async function showTrip(
     }),
     positionOf(request, config.cookieSecret),
   );
-  if (error) response.status(error.status);
-  if (error?.retryAfterSeconds) response.set("Retry-After", String(error.retryAfterSeconds));
+  if (error) sayRefusal(response, error);
   const form = {
     ...{
       typed,
       problem: error?.message,
       pictureTrouble: error && /image|picture|storage/.test(error.code),
     },
-    // After trouble of ours a second click must repeat the first one, not add another.
-    idempotencyKey: (error && error.status >= 500 && typed.idempotencyKey) || randomUUID(),
+    idempotencyKey: formKey(error, typed),
   };
   response.set("Cache-Control", "private, no-store");
   const frame = pageFrame(services, request, response, page.booking.offer.name);
