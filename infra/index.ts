@@ -15,7 +15,7 @@ const stack = new WebStack("hastack", {
   settings,
   topology,
   platform,
-  release: { hash: releaseHash() },
+  release: { hash: releaseHash(), application: "app" },
 });
 
 const scheme = schemeOf(settings);

@@ -48,8 +48,17 @@ export interface Process {
   readonly command: readonly string[];
   /** @default root */
   readonly user?: string;
+  /** Where it runs. @default the folder of the workload's files */
+  readonly workingDirectory?: string;
   /** Plain settings only; secrets belong into a file. @default none */
   readonly environment?: Readonly<Record<string, string>>;
+  /**
+   * Managed file with more variables, one line `NAME="value"` each; in a value a backslash stands
+   * before `"`, `\`, `$` and a backquote. It is read by root, so its mode may be 0400. @default none
+   */
+  readonly environmentFile?: string;
+  /** Memory that it may use. @default as much as there is */
+  readonly memoryMegabytes?: number;
   /** Directories that the process owns, made before it starts. @default none */
   readonly directories?: readonly { readonly path: string; readonly mode: string }[];
   /** Makes the program read its files again. @default it is restarted */
@@ -82,6 +91,8 @@ export interface Health {
 /** An application release, known by the hash of its sources. */
 export interface Release {
   readonly hash: string;
+  /** The application's folder, as the setting gives it. */
+  readonly application: string;
 }
 
 /** A port of the workload that the operator's own machine offers on 127.0.0.1, where it can. */
@@ -106,7 +117,8 @@ export interface Workload {
   readonly data?: readonly DataDirectory[];
   /** @default none */
   readonly shared?: readonly SharedDirectory[];
-  readonly health: Health;
+  /** @default healthy are processes that have run for some seconds without dying */
+  readonly health?: Health;
   /** @default none */
   readonly published?: readonly PublishedPort[];
   /** Linux capabilities beyond the usual ones, without `CAP_`. @default none */
@@ -123,6 +135,8 @@ export interface Task {
   readonly host: Host;
   /** A release that the task brings along. @default what the machine's workload has */
   readonly release?: Release;
+  /** Debian packages that the release needs. @default none */
+  readonly packages?: readonly string[];
   /** @default root */
   readonly user?: string;
   /** Shell text, run in the folder of the task's files. It must be safe to run again. */

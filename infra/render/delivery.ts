@@ -61,6 +61,10 @@ const listNotices = `for notice in "$root/.notices"/*; do
   [ ! -e "$notice" ] || echo "\${notice##*/}" | tr : " "
 done`;
 
+/** How long processes must have run where a workload says nothing of its health. */
+export const steadySeconds = 5;
+export const steadyMeaning = `its processes have run for ${steadySeconds} s`;
+
 /** What a process has to do about a changed file. */
 export type Notice = "reload" | "restart";
 

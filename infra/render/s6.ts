@@ -2,8 +2,8 @@
  * Service folders for s6, the supervisor inside a container: it restarts a process that ends,
  * signals one that must read its files again, and stops them in reverse order of start.
  */
-import type { ManagedFile, Process, ReloadSignal } from "../platform/platform.ts";
-import type { Notice } from "./delivery.ts";
+import type { Health, ManagedFile, Process, ReloadSignal } from "../platform/platform.ts";
+import { type Notice, steadyMeaning, steadySeconds } from "./delivery.ts";
 import { commandLine, quote } from "./shell.ts";
 
 /** Where a container's workload has its files: in a volume of their own. */
@@ -52,31 +52,52 @@ export function noticeCommands({ name, reloadSignal }: Process): Record<Notice, 
   };
 }
 
+/** Health of processes that nothing else is known of: none has died for some seconds. */
+export function steady(processes: readonly Process[]): Health {
+  const since = `true ([${steadySeconds}-9]|[0-9]{2,})`;
+  const checks = processes.flatMap(({ name }) => {
+    const service = `${servicesDirectory}/${name}`;
+    return [
+      `s6-svstat ${service}`,
+      `s6-svstat -o up,updownfor ${service} | grep -Eqx ${quote(since)}`,
+    ];
+  });
+  return { command: checks.join(" && "), meaning: steadyMeaning };
+}
+
 function runScript({
   user = "root",
   directories = [],
   environment = {},
+  environmentFile,
+  workingDirectory = configurationDirectory,
   command,
 }: Process): string {
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  const started = [...(user === "root" ? [] : ["s6-setuidgid", user]), ...command];
   return [
     "#!/bin/sh -eu",
     "exec 2>&1",
     ...directories.map(
       ({ path, mode }) => `install -d -o ${user} -g ${user} -m ${mode} ${quote(path)}`,
     ),
-    `cd ${configurationDirectory}`,
+    `cd ${quote(workingDirectory)}`,
     `exec ${commandLine([
       "env",
       "-i",
       "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
       "LANG=C.UTF-8",
       ...variables,
-      ...(user === "root" ? [] : ["s6-setuidgid", user]),
-      ...command,
+      ...(environmentFile ? withVariablesOf(environmentFile, started) : started),
     ])}`,
     "",
   ].join("\n");
+}
+
+/** Root's shell reads the file, so that no value of it is ever on a command line. */
+function withVariablesOf(file: string, command: readonly string[]): string[] {
+  const script = 'set -a; . "$0"; exec "$@"';
+  return ["sh", "-euc", script, `${configurationDirectory}/${file}`, ...command];
 }
 
 /** Each process goes down with its own signal before the next one is touched. */

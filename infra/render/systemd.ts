@@ -3,9 +3,9 @@
  * all of the machine that it does not need.
  */
 import { dirname } from "node:path";
-import type { ManagedFile, Process, ReloadSignal, Workload } from "../platform/platform.ts";
+import type { Health, ManagedFile, Process, ReloadSignal, Workload } from "../platform/platform.ts";
 import { releaseDirectory } from "../platform/platform.ts";
-import type { Notice } from "./delivery.ts";
+import { type Notice, steadyMeaning, steadySeconds } from "./delivery.ts";
 import { commandLine } from "./shell.ts";
 
 /** Name of the unit that runs a process; a shared directory's unit is named the same way. */
@@ -46,6 +46,19 @@ export function noticeCommands({ name, reloadSignal }: Process): Record<Notice, 
   };
 }
 
+/** Health of processes that nothing else is known of: none has died for some seconds. */
+export function steady(processes: readonly Process[]): Health {
+  const checks = processes.flatMap(({ name }) => {
+    const unit = unitName(name);
+    const since = `$(systemctl show --property=ActiveEnterTimestampMonotonic --value ${unit})`;
+    return [
+      `systemctl is-active ${unit}`,
+      `awk -v since="${since}" '{ exit $1 - since / 1000000 < ${steadySeconds} }' /proc/uptime`,
+    ];
+  });
+  return { command: checks.join(" && "), meaning: steadyMeaning };
+}
+
 /** A unit's program may be among the new files: for the check they lie where they will be. */
 function verify(path: string, folder: string): string {
   const script = `mount --bind "$PWD" "$0" && systemd-analyze verify --man=no --recursive-errors=no "$1"`;
@@ -75,7 +88,8 @@ function unit(workload: Workload, process: Process, folder: string): string {
 }
 
 function service({ shared = [] }: Workload, process: Process, folder: string): string[] {
-  const { name, user = "root", directories = [], environment = {} } = process;
+  const { name, user = "root", directories = [], environment = {}, memoryMegabytes } = process;
+  const { environmentFile, workingDirectory = folder } = process;
   const [program = "", ...words] = process.command;
   const variables = {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -86,14 +100,15 @@ function service({ shared = [] }: Workload, process: Process, folder: string): s
     "Type=exec",
     // Even where it says root systemd takes a part of root's capabilities away
     ...(user === "root" ? [] : [`User=${user}`]),
-    `WorkingDirectory=${folder}`,
+    `WorkingDirectory=${quote(workingDirectory)}`,
     ...Object.entries(variables).map(([key, value]) => `Environment=${quote(`${key}=${value}`)}`),
+    ...(environmentFile ? [`EnvironmentFile=${quote(`${folder}/${environmentFile}`)}`] : []),
     ...shared.map(({ path }) => `ExecStartPre=+/usr/bin/mountpoint -q ${word(path)}`),
     ...directories.map(
       ({ path, mode }) =>
         `ExecStartPre=+/usr/bin/install -d -o ${user} -g ${user} -m ${mode} ${word(path)}`,
     ),
-    `ExecStart=${[absolute(program, folder), ...words].map(word).join(" ")}`,
+    `ExecStart=${[absolute(program, workingDirectory), ...words].map(word).join(" ")}`,
     ...(process.reloadSignal
       ? [`ExecReload=/bin/kill -s ${short(process.reloadSignal)} $MAINPID`]
       : []),
@@ -104,6 +119,7 @@ function service({ shared = [] }: Workload, process: Process, folder: string): s
     "RestartSec=1",
     `SyslogIdentifier=hastack-${name}`,
     "LimitNOFILE=65536",
+    ...(memoryMegabytes === undefined ? [] : [`MemoryMax=${memoryMegabytes}M`]),
     "UMask=0077",
   ];
 }

@@ -13,6 +13,7 @@ import {
   configurationDirectory,
   noticeCommands,
   serviceFiles,
+  steady,
   superviseCommand,
 } from "../../render/s6.ts";
 import { commandLine } from "../../render/shell.ts";
@@ -39,6 +40,7 @@ export class DockerPlatform implements Platform {
   readonly #topology: Topology;
   readonly #names: ReturnType<typeof dockerNames>;
   readonly #images = new Map<string, docker.RemoteImage>();
+  readonly #staged = new Map<string, pulumi.Resource>();
   readonly #networks: docker.Network[] = [];
 
   constructor(settings: Settings, topology: Topology) {
@@ -59,9 +61,7 @@ export class DockerPlatform implements Platform {
 
   runOnce(task: Task, options: PlacementOptions): pulumi.Resource {
     const script = taskScript(task);
-    const image = task.release
-      ? this.#image({ component: task.component, packages: [], release: task.release }, options)
-      : undefined;
+    const image = task.release ? this.#image({ packages: [], ...task }, options) : undefined;
     return new command.local.Command(
       task.name,
       {
@@ -157,6 +157,7 @@ export class DockerPlatform implements Platform {
           capabilities: { adds: workload.capabilities.map((name) => `CAP_${name}`) },
         }),
         ...(workload.sysctls && { sysctls: workload.sysctls }),
+        ...memoryOf(processes),
       },
       { ...mutable(options), deleteBeforeReplace: true, replaceOnChanges: ["*"] },
     );
@@ -226,7 +227,7 @@ export class DockerPlatform implements Platform {
 
   /** Passes once the workload is healthy, again after anything of it changed. */
   #gate(
-    { host, health }: Workload,
+    { host, processes, health = steady(processes) }: Workload,
     container: docker.Container,
     files: Delivery,
     parent: pulumi.Resource,
@@ -271,7 +272,7 @@ export class DockerPlatform implements Platform {
     );
     const kind = release ? "release" : kebab(component);
     const staged = release && this.#stage(release, options);
-    const tag = release?.hash ?? hash(...recipe, key);
+    const tag = release ? releaseTag(release, packages) : hash(...recipe, key);
     // The tag is part of the resource's name: going back to a release that still serves somewhere
     // finds its image as it is, instead of making it again and removing the old one of that name
     const image = new docker.RemoteImage(
@@ -293,15 +294,19 @@ export class DockerPlatform implements Platform {
 
   /** Puts a release and the recipe of the image into one folder, which Docker can build. */
   #stage(release: Release, options: PlacementOptions): pulumi.Resource {
-    return new command.local.Command(
+    const known = this.#staged.get(release.hash);
+    if (known) return known;
+    const staged = new command.local.Command(
       "release",
       {
         create: "node platform/docker/stage-release.ts",
-        environment: { RELEASE: release.hash },
+        environment: { RELEASE: release.hash, APPLICATION: release.application },
         addPreviousOutputInEnv: false,
       },
       { parent: options.parent },
     );
+    this.#staged.set(release.hash, staged);
+    return staged;
   }
 
   #labels(component: string): { label: string; value: string }[] {
@@ -320,6 +325,19 @@ interface Delivery {
   readonly resource: pulumi.Resource;
   /** A hash of all that was delivered, secrets included. */
   readonly version: pulumi.Output<string>;
+}
+
+/** One release may be in images with different packages. */
+function releaseTag(release: Release, packages: readonly string[]): string {
+  return packages.length === 0 ? release.hash : `${release.hash}-${hash(...packages)}`;
+}
+
+/** The container's limit is that of all its processes; one without a limit has all there is. */
+function memoryOf(processes: Workload["processes"]): { memory?: number; memorySwap?: number } {
+  const limits = processes.flatMap(({ memoryMegabytes = [] }) => memoryMegabytes);
+  if (limits.length < processes.length) return {};
+  const memory = limits.reduce((sum, one) => sum + one, 0);
+  return { memory, memorySwap: memory };
 }
 
 function secretInput(secrets: Workload["secrets"]): pulumi.Output<string> {

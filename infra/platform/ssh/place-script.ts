@@ -5,7 +5,7 @@
  */
 import { deliveryScript } from "../../render/delivery.ts";
 import { commandLine, quote } from "../../render/shell.ts";
-import { noticeCommands, releaseLink, unitFiles, unitName } from "../../render/systemd.ts";
+import { noticeCommands, releaseLink, steady, unitFiles, unitName } from "../../render/systemd.ts";
 import type { ManagedFile, Workload } from "../platform.ts";
 import { folders, oneAtATime } from "./machine-script.ts";
 
@@ -25,7 +25,7 @@ export function bindRelease(hash: string): string {
 
 /** @param timeoutSeconds how long the workload may take to get healthy */
 export function placeScript(workload: Workload, timeoutSeconds: number): string {
-  const { host, processes, release, health, sysctls = {} } = workload;
+  const { host, processes, release, health = steady(processes), sysctls = {} } = workload;
   const root = workloadFolder(host.name);
   const units = processes.map(({ name }) => unitName(name));
   return [

@@ -108,8 +108,9 @@ export class SshPlatform implements Platform {
   }
 
   runOnce(task: Task, { parent, dependsOn }: PlacementOptions): pulumi.Resource {
-    const { name, host, release, secrets } = task;
+    const { name, host, release, packages = [], secrets } = task;
     const before = [
+      ...this.#packages(host.machine, `${name}-packages`, packages),
       ...(release ? [this.#release(host.machine, release)] : []),
       ...this.#mounts(host.machine, task.shared),
     ];
@@ -249,19 +250,27 @@ export class SshPlatform implements Platform {
   }
 
   /** Built once, brought to each machine that needs it. */
-  #release(machine: string, { hash }: Release): pulumi.Resource {
+  #release(machine: string, { hash, application }: Release): pulumi.Resource {
     const known = this.#releases.get(machine);
     if (known) return known;
     this.#built ??= new command.local.Command("release", {
       create: "node platform/ssh/build-release.ts",
-      environment: { RELEASE: hash, ARCHITECTURE: this.#machines.architecture },
+      environment: {
+        RELEASE: hash,
+        APPLICATION: application,
+        ARCHITECTURE: this.#machines.architecture,
+      },
       addPreviousOutputInEnv: false,
     });
     const resource = this.#command({
       name: `${machine}-release`,
       machine,
       program: "ship-release.ts",
-      environment: { RELEASE: hash, ARCHITECTURE: this.#machines.architecture },
+      environment: {
+        RELEASE: hash,
+        APPLICATION: application,
+        ARCHITECTURE: this.#machines.architecture,
+      },
       options: { parent: this.#component(machine), dependsOn: [this.#base(machine), this.#built] },
     });
     this.#releases.set(machine, resource);

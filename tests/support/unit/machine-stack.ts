@@ -61,6 +61,6 @@ export function recordMachines({
       targets,
       architecture: "x64",
     });
-    return new WebStack("hastack", { ...plan, platform, release: { hash } });
+    return new WebStack("hastack", { ...plan, platform, release: { ...release, hash } });
   }, options);
 }

@@ -7,7 +7,7 @@ import { WebStack } from "../../../infra/stack.ts";
 import { type Plan, planWith } from "./fixtures.ts";
 import { type Recording, type RecordOptions, type Registration, record } from "./mocks.ts";
 
-export const release = { hash: "0123456789ab" };
+export const release = { hash: "0123456789ab", application: "app" };
 
 export interface StackOptions extends RecordOptions {
   /** Settings in place of those of the fixture. @default none */
@@ -30,7 +30,7 @@ function recordAnew({ changes, hash = release.hash, ...options }: StackOptions) 
   const plan = planWith(changes);
   return record(() => {
     const platform = new DockerPlatform(plan.settings, plan.topology);
-    return new WebStack("hastack", { ...plan, platform, release: { hash } });
+    return new WebStack("hastack", { ...plan, platform, release: { ...release, hash } });
   }, options);
 }
 

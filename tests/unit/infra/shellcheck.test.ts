@@ -38,7 +38,7 @@ function commandTexts(recording: Recording, platform: string): Texts {
 
 /** Those that are files or commands inside of a workload's description. */
 function workloadTexts({ host, processes, files, health }: Workload): Texts {
-  const texts: Texts = new Map([[`${host.name} health`, health.command]]);
+  const texts: Texts = new Map(health ? [[`${host.name} health`, health.command]] : []);
   for (const { path, content, check } of [...files, ...serviceFiles(processes)]) {
     if (content.startsWith("#!/bin/sh")) texts.set(`${host.name} ${path}`, content);
     if (check !== undefined) texts.set(`${host.name} ${path} check`, check);

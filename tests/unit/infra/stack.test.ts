@@ -28,7 +28,7 @@ describe("WebStack", () => {
         const all: readonly ManagedFile[] = [...files, ...serviceFiles(processes)];
         return [
           deliveryScript("/etc/hastack", all),
-          health.command,
+          health?.command ?? "",
           ...all.map(({ content }) => content).filter((text) => text.startsWith("#!/bin/sh")),
           ...all.flatMap(({ check }) => check ?? []),
         ];

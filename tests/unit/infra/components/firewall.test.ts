@@ -114,7 +114,7 @@ function wantedFlows({ topology, workloads, tasks }: Description): Set<string> {
   const texts = [
     ...workloads.map(({ host, files, health }) => ({
       host,
-      text: [...files.map(({ content }) => content), health.command].join("\n"),
+      text: [...files.map(({ content }) => content), health?.command].join("\n"),
     })),
     ...tasks.map(({ host, script, files }) => ({
       host,

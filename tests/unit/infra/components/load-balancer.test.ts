@@ -76,8 +76,8 @@ describe("LoadBalancer", () => {
     const health = async (changes: Readonly<Record<string, unknown>>, name: string) => {
       const { files, health } = workloadOf(await describeStack(changes), name);
       const { content = "" } = files.find(({ path }) => path === "haproxy.cfg") ?? {};
-      assert.ok(health.command.includes(haproxyHasRead(content)), name);
-      return health.command;
+      assert.ok(health?.command.includes(haproxyHasRead(content)), name);
+      return health?.command ?? "";
     };
     const changes = { loadBalancer: { balance: "leastconn" } };
     const commands = [
@@ -189,7 +189,7 @@ describe("LoadBalancer", () => {
       const commands = [certificate, renewed].map(async (one) => {
         const { files, health } = workloadOf(await describeStack({ certificate: one }), "lb-1");
         const { content = "" } = files.find(({ path }) => path === "haproxy.cfg") ?? {};
-        assert.ok(health.command.includes(haproxyHasRead(content)));
+        assert.ok(health?.command.includes(haproxyHasRead(content)));
         return haproxyHasRead(content);
       });
       assert.equal(new Set(await Promise.all(commands)).size, 2);

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { tryDocker } from "../../../../infra/platform/docker/engine.ts";
-import type { Process } from "../../../../infra/platform/platform.ts";
-import { deliveryScript } from "../../../../infra/render/delivery.ts";
-import { noticeCommands, serviceFiles, superviseCommand } from "../../../../infra/render/s6.ts";
+import type { ManagedFile, Process } from "../../../../infra/platform/platform.ts";
+import { deliveryScript, secretsInput } from "../../../../infra/render/delivery.ts";
+import {
+  noticeCommands,
+  serviceFiles,
+  steady,
+  superviseCommand,
+} from "../../../../infra/render/s6.ts";
 import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { baseImage } from "../../../support/unit/images.ts";
@@ -134,8 +139,17 @@ const server: Process = {
 const helper: Process = {
   name: "helper",
   command: ["/usr/local/bin/child", "helper"],
+  workingDirectory: "/var/lib",
+  environmentFile: "helper.env",
   reloadSignal: "SIGHUP",
   stopGraceSeconds: 5,
+};
+/** Every letter that an environment file gives a meaning. */
+const oddValue = "a \"b\" $HOME `id` \\ 'c' # d=e";
+const environment: ManagedFile = {
+  path: "helper.env",
+  content: `MODE="${oddValue.replace(/["$`\\]/g, "\\$&")}"\nOTHER="@{word}"\n`,
+  mode: "0400",
 };
 const mule: Process = { name: "mule", command: ["/usr/local/bin/stubborn"], stopGraceSeconds: 1 };
 
@@ -151,7 +165,8 @@ async function supervise(processes: readonly Process[]): Promise<Container> {
     machine.run(`cat > ${path} && chmod 0755 ${path}`, text);
   await program("/usr/local/bin/child", child);
   await program("/usr/local/bin/stubborn", stubborn);
-  await machine.run(deliveryScript("/etc/hastack", serviceFiles(processes)));
+  const files = [...serviceFiles(processes), environment];
+  await machine.run(deliveryScript("/etc/hastack", files), secretsInput({ word: "secret" }));
   await machine.run("touch /tmp/delivered");
   for (const { name } of processes)
     await said(machine, `${name === "mule" ? "stubborn" : name} started`);
@@ -183,8 +198,34 @@ describe("s6 in a container", function () {
   it("N4: starts each process as its user, where its files are, without the container's environment", async () => {
     const logs = await machine.logs();
     assert.match(logs, /^server started as hastack in \/etc\/hastack, MODE=it's on OUTSIDE=$/m);
-    assert.match(logs, /^helper started as root in \/etc\/hastack, MODE= OUTSIDE=$/m);
+    assert.ok(logs.includes(`helper started as root in /var/lib, MODE=${oddValue} OUTSIDE=\n`));
     assert.equal(await machine.run("stat -c '%a %U' /run/server"), "750 hastack");
+  });
+
+  it("N3: gives a process the variables of its environment file, and nothing on its command line", async () => {
+    const own = "/proc/$(cat /tmp/helper.pid)";
+    const variables = await machine.run(`tr '\\0' '\\n' < ${own}/environ | sort`);
+    assert.deepEqual(variables.split("\n"), [
+      "LANG=C.UTF-8",
+      `MODE=${oddValue}`,
+      "OTHER=secret",
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      "PWD=/var/lib",
+    ]);
+    const words = await machine.run(`tr '\\0' ' ' < ${own}/cmdline`);
+    assert.equal(words, "/bin/sh /usr/local/bin/child helper ");
+  });
+
+  it("W8: takes processes for healthy once none has died for some seconds", async () => {
+    const { command } = steady([server, helper]);
+    await until("they have run for so long", {
+      probe: () => machine.attempt(command),
+      done: ({ code }) => code === 0,
+      limitSeconds: 20,
+    });
+    await machine.run(noticeCommands(server).restart);
+    await said(machine, "server started", 2);
+    assert.notEqual((await machine.attempt(command)).code, 0);
   });
 
   it("L8: sends a process its reload signal, and leaves it running", async () => {
@@ -199,7 +240,7 @@ describe("s6 in a container", function () {
   it("restarts a process with its own stop signal, and the other one goes on", async () => {
     const before = await pid("helper");
     await machine.run(noticeCommands(server).restart);
-    await said(machine, "server started", 2);
+    await said(machine, "server started", 3);
     assert.match(await machine.logs(), /server got USR1\nserver ended\nserver started/);
     assert.equal(await pid("helper"), before);
   });
@@ -207,7 +248,7 @@ describe("s6 in a container", function () {
   it("W7: starts a killed process again", async () => {
     const before = await pid("server");
     await machine.run(`kill -KILL ${before}`);
-    await said(machine, "server started", 3);
+    await said(machine, "server started", 4);
     assert.notEqual(await pid("server"), before);
   });
 
@@ -228,7 +269,7 @@ describe("s6 in a container", function () {
   it("W7: starts everything again, and takes old notes away: what starts now is new", async () => {
     const { code } = await tryDocker(["start", machine.name]);
     assert.equal(code, 0);
-    await said(machine, "server started", 4);
+    await said(machine, "server started", 5);
     await said(machine, "helper started", 2);
     assert.equal(await machine.run("ls -A /etc/hastack/.notices"), "");
   });

@@ -80,6 +80,27 @@ describe("systemd units", () => {
     assert.deepEqual(said(linesOf("watcher"), "WorkingDirectory"), [folder]);
   });
 
+  it("run where their process says, with the variables of its file and no more than its memory", () => {
+    const lines = linesOf("odd", {
+      processes: [
+        {
+          ...watcher,
+          name: "odd",
+          workingDirectory: "/opt/app",
+          environmentFile: "app.env",
+          memoryMegabytes: 256,
+        },
+      ],
+    });
+    assert.deepEqual(said(lines, "WorkingDirectory"), ["/opt/app"]);
+    assert.deepEqual(said(lines, "ExecStart"), ["/opt/app/bin/watch --all"]);
+    assert.deepEqual(said(lines, "EnvironmentFile"), [`${folder}/app.env`]);
+    assert.deepEqual(said(lines, "MemoryMax"), ["256M"]);
+    for (const setting of ["EnvironmentFile", "MemoryMax"]) {
+      assert.deepEqual(said(linesOf("watcher"), setting), []);
+    }
+  });
+
   it("L2: stop in the reverse of the order given, each with its signal, and are killed after its grace", () => {
     assert.deepEqual(said(linesOf("proxy"), "After"), ["network-online.target"]);
     assert.deepEqual(said(linesOf("watcher"), "After"), [
@@ -130,7 +151,8 @@ describe("systemd units", () => {
   });
 
   it("show a workload its own release", () => {
-    assert.deepEqual(said(linesOf("proxy", { release: { hash: "abc" } }), "BindReadOnlyPaths"), [
+    const release = { hash: "abc", application: "app" };
+    assert.deepEqual(said(linesOf("proxy", { release }), "BindReadOnlyPaths"), [
       "/opt/hastack/current/lb-1:/opt/hastack/current",
     ]);
     assert.deepEqual(said(linesOf("proxy"), "BindReadOnlyPaths"), []);

@@ -1,4 +1,9 @@
 import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
+import { DockerPlatform } from "../../../../../infra/platform/docker/docker.ts";
+import type { Process, Task, Workload } from "../../../../../infra/platform/platform.ts";
+import { first, planWith } from "../../../../support/unit/fixtures.ts";
+import { record } from "../../../../support/unit/mocks.ts";
 import { imageOf, recordStack } from "../../../../support/unit/stack.ts";
 
 describe("the docker platform", () => {
@@ -205,5 +210,75 @@ describe("the docker platform", () => {
       const { environment } = recording.get("Command", `${name}-gate`).inputs;
       assert.equal((environment as Record<string, string>).TIMEOUT_SECONDS, "33", name);
     }
+  });
+});
+
+describe("a workload on docker", () => {
+  const plan = planWith();
+  const host = first(plan.topology.storefront);
+  const one: Process = { name: "one", command: ["one"], stopGraceSeconds: 1 };
+  const workload: Workload = {
+    host,
+    component: "Test",
+    packages: [],
+    processes: [one],
+    files: [],
+    secrets: {},
+  };
+
+  /** Places workloads of these kinds, and runs these tasks. */
+  const placed = (changes: readonly Partial<Workload>[], tasks: readonly Partial<Task>[] = []) =>
+    record(() => {
+      const platform = new DockerPlatform(plan.settings, plan.topology);
+      const parent = new pulumi.ComponentResource("test:index:Parent", "parent");
+      const options = { parent, dependsOn: [] };
+      platform.allow([], options);
+      for (const [index, change] of changes.entries()) {
+        const own = { ...host, name: `app-${index + 1}` };
+        platform.place({ ...workload, host: own, ...change }, options);
+      }
+      for (const [index, change] of tasks.entries()) {
+        const task = { name: `task-${index}`, component: "Test", host, script: "true" };
+        platform.runOnce({ ...task, files: [], secrets: {}, ...change }, options);
+      }
+    });
+
+  it("may use as much memory as all its processes together, where each has a limit", async () => {
+    const limited = (memoryMegabytes: number) => ({ ...one, memoryMegabytes });
+    const recording = await placed([
+      {},
+      { processes: [limited(100), one] },
+      { processes: [limited(100), limited(200)] },
+    ]);
+    const memory = (name: string) => {
+      const { inputs } = recording.get("Container", name);
+      return Object.fromEntries(Object.entries(inputs).filter(([key]) => key.startsWith("memory")));
+    };
+    assert.deepEqual(["app-1", "app-2", "app-3"].map(memory), [
+      {},
+      {},
+      { memory: 300, memorySwap: 300 },
+    ]);
+  });
+
+  it("has an image of its own for each set of packages beside a release, staged once", async () => {
+    const release = { hash: "0123456789ab", application: "examples/notes" };
+    const python = { release, packages: ["python3"] };
+    const recording = await placed([{ release }, python], [python]);
+    const names = recording.ofType("RemoteImage").map(({ inputs }) => String(inputs.name));
+    assert.equal(names.length, 2);
+    assert.equal(names[0], "hastack-test/release:0123456789ab");
+    assert.match(names[1] ?? "", /^hastack-test\/release:0123456789ab-[0-9a-f]{12}$/);
+    const { environment } = recording.get("Command", "task-0").inputs;
+    assert.equal((environment as Record<string, string>).IMAGE, `id-of-${names[1]}`);
+    const { inputs } = recording.get("Command", "release");
+    assert.deepEqual(inputs.environment, { RELEASE: release.hash, APPLICATION: "examples/notes" });
+  });
+
+  it("W8: passes its gate without a health command once its processes have run for some seconds", async () => {
+    const { inputs } = (await placed([{}])).get("Command", "app-1-gate");
+    const { HEALTH, MEANING } = inputs.environment as Record<string, string>;
+    assert.equal(MEANING, "its processes have run for 5 s");
+    assert.match(HEALTH ?? "", /s6-svstat .*\/services\/one/);
   });
 });

@@ -49,7 +49,7 @@ function web({ hash = releases.one, word = "hello", fixed = "good", health }: Wi
     host: { name: "web-1", role: "cache", machine: "node-1", backend: "10.2.0.11" },
     component: "Test",
     packages: [],
-    release: { hash },
+    release: { hash, application: "app" },
     processes: [
       {
         name: "web",
