@@ -4,9 +4,9 @@
  */
 
 import { fail, readInput, required } from "../../../lib/command.ts";
-import { dropNotice, type Notice } from "../../render/delivery.ts";
-import { configurationDirectory } from "../../render/s6.ts";
+import { dropNotice, type Notice } from "../delivery.ts";
 import { containerState, runDocker } from "./engine.ts";
+import { configurationDirectory } from "./s6.ts";
 
 /** Gives the passing container the workload's addresses, on interfaces that lead nowhere. */
 function pretendAddresses(addresses: readonly string[]): string {

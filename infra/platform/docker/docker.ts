@@ -8,17 +8,9 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { readProjectFile } from "../../../lib/paths.ts";
 import { addressPlan, hostAddress } from "../../addresses.ts";
-import { listingDeliveryScript, secretsInput, taskScript } from "../../render/delivery.ts";
-import {
-  configurationDirectory,
-  noticeCommands,
-  serviceFiles,
-  steady,
-  superviseCommand,
-} from "../../render/s6.ts";
-import { commandLine } from "../../render/shell.ts";
 import type { Settings } from "../../settings.ts";
 import type { Topology } from "../../topology.ts";
+import { listingDeliveryScript, secretsInput, taskScript } from "../delivery.ts";
 import type {
   DataDirectory,
   Flow,
@@ -30,7 +22,15 @@ import type {
   Task,
   Workload,
 } from "../platform.ts";
+import { commandLine } from "../shell.ts";
 import { dockerNames } from "./names.ts";
+import {
+  configurationDirectory,
+  noticeCommands,
+  serviceFiles,
+  steady,
+  superviseCommand,
+} from "./s6.ts";
 
 /** Below the folder that Pulumi runs the program and its builds in. */
 const imageFolder = "platform/docker/image";

@@ -5,8 +5,8 @@
 
 import { fail, required } from "../../../lib/command.ts";
 import { until } from "../../../lib/until.ts";
-import { configurationDirectory, servicesDirectory } from "../../render/s6.ts";
 import { containerState, tryDocker } from "./engine.ts";
+import { configurationDirectory, servicesDirectory } from "./s6.ts";
 
 const probeLimitSeconds = 10;
 const logLines = 25;

@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import { root } from "../../../lib/paths.ts";
 import { type RunOptions as LocalOptions, type Outcome, run } from "../../../lib/run.ts";
 import type { Target } from "../../inventory.ts";
-import { commandLine, quote } from "../../render/shell.ts";
+import { commandLine, quote } from "../shell.ts";
 
 export type { Target } from "../../inventory.ts";
 

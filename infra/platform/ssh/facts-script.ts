@@ -2,7 +2,7 @@
  * The shell text that looks at a machine and changes nothing: it runs as whoever logs in, also on a
  * machine that is no Debian, and prints one fact a line, its name first.
  */
-import { quote } from "../../render/shell.ts";
+import { quote } from "../shell.ts";
 import { dropIn } from "./gluster.ts";
 import { folders } from "./machine-script.ts";
 

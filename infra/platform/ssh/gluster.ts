@@ -2,10 +2,11 @@
  * Shell texts for a shared directory on GlusterFS: two machines have every file, a third one keeps
  * names and attributes alone, as the vote that decides. Each text runs as root and may run again.
  */
-import { hereDocument } from "../../render/shell.ts";
-import { unitName } from "../../render/systemd.ts";
+
 import type { Member, Topology } from "../../topology.ts";
 import type { SharedDirectory } from "../platform.ts";
+import { hereDocument } from "../shell.ts";
+import { unitName } from "./systemd.ts";
 
 export const brickPackages: readonly string[] = ["glusterfs-server"];
 export const mountPackages: readonly string[] = ["glusterfs-client"];

@@ -1,6 +1,7 @@
 /** Shell texts for a machine as such: its base, and Debian packages. Each may run again and again. */
-import { commandLine, quote } from "../../render/shell.ts";
+
 import { releaseDirectory } from "../platform.ts";
+import { commandLine, quote } from "../shell.ts";
 
 /** Number of the user `hastack`, the same on every machine: shared files know owners by number. */
 export const userId = 880;

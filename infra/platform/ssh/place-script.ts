@@ -3,11 +3,11 @@
  * and checked, its units told, and its health awaited. A workload with a release goes back as a whole
  * to what it was when the new one does not get healthy.
  */
-import { deliveryScript } from "../../render/delivery.ts";
-import { commandLine, quote } from "../../render/shell.ts";
-import { noticeCommands, releaseLink, steady, unitFiles, unitName } from "../../render/systemd.ts";
+import { deliveryScript } from "../delivery.ts";
 import type { ManagedFile, Workload } from "../platform.ts";
+import { commandLine, quote } from "../shell.ts";
 import { folders, oneAtATime } from "./machine-script.ts";
+import { noticeCommands, releaseLink, steady, unitFiles, unitName } from "./systemd.ts";
 
 const logLines = 25;
 /** Starts of processes after which waiting is of no use: systemd starts one a second. */

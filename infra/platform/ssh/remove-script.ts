@@ -1,10 +1,10 @@
 /** The shell text that takes a workload away from a machine. */
 import { dirname } from "node:path/posix";
-import { commandLine, quote } from "../../render/shell.ts";
-import { releaseLink, unitName } from "../../render/systemd.ts";
 import type { Process, Workload } from "../platform.ts";
+import { commandLine, quote } from "../shell.ts";
 import { folders, oneAtATime } from "./machine-script.ts";
 import { sysctlFile, workloadFolder } from "./place-script.ts";
+import { releaseLink, unitName } from "./systemd.ts";
 
 /**
  * Takes a workload away, its processes in reverse order. A unit that is another member's by now, and

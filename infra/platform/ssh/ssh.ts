@@ -5,10 +5,9 @@
  */
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { secretsInput, taskScript } from "../../render/delivery.ts";
-import { unitName } from "../../render/systemd.ts";
 import type { Settings } from "../../settings.ts";
 import type { Member, Topology } from "../../topology.ts";
+import { secretsInput, taskScript } from "../delivery.ts";
 import type {
   Flow,
   PlacementOptions,
@@ -39,6 +38,7 @@ import {
 } from "./machine-script.ts";
 import { bindRelease, placeScript } from "./place-script.ts";
 import { removeScript } from "./remove-script.ts";
+import { unitName } from "./systemd.ts";
 
 /** What is known of the machines besides their roles. */
 export interface Machines {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
+import { serviceFiles } from "../../../infra/platform/docker/s6.ts";
 import type { Workload } from "../../../infra/platform/platform.ts";
 import { factsScript } from "../../../infra/platform/ssh/facts-script.ts";
-import { serviceFiles } from "../../../infra/render/s6.ts";
 import { readProjectFile, root } from "../../../lib/paths.ts";
 import { mustRun } from "../../../lib/run.ts";
 import { type Container, start } from "../../support/unit/containers.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import * as pulumi from "@pulumi/pulumi";
+import { deliveryScript, taskScript } from "../../../infra/platform/delivery.ts";
+import { serviceFiles } from "../../../infra/platform/docker/s6.ts";
 import type { ManagedFile } from "../../../infra/platform/platform.ts";
-import { deliveryScript, taskScript } from "../../../infra/render/delivery.ts";
-import { serviceFiles } from "../../../infra/render/s6.ts";
 import { readSettings } from "../../../infra/settings.ts";
 import type { WebStack } from "../../../infra/stack.ts";
 import { planTopology } from "../../../infra/topology.ts";

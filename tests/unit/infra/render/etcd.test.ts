@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { secretsInput, taskScript } from "../../../../infra/render/delivery.ts";
+import { secretsInput, taskScript } from "../../../../infra/platform/delivery.ts";
 import { etcdHealth, etcdUsersScript, renderEtcd } from "../../../../infra/render/etcd.ts";
 import type { Member } from "../../../../infra/topology.ts";
 import { until } from "../../../../lib/until.ts";

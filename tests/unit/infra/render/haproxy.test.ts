@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import { commandLine } from "../../../../infra/platform/shell.ts";
 import { haproxyHasRead, renderHaproxy } from "../../../../infra/render/haproxy.ts";
-import { commandLine } from "../../../../infra/render/shell.ts";
 import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { secretsInput, taskScript } from "../../../../infra/render/delivery.ts";
+import { secretsInput, taskScript } from "../../../../infra/platform/delivery.ts";
 import {
   dataDirectory,
   dynamicConfiguration,

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { secretsInput } from "../../../../../infra/platform/delivery.ts";
 import type { Workload } from "../../../../../infra/platform/platform.ts";
 import { baseScript, removeBaseScript } from "../../../../../infra/platform/ssh/machine-script.ts";
 import { placeScript } from "../../../../../infra/platform/ssh/place-script.ts";
 import { removeScript } from "../../../../../infra/platform/ssh/remove-script.ts";
-import { secretsInput } from "../../../../../infra/render/delivery.ts";
 import { inRoot } from "../../../../../lib/paths.ts";
 import { until } from "../../../../../lib/until.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";

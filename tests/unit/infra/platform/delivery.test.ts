@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import type { ManagedFile, Task } from "../../../../infra/platform/platform.ts";
 import {
   listingDeliveryScript as deliveryScript,
   dropNotice,
   secretsInput,
   taskScript,
-} from "../../../../infra/render/delivery.ts";
+} from "../../../../infra/platform/delivery.ts";
+import type { ManagedFile, Task } from "../../../../infra/platform/platform.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { baseImage } from "../../../support/unit/images.ts";

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import type { Process, Workload } from "../../../../infra/platform/platform.ts";
-import { deliveryScript } from "../../../../infra/render/delivery.ts";
-import { noticeCommands, unitFiles, unitName } from "../../../../infra/render/systemd.ts";
-import { type Container, start } from "../../../support/unit/containers.ts";
-import { first } from "../../../support/unit/fixtures.ts";
-import { imageFor } from "../../../support/unit/images.ts";
-import { describeStack, workloadOf } from "../../../support/unit/stack.ts";
+import { deliveryScript } from "../../../../../infra/platform/delivery.ts";
+import type { Process, Workload } from "../../../../../infra/platform/platform.ts";
+import { noticeCommands, unitFiles, unitName } from "../../../../../infra/platform/ssh/systemd.ts";
+import { type Container, start } from "../../../../support/unit/containers.ts";
+import { first } from "../../../../support/unit/fixtures.ts";
+import { imageFor } from "../../../../support/unit/images.ts";
+import { describeStack, workloadOf } from "../../../../support/unit/stack.ts";
 
 const proxy: Process = {
   name: "proxy",

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { tryDocker } from "../../../../infra/platform/docker/engine.ts";
-import type { ManagedFile, Process } from "../../../../infra/platform/platform.ts";
-import { deliveryScript, secretsInput } from "../../../../infra/render/delivery.ts";
+import { deliveryScript, secretsInput } from "../../../../../infra/platform/delivery.ts";
+import { tryDocker } from "../../../../../infra/platform/docker/engine.ts";
 import {
   noticeCommands,
   serviceFiles,
   steady,
   superviseCommand,
-} from "../../../../infra/render/s6.ts";
-import { until } from "../../../../lib/until.ts";
-import { type Container, start } from "../../../support/unit/containers.ts";
-import { baseImage } from "../../../support/unit/images.ts";
+} from "../../../../../infra/platform/docker/s6.ts";
+import type { ManagedFile, Process } from "../../../../../infra/platform/platform.ts";
+import { until } from "../../../../../lib/until.ts";
+import { type Container, start } from "../../../../support/unit/containers.ts";
+import { baseImage } from "../../../../support/unit/images.ts";
 
 const proxy: Process = {
   name: "proxy",

@@ -2,9 +2,10 @@
  * Service folders for s6, the supervisor inside a container: it restarts a process that ends,
  * signals one that must read its files again, and stops them in reverse order of start.
  */
-import type { Health, ManagedFile, Process, ReloadSignal } from "../platform/platform.ts";
-import { type Notice, steadyMeaning, steadySeconds } from "./delivery.ts";
-import { commandLine, quote } from "./shell.ts";
+
+import { type Notice, steadyMeaning, steadySeconds } from "../delivery.ts";
+import type { Health, ManagedFile, Process, ReloadSignal } from "../platform.ts";
+import { commandLine, quote } from "../shell.ts";
 
 /** Where a container's workload has its files: in a volume of their own. */
 export const configurationDirectory = "/etc/hastack";

@@ -3,10 +3,10 @@
  * all of the machine that it does not need.
  */
 import { dirname } from "node:path";
-import type { Health, ManagedFile, Process, ReloadSignal, Workload } from "../platform/platform.ts";
-import { releaseDirectory } from "../platform/platform.ts";
-import { type Notice, steadyMeaning, steadySeconds } from "./delivery.ts";
-import { commandLine } from "./shell.ts";
+import { type Notice, steadyMeaning, steadySeconds } from "../delivery.ts";
+import type { Health, ManagedFile, Process, ReloadSignal, Workload } from "../platform.ts";
+import { releaseDirectory } from "../platform.ts";
+import { commandLine } from "../shell.ts";
 
 /** Name of the unit that runs a process; a shared directory's unit is named the same way. */
 export function unitName(process: string): string {

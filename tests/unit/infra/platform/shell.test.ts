@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
-import { commandLine, hereDocument, quote } from "../../../../infra/render/shell.ts";
+import { commandLine, hereDocument, quote } from "../../../../infra/platform/shell.ts";
 
 const sh = (script: string) => execFileSync("sh", ["-euc", script], { encoding: "utf8" });
 

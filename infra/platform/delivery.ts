@@ -5,7 +5,7 @@
  * is a file `.notices/reload:NAME` or `.notices/restart:NAME` until `dropNotice` removes it, so that a
  * delivery that is cut off between the two is completed by the next one.
  */
-import type { ManagedFile, Task } from "../platform/platform.ts";
+import type { ManagedFile, Task } from "./platform.ts";
 import { hereDocument, quote } from "./shell.ts";
 
 /** The text on standard input that carries the secrets. */
