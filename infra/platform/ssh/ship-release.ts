@@ -7,7 +7,7 @@ import { closeSync, openSync } from "node:fs";
 import { fail, required } from "../../../lib/command.ts";
 import { ConnectionError, callMachine, type Target } from "./connection.ts";
 import { folders } from "./machine-script.ts";
-import { packedRelease } from "./release-archive.ts";
+import { archive } from "./release-archive.ts";
 
 /** Releases that stay on a machine for going back, beside those that run. */
 const keptReleases = 3;
@@ -64,7 +64,7 @@ async function send(target: Target, hash: string, archive: string): Promise<void
 
 async function ship(target: Target, hash: string): Promise<void> {
   if (await isThere(target, hash)) return console.log(`release ${hash} is there`);
-  await send(target, hash, packedRelease(hash, required("ARCHITECTURE")));
+  await send(target, hash, await archive());
   const prune = ["sh", "-c", pruneScript()];
   const { code, stderr } = await callMachine(target, prune, { limitSeconds: 120 });
   if (code !== 0) throw new Error(`old releases could not be removed: ${stderr.trim()}`);

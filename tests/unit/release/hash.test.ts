@@ -1,34 +1,50 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { architecture } from "../../../release/build.ts";
-import { filesUnder, releaseHash, releaseSources } from "../../../release/hash.ts";
+import { recipe as shipped } from "../../../infra/application/recipe.ts";
+import { architecture } from "../../../release/architecture.ts";
+import { filesOf, releaseHash } from "../../../release/hash.ts";
+import type { ReleaseRecipe } from "../../../release/recipe.ts";
 
 /** One file of each source. */
 const files = [
   "app/package.json",
   "app/package-lock.json",
-  "app/src/run/server.ts",
+  "app/src/server.ts",
   "app/views/home.eta",
   "app/public/style.css",
   "app/sample/lisbon.webp",
-  "app/sql/001-content.sql",
+  "sql/001-content.sql",
 ];
 
 describe("release: its name", () => {
-  let base: string;
+  let folder: string;
   const put = (path: string, text: string) => {
-    mkdirSync(dirname(join(base, path)), { recursive: true });
-    writeFileSync(join(base, path), text);
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
   };
-  const hash = () => releaseHash(base, "24.0.0");
+  const recipe = (changes: Partial<ReleaseRecipe> = {}): ReleaseRecipe => ({
+    ...shipped,
+    folder,
+    ...changes,
+  });
+  const hash = (changes: Partial<ReleaseRecipe> = {}) => releaseHash(recipe(changes));
 
   beforeEach(() => {
-    base = mkdtempSync(join(tmpdir(), "hastack-release-"));
+    folder = mkdtempSync(join(tmpdir(), "hastack-release-"));
     for (const path of files) put(path, path);
   });
-  afterEach(() => rmSync(base, { recursive: true, force: true }));
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   it("is 12 hex digits", () => assert.match(hash(), /^[0-9a-f]{12}$/));
 
@@ -36,9 +52,9 @@ describe("release: its name", () => {
     const before = hash();
     const other = mkdtempSync(join(tmpdir(), "hastack-release-"));
     try {
-      cpSync(base, other, { recursive: true });
-      utimesSync(join(other, "app/sql/001-content.sql"), 1, 1);
-      assert.equal(releaseHash(other, "24.0.0"), before);
+      cpSync(folder, other, { recursive: true });
+      utimesSync(join(other, "sql/001-content.sql"), 1, 1);
+      assert.equal(hash({ folder: other }), before);
     } finally {
       rmSync(other, { recursive: true, force: true });
     }
@@ -53,7 +69,7 @@ describe("release: its name", () => {
   }
 
   it("every source is among those", () => {
-    const without = releaseSources.filter(
+    const without = shipped.files?.filter(
       (source) => !files.some((file) => file.startsWith(source)),
     );
     assert.deepEqual(without, []);
@@ -61,32 +77,117 @@ describe("release: its name", () => {
 
   it("changes with a new file, a new name, and bytes moved from one file to the next", () => {
     const seen = new Set([hash()]);
-    put("app/sql/002-more.sql", "");
+    put("sql/002-more.sql", "");
     seen.add(hash());
-    rmSync(join(base, "app/sql/002-more.sql"));
-    put("app/sql/003-more.sql", "");
+    rmSync(join(folder, "sql/002-more.sql"));
+    put("sql/003-more.sql", "");
     seen.add(hash());
-    put("app/src/run/server.ts", "app/src/run/server.tsapp/views/home.eta");
+    put("app/src/server.ts", "app/src/server.tsapp/views/home.eta");
     put("app/views/home.eta", "");
     seen.add(hash());
     assert.equal(seen.size, 4);
   });
 
-  it("changes with the Node version, not with tests, packages or dot files", () => {
+  it("changes with what makes a file a program, and with where a link leads", () => {
+    const seen = new Set([hash()]);
+    chmodSync(join(folder, "app/src/server.ts"), 0o755);
+    seen.add(hash());
+    for (const target of ["server.ts", "other.ts"]) {
+      rmSync(join(folder, "app/src/link"), { force: true });
+      symlinkSync(target, join(folder, "app/src/link"));
+      seen.add(hash());
+    }
+    put("app/src/link.txt", "");
+    rmSync(join(folder, "app/src/link"));
+    put("app/src/link", "other.ts");
+    rmSync(join(folder, "app/src/link.txt"));
+    seen.add(hash());
+    assert.equal(seen.size, 5);
+  });
+
+  it("does not change with a umask", () => {
     const before = hash();
-    assert.notEqual(releaseHash(base, "24.0.1"), before);
+    chmodSync(join(folder, "app/src/server.ts"), 0o600);
+    assert.equal(hash(), before);
+  });
+
+  it("changes with the build command and the application's name", () => {
+    const seen = new Set([hash(), hash({ build: "true" }), hash({ build: undefined })]);
+    seen.add(hash({ name: "another" }));
+    assert.equal(seen.size, 4);
+  });
+
+  it("does not change with tests, packages or dot files", () => {
+    const before = hash();
     for (const path of [
       "app/test/x.test.ts",
       "app/node_modules/x/index.js",
       "app/src/.server.swp",
+      "app/src/node_modules/x/index.js",
     ]) {
       put(path, "x");
     }
     assert.equal(hash(), before);
   });
 
-  it("leaves out what is not there", () => {
-    assert.deepEqual(filesUnder(base, "app/nowhere"), []);
+  it("does not change with the order of the list, nor with what is on it twice", () => {
+    const sources = shipped.files ?? [];
+    const more = [...sources.toReversed(), "./sql/", "app/src/server.ts"];
+    assert.equal(hash({ files: more }), hash());
+  });
+});
+
+describe("release: its files", () => {
+  let folder: string;
+  const put = (path: string) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), path);
+  };
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "hastack-release-"));
+    for (const path of ["a.py", "b/c.py", ".env", "b/.d", "node_modules/x.js"]) put(path);
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("are all but dot files and node_modules where none are listed", () => {
+    assert.deepEqual(filesOf({ folder }), ["a.py", "b/c.py"]);
+  });
+
+  it("are those that are listed, even where they would be left out of a folder", () => {
+    assert.deepEqual(filesOf({ folder, files: [".env", "node_modules", "b/.d"] }), [
+      ".env",
+      "b/.d",
+      "node_modules/x.js",
+    ]);
+  });
+
+  it("must be there: a typing error would leave something out without a word", () => {
+    assert.throws(() => filesOf({ folder, files: ["a.py", "nowhere"] }), {
+      message: `release.files: nowhere is not there; there is no ${folder}/nowhere: make it, or take it off the list`,
+    });
+  });
+
+  for (const path of ["../x", "/etc/hosts", "b/../../x", ".."]) {
+    it(`are refused outside of the application's folder: ${path}`, () => {
+      assert.throws(() => filesOf({ folder, files: [path] }), {
+        message: `release.files: ${path} leads out of the application's folder ${folder}; a release is made of what is in there, so put it there`,
+      });
+    });
+  }
+
+  for (const target of ["/etc/hosts", "../../x"]) {
+    it(`are refused where a link leads out of the folder: ${target}`, () => {
+      symlinkSync(target, join(folder, "b/link"));
+      assert.throws(() => filesOf({ folder }), {
+        message: `${folder}/b/link is a link to ${target}, outside of the application's folder, which a release does not have; put a copy in its place, or leave it out by release.files`,
+      });
+    });
+  }
+
+  it("may be links within the folder", () => {
+    symlinkSync("../a.py", join(folder, "b/link"));
+    assert.deepEqual(filesOf({ folder }), ["a.py", "b/c.py", "b/link"]);
   });
 });
 
