@@ -6,41 +6,32 @@ import { become } from "./bootstrap.mjs";
 import { ensureBrowser } from "./setup/browser.ts";
 import { runSteps, steps as setupSteps, sshStep } from "./setup.ts";
 import { beginning, ending, failureList } from "./test/failures.ts";
-import { type Choice, onlyFull, readChoice, type StepName } from "./test/steps.ts";
+import { type Choice, type Part, readChoice, waves } from "./test/parts.ts";
+import { lastResult, note, readRecord, tested, whyPassed } from "./test/record.ts";
+import { Told } from "./test/side-by-side.ts";
 import {
   duration,
   nothing,
   type Outcome,
   type Result,
+  slowest,
   suiteOutcome,
   summaryTable,
   totalLine,
 } from "./test/summary.ts";
 import { prove, whyNoProof } from "./test/toolchain-proof.ts";
+import { Turns } from "./test/turns.ts";
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
-const suites: Readonly<Partial<Record<StepName, string>>> = {
-  unit: "tests/unit/**/*.test.ts",
-  app: "app/test/**/*.test.ts",
-  fuzz: "tests/fuzz/**/*.test.ts",
-  toolchain: "tests/toolchain/**/*.test.ts",
-  e2e: "tests/e2e/**/*.test.ts",
-};
-
-/** Made ready before a suite's first test. */
-const globalSetups: Readonly<Partial<Record<StepName, string>>> = {
-  app: inRoot("app/test/support/global-setup.ts"),
-};
-
-/** Minutes after which a suite is ended: one that hangs must not take the others' results along. */
-const limits: Readonly<Partial<Record<StepName, number>>> = {
-  unit: 25,
-  app: 25,
-  fuzz: 30,
-  toolchain: 40,
-  e2e: 55,
-};
+/** How a part runs. */
+interface Way {
+  readonly choice: Choice;
+  /** Gets its output; without, it is shown as it comes. */
+  readonly hear?: ((text: string) => void) | undefined;
+  /** Environment variables of its own. */
+  readonly env?: NodeJS.ProcessEnv;
+}
 
 /** Counts as a test only when it fails: alone it proves nothing. */
 async function setUp(): Promise<Outcome> {
@@ -53,35 +44,45 @@ async function setUp(): Promise<Outcome> {
 }
 
 /** A program that counts as one test. */
-async function check(program: string, args: readonly string[]): Promise<Outcome> {
+async function check(
+  program: string,
+  args: readonly string[],
+  { limitMinutes }: Part,
+  { hear }: Way,
+): Promise<Outcome> {
   let output = "";
-  const code = await become(inRoot("node_modules/.bin", program), args, process.env, (text) => {
-    process.stdout.write(text);
+  const listen = (text: string) => {
+    (hear ?? ((shown) => process.stdout.write(shown)))(text);
     output += text;
-  });
+  };
+  const limit = limitMinutes * 60_000;
+  const code = await become(inRoot("node_modules/.bin", program), args, process.env, listen, limit);
   if (code === 0) return { ...nothing, passed: 1 };
   const title = `${program} ended with ${code}`;
   return { ...nothing, failed: 1, failures: [{ title, error: ending(output) }] };
 }
 
-async function suite(step: StepName, { full, mocha }: Choice): Promise<Outcome> {
-  const pattern = suites[step] ?? "";
-  const minutes = (limits[step] ?? 15) * (full ? 3 : 1);
+async function suite(part: Part, { choice, hear, env }: Way): Promise<Outcome> {
+  const { globalSetup, limitMinutes, files = () => [] } = part;
   const folder = mkdtempSync(join(tmpdir(), "hastack-test-"));
   const report = join(folder, "report.json");
   try {
-    const globalSetup = globalSetups[step] ? ["--require", globalSetups[step]] : [];
-    const reporter = ["--reporter", inRoot("scripts/test/reporter.mjs")];
-    const args = [...reporter, "--forbid-only", ...globalSetup, ...mocha];
-    const env = {
+    const args = [
+      ...["--reporter", inRoot("scripts/test/reporter.mjs"), "--forbid-only"],
+      ...(globalSetup ? ["--require", globalSetup] : []),
+      ...choice.mocha,
+      ...files(),
+    ];
+    const all = {
       ...process.env,
+      ...env,
       HASTACK_TEST_REPORT: report,
-      ...(full ? { HASTACK_TEST_FULL: "1" } : {}),
+      ...(choice.full ? { HASTACK_TEST_FULL: "1" } : {}),
     };
     const mochaBin = inRoot("node_modules/.bin/mocha");
-    const code = await become(mochaBin, [...args, pattern], env, undefined, minutes * 60_000);
+    const code = await become(mochaBin, args, all, hear, limitMinutes * 60_000);
     const told = existsSync(report) ? readFileSync(report, "utf8") : undefined;
-    return suiteOutcome(told, code, minutes);
+    return suiteOutcome(told, code, limitMinutes);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -90,54 +91,124 @@ async function suite(step: StepName, { full, mocha }: Choice): Promise<Outcome> 
 /** In a log file, colours are noise. */
 const plain = !process.stdout.isTTY;
 
-async function runStep(step: StepName, choice: Choice): Promise<Outcome> {
-  if (step === "set-up") return setUp();
-  if (step === "lint")
-    return check("biome", ["ci", "--error-on-warnings", ...(plain ? ["--colors=off"] : [])]);
-  if (step === "types") return check("tsc", ["--noEmit"]);
-  const isProof = step === "toolchain" && choice.mocha.length === 0;
-  return isProof ? prove(() => suite(step, choice)) : suite(step, choice);
+async function runPart(part: Part, way: Way): Promise<Outcome> {
+  const biome = ["ci", "--error-on-warnings", ...(plain || way.hear ? ["--colors=off"] : [])];
+  if (part.name === "set-up") return setUp();
+  if (part.name === "lint") return check("biome", biome, part, way);
+  if (part.name === "types") return check("tsc", ["--noEmit"], part, way);
+  const isProof = part.name === "toolchain" && way.choice.mocha.length === 0;
+  return isProof ? prove(() => suite(part, way)) : suite(part, way);
 }
 
-async function timed(step: StepName, choice: Choice): Promise<Result> {
+async function timed(part: Part, way: Way): Promise<Result> {
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
-  say(`\n=== ${step}`);
+  const { name: step } = part;
+  const tell = (text: string) => (way.hear ? way.hear(`${text}\n`) : say(text));
+  tell(`\n=== ${step}`);
   try {
-    const outcome = await runStep(step, choice);
-    say(`=== ${step}: ${outcome.failed > 0 ? "FAILED" : "ok"}, ${duration(seconds())}`);
+    const outcome = await runPart(part, way);
+    tell(`=== ${step}: ${outcome.failed > 0 ? "FAILED" : "ok"}, ${duration(seconds())}`);
     return { step, ...outcome, seconds: seconds() };
   } catch (error) {
     const { message } = error as Error;
     const [note = ""] = message.split("\n");
-    say(`=== ${step}: FAILED, ${duration(seconds())}\n${message}`);
+    tell(`=== ${step}: FAILED, ${duration(seconds())}\n${message}`);
     const failures = [{ title: "it broke off", error: beginning(message) }];
     return { step, ...nothing, failed: 1, seconds: seconds(), note, failures };
   }
 }
 
-function whyNot(step: StepName, choice: Choice, setUpFailed: boolean): string | undefined {
-  if (!choice.full && onlyFull[step]) return onlyFull[step];
-  if (step === "toolchain" && !choice.named && whyNoProof()) return whyNoProof();
-  const needsIt = step !== "set-up" && step !== "lint" && step !== "types" && step !== "unit";
-  return setUpFailed && needsIt ? "set-up failed" : undefined;
+/** Writes down what came of a part of the full run, unless only some of its cases ran. */
+async function recorded(part: Part, way: Way): Promise<Result> {
+  const { full, mocha } = way.choice;
+  const before = full && mocha.length === 0 ? await tested() : undefined;
+  const result = await timed(part, way);
+  const after = await tested();
+  if (before && after && part.name !== "set-up") note(result, before, after);
+  return result;
 }
 
-/** `npm test`: every step, also after one that failed, except where it could only fail too. */
+/** Parts that run side by side; what they say comes one after the other. */
+async function sideBySide(parts: readonly Part[], choice: Choice): Promise<Result[]> {
+  const [only] = parts;
+  if (only && parts.length === 1) return [await recorded(only, { choice })];
+  const turns = new Turns();
+  await turns.start();
+  const told = new Told(
+    parts.map(({ name }) => name),
+    (text) => process.stdout.write(text),
+  );
+  say(`\n=== side by side: ${parts.map(({ name }) => name).join(", ")}`);
+  try {
+    return await Promise.all(
+      parts.map(async (part) => {
+        const hear = (text: string) => told.tell(part.name, text);
+        const env = { HASTACK_TEST_TURNS: turns.path };
+        const result = await recorded(part, { choice, hear, env });
+        told.end(part.name);
+        return result;
+      }),
+    );
+  } finally {
+    turns.stop();
+  }
+}
+
+async function whyNot(
+  part: Part,
+  choice: Choice,
+  setUpFailed: boolean,
+): Promise<string | undefined> {
+  const { full, named, again, mocha } = choice;
+  if (!full && !named && part.onlyFull) return part.onlyFull;
+  if (setUpFailed && part.setUp === undefined) return "set-up failed";
+  if (part.name === "toolchain" && !named && whyNoProof()) return whyNoProof();
+  if (!full || named || again || mocha.length > 0) return undefined;
+  return whyPassed(readRecord()[part.name], await tested());
+}
+
+/** `--list`: the parts, about how long they take, and what came of them the last time. */
+function list({ parts }: Choice): string {
+  const record = readRecord();
+  const width = Math.max(...parts.map(({ name }) => name.length));
+  const rows = parts.map(({ name, about, minutes, onlyFull }) => {
+    const time = minutes < 1 ? "<1 min" : `${minutes} min`;
+    const last = name === "set-up" ? "runs whenever it is needed" : lastResult(record[name]);
+    const where = onlyFull ? "" : " (npm test has it too)";
+    const indent = " ".repeat(width + 10);
+    return `${name.padEnd(width)}  ${time.padStart(6)}  ${about}${where}\n${indent}${last}\n`;
+  });
+  return rows.join("");
+}
+
+/**
+ * `npm test`: every part, also after one that failed, except where it could only fail too. With
+ * `--full` (`npm run test:full`) the long runs too, and of all only what has not passed yet.
+ */
 export async function main(args: readonly string[]): Promise<number> {
   const choice = readChoice(args);
+  if (choice.list) {
+    process.stdout.write(list(choice));
+    return 0;
+  }
   process.chdir(root);
   process.env.PATH = withOwnNode();
   const results: Result[] = [];
-  for (const step of choice.steps) {
-    const broken = results.some((result) => result.step === "set-up" && result.failed > 0);
-    const reason = whyNot(step, choice, broken);
-    results.push(
-      reason === undefined
-        ? await timed(step, choice)
-        : { step, ...nothing, seconds: 0, note: `not run: ${reason}` },
-    );
+  for (const wave of waves(choice.parts)) {
+    const broken = results.some(({ step, failed }) => step === "set-up" && failed > 0);
+    const running: Part[] = [];
+    const skipped: Result[] = [];
+    for (const part of wave) {
+      const reason = await whyNot(part, choice, broken);
+      if (reason === undefined) running.push(part);
+      else skipped.push({ step: part.name, ...nothing, seconds: 0, note: `not run: ${reason}` });
+    }
+    results.push(...skipped, ...(running.length > 0 ? await sideBySide(running, choice) : []));
   }
-  say(`\n${summaryTable(results)}\n${failureList(results)}${totalLine(results)}`);
+  const end = [summaryTable(results), slowest(results), failureList(results)]
+    .filter(Boolean)
+    .map((text) => `${text.trimEnd()}\n\n`);
+  say(`\n${end.join("")}${totalLine(results)}`);
   return results.some(({ failed }) => failed > 0) ? 1 : 0;
 }

@@ -4,7 +4,10 @@ import { writeFileSync } from "node:fs";
 import { relative } from "node:path";
 import Mocha from "mocha";
 
-const { EVENT_RUN_END, EVENT_TEST_FAIL } = Mocha.Runner.constants;
+const { EVENT_HOOK_END, EVENT_RUN_END, EVENT_TEST_END, EVENT_TEST_FAIL } = Mocha.Runner.constants;
+
+/** A hook is named where it takes long: a test's own time says nothing of it. */
+const hookSeconds = 1;
 
 export default class ReportingReporter extends Mocha.reporters.Spec {
   /**
@@ -17,9 +20,14 @@ export default class ReportingReporter extends Mocha.reporters.Spec {
     if (path === undefined) return;
     /** @type {import("./failures.ts").Failure[]} */
     const failures = [];
+    /** @type {import("./summary.ts").Case[]} */
+    const cases = [];
+    /** @param {Mocha.Runnable} one @param {string} title */
+    const time = (one, title) =>
+      cases.push({ title, file: fileOf(one), seconds: (one.duration ?? 0) / 1000 });
     const leave = (ended = false) => {
       const { passes = 0, failures: failed = 0, pending = 0 } = runner.stats ?? {};
-      const told = { ended, passed: passes, failed, skipped: pending, failures };
+      const told = { ended, passed: passes, failed, skipped: pending, failures, cases };
       writeFileSync(path, JSON.stringify(told));
     };
     runner.on(EVENT_TEST_FAIL, (test, error) => {
@@ -29,6 +37,11 @@ export default class ReportingReporter extends Mocha.reporters.Spec {
         error: told(error),
       });
       leave(); // a run that is ended from outside has told what it found until then
+    });
+    runner.on(EVENT_TEST_END, (test) => time(test, test.fullTitle()));
+    runner.on(EVENT_HOOK_END, (hook) => {
+      if ((hook.duration ?? 0) < hookSeconds * 1000) return;
+      time(hook, hook.fullTitle());
     });
     runner.once(EVENT_RUN_END, () => leave(true));
   }

@@ -7,6 +7,13 @@ export interface Counts {
   readonly skipped: number;
 }
 
+/** What one test or hook took. */
+export interface Case {
+  readonly title: string;
+  readonly file?: string | undefined;
+  readonly seconds: number;
+}
+
 /** One row of the summary. */
 export interface Result extends Counts {
   readonly step: string;
@@ -15,10 +22,12 @@ export interface Result extends Counts {
   readonly note?: string;
   /** @default none */
   readonly failures?: readonly Failure[];
+  /** @default none */
+  readonly cases?: readonly Case[];
 }
 
 /** What a step leaves behind. */
-export type Outcome = Counts & Pick<Result, "failures">;
+export type Outcome = Counts & Pick<Result, "failures" | "cases">;
 
 export const nothing: Counts = { passed: 0, failed: 0, skipped: 0 };
 
@@ -68,4 +77,22 @@ export function summaryTable(results: readonly Result[]): string {
     .map((row) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  "))
     .map((line) => `${line.trimEnd()}\n`)
     .join("");
+}
+
+/** The cases that took longest, so that nobody has to look for where the time goes. */
+export function slowest(results: readonly Result[], count = 10): string {
+  const cases = results.flatMap(({ step, cases: own = [] }) =>
+    own.map((one) => ({ step, ...one })),
+  );
+  if (cases.length === 0) return "";
+  const rows = cases
+    .sort((a, b) => b.seconds - a.seconds)
+    .slice(0, count)
+    .map(({ step, title, seconds }) => [duration(seconds), step, title]);
+  const width = (at: number) => Math.max(...rows.map((row) => (row[at] ?? "").length));
+  const lines = rows.map(
+    ([time = "", step = "", title = ""]) =>
+      `  ${time.padStart(width(0))}  ${step.padEnd(width(1))}  ${title}\n`,
+  );
+  return `The slowest ${rows.length}:\n${lines.join("")}`;
 }

@@ -5,6 +5,7 @@ import { healed } from "./members.ts";
 import { noiseSeconds, type Promised, slack } from "./promises.ts";
 import type { TestStack } from "./test-stack.ts";
 import { missingWrites, type Report, type Site, Traffic } from "./traffic.ts";
+import { undisturbed } from "./turns.ts";
 
 const quietSeconds = 2;
 
@@ -12,10 +13,18 @@ const quietSeconds = 2;
  * Runs something under light load, and a little before and after it.
  * @param afterSeconds how long the load goes on at least
  */
-export async function underLoad(
+export function underLoad(
   site: Site,
   act: () => Promise<unknown>,
   afterSeconds = 3,
+): Promise<Report> {
+  return undisturbed(() => measured(site, act, afterSeconds));
+}
+
+async function measured(
+  site: Site,
+  act: () => Promise<unknown>,
+  afterSeconds: number,
 ): Promise<Report> {
   const traffic = new Traffic(site);
   await sleep(quietSeconds * 1000);

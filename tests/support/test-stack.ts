@@ -18,6 +18,7 @@ import { makeCertificate, pemOf } from "./certificates.ts";
 import type { Configuration, Place } from "./place.ts";
 import { limits } from "./promises.ts";
 import { type Answer, type Door, type RequestOptions, request, type Site } from "./traffic.ts";
+import { busily } from "./turns.ts";
 
 /** A certificate to serve the site with. */
 export interface Certificate {
@@ -121,7 +122,7 @@ export class TestStack implements Site {
     symlinkSync(inRoot("node_modules"), `${this.folder}node_modules`);
     symlinkSync(inRoot("app/node_modules"), `${this.folder}app/node_modules`);
     this.configure({});
-    await this.place.prepare();
+    await busily(() => this.place.prepare());
   }
 
   /** From now on the CLI and the plugins are those of this home. */
@@ -172,11 +173,8 @@ export class TestStack implements Site {
   }
 
   pulumi(args: readonly string[], limitSeconds: number, env: NodeJS.ProcessEnv = {}) {
-    return run(this.command(args), {
-      cwd: this.folder,
-      env: { ...this.env, ...env },
-      limitSeconds,
-    });
+    const options = { cwd: this.folder, env: { ...this.env, ...env }, limitSeconds };
+    return busily(() => run(this.command(args), options));
   }
 
   async must(args: readonly string[], limitSeconds: number = limits.preview): Promise<string> {
@@ -217,9 +215,11 @@ export class TestStack implements Site {
   /** Leaves nothing of the stack, kept data neither. */
   async destroyAll(): Promise<void> {
     const isThere = existsSync(`${this.folder}Pulumi.yaml`);
-    await this.place.wipe(async () => {
-      if (isThere) await this.destroy();
-    });
+    await busily(() =>
+      this.place.wipe(async () => {
+        if (isThere) await this.destroy();
+      }),
+    );
   }
 
   async outputs(): Promise<Record<string, unknown>> {

@@ -1,7 +1,7 @@
 /** The codes that titles of tests begin with are explained in docs/rows.md. */
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
-import { inRoot, root } from "../../scripts/lib/paths.ts";
+import { inRoot, root } from "../../lib/paths.ts";
 
 /** A text that begins with codes: `W3: …`, `L2, A15: …`, `L1 to L7: …`. */
 const heading = /["'`]([A-Z]\d{1,2}(?:(?:, | to )[A-Z]\d{1,2})*): /g;

@@ -17,6 +17,7 @@ import {
 import { limits, promises } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { missingWrites, postDestination } from "../../support/traffic.ts";
+import { withoutOthers } from "../../support/turns.ts";
 
 /** Long enough that everything that follows from a lost member has happened. */
 const awaySeconds = 5;
@@ -112,8 +113,11 @@ export function engineSuite(stack: TestStack): void {
         this.skip();
       }
       const { id, image } = await postDestination(stack, "before the engine's restart");
-      const start = Date.now();
-      await restartEngine();
+      let start = Date.now();
+      await withoutOthers(() => {
+        start = Date.now();
+        return restartEngine();
+      });
       const answered = Date.now();
       await until("the site answers with all its members", {
         probe: () => healed(stack),

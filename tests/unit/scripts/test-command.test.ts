@@ -1,44 +1,216 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { inRoot } from "../../../lib/paths.ts";
+import { inRoot, root } from "../../../lib/paths.ts";
+import { mustRun } from "../../../lib/run.ts";
 import { become } from "../../../scripts/bootstrap.mjs";
 import { beginning, ending, failureList } from "../../../scripts/test/failures.ts";
-import { readChoice } from "../../../scripts/test/steps.ts";
+import { parts, readChoice, waves } from "../../../scripts/test/parts.ts";
+import { lastResult, note, readRecord, tested, whyPassed } from "../../../scripts/test/record.ts";
+import { Told } from "../../../scripts/test/side-by-side.ts";
 import {
   duration,
   nothing,
+  slowest,
   suiteOutcome,
   summaryTable,
   totalLine,
 } from "../../../scripts/test/summary.ts";
+import { Turns } from "../../../scripts/test/turns.ts";
 
-describe("npm test: which steps", () => {
+const namesOf = (list: readonly { readonly name: string }[]) => list.map(({ name }) => name);
+
+describe("npm test: which parts", () => {
+  const chosen = (...args: string[]) => namesOf(readChoice(args).parts);
+
   it("all of them by default", () => {
-    const all = ["set-up", "lint", "types", "unit", "app", "fuzz", "toolchain", "e2e"];
-    assert.deepEqual(readChoice([]).steps, all);
+    assert.deepEqual(chosen(), namesOf(parts));
   });
 
   it("those chosen, in the usual order, with set-up where they need it", () => {
-    assert.deepEqual(readChoice(["--only", "types,lint"]).steps, ["lint", "types"]);
-    assert.deepEqual(readChoice(["--only", "e2e", "--only", "unit"]).steps, [
-      "set-up",
-      "unit",
-      "e2e",
+    assert.deepEqual(chosen("--part", "types,lint"), ["lint", "types"]);
+    assert.deepEqual(chosen("--part", "keep-data", "--only", "lint"), [
+      ...["set-up", "lint", "keep-data"],
     ]);
+  });
+
+  it("several by the beginning of their names", () => {
+    assert.deepEqual(chosen("--part", "e2e"), ["set-up", "e2e-dev", "e2e-lab"]);
   });
 
   it("refuses an unknown one with the known", () => {
     assert.throws(
-      () => readChoice(["--only", "units"]),
-      /--only units: no such step; there are set-up, lint/,
+      () => readChoice(["--part", "units"]),
+      /--part units: there is no such part; use one of set-up, lint/,
     );
   });
 
-  it("hands --grep to mocha, and sees --full", () => {
-    const { full, mocha } = readChoice(["--full", "--grep", "W6"]);
-    assert.deepEqual([full, mocha], [true, ["--grep", "W6"]]);
+  it("hands --grep to mocha, and sees the other options", () => {
+    const { full, mocha, again, list } = readChoice(["--full", "--grep", "W6", "--again"]);
+    assert.deepEqual([full, mocha, again, list], [true, ["--grep", "W6"], true, false]);
+    assert.equal(readChoice(["--list"]).list, true);
+  });
+
+  it("have every test file of the project in one part, and no other", () => {
+    const files = parts.flatMap((part) => part.files?.() ?? []);
+    const pattern = "{app/test,tests,examples}/**/*.test.ts";
+    assert.deepEqual(files.sort(), globSync(pattern, { cwd: root }).sort());
+  });
+
+  it("run side by side with their neighbours where they say so", () => {
+    const part = (name: string, sideBySide?: number) => ({
+      ...{ name, about: "", minutes: 1, limitMinutes: 1 },
+      ...(sideBySide !== undefined && { sideBySide }),
+    });
+    const list = [part("a"), part("b"), part("c", 1), part("d", 1), part("e", 2), part("f", 2)];
+    assert.deepEqual(waves(list).map(namesOf), [["a"], ["b"], ["c", "d"], ["e", "f"]]);
+  });
+});
+
+describe("npm run test:full: what has passed already", () => {
+  const now = { commit: "abc", clean: true };
+  const result = { step: "unit", passed: 3, failed: 0, skipped: 1, seconds: 65 };
+  let folder: string;
+  let file: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "hastack-unit-"));
+    file = join(folder, "tests/full.json");
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const entry = () => readRecord(file).unit;
+
+  it("is nothing at first", () => {
+    assert.equal(whyPassed(entry(), now), undefined);
+    assert.equal(lastResult(entry()), "never run");
+  });
+
+  it("is written down part by part", () => {
+    note(result, now, now, file);
+    note({ ...result, step: "app", failed: 2 }, now, now, file);
+    assert.match(whyPassed(entry(), now) ?? "", /^it passed on this commit, \d{4}-.* UTC; --again/);
+    assert.match(
+      lastResult(entry()),
+      /^3 passed, 0 failed, 1 skipped on abc, .* UTC, in 1 min 05 s$/,
+    );
+    assert.equal(whyPassed(readRecord(file).app, now), undefined, "it failed");
+  });
+
+  it("counts on its own commit alone, and without changes then and now", () => {
+    note(result, now, now, file);
+    assert.equal(whyPassed(entry(), { ...now, commit: "def" }), undefined);
+    assert.equal(whyPassed(entry(), { ...now, clean: false }), undefined);
+    assert.equal(whyPassed(entry(), undefined), undefined);
+    const others = [
+      [{ ...now, clean: false }, now],
+      [now, { ...now, clean: false }],
+      [now, { ...now, commit: "def" }],
+    ] as const;
+    for (const [before, after] of others) {
+      note(result, before, after, file);
+      assert.equal(whyPassed(entry(), now), undefined);
+      assert.match(lastResult(entry()), /on abc with changes/);
+    }
+  });
+
+  it("is void once the part has failed on the same commit", () => {
+    note(result, now, now, file);
+    note({ ...result, failed: 1 }, now, now, file);
+    assert.equal(whyPassed(entry(), now), undefined);
+  });
+
+  it("knows commit and changes from git, and nothing without it", async () => {
+    const git = (...args: string[]) =>
+      mustRun(["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@x", ...args]);
+    assert.equal(await tested(folder), undefined);
+    await git("init", "--quiet");
+    writeFileSync(join(folder, "a"), "");
+    await git("add", "a");
+    await git("commit", "--quiet", "--message=a");
+    const commit = (await git("rev-parse", "HEAD")).trim();
+    assert.deepEqual(await tested(folder), { commit, clean: true });
+    writeFileSync(join(folder, "b"), "");
+    assert.deepEqual(await tested(folder), { commit, clean: false });
+  });
+});
+
+describe("npm test: parts side by side", () => {
+  it("are told one after the other, the first at once", () => {
+    let shown = "";
+    const told = new Told(["a", "b", "c"], (text) => {
+      shown += text;
+    });
+    told.tell("b", "b1 ");
+    told.tell("a", "a1 ");
+    told.tell("c", "c1 ");
+    assert.equal(shown, "a1 ");
+    told.end("c");
+    told.tell("a", "a2 ");
+    told.end("a");
+    assert.equal(shown, "a1 a2 b1 ");
+    told.tell("b", "b2 ");
+    told.end("b");
+    assert.equal(shown, "a1 a2 b1 b2 c1 ");
+  });
+
+  describe("take turns", function () {
+    this.timeout(30_000);
+    let turns: Turns;
+    beforeEach(async () => {
+      turns = new Turns();
+      await turns.start();
+    });
+    afterEach(() => turns.stop());
+
+    /** Asks for a turn as another process would. */
+    function ask(turn: string) {
+      const socket = connect(turns.path);
+      const asked = { has: false, end: () => socket.destroy() };
+      socket.on("data", () => {
+        asked.has = true;
+      });
+      socket.write(turn);
+      return asked;
+    }
+    const settled = () => new Promise((resolve) => setTimeout(resolve, 100));
+
+    it("all at once who want no more than that, and alone who wants that", async () => {
+      const [first, second] = [ask("work together"), ask("work together")];
+      await settled();
+      const alone = ask("work alone");
+      await settled();
+      const late = ask("work together");
+      await settled();
+      const has = () => [first, second, alone, late].map((one) => one.has);
+      assert.deepEqual(has(), [true, true, false, false], "nobody overtakes who waits");
+      first.end();
+      await settled();
+      assert.deepEqual(has(), [true, true, false, false]);
+      second.end();
+      await settled();
+      assert.deepEqual(has(), [true, true, true, false]);
+      alone.end();
+      await settled();
+      assert.deepEqual(has(), [true, true, true, true]);
+    });
+
+    it("at one thing without regard to another, and without those who gave up", async () => {
+      const work = ask("work alone");
+      await settled();
+      const waiting = ask("work alone");
+      await settled();
+      const last = ask("work together");
+      const engine = ask("engine alone");
+      await settled();
+      assert.deepEqual([waiting.has, last.has, engine.has], [false, false, true]);
+      waiting.end();
+      work.end();
+      await settled();
+      assert.deepEqual([waiting.has, last.has], [false, true]);
+    });
   });
 });
 
@@ -95,6 +267,21 @@ describe("npm test: counting", () => {
       "1 min 05 s",
       "60 min 00 s",
     ]);
+  });
+
+  it("shows the slowest cases of all parts", () => {
+    const cases = [1, 30, 7].map((seconds) => ({ title: `takes ${seconds}`, seconds }));
+    const results = [
+      { ...row, ...nothing, cases },
+      { ...row, ...nothing, step: "e2e", cases: [{ title: "takes 90", seconds: 90 }] },
+      { ...row, ...nothing },
+    ];
+    assert.equal(
+      slowest(results, 3),
+      "The slowest 3:\n  1 min 30 s  e2e   takes 90\n" +
+        "        30 s  unit  takes 30\n       7.0 s  unit  takes 7\n",
+    );
+    assert.equal(slowest([{ ...row, ...nothing }]), "");
   });
 
   it("shows a row for each step", () => {
@@ -160,7 +347,8 @@ describe("npm test: what failed, told again at the end", () => {
       const args = ["--no-config", "--reporter", inRoot("scripts/test/reporter.mjs"), file];
       const env = { ...process.env, HASTACK_TEST_REPORT: report };
       const code = await become(inRoot("node_modules/.bin/mocha"), args, env, () => {});
-      const { passed, failed, failures } = suiteOutcome(readFileSync(report, "utf8"), code, 9);
+      const outcome = suiteOutcome(readFileSync(report, "utf8"), code, 9);
+      const { passed, failed, failures, cases } = outcome;
       assert.deepEqual([code, passed, failed], [7, 1, 3]);
       const told = (failures ?? []).map((one) => [one.title, one.file?.split("/").at(-1)]);
       assert.deepEqual(told, [
@@ -168,6 +356,10 @@ describe("npm test: what failed, told again at the end", () => {
         [`a suite "after all" hook for "fails"`, "odd.test.mjs"],
         ["the run broke off", undefined],
       ]);
+      assert.deepEqual(
+        (cases ?? []).map(({ title }) => title),
+        ["a suite is fine", "a suite fails"],
+      );
       assert.match(failures?.[0]?.error ?? "", /^Error: first\nsecond\n +at .*odd\.test\.mjs:4/);
     } finally {
       rmSync(folder, { recursive: true, force: true });

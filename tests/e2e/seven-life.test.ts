@@ -1,31 +1,17 @@
-/** The whole stack on seven machines, with every fault; a long run, for `npm run test:full`. */
+/** The whole stack on seven machines, made and taken away in every way. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { Outcome } from "../../lib/run.ts";
 import { until } from "../../lib/until.ts";
-import { onlyInFull } from "../support/full.ts";
-import { MachinePlace } from "../support/machine-place.ts";
 import { timed } from "../support/measure.ts";
 import { healed, killMember, startMember } from "../support/members.ts";
 import { limits } from "../support/promises.ts";
-import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts";
 import { missingWrites, postDestination } from "../support/traffic.ts";
 import { badMachinesSuite } from "./suites/bad-machines.ts";
-import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
-import { brokenReleaseSuite, changesSuite, settingsSuite } from "./suites/changes.ts";
-import { failoverSuite, faultsSuite } from "./suites/faults.ts";
-import { httpsSuite } from "./suites/https.ts";
-import { machinesSuite, rebootSuite } from "./suites/machines.ts";
+import { machinesSuite } from "./suites/machines.ts";
+import { onSevenMachines } from "./suites/seven-machines.ts";
 import { siteSuite } from "./suites/site.ts";
-import { travelSuite, visitorsSuite } from "./suites/travel.ts";
 
-const name = "e2e-full";
-const place = new MachinePlace(name, {
-  layout: "seven",
-  networks: ["172.29.30", "172.29.31", "172.29.32"],
-  project: stackFolder(name),
-});
-const stack = new TestStack(name, place);
 const seconds = (start: number) => ((Date.now() - start) / 1000).toFixed(1);
 
 /** What `destroy` leaves where it keeps data: the databases' and the uploads' own directories. */
@@ -35,16 +21,7 @@ const keptData = [
   /^(app|witness)-\d (file|gluster) \/var\/lib\/glusterd\//,
 ];
 
-describe("lab on seven machines, end to end", function () {
-  this.timeout("20m");
-
-  before("start the machines", async function () {
-    onlyInFull(this);
-    await timed("machines started", () => stack.create());
-    stack.serveWith(await certificateFor([place.vip, ...place.localHosts]));
-  });
-  after("leave nothing, whatever failed", () => stack.destroyAll());
-
+onSevenMachines("made, destroyed, made again", { bare: true }, (stack, place) => {
   badMachinesSuite(stack, place);
 
   describe("up", () => {
@@ -114,31 +91,6 @@ describe("lab on seven machines, end to end", function () {
 
   siteSuite(stack);
   machinesSuite(stack, place);
-  cacheSuite(stack);
-  cacheFaultsSuite(stack);
-  travelSuite(stack);
-  visitorsSuite(stack);
-  settingsSuite(stack);
-  changesSuite(stack);
-  brokenReleaseSuite(stack);
-  httpsSuite(stack);
-  failoverSuite(stack);
-  faultsSuite(stack);
-  rebootSuite(stack, place);
-
-  describe("a power cut", () => {
-    it("W7: all machines lose power at once, and everything comes back by itself", async () => {
-      const quote = `before the power cut ${randomUUID()}`;
-      const written = { ...(await postDestination(stack, quote)), quote };
-      const members = ["lb-1", "lb-2", "storefront-1", "storefront-2", "db-1", "db-2", "cache-1"];
-      await Promise.all(members.map((member) => place.lose(member)));
-      const start = Date.now();
-      await Promise.all(members.map((member) => startMember(stack, member)));
-      await healed(stack);
-      console.log(`      whole again: ${seconds(start)} s after the power came back`);
-      assert.deepEqual(await missingWrites(stack, [written]), []);
-    });
-  });
 
   describe("destroy", () => {
     afterEach(() => stack.configure({}));

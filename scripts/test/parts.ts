@@ -1,0 +1,213 @@
+import { globSync, readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { inRoot, root } from "../../lib/paths.ts";
+
+/** One part of a test run, which can run alone. */
+export interface Part {
+  readonly name: string;
+  readonly about: string;
+  /** What it takes on two cores, all together; side by side with others it takes longer. */
+  readonly minutes: number;
+  /** Minutes after which it is ended: one that hangs must not take the others' results along. */
+  readonly limitMinutes: number;
+  /** Its files, for those that are mocha's. */
+  readonly files?: () => readonly string[];
+  /** Made ready before its first test. */
+  readonly globalSetup?: string;
+  /** `useful`: it also runs where set-up failed, as far as it gets. @default needed */
+  readonly setUp?: "useful" | "unused";
+  /** Why `npm test` leaves it to `npm run test:full`. @default it is part of both */
+  readonly onlyFull?: string;
+  /** Parts that follow each other with the same number here run side by side. @default alone */
+  readonly sideBySide?: number;
+}
+
+const all = (pattern: string) => globSync(pattern, { cwd: root }).sort();
+
+const startsMachines = (file: string) =>
+  readFileSync(inRoot(file), "utf8").includes("/unit/machines.ts");
+const unitTests = all("tests/unit/**/*.test.ts");
+
+const longRun = "npm run test:full has the minutes for it";
+
+/** All there are, in their order; what is quick and finds most comes first. */
+export const parts: readonly Part[] = [
+  {
+    name: "set-up",
+    about: "what the tests need on this machine: engine, Pulumi, images, a browser",
+    minutes: 1,
+    limitMinutes: 60,
+    setUp: "unused",
+  },
+  {
+    name: "lint",
+    about: "biome: format and rules",
+    minutes: 0.1,
+    limitMinutes: 5,
+    setUp: "unused",
+    sideBySide: 1,
+  },
+  {
+    name: "types",
+    about: "tsc",
+    minutes: 0.3,
+    limitMinutes: 10,
+    setUp: "unused",
+    sideBySide: 1,
+  },
+  {
+    name: "unit",
+    about: "the program's parts, and its files in the programs that read them",
+    minutes: 6,
+    limitMinutes: 25,
+    files: () => unitTests.filter((file) => !startsMachines(file)),
+    setUp: "useful",
+    sideBySide: 1,
+  },
+  {
+    name: "unit-machines",
+    about: "what is done to a machine over SSH, on two stand-ins",
+    minutes: 4,
+    limitMinutes: 25,
+    files: () => unitTests.filter(startsMachines),
+    setUp: "useful",
+    sideBySide: 1,
+  },
+  {
+    name: "app",
+    about: "the application, with a database and a browser",
+    minutes: 8,
+    limitMinutes: 30,
+    files: () => all("app/test/**/*.test.ts"),
+    globalSetup: inRoot("app/test/support/global-setup.ts"),
+    sideBySide: 1,
+  },
+  {
+    name: "fuzz",
+    about: "requests made from the API's own document",
+    minutes: 20,
+    limitMinutes: 90,
+    files: () => all("tests/fuzz/**/*.test.ts"),
+    onlyFull: longRun,
+  },
+  {
+    name: "toolchain",
+    about: "Pulumi's parts that are built here, beside Pulumi's own",
+    minutes: 30,
+    limitMinutes: 120,
+    files: () => all("tests/toolchain/**/*.test.ts"),
+  },
+  {
+    name: "e2e-dev",
+    about: "the whole stack on Docker, under faults",
+    minutes: 18,
+    limitMinutes: 60,
+    files: () => ["tests/e2e/dev.test.ts"],
+    sideBySide: 2,
+  },
+  {
+    name: "e2e-lab",
+    about: "the whole stack on three machines, under faults",
+    minutes: 10,
+    limitMinutes: 60,
+    files: () => ["tests/e2e/lab.test.ts"],
+    sideBySide: 2,
+  },
+  {
+    name: "keep-data",
+    about: "data that outlives its stack on Docker",
+    minutes: 8,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/keep-data.test.ts"],
+    onlyFull: longRun,
+  },
+  {
+    name: "seven-life",
+    about: "seven machines: made, destroyed, made again, data kept",
+    minutes: 20,
+    limitMinutes: 60,
+    files: () => ["tests/e2e/seven-life.test.ts"],
+    onlyFull: longRun,
+  },
+  {
+    name: "seven-changes",
+    about: "seven machines: releases, settings, certificates, visitors",
+    minutes: 20,
+    limitMinutes: 60,
+    files: () => ["tests/e2e/seven-changes.test.ts"],
+    onlyFull: longRun,
+  },
+  {
+    name: "seven-faults",
+    about: "seven machines: every fault, reboots, a power cut",
+    minutes: 20,
+    limitMinutes: 60,
+    files: () => ["tests/e2e/seven-faults.test.ts"],
+    onlyFull: longRun,
+  },
+];
+
+export interface Choice {
+  readonly parts: readonly Part[];
+  /** Whether the parts were chosen by name: then one runs that has no need to. */
+  readonly named: boolean;
+  /** `npm run test:full`: the long runs too. */
+  readonly full: boolean;
+  /** Whether parts run again that have passed. */
+  readonly again: boolean;
+  /** Only shows what there is. */
+  readonly list: boolean;
+  /** Handed to mocha: `--grep`, files and the like. */
+  readonly mocha: readonly string[];
+}
+
+/** `e2e` means all parts whose names begin with it. */
+const isMeant = (asked: string, { name }: Part) => name === asked || name.startsWith(`${asked}-`);
+
+/**
+ * Reads `npm test -- [--part NAME[,NAME]] [--grep TEXT]`, and of `npm run test:full` also
+ * `[--list] [--again]`.
+ * @throws for a part that there is not.
+ */
+export function readChoice(args: readonly string[]): Choice {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      full: { type: "boolean", default: false },
+      part: { type: "string", multiple: true, default: [] },
+      only: { type: "string", multiple: true, default: [] },
+      list: { type: "boolean", default: false },
+      again: { type: "boolean", default: false },
+      grep: { type: "string" },
+    },
+  });
+  const asked = [...values.part, ...values.only].flatMap((names) => names.split(","));
+  const unknown = asked.filter((name) => !parts.some((part) => isMeant(name, part)));
+  if (unknown.length > 0) {
+    const names = parts.map(({ name }) => name).join(", ");
+    throw new Error(`--part ${unknown.join(",")}: there is no such part; use one of ${names}`);
+  }
+  const named = asked.length > 0;
+  const chosen = parts.filter((part) => !named || asked.some((name) => isMeant(name, part)));
+  const withSetUp = chosen.some(({ setUp }) => setUp !== "unused");
+  return {
+    parts: parts.filter((part) => chosen.includes(part) || (part.name === "set-up" && withSetUp)),
+    named,
+    full: values.full,
+    again: values.again,
+    list: values.list,
+    mocha: values.grep === undefined ? [] : ["--grep", values.grep],
+  };
+}
+
+/** The parts in their order, those that run side by side together. */
+export function waves(list: readonly Part[]): Part[][] {
+  const found: Part[][] = [];
+  for (const part of list) {
+    const last = found.at(-1);
+    const { sideBySide } = part;
+    if (last && sideBySide !== undefined && last[0]?.sideBySide === sideBySide) last.push(part);
+    else found.push([part]);
+  }
+  return found;
+}
