@@ -1,12 +1,17 @@
 import { addressTable } from "../lib/address-table.ts";
+import { readCall } from "./launcher/arguments.ts";
 import { defaultStack } from "./launcher/stack.ts";
 import { main as pulumi, pulumiOutput } from "./pulumi.ts";
-import { main as setup } from "./setup.ts";
+import { machineSteps, runSteps, stackStep } from "./setup.ts";
 
-/** `npm start`: everything that `dev` needs, `dev` itself, and where to find it. */
+/**
+ * `npm start`: everything that `dev` needs, `dev` itself, and where to find it. With
+ * `-- --stack NAME` another stack on Docker that has a file Pulumi.NAME.yaml.
+ */
 export async function main(args: readonly string[]): Promise<number> {
-  await setup();
-  const stack = ["--stack", defaultStack];
+  const name = readCall(args).stack ?? defaultStack;
+  await runSteps([...machineSteps, stackStep(name)]);
+  const stack = ["--stack", name];
   const quiet = ["--yes", "--skip-preview", "--suppress-outputs"];
   const code = await pulumi(["up", ...stack, ...quiet, ...args]);
   if (code !== 0) {
@@ -18,10 +23,10 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const outputs = JSON.parse(await pulumiOutput(["stack", "output", "--json", ...stack]));
   process.stdout.write(
-    `\nThe stack ${defaultStack} is up:\n\n${addressTable(outputs, defaultStack)}\n` +
+    `\nThe stack ${name} is up:\n\n${addressTable(outputs, name)}\n` +
       "The administrator is the user admin, the statistics' user is operator. " +
       'What to try next: README.md, "See it fail"; ' +
-      "`npm run destroy` takes the stack away.\n",
+      `\`npm run destroy${name === defaultStack ? "" : ` -- --stack ${name}`}\` takes the stack away.\n`,
   );
   return 0;
 }

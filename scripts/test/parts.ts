@@ -25,7 +25,7 @@ export interface Part {
 const all = (pattern: string) => globSync(pattern, { cwd: root }).sort();
 
 const startsMachines = (file: string) =>
-  readFileSync(inRoot(file), "utf8").includes("/unit/machines.ts");
+  /\b(standIns|startMachines)\(/.test(readFileSync(inRoot(file), "utf8"));
 const unitTests = all("tests/unit/**/*.test.ts");
 
 const longRun = "npm run test:full has the minutes for it";
