@@ -20,11 +20,11 @@ import type { ReleaseRecipe } from "../../../release/recipe.ts";
 const files = [
   "app/package.json",
   "app/package-lock.json",
-  "app/src/server.ts",
+  "app/src/run/server.ts",
   "app/views/home.eta",
   "app/public/style.css",
   "app/sample/lisbon.webp",
-  "sql/001-content.sql",
+  "app/sql/001-content.sql",
 ];
 
 describe("release: its name", () => {
@@ -53,7 +53,7 @@ describe("release: its name", () => {
     const other = mkdtempSync(join(tmpdir(), "hastack-release-"));
     try {
       cpSync(folder, other, { recursive: true });
-      utimesSync(join(other, "sql/001-content.sql"), 1, 1);
+      utimesSync(join(other, "app/sql/001-content.sql"), 1, 1);
       assert.equal(hash({ folder: other }), before);
     } finally {
       rmSync(other, { recursive: true, force: true });
@@ -77,12 +77,12 @@ describe("release: its name", () => {
 
   it("changes with a new file, a new name, and bytes moved from one file to the next", () => {
     const seen = new Set([hash()]);
-    put("sql/002-more.sql", "");
+    put("app/sql/002-more.sql", "");
     seen.add(hash());
-    rmSync(join(folder, "sql/002-more.sql"));
-    put("sql/003-more.sql", "");
+    rmSync(join(folder, "app/sql/002-more.sql"));
+    put("app/sql/003-more.sql", "");
     seen.add(hash());
-    put("app/src/server.ts", "app/src/server.tsapp/views/home.eta");
+    put("app/src/run/server.ts", "app/src/run/server.tsapp/views/home.eta");
     put("app/views/home.eta", "");
     seen.add(hash());
     assert.equal(seen.size, 4);
@@ -90,7 +90,7 @@ describe("release: its name", () => {
 
   it("changes with what makes a file a program, and with where a link leads", () => {
     const seen = new Set([hash()]);
-    chmodSync(join(folder, "app/src/server.ts"), 0o755);
+    chmodSync(join(folder, "app/src/run/server.ts"), 0o755);
     seen.add(hash());
     for (const target of ["server.ts", "other.ts"]) {
       rmSync(join(folder, "app/src/link"), { force: true });
@@ -107,7 +107,7 @@ describe("release: its name", () => {
 
   it("does not change with a umask", () => {
     const before = hash();
-    chmodSync(join(folder, "app/src/server.ts"), 0o600);
+    chmodSync(join(folder, "app/src/run/server.ts"), 0o600);
     assert.equal(hash(), before);
   });
 
@@ -132,7 +132,7 @@ describe("release: its name", () => {
 
   it("does not change with the order of the list, nor with what is on it twice", () => {
     const sources = shipped.files ?? [];
-    const more = [...sources.toReversed(), "./sql/", "app/src/server.ts"];
+    const more = [...sources.toReversed(), "./app/sql/", "app/src/run/server.ts"];
     assert.equal(hash({ files: more }), hash());
   });
 });
