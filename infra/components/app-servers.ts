@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { releaseDirectory, type Workload } from "../platform/platform.ts";
+import { currentReleaseDirectory, type Workload } from "../platform/platform.ts";
 import { renderApplication, sendsMail, type Tier } from "../render/application.ts";
 import { type Member, ports } from "../topology.ts";
 import type { ApplicationParts } from "./parts.ts";
@@ -34,7 +34,10 @@ function instance(args: ApplicationParts, member: Member, tier: Tier): Workload 
     processes: [
       {
         name: tier,
-        command: [`${releaseDirectory}/bin/node`, `${releaseDirectory}/app/src/server.ts`],
+        command: [
+          `${currentReleaseDirectory}/bin/node`,
+          `${currentReleaseDirectory}/app/src/server.ts`,
+        ],
         user: uploads.owner,
         environment: {
           NODE_ENV: "production",

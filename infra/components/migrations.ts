@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { releaseDirectory } from "../platform/platform.ts";
+import { currentReleaseDirectory } from "../platform/platform.ts";
 import { renderMigrations } from "../render/application.ts";
 import type { ApplicationParts } from "./parts.ts";
 
@@ -16,7 +16,7 @@ export class Migrations extends pulumi.ComponentResource {
         host,
         release: args.release,
         user: "hastack",
-        script: `HASTACK_APP_CONFIG="$PWD/app.json" ${releaseDirectory}/bin/node ${releaseDirectory}/app/src/migrate.ts`,
+        script: `HASTACK_APP_CONFIG="$PWD/app.json" ${currentReleaseDirectory}/bin/node ${currentReleaseDirectory}/app/src/migrate.ts`,
         files: [
           {
             path: "app.json",

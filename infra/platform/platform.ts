@@ -5,8 +5,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Member } from "../topology.ts";
 
-/** Where an application release lies on every machine. */
-export const releaseDirectory = "/opt/hastack/current";
+/** Where an instance finds the release that it runs, on every machine. */
+export const currentReleaseDirectory = "/opt/hastack/current";
 
 export type Network = "frontend" | "backend";
 export type ReloadSignal = "SIGHUP" | "SIGUSR2";

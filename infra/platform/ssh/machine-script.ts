@@ -1,6 +1,6 @@
 /** Shell texts for a machine as such: its base, and Debian packages. Each may run again and again. */
 
-import { releaseDirectory } from "../platform.ts";
+import { currentReleaseDirectory } from "../platform.ts";
 import { commandLine, quote } from "../shell.ts";
 
 /** Number of the user `hastack`, the same on every machine: shared files know owners by number. */
@@ -9,7 +9,7 @@ export const userId = 880;
 /** Where releases, links to them and the workloads' files lie. */
 export const folders = {
   releases: "/opt/hastack/releases",
-  current: releaseDirectory,
+  current: currentReleaseDirectory,
   files: "/etc/hastack",
   state: "/var/lib/hastack",
 } as const;

@@ -5,7 +5,7 @@
 import { dirname } from "node:path";
 import { type Notice, steadyMeaning, steadySeconds } from "../delivery.ts";
 import type { Health, ManagedFile, Process, ReloadSignal, Workload } from "../platform.ts";
-import { releaseDirectory } from "../platform.ts";
+import { currentReleaseDirectory } from "../platform.ts";
 import { commandLine } from "../shell.ts";
 
 /** Name of the unit that runs a process; a shared directory's unit is named the same way. */
@@ -13,9 +13,9 @@ export function unitName(process: string): string {
   return `hastack-${process}.service`;
 }
 
-/** Where a member's link to its release lies; in its units it is mounted at `releaseDirectory`. */
+/** Where a member's link to its release lies; in its units it is mounted at `currentReleaseDirectory`. */
 export function releaseLink(member: string): string {
-  return `${releaseDirectory}/${member}`;
+  return `${currentReleaseDirectory}/${member}`;
 }
 
 /**
@@ -143,7 +143,7 @@ function sandbox(workload: Workload, process: Process): string[] {
     ? [...rootCapabilities, ...capabilities].map((one) => `CAP_${one}`).sort()
     : [];
   return [
-    ...(release ? [`BindReadOnlyPaths=${releaseLink(host.name)}:${releaseDirectory}`] : []),
+    ...(release ? [`BindReadOnlyPaths=${releaseLink(host.name)}:${currentReleaseDirectory}`] : []),
     `CapabilityBoundingSet=${allowed.join(" ")}`,
     "ProtectSystem=strict",
     ...writable(workload, process).map((path) => `ReadWritePaths=-${path}`),
