@@ -20,6 +20,7 @@ import { tripRoutes } from "./routes/trips.ts";
 import { refuseCrossSite, securityHeaders } from "./security.ts";
 import { sendAwayWhileDraining } from "./send-away.ts";
 import type { Services } from "./services.ts";
+import { answerOddTargets } from "./targets.ts";
 import { loadViews, serveAssets } from "./views.ts";
 import { recogniseVisitors, sendToLogin } from "./visitor.ts";
 
@@ -40,6 +41,7 @@ export function createApp(parts: Omit<Services, "render">): Express {
   });
   app.use(securityHeaders());
   app.use(sendAwayWhileDraining(health));
+  app.use(answerOddTargets());
   app.use(doubtAfterFailure(services));
   app.use(operationsRoutes(services));
   app.use(refuseCrossSite());

@@ -8,6 +8,7 @@ import { Mailer } from "../data/mail.ts";
 import { createApp } from "../http/app.ts";
 import { Health } from "../http/health.ts";
 import type { ServerConfig } from "../http/server-config.ts";
+import { readTarget, refuseConnect } from "../http/targets.ts";
 import { observePools, uncaughtErrors } from "../lib/metrics.ts";
 import { ConfigError, exitConfig, loadServerConfig } from "./config.ts";
 import { drain } from "./drain.ts";
@@ -69,8 +70,12 @@ function createHttpServer(app: ReturnType<typeof createApp>, instance: string): 
       // Longer than the load balancer keeps an idle connection, so that it never meets a close.
       keepAliveTimeout: 75_000,
     },
-    app,
+    (request, response) => {
+      readTarget(request);
+      app(request, response);
+    },
   );
+  server.on("connect", refuseConnect(instance));
   // What is no HTTP at all never gets to the application, and is answered with its name all the same.
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (error.code === "ECONNRESET" || !socket.writable) {

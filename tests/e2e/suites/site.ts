@@ -12,6 +12,7 @@ import {
   sql,
   storefronts,
 } from "../../support/members.ts";
+import { rawStatus } from "../../support/raw-request.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { postDestination } from "../../support/traffic.ts";
 
@@ -113,6 +114,43 @@ export function siteSuite(stack: TestStack): void {
         assert.ok(!log.includes("203.0.113.9"), `the forged address is in ${member}'s log`);
         assert.ok(!log.includes(forged), `the forged id is in ${member}'s log`);
       }
+    });
+
+    it("A17: no form of request target or method is answered with 5xx", async () => {
+      const methods = ["GET", "HEAD", "OPTIONS", "POST", "DELETE", "TRACE", "CONNECT"];
+      methods.push("PROPFIND", "MKCOL", "QUERY", "BREW");
+      const targets = [
+        ...["*", "/", "/offers", "/api/live", "/admin", "/api/content", "http://x/api/live"],
+        ...[
+          "http://x",
+          "ftp://x/",
+          "http://",
+          "http://[::1",
+          "x:443",
+          "x",
+          "?",
+          "/?#",
+          "//",
+          "///",
+        ],
+        ...["/..", "/../..", "/.", "/%", "/%00", "/%ff", "/%0d%0a", "/\u00e9", "\\", "/\\x", "/;x"],
+        ...[`/${"a".repeat(8000)}`, `/?${"a=b&".repeat(1500)}`, `/${"/".repeat(3000)}`],
+      ];
+      const wrong: string[] = [];
+      for (const door of stack.doors) {
+        for (const method of methods) {
+          for (const target of targets) {
+            const status = await rawStatus(
+              door,
+              `${method} ${target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
+            );
+            if (status >= 200 && status < 500) continue;
+            wrong.push(`${door.url} ${method} ${JSON.stringify(target).slice(0, 40)}: ${status}`);
+          }
+        }
+      }
+      assert.deepEqual(wrong, []);
+      assert.deepEqual(await servingInstances(stack), instances);
     });
 
     it("L3: figures are not public, statistics want a password and hide the version", async () => {
