@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Database, Position, Query } from "../data/database.ts";
 import { once, requestHash } from "../data/idempotency.ts";
 import { HttpError, LoginNeeded } from "../lib/errors.ts";
+import { noNumber } from "./numbers.ts";
 import { noOffer, type Offer, offerColumns, offerSchema } from "./offers.ts";
 import { readBack } from "./validation.ts";
 
@@ -17,7 +18,7 @@ export const bookingInput = z
       .min(1, "There is no such offer.")
       .max(2_147_483_647, "There is no such offer."),
     quantity: z
-      .number({ error: "The quantity is missing, or no number." })
+      .number({ error: noNumber("quantity", "2") })
       .int("The quantity is no whole number.")
       .min(1, "The quantity is less than 1.")
       .max(mostPlaces, `One booking takes at most ${mostPlaces}.`)

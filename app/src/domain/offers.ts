@@ -3,6 +3,7 @@ import type { CachedReads, CacheUse } from "../data/cached-reads.ts";
 import { type Database, foreignKeyViolation, type Position, type Query } from "../data/database.ts";
 import { once, requestHash } from "../data/idempotency.ts";
 import { HttpError } from "../lib/errors.ts";
+import { noNumber } from "./numbers.ts";
 import { limitSchema } from "./paging.ts";
 import { check, Invalid, idSchema, readBack, text } from "./validation.ts";
 
@@ -15,7 +16,7 @@ const kind = z
 
 const whole = (name: string, most: number) =>
   z
-    .number({ error: `The ${name} is missing, or no number.` })
+    .number({ error: noNumber(name, "1200") })
     .int(`The ${name} is no whole number.`)
     .min(0, `The ${name} is less than 0.`)
     .max(most, `The ${name} is more than ${most}.`);
@@ -35,7 +36,7 @@ const fields = {
   startsOn: date("first day").meta({ description: "The first day." }),
   endsOn: date("last day").meta({ description: "The last day, not before the first." }),
   priceCents: z
-    .number({ error: "The price is missing, or no amount like 120.00." })
+    .number({ error: noNumber("price", "1200 or 1200.50") })
     .int("The price has parts of a cent.")
     .min(0, "The price is less than 0.")
     .max(100_000_000, "The price is more than 1,000,000.00.")
@@ -257,7 +258,9 @@ async function change(query: Query, known: Offer, given: OfferUpdate): Promise<O
 /** A new quantity, and the one that it is to take the place of. */
 export const quantityInput = z.object({
   quantity: fields.quantity,
-  was: z.number({ error: "How many were left is missing: open the page again." }),
+  was: z
+    .int({ error: "How many were left is missing: open the page again." })
+    .max(2_147_483_647, "How many were left is no such number: open the page again."),
 });
 
 /** Another quantity is left than the one that was to be replaced. */

@@ -1,12 +1,17 @@
 import { z } from "zod";
+import { wholeFrom } from "./numbers.ts";
 import { idSchema } from "./validation.ts";
 
 /** How long a page of a list is. */
-export const limitSchema = z.coerce
-  .number({ error: "limit is a number." })
-  .int("limit is a whole number.")
-  .min(1, "limit is 1 to 100.")
-  .max(100, "limit is 1 to 100.")
+export const limitSchema = z
+  .preprocess(
+    wholeFrom,
+    z
+      .number({ error: "limit is a plain number, 1 to 100." })
+      .int("limit is a whole number.")
+      .min(1, "limit is 1 to 100.")
+      .max(100, "limit is 1 to 100."),
+  )
   .default(50)
   .meta({ description: "The longest list that is wanted." });
 

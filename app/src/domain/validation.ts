@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { HttpError } from "../lib/errors.ts";
+import { wholeFrom } from "./numbers.ts";
 
 /** Input that a schema refuses: 422, with a message for each field. */
 export class Invalid extends HttpError {
@@ -52,8 +53,8 @@ export function text(name: string, longest: number, { empty = false } = {}): z.Z
   return empty ? schema : schema.min(1, `The ${name} is empty.`);
 }
 
-/** Ids are positive and fit PostgreSQL's integer. */
-export const idSchema = z.coerce.number().int().min(1).max(2_147_483_647);
+/** Ids are positive and fit PostgreSQL's integer. A query writes them as text. */
+export const idSchema = z.preprocess(wholeFrom, z.int().min(1).max(2_147_483_647));
 
 /** The id in a path. @throws HttpError 404 for what can be no id */
 export function parseId(value: string, what: string): number {
@@ -69,11 +70,4 @@ export function withoutBlanks(fields: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(fields).filter(([, value]) => typeof value !== "string" || value.trim() !== ""),
   );
-}
-
-/** What a form's text means as a number; any other text stays what it is, for a schema to refuse. */
-export function numberFrom(value: unknown): unknown {
-  return typeof value === "string" && /^\s*-?\d+([.,]\d+)?\s*$/.test(value)
-    ? Number(value.replace(",", "."))
-    : value;
 }

@@ -1,4 +1,5 @@
 import { type Request, type RequestHandler, type Response, Router } from "express";
+import { centsFrom, wholeFrom } from "../../domain/numbers.ts";
 import {
   listOffers,
   offerInput,
@@ -11,7 +12,7 @@ import {
   setQuantity,
 } from "../../domain/offers.ts";
 import { pageQuery } from "../../domain/paging.ts";
-import { check, Invalid, numberFrom, parseId, withoutBlanks } from "../../domain/validation.ts";
+import { check, Invalid, parseId, withoutBlanks } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { formKey, keyOf, sayRefusal } from "../forms.ts";
@@ -75,12 +76,10 @@ type Fields = Record<string, unknown>;
 
 /** The form's texts as the API takes them. The price is typed in euros. */
 function fromForm({ price, quantity, ...rest }: Fields): Fields {
-  const euros = numberFrom(price);
   return withoutBlanks({
     ...rest,
-    // 19.99 * 100 is not quite 1999; parts of a cent stay, and are refused.
-    priceCents: typeof euros === "number" ? Number((euros * 100).toFixed(4)) : euros,
-    quantity: numberFrom(quantity),
+    priceCents: centsFrom(price),
+    quantity: wholeFrom(quantity),
   });
 }
 
@@ -110,7 +109,7 @@ async function setQuantityByForm(
   const id = parseId(String(request.params.id), "offer");
   const { quantity, was } = request.body as Fields;
   try {
-    const numbers = { quantity: numberFrom(quantity), was: numberFrom(was) };
+    const numbers = { quantity: wholeFrom(quantity), was: wholeFrom(was) };
     const given = check(quantityInput, withoutBlanks(numbers));
     const position = await setQuantity(services.database, id, given);
     await noteChange(services, request, response, "offers", position);

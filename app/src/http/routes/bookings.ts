@@ -8,9 +8,10 @@ import {
   findBooking,
   listBookings,
 } from "../../domain/bookings.ts";
+import { wholeFrom } from "../../domain/numbers.ts";
 import { findOffer, noOffer } from "../../domain/offers.ts";
 import { pageQuery } from "../../domain/paging.ts";
-import { check, idSchema, numberFrom, parseId } from "../../domain/validation.ts";
+import { check, idSchema, parseId } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { keyOf, sayRefusal } from "../forms.ts";
@@ -18,7 +19,7 @@ import { pageFrame, redirectWithFlash } from "../page.ts";
 import { noteChange, positionOf } from "../position.ts";
 import type { Services } from "../services.ts";
 import { requireVisitor, visitorOf } from "../visitor.ts";
-import { type BookingNotes, placesWanted, showOffer } from "./offers.ts";
+import { type BookingNotes, showOffer } from "./offers.ts";
 
 /** Bookings on one page of the list. */
 const pageSize = 20;
@@ -86,15 +87,15 @@ async function bookByForm(services: Services, request: Request, response: Respon
   const { offerId, quantity } = fields;
   const offer = idSchema.safeParse(offerId);
   if (!offer.success) throw noOffer();
-  if (!visitorOf(request)) {
-    // Back to the offer, with what was chosen.
-    const chosen = placesWanted(quantity) ? `?quantity=${quantity}` : "";
-    const next = `/offers/${offer.data}${chosen}`;
-    return response.redirect(303, `/login?next=${encodeURIComponent(next)}`);
-  }
-  const wanted = { offerId: offer.data, quantity: numberFrom(quantity) };
   let booking: Booking;
   try {
+    const asked = { offerId: offer.data, quantity: wholeFrom(quantity) };
+    const wanted = check(bookingInput, asked);
+    if (!visitorOf(request)) {
+      // Back to the offer, with what was chosen.
+      const next = `/offers/${wanted.offerId}?quantity=${wanted.quantity}`;
+      return response.redirect(303, `/login?next=${encodeURIComponent(next)}`);
+    }
     booking = await take(services, request, response, wanted, fields);
   } catch (error) {
     if (!(error instanceof HttpError) || error.status === 404) throw error;

@@ -1,7 +1,9 @@
 import { type Request, type RequestHandler, type Response, Router } from "express";
 import type { CacheUse } from "../../data/cached-reads.ts";
 import type { Position } from "../../data/database.ts";
+import { bookingInput } from "../../domain/bookings.ts";
 import { findPlace } from "../../domain/content.ts";
+import { wholeFrom } from "../../domain/numbers.ts";
 import { findOffer, noOffer, type Offer, offerSearch, readOffers } from "../../domain/offers.ts";
 import { check, Invalid, parseId, withoutBlanks } from "../../domain/validation.ts";
 import type { HttpError } from "../../lib/errors.ts";
@@ -61,22 +63,19 @@ export function offerRoutes(services: Services): RequestHandler {
 
   router.get("/offers/:id", async (request, response) => {
     const { offer, cache } = await readOffer(services, request.params.id, after(request));
-    const quantity = placesWanted(request.query.quantity);
-    await showOffer(
-      services,
-      request,
-      response,
-      offer,
-      quantity ? { typed: { quantity } } : {},
-      cache,
-    );
+    const notes = placesWanted(request.query.quantity);
+    if (notes.error) response.status(notes.error.status);
+    await showOffer(services, request, response, offer, notes, cache);
   });
   return router;
 }
 
-/** What a form or an address says of how many are wanted, if it makes sense. */
-export function placesWanted(quantity: unknown): string | undefined {
-  return typeof quantity === "string" && /^[1-9]\d{0,2}$/.test(quantity) ? quantity : undefined;
+/** How many an address asks for, so that the form says the same, or what is wrong with it. */
+function placesWanted(quantity: unknown): BookingNotes {
+  if (quantity === undefined) return {};
+  const { error } = bookingInput.shape.quantity.safeParse(wholeFrom(quantity));
+  const wrong = error && new Invalid({ quantity: error.issues[0]?.message ?? "" });
+  return { typed: { quantity }, ...(wrong && { error: wrong }) };
 }
 
 /** What went wrong with a booking form, and what it said. */
