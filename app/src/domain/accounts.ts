@@ -4,6 +4,7 @@ import { forgetAccountKeys } from "../data/idempotency.ts";
 import { HttpError } from "../lib/errors.ts";
 import { hashPassword } from "./passwords.ts";
 import { endSessions, type Login, visitorSession } from "./sessions.ts";
+import { text } from "./texts.ts";
 import {
   countAttempt,
   forgiveAttempt,
@@ -12,7 +13,7 @@ import {
   verifyGuess,
   visitorGuess,
 } from "./throttle.ts";
-import { check, Invalid, text } from "./validation.ts";
+import { check, Invalid } from "./validation.ts";
 
 /** Who is logged in at the storefront. */
 export interface Visitor {

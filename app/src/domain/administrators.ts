@@ -6,8 +6,9 @@ import { HttpError } from "../lib/errors.ts";
 import { givenPassword, newPassword } from "./accounts.ts";
 import { hashPassword, verifyPassword } from "./passwords.ts";
 import { administratorSession, endSessions, type Login } from "./sessions.ts";
+import { text } from "./texts.ts";
 import { administratorGuess, forgiveAttempt, verifyGuess } from "./throttle.ts";
-import { Invalid, text } from "./validation.ts";
+import { Invalid } from "./validation.ts";
 
 /** Who may change what the agency sells. */
 export interface Administrator {

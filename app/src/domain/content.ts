@@ -4,7 +4,8 @@ import type { Database, Position, Query } from "../data/database.ts";
 import { type IdempotencyKey, once, requestHash } from "../data/idempotency.ts";
 import { discard, keepImage, type ReceivedForm, type StoredImage } from "../data/uploads.ts";
 import { HttpError, OutcomeUnknown } from "../lib/errors.ts";
-import { check, readBack, text } from "./validation.ts";
+import { text } from "./texts.ts";
+import { check, readBack } from "./validation.ts";
 
 /** A destination as clients see it. */
 export const destinationSchema = z

@@ -5,7 +5,8 @@ import { once, requestHash } from "../data/idempotency.ts";
 import { HttpError } from "../lib/errors.ts";
 import { noNumber } from "./numbers.ts";
 import { limitSchema } from "./paging.ts";
-import { check, Invalid, idSchema, readBack, text } from "./validation.ts";
+import { asSeen, asSeenSql, text } from "./texts.ts";
+import { check, Invalid, idSchema, readBack } from "./validation.ts";
 
 /** What can be booked. */
 export const offerKinds = ["flight", "bus", "hotel"] as const;
@@ -231,9 +232,16 @@ export async function saveOffer(
 }
 
 async function upsert(query: Query, given: OfferUpdate): Promise<Saved> {
+  const name = asSeen(given.name);
+  // Two names that look the same are one offer's, which no unique index says: a release before this
+  // one may have added such twins, and may do so while it still serves.
+  await query("SELECT pg_advisory_xact_lock(hashtext('hastack offer'), hashtext($1))", [
+    `${given.kind} ${name}`,
+  ]);
   const [known] = await query<Offer>(
-    `SELECT ${offerColumns} FROM offer WHERE kind = $1 AND name = $2 FOR NO KEY UPDATE`,
-    [given.kind, given.name],
+    `SELECT ${offerColumns} FROM offer WHERE kind = $1 AND ${asSeenSql("name")} = $2
+     ORDER BY name = $3 DESC, id LIMIT 1 FOR NO KEY UPDATE`,
+    [given.kind, name, given.name],
   );
   if (known) return { offer: await change(query, known, given), created: false };
   const offer = await insertOffer(query, check(offerInput, given));

@@ -13,7 +13,8 @@ import {
 } from "../data/uploads.ts";
 import { HttpError, OutcomeUnknown } from "../lib/errors.ts";
 import { noBooking } from "./bookings.ts";
-import { check, readBack, text } from "./validation.ts";
+import { text } from "./texts.ts";
+import { check, readBack } from "./validation.ts";
 
 /** The most things on one trip's list. */
 export const mostItems = 100;

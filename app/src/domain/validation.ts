@@ -41,18 +41,6 @@ export function readBack<T extends { id: number }>(
   throw new Error(`${what} ${value.id} in the database is not valid: ${problems.join("; ")}`);
 }
 
-/** A text that PostgreSQL can store, without the blanks around it. Length in characters. */
-export function text(name: string, longest: number, { empty = false } = {}): z.ZodString {
-  const missing = `The ${name} is missing.`;
-  const schema = z
-    .string({ error: (issue) => (issue.input === undefined ? missing : `The ${name} is no text.`) })
-    .trim()
-    .max(longest, `The ${name} is longer than ${longest} characters.`)
-    // PostgreSQL stores no NUL.
-    .refine((value) => !value.includes("\0"), `The ${name} has a character that cannot be stored.`);
-  return empty ? schema : schema.min(1, `The ${name} is empty.`);
-}
-
 /** Ids are positive and fit PostgreSQL's integer. A query writes them as text. */
 export const idSchema = z.preprocess(wholeFrom, z.int().min(1).max(2_147_483_647));
 
