@@ -1,0 +1,410 @@
+/**
+ * What an application says of itself: `hastack.yaml` in its folder. Every key, its unit and its
+ * default is in this file; docs/hastack-yaml.md and the editor's schema are made from it.
+ */
+import { z } from "zod";
+import { memberPrefixes, roles } from "../roles.ts";
+import {
+  stackVariables,
+  variableOf,
+  variableOfOutside,
+  variableOfSecret,
+  variableOfShared,
+} from "./names.ts";
+
+const words = z
+  .array(z.string().min(1, "must not be empty"))
+  .min(1, "must be a list of words, such as [python3, server.py]");
+/** Ends in a letter: members are counted behind it, `web-1`. */
+const tierName = z
+  .string()
+  .regex(/^[a-z]([a-z0-9-]{0,18}[a-z])?$/, "must be a short name such as web or back-office");
+const camelName = z
+  .string()
+  .regex(/^[a-z][A-Za-z0-9]{0,40}$/, "must be a name such as logLevel, letters and digits");
+const seconds = (most: number) =>
+  z.int().min(1, "must be 1 second or more").max(most, `must be ${most} seconds or less`);
+const port = z.int().min(1024, "must be 1024 to 65535").max(65535, "must be 1024 to 65535");
+/** It becomes a part of HAProxy's configuration. */
+const urlPath = z
+  .string()
+  .regex(/^\/[\w.~/-]*$/, "must be a path such as /admin, without a query or special characters");
+/** Stays inside the application's folder. */
+const relativePath = z
+  .string()
+  .min(1)
+  .refine(
+    (path) => !path.startsWith("/") && !path.split("/").includes(".."),
+    "must be a path inside the application's folder",
+  );
+
+const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
+
+const route = z.strictObject({
+  path: urlPath.describe("The path and everything below it."),
+  methods: z
+    .array(z.enum(methods))
+    .min(1, "must name at least one method; leave it out for all")
+    .optional()
+    .describe("Only requests with these methods. @default all"),
+});
+
+const health = z.strictObject({
+  path: urlPath.default("/").describe("HAProxy and the gate ask for it; 200 means healthy."),
+  showsRelease: z
+    .boolean()
+    .default(false)
+    .describe("Whether the answer contains HASTACK_RELEASE; the gate then looks for it."),
+  command: words
+    .optional()
+    .describe("For a worker: a program that ends with 0 when the worker is healthy."),
+});
+
+const tier = z.strictObject({
+  name: tierName.describe("Its instances are called NAME-1, NAME-2 …"),
+  command: words.describe("The program of an instance, run in the release's folder."),
+  port: port.optional().describe("Where it listens for HTTP. @default none: it is a worker"),
+  health: health.prefault({}).describe("How its health is asked for."),
+  instances: z.int().min(1).default(2).describe("How many run, where a stack does not say."),
+  routes: z
+    .array(route)
+    .default([])
+    .describe("What goes to this tier; the tier without routes gets all the rest."),
+  poolSize: z
+    .int()
+    .min(1)
+    .default(5)
+    .describe("Connections of one instance to the writer, and as many to the reader."),
+  drainSeconds: seconds(300)
+    .default(3)
+    .describe("How long an instance that stops still serves, so that HAProxy sees it leave."),
+  stopGraceSeconds: seconds(600)
+    .default(25)
+    .describe("How long an instance that stops may take in all; then it is killed."),
+  memoryMegabytes: z
+    .int()
+    .min(32, "must be 32 megabytes or more")
+    .optional()
+    .describe("Memory that an instance may use. @default no limit"),
+  bodyLimitMegabytes: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("Larger request bodies are answered 413 by HAProxy. @default no limit"),
+  responseSeconds: seconds(3600)
+    .default(30)
+    .describe("How long HAProxy waits for an answer, or between two parts of one."),
+  webSocket: z.boolean().default(false).describe("Whether it speaks WebSocket."),
+  serverSentEvents: z.boolean().default(false).describe("Whether it answers with endless streams."),
+  mail: z.boolean().default(false).describe("Whether it gets the way to the stack's mail server."),
+  environment: z
+    .record(
+      z.string().regex(/^[A-Z][A-Z0-9_]*$/, "must be a variable's name such as NODE_ENV"),
+      z.string(),
+    )
+    .default({})
+    .describe("Variables of this tier alone; no secrets."),
+});
+
+const job = z.strictObject({
+  name: tierName.describe("Its name in logs."),
+  tier: z.string().describe("The tier whose environment, database role and machines it has."),
+  command: words.describe("The program, run in the release's folder, on one instance at a time."),
+  everySeconds: z
+    .int()
+    .min(10, "must be 10 seconds or more")
+    .max(604_800, "must be 604800 seconds (a week) or less")
+    .optional()
+    .describe("It starts at each multiple of this time since 1970, UTC."),
+  dailyAt: z
+    .string()
+    .regex(/^([01]\d|2[0-3]):[0-5]\d$/, "must be a time of day in UTC such as 03:15")
+    .optional()
+    .describe("It starts at this time of each day, UTC."),
+  limitSeconds: seconds(86_400).default(3600).describe("After which a run is ended."),
+});
+
+const scalar = z.union([z.string(), z.number(), z.boolean()]);
+const ownSetting = z.strictObject({
+  type: z.enum(["string", "integer", "number", "boolean"]).describe("What it must be."),
+  values: z.array(scalar).min(1).optional().describe("The only values allowed. @default any"),
+  default: scalar.optional().describe("What it is where a stack says nothing. @default required"),
+  description: z.string().min(1).describe("One sentence, for whoever sets it."),
+});
+
+const ownSecret = z.strictObject({
+  generated: z
+    .boolean()
+    .default(false)
+    .describe("Whether the stack makes it: 32 letters and digits. Else the operator gives it."),
+  optional: z.boolean().default(false).describe("Whether a stack may go without it."),
+  formerly: z
+    .string()
+    .optional()
+    .describe("The name it was generated under before, so that it stays the same."),
+  description: z.string().optional().describe("One sentence, for whoever gives it."),
+});
+
+const outsideHost = z.strictObject({
+  host: z.hostname("must be a host's name or address, such as api.example"),
+  port: z.int().min(1).max(65535).describe("TCP port."),
+});
+
+const output = z
+  .strictObject({
+    path: urlPath.optional().describe("An address of the site."),
+    secret: z.string().optional().describe("One of the application's secrets."),
+  })
+  .refine(
+    ({ path, secret }) => (path === undefined) !== (secret === undefined),
+    "must have either a path or a secret",
+  );
+
+/** Names of the stack's members, programs, passwords and HAProxy sections: no tier has one. */
+const taken: ReadonlySet<string> = new Set([
+  ...roles,
+  ...memberPrefixes,
+  ...["haproxy", "keepalived", "patroni", "valkey", "hastack"],
+  ...["postgres", "replicator", "rewinder", "migrator", "statistics"],
+  ...["web", "redirects", "primary", "standby", "replicas", "mail", "pages", "operators"],
+]);
+
+/** Database roles of the stack's own. */
+const ownRole = /^(postgres|replicator|rewinder|migrator|patroni|app_.*|pg_.*)$/;
+
+/** Outputs that every stack has. */
+const stackOutputs = ["url", "localUrls", "statsUrls", "statsPassword", "machines", "release"];
+
+const plainSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,40}$/, "must be a name such as travel-agency")
+    .describe("What the application is called in images and messages."),
+  release: z
+    .strictObject({
+      files: z
+        .array(relativePath)
+        .min(1)
+        .optional()
+        .describe(
+          "Files and folders that a release consists of. @default all, without dot files and node_modules",
+        ),
+      build: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          "Shell text run in a copy of the files, on the operator's machine; RELEASE_ARCHITECTURE is x64 or arm64. @default nothing is built",
+        ),
+    })
+    .prefault({})
+    .describe("What a release is made of, and how."),
+  packages: z
+    .array(z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, "must be a Debian package's name"))
+    .default([])
+    .describe("Debian packages of every instance."),
+  tiers: z
+    .array(tier)
+    .min(1, "must describe at least one tier")
+    .describe("The programs that run, each as several instances."),
+  jobs: z.array(job).default([]).describe("Programs that run at set times."),
+  migrations: z
+    .strictObject({
+      command: words.describe("Brings the database up to date; it must be safe to run again."),
+    })
+    .optional()
+    .describe("Run once for each release, before its first instance. @default none"),
+  database: z
+    .strictObject({
+      extensions: z
+        .array(z.string().regex(/^[a-z_][\w-]*$/, "must be an extension's name, such as pg_trgm"))
+        .default([])
+        .describe("Extensions of PostgreSQL, made before the migrations."),
+      formerRoles: z
+        .array(z.string().regex(/^[a-z_][a-z0-9_]*$/, "must be a role's name"))
+        .default([])
+        .describe("Database roles of earlier releases that lose their login."),
+    })
+    .prefault({})
+    .describe("What it wants of the database besides a role for each tier."),
+  shared: z
+    .array(z.string().regex(/^[a-z][a-z0-9-]{0,30}$/, "must be a directory's name such as uploads"))
+    .default([])
+    .describe("Directories that all instances share, each at /var/lib/hastack/NAME."),
+  cache: z.boolean().default(false).describe("Whether it uses the stack's cache."),
+  settings: z
+    .record(camelName, ownSetting)
+    .default({})
+    .describe("Its own settings; a stack gives them by hastack:application.settings."),
+  secrets: z.record(camelName, ownSecret).default({}).describe("Its own secrets."),
+  outside: z
+    .record(camelName, outsideHost)
+    .default({})
+    .describe("Hosts elsewhere that it talks to; it reaches them by the load balancers."),
+  outputs: z.record(camelName, output).default({}).describe("What it adds to the stack's outputs."),
+});
+
+export type ApplicationDescription = z.output<typeof plainSchema>;
+export type TierDescription = ApplicationDescription["tiers"][number];
+export type JobDescription = ApplicationDescription["jobs"][number];
+
+/** What an application says of itself. */
+export const descriptionSchema = plainSchema.superRefine((application, context) => {
+  for (const { path, message } of problems(application)) {
+    context.addIssue({ code: "custom", path, message, input: application });
+  }
+});
+
+interface Problem {
+  readonly path: (string | number)[];
+  readonly message: string;
+}
+
+/** What no single key can say. */
+function problems(application: ApplicationDescription): Problem[] {
+  return [
+    ...tierProblems(application),
+    ...routeProblems(application),
+    ...jobProblems(application),
+    ...valueProblems(application),
+    ...variableProblems(application),
+  ];
+}
+
+function tierProblems({ tiers }: ApplicationDescription): Problem[] {
+  const found: Problem[] = [];
+  const refuse = (path: (string | number)[], message: string) => found.push({ path, message });
+  const names = tiers.map(({ name }) => name);
+  for (const [index, one] of tiers.entries()) {
+    const at = ["tiers", index];
+    if (names.indexOf(one.name) !== index) refuse([...at, "name"], "is a duplicate, use another");
+    if (taken.has(one.name) || one.name.startsWith("job-")) {
+      refuse([...at, "name"], "is a name of the stack's own, use another");
+    }
+    if (one.port === undefined && one.routes.length > 0) {
+      refuse([...at, "routes"], "need a port that HAProxy can send requests to, give one");
+    }
+    if (one.port !== undefined && one.health.command) {
+      refuse([...at, "health", "command"], "is for workers; a tier with a port has a path");
+    }
+    if (tiers.findIndex((other) => other.port !== undefined && other.port === one.port) < index) {
+      if (one.port !== undefined) refuse([...at, "port"], "is another tier's port, use another");
+    }
+    if (one.drainSeconds >= one.stopGraceSeconds) {
+      refuse([...at, "drainSeconds"], "must be less than stopGraceSeconds");
+    }
+  }
+  const served = tiers.filter((one) => one.port !== undefined);
+  const rest = served.filter((one) => one.routes.length === 0).map(({ name }) => name);
+  if (served.length > 0 && rest.length !== 1) {
+    const who = rest.length === 0 ? "none has" : `${rest.join(" and ")} have`;
+    refuse(["tiers"], `must have exactly one with a port and without routes (${who} none)`);
+  }
+  return found;
+}
+
+function jobProblems({ tiers, jobs }: ApplicationDescription): Problem[] {
+  const found: Problem[] = [];
+  const refuse = (path: (string | number)[], message: string) => found.push({ path, message });
+  const names = tiers.map(({ name }) => name);
+  for (const [index, one] of jobs.entries()) {
+    const at = ["jobs", index];
+    if (!names.includes(one.tier)) {
+      refuse([...at, "tier"], `must be one of the tiers (${names.join(", ")})`);
+    }
+    if (jobs.findIndex(({ name }) => name === one.name) !== index) {
+      refuse([...at, "name"], "is a duplicate, use another");
+    }
+    if ((one.everySeconds === undefined) === (one.dailyAt === undefined)) {
+      refuse(at, "must have either everySeconds or dailyAt");
+    }
+  }
+  return found;
+}
+
+function valueProblems(application: ApplicationDescription): Problem[] {
+  const { settings, secrets, outputs, database } = application;
+  const found: Problem[] = [];
+  const refuse = (path: (string | number)[], message: string) => found.push({ path, message });
+  for (const [index, role] of database.formerRoles.entries()) {
+    if (ownRole.test(role)) refuse(["database", "formerRoles", index], "is a role of the stack's");
+  }
+  for (const [name, one] of Object.entries(settings)) {
+    if (one.default !== undefined && valueProblem(one, one.default)) {
+      refuse(["settings", name, "default"], valueProblem(one, one.default) ?? "");
+    }
+  }
+  for (const [name, one] of Object.entries(outputs)) {
+    if (stackOutputs.includes(name)) {
+      refuse(["outputs", name], "is an output that every stack has, use another name");
+    }
+    if (one.secret !== undefined && secrets[one.secret] === undefined) {
+      refuse(["outputs", name, "secret"], "must be one of the application's secrets");
+    }
+  }
+  return found;
+}
+
+/** Environment variables that would have two meanings. */
+function variableProblems(application: ApplicationDescription): Problem[] {
+  const { tiers, settings, secrets, shared, outside } = application;
+  const owners = new Map<string, string>(
+    stackVariables.map((name) => [name, "a variable that the stack gives"]),
+  );
+  const wanted: [string, (string | number)[]][] = [
+    ...Object.keys(settings).map((name) => entry(variableOf(name), ["settings", name])),
+    ...Object.keys(secrets).map((name) => entry(variableOfSecret(name), ["secrets", name])),
+    ...shared.map((name, index) => entry(variableOfShared(name), ["shared", index])),
+    ...Object.keys(outside).map((name) => entry(variableOfOutside(name), ["outside", name])),
+  ];
+  const found = wanted.flatMap(([variable, path]) => {
+    const owner = owners.get(variable);
+    owners.set(variable, path.join("."));
+    return owner
+      ? [{ path, message: `becomes ${variable}, as does ${owner}; use another name` }]
+      : [];
+  });
+  const own = tiers.flatMap(({ environment }, index) =>
+    Object.keys(environment)
+      .filter((variable) => owners.has(variable))
+      .map((variable) => ({
+        path: ["tiers", index, "environment", variable],
+        message: `is ${owners.get(variable)} already, use another name`,
+      })),
+  );
+  return [...found, ...own];
+}
+
+const entry = (variable: string, path: (string | number)[]): [string, (string | number)[]] => [
+  variable,
+  path,
+];
+
+/** Requests that two tiers want. */
+function routeProblems({ tiers }: ApplicationDescription): Problem[] {
+  const owners = new Map<string, string>();
+  return tiers.flatMap((one, index) =>
+    one.routes.flatMap((route, at) => {
+      const wanted = (route.methods ?? methods).map((method) => `${method} ${route.path}`);
+      const other = wanted.map((key) => owners.get(key)).find((owner) => owner !== undefined);
+      for (const key of wanted) owners.set(key, one.name);
+      const path = ["tiers", index, "routes", at];
+      return other === undefined ? [] : [{ path, message: `is a route of ${other} already` }];
+    }),
+  );
+}
+
+/** Why a value does not fit to one of the application's own settings; nothing when it does. */
+export function valueProblem(
+  { type, values }: z.output<typeof ownSetting>,
+  value: unknown,
+): string | undefined {
+  const fits =
+    type === "integer" ? Number.isSafeInteger(value) : typeof value === type && value !== "";
+  if (!fits) return `must be ${type === "integer" ? "an integer" : `a ${type}`}`;
+  // It becomes one line of a file
+  if (typeof value === "string" && /[\0\r\n]/.test(value)) return "must be one line";
+  return values && !values.includes(value as string)
+    ? `must be one of ${values.join(", ")}`
+    : undefined;
+}

@@ -1,0 +1,174 @@
+/**
+ * What an application is given: environment variables by the names that programs know, and its
+ * secrets as files. docs/your-application.md says what each one means.
+ */
+import { publicUrlOf } from "../certificate.ts";
+import type { ManagedFile } from "../platform/platform.ts";
+import { cacheUser } from "../render/cache.ts";
+import { databaseName } from "../render/patroni.ts";
+import { ports } from "../roles.ts";
+import type { Settings } from "../settings.ts";
+import type { Member, Topology } from "../topology.ts";
+import type { Application, Tier } from "./application.ts";
+import {
+  type StackVariable,
+  variableOf,
+  variableOfOutside,
+  variableOfSecret,
+  variableOfShared,
+} from "./names.ts";
+
+/** Unix user of the application. */
+export const applicationUser = "hastack";
+/** Database role that owns the database; the migrations run as it. */
+export const migrationRole = "migrator";
+/** The file of the variables, beside the workload's others. */
+export const environmentFile = "environment";
+
+/** Path of a directory that all instances share. */
+export function sharedPath(name: string): string {
+  return `/var/lib/hastack/${name}`;
+}
+
+/** What the variables are made of. */
+export interface Given {
+  readonly application: Application;
+  readonly settings: Pick<Settings, "smtp" | "smtpPassword"> & Parameters<typeof publicUrlOf>[0];
+  readonly topology: Topology;
+  /** Hash of the release. */
+  readonly release: string;
+}
+
+type Variables = Readonly<Record<string, string>>;
+/** The compiler knows the stack's own names. */
+const stack = (variables: Partial<Record<StackVariable, string>>): Variables => variables;
+
+/** Variables of one instance of a tier; `@{…}` are secrets. */
+export function instanceVariables(given: Given, tier: Tier, self: Member): Variables {
+  const { settings, topology, release } = given;
+  const { vip } = topology.network.backend;
+  const url = (port: number) =>
+    `postgresql://${tier.databaseRole}:@{database_password}@${vip}:${port}/${databaseName}`;
+  return {
+    ...stack({
+      ...(tier.port !== undefined && { HOST: self.backend, PORT: String(tier.port) }),
+      HASTACK_INSTANCE: self.name,
+      HASTACK_TIER: tier.name,
+      HASTACK_RELEASE: release,
+      DATABASE_URL: url(ports.primary),
+      DATABASE_READER_URL: url(ports.replicas),
+      DATABASE_POOL_SIZE: String(tier.poolSize),
+      PGHOST: vip,
+      PGPORT: String(ports.primary),
+      PGUSER: tier.databaseRole,
+      PGPASSWORD: "@{database_password}",
+      PGDATABASE: databaseName,
+      PUBLIC_URL: publicUrlOf(settings),
+      TRUSTED_PROXIES: topology.members.loadBalancer.map(({ backend }) => backend).join(","),
+      DRAIN_SECONDS: String(tier.drainSeconds),
+      STOP_GRACE_SECONDS: String(tier.stopGraceSeconds),
+      ...(usesCache(given) && {
+        REDIS_URL: `redis://${cacheUser}:@{cache_password}@${topology.members.cache[0]?.backend}:${ports.cache}/0`,
+      }),
+    }),
+    ...(tier.mail ? mailVariables(settings, vip) : {}),
+    ...ownVariables(given),
+    ...tier.environment,
+  };
+}
+
+/** Whether there is a cache, and the application uses it. */
+export function usesCache({ application, topology }: Pick<Given, "application" | "topology">) {
+  return application.cache && topology.members.cache.length > 0;
+}
+
+/** The way to the stack's mail server, where there is one: by the load balancers. */
+function mailVariables({ smtp, smtpPassword }: Given["settings"], vip: string): Variables {
+  if (smtp === undefined) return {};
+  const password = smtpPassword === undefined ? "" : ":@{smtp_password}";
+  const login = smtp.user === undefined ? "" : `${encodeURIComponent(smtp.user)}${password}@`;
+  return stack({
+    SMTP_URL: `${smtp.secure ? "smtps" : "smtp"}://${login}${vip}:${ports.mail}`,
+    SMTP_SERVERNAME: smtp.host,
+    MAIL_FROM: smtp.from,
+  });
+}
+
+/**
+ * Variables of the migrations. `$PRIMARY` is where their script has found the primary: they run
+ * before there is a load balancer.
+ */
+export function migrationVariables(given: Given): Variables {
+  return {
+    ...stack({
+      HASTACK_RELEASE: given.release,
+      DATABASE_URL: `postgresql://${migrationRole}:@{database_password}@$PRIMARY:${ports.postgres}/${databaseName}`,
+      PGHOST: "$PRIMARY",
+      PGPORT: String(ports.postgres),
+      PGUSER: migrationRole,
+      PGPASSWORD: "@{database_password}",
+      PGDATABASE: databaseName,
+      PUBLIC_URL: publicUrlOf(given.settings),
+    }),
+    ...ownVariables(given),
+  };
+}
+
+/** The application's own: settings, secrets, shared directories, hosts outside. */
+function ownVariables({ application, topology }: Given): Variables {
+  const { values, shared, outside } = application;
+  const entries = [
+    ...Object.entries(values).map(([name, value]) => [variableOf(name), String(value)]),
+    ...secretNames(application).map((name) => [
+      variableOfSecret(name),
+      `@{folder}/${secretFile(name)}`,
+    ]),
+    ...shared.map((name) => [variableOfShared(name), sharedPath(name)]),
+    ...Object.keys(outside).map((name, index) => [
+      variableOfOutside(name),
+      `${topology.network.backend.vip}:${ports.firstOutside + index}`,
+    ]),
+  ];
+  return Object.fromEntries(entries);
+}
+
+/** The application's own secrets that there are in this stack. */
+export function secretNames({ secrets, givenSecrets }: Application): string[] {
+  return Object.entries(secrets)
+    .filter(([name, { generated }]) => generated || givenSecrets[name] !== undefined)
+    .map(([name]) => name);
+}
+
+const secretFile = (name: string) => `secrets/${name}`;
+
+/** How the application's own secrets are called among a workload's secrets. */
+export const secretKey = (name: string): string => `own_${name}`;
+
+/** The files that carry the variables and the application's own secrets. */
+export function givenFiles(
+  application: Application,
+  variables: Variables,
+  restarts?: string,
+): ManagedFile[] {
+  const file = (path: string, content: string, owner?: string): ManagedFile => ({
+    path,
+    content,
+    mode: "0400",
+    ...(owner !== undefined && { owner }),
+    ...(restarts !== undefined && { restarts }),
+  });
+  return [
+    // Read by root, who hands the variables on
+    file(environmentFile, renderEnvironment(variables), restarts ? undefined : applicationUser),
+    ...secretNames(application).map((name) =>
+      file(secretFile(name), `@{${secretKey(name)}}`, applicationUser),
+    ),
+  ];
+}
+
+/** Lines that a shell and systemd read alike. */
+export function renderEnvironment(variables: Variables): string {
+  return Object.entries(variables)
+    .map(([name, value]) => `${name}="${value.replaceAll(/["\\`]|\$(?!PRIMARY)/g, "\\$&")}"\n`)
+    .join("");
+}

@@ -1,0 +1,46 @@
+/** Names that follow from those in an application's description. */
+
+/** A tier's role in the database: the prefix keeps it apart from the stack's own. */
+export function databaseRoleOf(tier: string): string {
+  return `app_${tier.replaceAll("-", "_")}`;
+}
+
+/** The environment variable for a name such as `logLevel` or `user-files`: `LOG_LEVEL`, `USER_FILES`. */
+export function variableOf(name: string): string {
+  return name
+    .replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .replaceAll("-", "_")
+    .toUpperCase();
+}
+
+export const variableOfSecret = (name: string): string => `${variableOf(name)}_FILE`;
+export const variableOfShared = (name: string): string => `${variableOf(name)}_DIRECTORY`;
+export const variableOfOutside = (name: string): string => `${variableOf(name)}_ADDRESS`;
+
+/** Variables that the stack gives; an application's own must have other names. */
+export const stackVariables = [
+  "PATH",
+  "LANG",
+  "HOST",
+  "PORT",
+  "HASTACK_INSTANCE",
+  "HASTACK_TIER",
+  "HASTACK_RELEASE",
+  "DATABASE_URL",
+  "DATABASE_READER_URL",
+  "DATABASE_POOL_SIZE",
+  "PGHOST",
+  "PGPORT",
+  "PGUSER",
+  "PGPASSWORD",
+  "PGDATABASE",
+  "REDIS_URL",
+  "SMTP_URL",
+  "SMTP_SERVERNAME",
+  "MAIL_FROM",
+  "PUBLIC_URL",
+  "TRUSTED_PROXIES",
+  "DRAIN_SECONDS",
+  "STOP_GRACE_SECONDS",
+] as const;
+export type StackVariable = (typeof stackVariables)[number];
