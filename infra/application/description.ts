@@ -3,7 +3,7 @@
  * default is in this file; docs/hastack-yaml.md and the editor's schema are made from it.
  */
 import { z } from "zod";
-import { memberPrefixes, roles } from "../roles.ts";
+import { reservedNames } from "../roles.ts";
 import {
   stackVariables,
   variableOf,
@@ -162,8 +162,7 @@ const output = z
 
 /** Names of the stack's members, programs, passwords and HAProxy sections: no tier has one. */
 const taken: ReadonlySet<string> = new Set([
-  ...roles,
-  ...memberPrefixes,
+  ...reservedNames,
   ...["haproxy", "keepalived", "patroni", "valkey", "hastack"],
   ...["postgres", "replicator", "rewinder", "migrator", "statistics"],
   ...["web", "redirects", "primary", "standby", "replicas", "mail", "pages", "operators"],

@@ -1,77 +1,133 @@
 import * as pulumi from "@pulumi/pulumi";
-import { currentReleaseDirectory, type Workload } from "../platform/platform.ts";
-import { renderApplication, sendsMail, type Tier } from "../render/application.ts";
-import { type Member, ports } from "../topology.ts";
-import type { ApplicationParts } from "./parts.ts";
+import type { Application, Tier } from "../application/application.ts";
+import {
+  applicationUser,
+  environmentFile,
+  givenFiles,
+  instanceVariables,
+  usesCache,
+} from "../application/environment.ts";
+import { jobFile, jobPackages, jobProcess, renderJob } from "../application/job.ts";
+import {
+  type ManagedFile,
+  type Platform,
+  type Process,
+  type Release,
+  releaseDirectory,
+  type SharedDirectory,
+  type Workload,
+} from "../platform/platform.ts";
+import type { Settings } from "../settings.ts";
+import type { Member, Topology } from "../topology.ts";
+import { type ApplicationSecrets, ownSecrets } from "./application-secrets.ts";
 
-/** The Express application: all instances of both tiers, of one release. */
+export interface AppServersArgs {
+  readonly platform: Platform;
+  readonly topology: Topology;
+  readonly application: Application;
+  /** What instances are told of the stack. */
+  readonly settings: Pick<
+    Settings,
+    "smtp" | "smtpPassword" | "publicUrl" | "certificate" | "network" | "plainHttp" | "stack"
+  >;
+  readonly secrets: ApplicationSecrets;
+  /** The release that all instances run. */
+  readonly release: Release;
+  /** The directories that all instances mount. */
+  readonly shared: readonly SharedDirectory[];
+}
+
+/** The application: all instances of all its tiers, of one release. */
 export class AppServers extends pulumi.ComponentResource {
-  constructor(name: string, args: ApplicationParts, options?: pulumi.ComponentResourceOptions) {
+  /** Hash of the release that every instance runs. */
+  readonly release: pulumi.Output<string>;
+
+  constructor(name: string, args: AppServersArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:AppServers", name, {}, options);
+    this.release = pulumi.output(args.release.hash);
     this.#placeInstances(args);
-    this.registerOutputs();
+    this.registerOutputs({ release: this.release });
   }
 
-  /** One chain over both tiers: a release that does not get healthy stops at the very first. */
-  #placeInstances(args: ApplicationParts): void {
+  /** One chain over all tiers: a release that does not get healthy stops at the very first. */
+  #placeInstances(args: AppServersArgs): void {
     let last: pulumi.Resource[] = [];
-    for (const tier of ["storefront", "admin"] as const) {
-      for (const member of args.topology[tier]) {
-        const workload = instance(args, member, tier);
+    for (const tier of args.application.tiers) {
+      for (const member of args.topology.tiers[tier.name] ?? []) {
+        const workload = instance(args, tier, member);
         last = [args.platform.place(workload, { parent: this, dependsOn: last })];
       }
     }
   }
 }
 
-function instance(args: ApplicationParts, member: Member, tier: Tier): Workload {
-  const { settings, topology, credentials, release, uploads } = args;
+function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
+  const { application, release, shared } = args;
+  const jobs = application.jobs.filter((one) => one.tier === tier.name);
   return {
     host: member,
     component: "AppServers",
-    packages: [],
+    packages: [...application.packages, ...(jobs.length > 0 ? jobPackages : [])],
     release,
-    processes: [
-      {
-        name: tier,
-        command: [
-          `${currentReleaseDirectory}/bin/node`,
-          `${currentReleaseDirectory}/app/src/server.ts`,
-        ],
-        user: uploads.owner,
-        environment: {
-          NODE_ENV: "production",
-          HASTACK_APP_CONFIG: "app.json",
-        },
-        directories: [{ path: uploads.path, mode: "0755" }],
-        stopGraceSeconds: settings.application.stopGraceSeconds + 2,
-      },
-    ],
+    processes: [program(tier, shared), ...jobs.map((job) => jobProcess(job, shared))],
     files: [
-      {
-        path: "app.json",
-        content: renderApplication(settings, topology, member, tier),
-        owner: uploads.owner,
-        mode: "0400",
-        reloads: tier,
-      },
+      ...files(args, tier, member),
+      ...jobs.map((job) => ({
+        path: jobFile(job),
+        content: renderJob(job),
+        mode: "0755",
+        restarts: `job-${job.name}`,
+      })),
     ],
-    secrets: {
-      database_password: credentials.of(tier),
-      cookie_secret: credentials.of("cookies"),
-      ...(topology.cache.length > 0 && { cache_password: credentials.of("cache") }),
-      ...(settings.smtpPassword &&
-        sendsMail(tier) && { smtp_password: forJson(settings.smtpPassword) }),
-    },
-    shared: [uploads],
-    health: {
-      command: `curl -fsS --max-time 3 http://${member.backend}:${ports[tier]}/api/health | grep -F '"release":"${release.hash}"'`,
-      meaning: `/api/health answers 200 as release ${release.hash}`,
-    },
+    secrets: secrets(args, tier),
+    shared,
+    ...(health(tier, member, release) && { health: health(tier, member, release) }),
   };
 }
 
-/** A password that somebody chose may hold what JSON gives a meaning. */
-function forJson(password: string): pulumi.Output<string> {
-  return pulumi.secret(JSON.stringify(password).slice(1, -1));
+function program(tier: Tier, shared: readonly SharedDirectory[]): Process {
+  return {
+    name: tier.name,
+    command: tier.command,
+    workingDirectory: releaseDirectory,
+    user: applicationUser,
+    environmentFile,
+    directories: shared.map(({ path }) => ({ path, mode: "0755" })),
+    // The program ends itself within its grace; a bit more before it is killed
+    stopGraceSeconds: tier.stopGraceSeconds + 2,
+    ...(tier.memoryMegabytes !== undefined && { memoryMegabytes: tier.memoryMegabytes }),
+  };
+}
+
+function files(args: AppServersArgs, tier: Tier, member: Member): ManagedFile[] {
+  const { application, settings, topology, release } = args;
+  const given = { application, settings, topology, release: release.hash };
+  return givenFiles(application, instanceVariables(given, tier, member), tier.name);
+}
+
+function secrets(args: AppServersArgs, tier: Tier): Workload["secrets"] {
+  const { application, settings, topology, secrets: known } = args;
+  return {
+    database_password: known.tier(tier.name),
+    ...(usesCache({ application, topology }) && { cache_password: known.cache }),
+    ...(tier.mail &&
+      settings.smtpPassword !== undefined && {
+        smtp_password: pulumi.secret(encodeURIComponent(settings.smtpPassword)),
+      }),
+    ...ownSecrets(application, known),
+  };
+}
+
+/** @returns nothing for a worker that does not say how to ask: it is healthy while it runs */
+function health({ port, health: { path, showsRelease, command } }: Tier, { backend }: Member, release: Release): Workload["health"] {
+  if (port === undefined) {
+    return command && { command: `cd ${releaseDirectory} && ${commandLine(command)}`, meaning: "its own check ends well" };
+  }
+  const ask = `curl -fsS --max-time 3 http://${backend}:${port}${path}`;
+  return showsRelease
+    ? {
+        command: `${ask} | grep -F '${release.hash}'`,
+        meaning: `${path} answers 200 as release ${release.hash}`,
+      }
+    : { command: `${ask} > /dev/null`, meaning: `${path} answers 200` };
 }

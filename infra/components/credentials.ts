@@ -1,49 +1,69 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
-/** Who has a password of their own. */
+/** Who has a password of their own in every stack. */
 export const principals = [
   "postgres",
   "replicator",
   "rewinder",
   "migrator",
-  "storefront",
-  "admin",
   "etcdRoot",
   "etcdPatroni",
   "patroniApi",
   "statistics",
-  "cookies",
   "cache",
-  "administrator",
 ] as const;
 export type Principal = (typeof principals)[number];
 
+export interface CredentialsArgs {
+  /** The application's tiers; each has a password for its database role. */
+  readonly tiers: readonly string[];
+  /** The application's generated secrets, with the names that they were generated under before. */
+  readonly secrets: Readonly<Record<string, { readonly formerly?: string | undefined }>>;
+}
+
 /** One generated password for each principal of the stack, kept as secrets in Pulumi's state. */
 export class Credentials extends pulumi.ComponentResource {
-  readonly #passwords: ReadonlyMap<Principal, pulumi.Output<string>>;
+  readonly #passwords = new Map<string, pulumi.Output<string>>();
 
-  constructor(name: string, options?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: CredentialsArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:Credentials", name, {}, options);
-    this.#passwords = new Map(
-      principals.map((principal) => [principal, this.#generate(principal)] as const),
-    );
+    for (const principal of [...principals, ...args.tiers]) {
+      this.#generate(`password-${principal}`);
+    }
+    for (const [secret, { formerly }] of Object.entries(args.secrets)) {
+      this.#generate(`secret-${secret}`, formerly && `password-${formerly}`);
+    }
     this.registerOutputs();
   }
 
   /** The principal's password: 32 letters and digits, safe in URLs, YAML and SQL. */
   of(principal: Principal): pulumi.Output<string> {
-    const password = this.#passwords.get(principal);
-    if (password === undefined) throw new Error(`${principal} has no password`);
+    return this.#get(`password-${principal}`);
+  }
+
+  /** The password of a tier's database role; the same kind. */
+  ofTier(tier: string): pulumi.Output<string> {
+    return this.#get(`password-${tier}`);
+  }
+
+  /** One of the application's generated secrets; the same kind. */
+  ofSecret(name: string): pulumi.Output<string> {
+    return this.#get(`secret-${name}`);
+  }
+
+  #get(name: string): pulumi.Output<string> {
+    const password = this.#passwords.get(name);
+    if (password === undefined) throw new Error(`there is no ${name}`);
     return password;
   }
 
-  #generate(principal: Principal): pulumi.Output<string> {
+  #generate(name: string, formerName?: string): void {
     const { result } = new random.RandomPassword(
-      `password-${principal}`,
+      name,
       { length: 32, special: false },
-      { parent: this },
+      { parent: this, ...(formerName && { aliases: [{ name: formerName }] }) },
     );
-    return pulumi.secret(result);
+    this.#passwords.set(name, pulumi.secret(result));
   }
 }
