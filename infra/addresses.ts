@@ -2,11 +2,13 @@
 
 /** Host numbers in each subnet, where the platform makes the machines. */
 export const addressPlan = {
-  /** Members per role: each role has ten numbers, and its first member's ends in 1. */
+  /** Members of a role or tier: each has ten numbers, and its first member's ends in 1. */
   membersPerRole: 9,
-  /** The virtual IPs come after all members. */
+  /** First host number of each tier, in the application's order; roles.ts has those of the roles. */
+  firstHostOfTiers: [41, 51, 71, 81, 91, 101, 111],
+  /** Where virtual IPs may be: after all roles, beside the tiers. */
   firstVirtualHost: 70,
-  /** Where the platform's own, passing containers get their addresses. */
+  /** Where containers that run a task and end get their addresses. */
   firstDynamicHost: 128,
 } as const;
 

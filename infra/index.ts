@@ -1,23 +1,32 @@
 /** hastack, from top to bottom: settings -> topology -> platform -> stack -> outputs. */
 import * as pulumi from "@pulumi/pulumi";
 import { releaseHash } from "../release/hash.ts";
-import { recipe } from "./application/recipe.ts";
 import { schemeOf } from "./certificate.ts";
 import { withInventory } from "./inventory.ts";
 import { choosePlatform } from "./platform/choose.ts";
+import { ports } from "./roles.ts";
 import { readSettings } from "./settings.ts";
 import { WebStack } from "./stack.ts";
-import { planTopology, ports } from "./topology.ts";
+import { planTopology } from "./topology.ts";
 
 const settings = withInventory(readSettings(pulumi.getStack(), pulumi.runtime.allConfig()));
-const topology = planTopology(settings);
-export const release = releaseHash(recipe);
+const tiers = [
+  { name: "storefront", port: 3000, poolSize: 10 },
+  { name: "admin", port: 3001, poolSize: 5 },
+].map((tier) => ({
+  instances: 2,
+  drainSeconds: 3,
+  stopGraceSeconds: 25,
+  ...tier,
+  ...settings.tiers[tier.name],
+}));
+const topology = planTopology(settings, tiers);
 const platform = await choosePlatform(settings, topology);
 const stack = new WebStack("hastack", {
   settings,
   topology,
   platform,
-  release: { hash: release, application: "app" },
+  release: { hash: releaseHash(), application: "app" },
 });
 
 const scheme = schemeOf(settings);
@@ -34,8 +43,9 @@ export const localUrls = publishedPorts.map((port) => `${scheme}://127.0.0.1:${p
 /** HAProxy's statistics page, one for each load balancer; user `operator`. */
 export const statsUrls = publishedStatsPorts.length
   ? publishedStatsPorts.map((port) => `${scheme}://127.0.0.1:${port}/`)
-  : topology.loadBalancers.map((one) => `${scheme}://${one.frontend}:${ports.stats}/`);
+  : topology.members.loadBalancer.map((one) => `${scheme}://${one.frontend}:${ports.stats}/`);
 export const statsPassword = stack.credentials.of("statistics");
 export const machines = Object.fromEntries(
   topology.machines.map((one) => [one.name, one.frontend ?? one.backend]),
 );
+export const release = releaseHash();

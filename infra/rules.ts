@@ -9,78 +9,86 @@ import {
   prefixLength,
   withoutHost,
 } from "./addresses.ts";
-import type { Role, Settings } from "./settings.ts";
+import { type CountProblem, generatedRoles, roleRow, roles } from "./roles.ts";
+import type { Settings } from "./settings.ts";
+import type { TierPlan } from "./topology.ts";
 
-/** How often a role may be there; nothing where any number will do. */
-const countRules: Readonly<Record<Role, (count: number) => string | undefined>> = {
-  loadBalancer: (count) =>
-    count < 2 ? "leaves the virtual IPs without a second holder, use 2" : undefined,
-  quorum(count) {
-    if (count < 3) return "cannot outvote a lost one, use 3";
-    return count % 2 === 0
-      ? `is even and survives no more losses than ${count - 1}, use ${count - 1}`
-      : undefined;
-  },
-  database: (count) => (count === 2 ? undefined : "is not a primary and a standby, use 2"),
-  storefront: someone,
-  admin: someone,
-  cache: (count) =>
-    count > 1 ? "would each know half of what changed, use 1 (or 0 to go without)" : undefined,
-  brick: (count) => (count === 2 ? undefined : "is not every file twice, use 2"),
-  arbiter: (count) => (count === 1 ? undefined : "is not one third vote beside two bricks, use 1"),
-};
-
-function someone(count: number): string | undefined {
-  return count === 0 ? "leaves the role without a machine, use 2" : undefined;
-}
-
-/** Rules on how many members a role has. */
-export function countProblems(settings: Settings): string[] {
+/** Rules on how many members a role or a tier has. */
+export function countProblems(settings: Settings, tiers: readonly TierPlan[]): string[] {
   const { machines, members } = settings;
-  return machines === undefined ? memberProblems(members) : placeProblems(machines);
+  if (machines !== undefined) return placeProblems(machines, tiers);
+  const { membersPerRole, firstHostOfTiers } = addressPlan;
+  const counts = [
+    ...generatedRoles.map((role) => ({
+      path: `members.${role}`,
+      count: members[role],
+      problem: roleRow(role).countProblem(members[role]),
+    })),
+    ...tiers.map(({ name, instances }) => ({
+      path: `tiers.${name}.instances`,
+      count: instances,
+      problem: tierCountProblem(instances),
+    })),
+  ];
+  const tooMany = `is more than the address plan holds, use at most ${membersPerRole}`;
+  return [
+    ...counts.flatMap(({ path, count, problem }) => [
+      ...(problem ? [`hastack:${path}: ${count} ${problem.why}, ${problem.fix}`] : []),
+      ...(count > membersPerRole ? [`hastack:${path}: ${count} ${tooMany}`] : []),
+    ]),
+    ...tiers
+      .slice(firstHostOfTiers.length)
+      .map(
+        ({ name }) =>
+          `hastack:tiers.${name}: is one tier more than the address plan holds, use at most ${firstHostOfTiers.length} tiers on the platform docker`,
+      ),
+  ];
 }
 
-function memberProblems(members: Settings["members"]): string[] {
-  const { membersPerRole } = addressPlan;
-  const counts = Object.entries(members) as [keyof typeof members, number][];
-  return counts.flatMap(([role, count]) => {
-    const tooMany = `is more than the address plan holds, use at most ${membersPerRole}`;
-    return [countRules[role](count), count > membersPerRole ? tooMany : undefined]
-      .filter((why) => why !== undefined)
-      .map((why) => `hastack:members.${role}: ${count} ${why}`);
-  });
+function tierCountProblem(count: number): CountProblem | undefined {
+  return count === 0 ? { why: "leaves the tier without an instance", fix: "use 2" } : undefined;
 }
 
-function placeProblems(machines: NonNullable<Settings["machines"]>): string[] {
-  return Object.entries(countRules).flatMap(([role, rule]) => {
-    const names = machines
-      .filter((one) => one.roles.includes(role as Role))
-      .map(({ name }) => name);
+function placeProblems(
+  machines: NonNullable<Settings["machines"]>,
+  tiers: readonly TierPlan[],
+): string[] {
+  const rules = [
+    ...roles.map((name) => ({ kind: "role", name, problem: roleRow(name).countProblem })),
+    ...tiers.map(({ name }) => ({ kind: "tier", name, problem: tierCountProblem })),
+  ];
+  return rules.flatMap(({ kind, name, problem }) => {
+    const names = machines.filter((one) => one.roles.includes(name)).map((one) => one.name);
     const count = names.length;
-    const why = rule(count);
+    const found = problem(count);
     const places = `${count} machine${count === 1 ? "" : "s"} (${names.join(", ") || "none"})`;
-    return why === undefined
+    return found === undefined
       ? []
-      : [`hastack:machines: role ${role} is on ${places}: ${count} ${why}`];
+      : [`hastack:machines: ${kind} ${name} is on ${places}: ${count} ${found.why}, ${found.fix}`];
   });
 }
 
 /** Times that must fit to each other, or what they promise is not kept. */
-export function timingProblems({ application, loadBalancer, database }: Settings): string[] {
+export function timingProblems(
+  { loadBalancer, database }: Settings,
+  tiers: readonly TierPlan[],
+): string[] {
   const problems: string[] = [];
-  const { drainSeconds, stopGraceSeconds } = application;
-  if (drainSeconds >= stopGraceSeconds) {
-    problems.push(
-      `hastack:application.drainSeconds: ${drainSeconds} leaves requests no time before stopGraceSeconds (${stopGraceSeconds}) is over, use less`,
-    );
-  }
   // Two checks that fail take an instance out; a second more for a busy machine
   const { checkIntervalMilliseconds, checkFastIntervalMilliseconds } = loadBalancer;
   const noticed = (checkIntervalMilliseconds + checkFastIntervalMilliseconds) / 1000 + 1;
-  if (drainSeconds < noticed) {
-    problems.push(
-      `hastack:application.drainSeconds: ${drainSeconds} is over before the load balancers' checks have seen it, use ${Math.ceil(noticed)} or shorter check intervals`,
-    );
+  for (const { name, port, drainSeconds, stopGraceSeconds } of tiers) {
+    const path = `hastack:tiers.${name}.drainSeconds`;
+    if (drainSeconds >= stopGraceSeconds) {
+      problems.push(
+        `${path}: ${drainSeconds} leaves requests no time before stopGraceSeconds (${stopGraceSeconds}) is over, use less`,
+      );
+    }
+    if (port !== undefined && drainSeconds < noticed) {
+      problems.push(
+        `${path}: ${drainSeconds} is over before the load balancers' checks have seen it, use ${Math.ceil(noticed)} or shorter check intervals`,
+      );
+    }
   }
   // Patroni lowers the other two by itself, without a word, where they do not fit
   const { ttlSeconds, loopWaitSeconds, retryTimeoutSeconds } = database;

@@ -4,6 +4,7 @@
  */
 import { RunError } from "@pulumi/pulumi";
 import { z } from "zod";
+import { type GeneratedRole, generatedRoles, roleTable } from "./roles.ts";
 
 const cidr = z.cidrv4("must be an IPv4 subnet such as 172.28.10.0/24");
 const ipv4 = z.ipv4("must be an IPv4 address such as 172.28.10.100");
@@ -50,19 +51,6 @@ const isFreeParameter = (name: string): boolean =>
 
 const network = z.strictObject({ subnet: cidr, vip: ipv4 });
 
-/** What a machine can be; on Docker each role's members are machines of their own. */
-export const roles = [
-  "loadBalancer",
-  "quorum",
-  "database",
-  "storefront",
-  "admin",
-  "cache",
-  "brick",
-  "arbiter",
-] as const;
-export type Role = (typeof roles)[number];
-
 /** How a machine is reached, as far as an inventory or the configuration says it. */
 export const access = z.strictObject({
   /** Where SSH reaches it: a name or an address. */
@@ -84,30 +72,24 @@ const machine = access.extend({
   frontend: ipv4.optional(),
   /** Its address in the backend network. */
   backend: ipv4,
-  roles: z.array(z.enum(roles)).min(1, "must name at least one role"),
+  /** Names of roles and of the application's tiers. */
+  roles: z.array(z.string()).min(1, "must name at least one role"),
 });
+
+/** Members of each role that the platform makes machines for. */
+const memberCounts = Object.fromEntries(
+  generatedRoles.map((role) => [role, count.default(roleTable[role].generated.members)]),
+) as Record<GeneratedRole, z.ZodDefault<z.ZodInt>>;
 
 const settingsSchema = z.strictObject({
   /** Where the stack runs. */
   platform: z.enum(["docker", "ssh"], "must be docker or ssh"),
   /** Whether `destroy` leaves data volumes in place; a later `up` adopts them. */
   keepData: z.boolean().default(true),
-  /** Whether an empty database is filled with sample destinations. */
-  sampleData: z.boolean().default(false),
   /** The frontend is where visitors come in; the backend has no way out. Both have a virtual IP. */
   network: z.strictObject({ frontend: network, backend: network }),
   /** Members per role, where the platform makes the machines itself (docker: one each). */
-  members: z
-    .strictObject({
-      loadBalancer: count.default(2),
-      quorum: count.default(3),
-      database: count.default(2),
-      storefront: count.default(2),
-      admin: count.default(2),
-      /** One, or none: then every read goes to the database. */
-      cache: count.default(1),
-    })
-    .prefault({}),
+  members: z.strictObject(memberCounts).prefault({}),
   /** The machines and their roles, where they are there already (ssh). */
   machines: z.array(machine).min(1, "must list the machines and their roles").optional(),
   /** How the machines are reached (ssh). */
@@ -185,16 +167,32 @@ const settingsSchema = z.strictObject({
     .prefault({}),
   application: z
     .strictObject({
-      /** Connections of one instance to the primary, and as many to the replicas. */
-      storefrontPoolSize: z.int().min(1).default(10),
-      adminPoolSize: z.int().min(1).default(5),
-      /** How long an instance that stops still serves, so that HAProxy sees it leave. */
-      drainSeconds: z.int().min(1).max(300).default(3),
-      /** How long an instance that stops may take in all. */
-      stopGraceSeconds: z.int().min(5).max(600).default(25),
-      logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
+      /** Folder of the application, with its hastack.yaml, below the project's folder. */
+      path: z.string().min(1).default("app"),
+      /** The application's own settings; its hastack.yaml says which. */
+      settings: z.record(z.string(), z.unknown()).default({}),
     })
     .prefault({}),
+  /** The application's own secrets that it does not let hastack generate. */
+  applicationSecrets: z.record(z.string(), z.string().min(1)).default({}),
+  /** By the tiers' names; what is missing is as the application's hastack.yaml says. */
+  tiers: z
+    .record(
+      z.string(),
+      z.strictObject({
+        /** Instances, where the platform makes the machines (docker). */
+        instances: count.optional(),
+        /** Connections of one instance to the primary, and as many to the replicas. */
+        poolSize: z.int().min(1).optional(),
+        /** How long an instance that stops still serves, so that HAProxy sees it leave. */
+        drainSeconds: z.int().min(1).max(300).optional(),
+        /** How long an instance that stops may take in all. */
+        stopGraceSeconds: z.int().min(5).max(600).optional(),
+        /** Memory of one instance. @default no limit, unless the application says one */
+        memoryMegabytes: z.int().min(16).optional(),
+      }),
+    )
+    .default({}),
   cache: z
     .strictObject({
       /** Memory for what is kept; what is nearest to its end makes room. */
@@ -229,7 +227,14 @@ const settingsSchema = z.strictObject({
 });
 
 /** Settings whose value no message may show. */
-const secretSettings: ReadonlySet<string> = new Set(["smtpPassword", "certificate"]);
+const secretSettings: ReadonlySet<string> = new Set([
+  "smtpPassword",
+  "certificate",
+  "applicationSecrets",
+]);
+
+/** Of these, the ones that are one text: JSON in it means nothing. */
+const secretTexts: ReadonlySet<string> = new Set(["smtpPassword", "certificate"]);
 
 export type Settings = Readonly<z.output<typeof settingsSchema>> & { readonly stack: string };
 
@@ -258,7 +263,7 @@ export function readSettings(
   for (const [key, raw] of Object.entries(configuration)) {
     if (!key.startsWith("hastack:")) continue;
     const name = key.slice("hastack:".length);
-    values[name] = secretSettings.has(name) ? raw : parseValue(raw);
+    values[name] = secretTexts.has(name) ? raw : parseValue(raw);
   }
   const parsed = settingsSchema.safeParse(values);
   if (!parsed.success)

@@ -1,10 +1,11 @@
 /**
- * Machines, members, addresses and ports, as plain values that are known before anything exists,
+ * Machines, members, and addresses, as plain values that are known before anything exists,
  * and the rules on what machines hold.
  */
-import { contains, hostAddress, meansAll } from "./addresses.ts";
+import { addressPlan, contains, hostAddress, meansAll } from "./addresses.ts";
 import { certificateProblems } from "./certificate.ts";
 import { targetProblems } from "./inventory.ts";
+import { generatedRoles, isRole, type Role, roleTable } from "./roles.ts";
 import {
   countProblems,
   mailProblems,
@@ -12,45 +13,13 @@ import {
   publishProblems,
   timingProblems,
 } from "./rules.ts";
-import { type Role, type Settings, SettingsError } from "./settings.ts";
-
-/** The ports of the stack, the same on every platform. */
-export const ports = {
-  http: 80,
-  https: 443,
-  stats: 8404,
-  primary: 5000,
-  replicas: 5001,
-  postgres: 5432,
-  patroni: 8008,
-  etcdClient: 2379,
-  etcdPeer: 2380,
-  storefront: 3000,
-  admin: 3001,
-  cache: 6379,
-  /** Way out to the mail server, on the load balancers. */
-  mail: 2525,
-  /** GlusterFS: its management, and the first brick of a machine. */
-  gluster: 24007,
-  brick: 49152,
-} as const;
-
-/** Ports that a role listens on; two roles on one machine must not share one. */
-export const portsOfRole: Readonly<Record<Role, readonly number[]>> = {
-  loadBalancer: [ports.http, ports.https, ports.stats, ports.primary, ports.replicas, ports.mail],
-  quorum: [ports.etcdClient, ports.etcdPeer],
-  database: [ports.postgres, ports.patroni],
-  storefront: [ports.storefront],
-  admin: [ports.admin],
-  cache: [ports.cache],
-  brick: [ports.gluster, ports.brick],
-  arbiter: [ports.gluster, ports.brick],
-};
+import { type Settings, SettingsError } from "./settings.ts";
 
 /** A machine as the stack sees it: on Docker a container of its own, elsewhere a host. */
 export interface Machine {
   readonly name: string;
-  readonly roles: readonly Role[];
+  /** Names of its roles and tiers. */
+  readonly roles: readonly string[];
   /** Address in the frontend network; only load balancers need one. */
   readonly frontend?: string;
   readonly backend: string;
@@ -59,9 +28,12 @@ export interface Machine {
 /** One role on one machine: `db-1`, `storefront-2`. */
 export interface Member {
   readonly name: string;
-  readonly role: Role;
+  /** The name of its role or tier. */
+  readonly role: string;
   readonly machine: string;
   readonly backend: string;
+  /** Where an instance of a tier listens. @default as its role does, or nowhere */
+  readonly port?: number;
 }
 
 /** A load balancer: the one kind of member that is in both networks. */
@@ -69,69 +41,55 @@ export interface LoadBalancerMember extends Member {
   readonly frontend: string;
 }
 
+/** A tier of the application, as far as the plan and the rules need it. */
+export interface TierPlan {
+  readonly name: string;
+  /** @default none: a worker, which listens nowhere */
+  readonly port?: number;
+  /** How many instances, where the platform makes the machines (docker). */
+  readonly instances: number;
+  /** Connections of one instance to the primary, and as many to the replicas. */
+  readonly poolSize: number;
+  /** How long an instance that stops still serves. */
+  readonly drainSeconds: number;
+  /** How long an instance that stops may take in all. */
+  readonly stopGraceSeconds: number;
+}
+
 export interface Topology {
   readonly stack: string;
   readonly network: Settings["network"];
   readonly machines: readonly Machine[];
-  readonly loadBalancers: readonly LoadBalancerMember[];
-  readonly quorum: readonly Member[];
-  readonly database: readonly Member[];
-  readonly storefront: readonly Member[];
-  readonly admin: readonly Member[];
-  /** One, or none. */
-  readonly cache: readonly Member[];
-  /** Where the shared directory's data lie; none where the platform shares it in another way. */
-  readonly bricks: readonly Member[];
-  /** Where only the names of its files lie, as a third vote. */
-  readonly arbiters: readonly Member[];
+  /** Members of each role, in the machines' order. */
+  readonly members: Readonly<Record<Exclude<Role, "loadBalancer">, readonly Member[]>> & {
+    readonly loadBalancer: readonly LoadBalancerMember[];
+  };
+  /** Instances of each of the application's tiers, in the machines' order. */
+  readonly tiers: Readonly<Record<string, readonly Member[]>>;
 }
 
-const memberPrefix: Readonly<Record<Role, string>> = {
-  loadBalancer: "lb",
-  quorum: "etcd",
-  database: "db",
-  storefront: "storefront",
-  admin: "admin",
-  cache: "cache",
-  brick: "brick",
-  arbiter: "arbiter",
-};
-
-/** Roles that the platform makes machines for, where it makes them. */
-type GeneratedRole = keyof Settings["members"];
-
-/** First host number of each role in its subnets. */
-const firstHost: Readonly<Record<GeneratedRole, number>> = {
-  loadBalancer: 11,
-  quorum: 21,
-  database: 31,
-  storefront: 41,
-  admin: 51,
-  cache: 61,
-};
-const generatedRoles = Object.keys(firstHost) as GeneratedRole[];
-
 /**
- * Plans the topology that the settings ask for.
+ * Plans the topology that the settings and the application's tiers ask for.
+ * @param tiers in the application's order, with what the settings say in place of its defaults
  * @throws SettingsError with every rule that it breaks
  */
-export function planTopology(settings: Settings): Topology {
+export function planTopology(settings: Settings, tiers: readonly TierPlan[]): Topology {
   refuse([
-    ...countProblems(settings),
+    ...countProblems(settings, tiers),
     ...networkProblems(settings),
-    ...timingProblems(settings),
+    ...timingProblems(settings, tiers),
     ...mailProblems(settings),
     ...certificateProblems(settings),
-    ...machineProblems(givenMachines(settings)),
+    ...machineProblems(givenMachines(settings), tiers),
     ...targetProblems(settings),
   ]);
-  const machines = settings.machines ? givenMachines(settings) : generateMachines(settings);
+  const machines = settings.machines ? givenMachines(settings) : generateMachines(settings, tiers);
   refuse([
     ...addressProblems(settings, machines),
-    ...poolProblems(settings, machines),
+    ...poolProblems(settings, machines, tiers),
     ...publishProblems(settings),
   ]);
-  return toTopology(settings, machines);
+  return toTopology(settings, machines, tiers);
 }
 
 function refuse(problems: readonly string[]): void {
@@ -139,7 +97,7 @@ function refuse(problems: readonly string[]): void {
 }
 
 /** The machines that are there already. */
-function givenMachines({ machines = [] }: Settings): Machine[] {
+export function givenMachines({ machines = [] }: Pick<Settings, "machines">): Machine[] {
   return machines.map(({ name, roles, frontend, backend }) => ({
     name,
     roles,
@@ -149,62 +107,96 @@ function givenMachines({ machines = [] }: Settings): Machine[] {
 }
 
 /** One machine per member, with addresses counted from the start of each subnet. */
-export function generateMachines(settings: Settings): Machine[] {
+export function generateMachines(settings: Settings, tiers: readonly TierPlan[]): Machine[] {
   const { frontend, backend } = settings.network;
-  return generatedRoles.flatMap((role) =>
-    Array.from({ length: settings.members[role] }, (_, index) => ({
-      name: `${memberPrefix[role]}-${index + 1}`,
+  const ofRoles = generatedRoles.flatMap((role) => {
+    const { memberPrefix, frontend: inFrontend, generated } = roleTable[role];
+    return Array.from({ length: settings.members[role] }, (_, index) => ({
+      name: `${memberPrefix}-${index + 1}`,
       roles: [role],
-      ...(role === "loadBalancer" && {
-        frontend: hostAddress(frontend.subnet, firstHost[role] + index),
-      }),
-      backend: hostAddress(backend.subnet, firstHost[role] + index),
-    })),
-  );
+      ...(inFrontend && { frontend: hostAddress(frontend.subnet, generated.firstHost + index) }),
+      backend: hostAddress(backend.subnet, generated.firstHost + index),
+    }));
+  });
+  const ofTiers = tiers.flatMap(({ name, instances }, place) => {
+    const firstHost = addressPlan.firstHostOfTiers[place];
+    if (firstHost === undefined) return [];
+    return Array.from({ length: instances }, (_, index) => ({
+      name: `${name}-${index + 1}`,
+      roles: [name],
+      backend: hostAddress(backend.subnet, firstHost + index),
+    }));
+  });
+  return [...ofRoles, ...ofTiers];
 }
 
-function toTopology(settings: Settings, machines: readonly Machine[]): Topology {
-  const membersOf = (role: Role): Member[] =>
+function toTopology(
+  settings: Settings,
+  machines: readonly Machine[],
+  tiers: readonly TierPlan[],
+): Topology {
+  const holders = (role: string, prefix: string) =>
     machines
       .filter((machine) => machine.roles.includes(role))
-      .map((machine, index) => ({
-        name: `${memberPrefix[role]}-${index + 1}`,
-        role,
-        machine: machine.name,
-        backend: machine.backend,
+      .map(({ name, backend, frontend = "" }, index) => ({
+        member: { name: `${prefix}-${index + 1}`, role, machine: name, backend },
+        frontend,
       }));
-  const frontendOf = new Map(machines.map((machine) => [machine.name, machine.frontend ?? ""]));
+  const membersOf = (role: string, prefix: string): Member[] =>
+    holders(role, prefix).map(({ member }) => member);
+  const { loadBalancer, ...others } = roleTable;
   return {
     stack: settings.stack,
     network: settings.network,
     machines,
-    loadBalancers: membersOf("loadBalancer").map((member) => ({
-      ...member,
-      frontend: frontendOf.get(member.machine) ?? "",
-    })),
-    quorum: membersOf("quorum"),
-    database: membersOf("database"),
-    storefront: membersOf("storefront"),
-    admin: membersOf("admin"),
-    cache: membersOf("cache"),
-    bricks: membersOf("brick"),
-    arbiters: membersOf("arbiter"),
+    members: {
+      ...mapRecord(others, ({ memberPrefix }, role) => membersOf(role, memberPrefix)),
+      loadBalancer: holders("loadBalancer", loadBalancer.memberPrefix).map(
+        ({ member, frontend }) => ({ ...member, frontend }),
+      ),
+    },
+    tiers: Object.fromEntries(
+      tiers.map(({ name, port }) => [
+        name,
+        membersOf(name, name).map((member) => (port === undefined ? member : { ...member, port })),
+      ]),
+    ),
   };
 }
 
+/** The same keys, each with another value. */
+function mapRecord<K extends string, V, W>(
+  record: Readonly<Record<K, V>>,
+  map: (value: V, key: K) => W,
+): Record<K, W> {
+  const entries = (Object.entries(record) as [K, V][]).map(([key, value]) => [
+    key,
+    map(value, key),
+  ]);
+  return Object.fromEntries(entries) as Record<K, W>;
+}
+
+/** Every member of the stack: of the roles, then of the tiers. */
+export function allMembers({ members, tiers }: Pick<Topology, "members" | "tiers">): Member[] {
+  return [...Object.values(members), ...Object.values(tiers)].flat();
+}
+
 /** Rules on the machines that are there already: their names, and which roles share one. */
-export function machineProblems(machines: readonly Machine[]): string[] {
+export function machineProblems(
+  machines: readonly Machine[],
+  tiers: readonly TierPlan[],
+): string[] {
   return [
     ...repeated(machines.map(({ name }) => name)).map(
       (name) => `hastack:machines.${name}: the name is there twice, use another`,
     ),
     ...machines.flatMap((machine) =>
-      roleProblems(machine).map((problem) => `hastack:machines.${machine.name}${problem}`),
+      roleProblems(machine, tiers).map((problem) => `hastack:machines.${machine.name}${problem}`),
     ),
   ];
 }
 
-function roleProblems({ roles: held, frontend }: Machine): string[] {
+function roleProblems({ roles: held, frontend }: Machine, tiers: readonly TierPlan[]): string[] {
   const problems = repeated(held).map((role) =>
     role === "database" || role === "quorum"
       ? `.roles: two ${role} members would be lost together, put them on two machines`
@@ -214,9 +206,11 @@ function roleProblems({ roles: held, frontend }: Machine): string[] {
     problems.push(".frontend: is missing, and a load balancer is where visitors come in; give one");
   }
   const different = [...new Set(held)];
+  const portsOfName = (name: string) =>
+    portsOf({ role: name, ...tiers.find((tier) => tier.name === name) });
   for (const [index, one] of different.entries()) {
     for (const other of different.slice(index + 1)) {
-      const both = portsOfRole[one].filter((port) => portsOfRole[other].includes(port));
+      const both = portsOfName(one).filter((port) => portsOfName(other).includes(port));
       if (both.length === 0) continue;
       problems.push(
         `.roles: ${one} and ${other} both want port ${both.join(" and ")}, put them on two machines`,
@@ -224,6 +218,12 @@ function roleProblems({ roles: held, frontend }: Machine): string[] {
     }
   }
   return problems;
+}
+
+/** Ports that a member listens on. */
+export function portsOf({ role, port }: Pick<Member, "role" | "port">): readonly number[] {
+  if (isRole(role)) return roleTable[role].ports;
+  return port === undefined ? [] : [port];
 }
 
 /** What a list has more than once, each told once. */
@@ -262,16 +262,19 @@ const reservedConnections = 15;
  * without a standby, both pools of every instance end at the same server. While a release is
  * rolled out no instance runs twice, so there is nothing to add for that.
  */
-export function poolProblems(settings: Settings, machines: readonly Machine[]): string[] {
-  const instances = (role: Role) => machines.filter((one) => one.roles.includes(role)).length;
-  const { storefrontPoolSize, adminPoolSize } = settings.application;
-  const wanted =
-    2 * (instances("storefront") * storefrontPoolSize + instances("admin") * adminPoolSize) +
-    reservedConnections;
+export function poolProblems(
+  settings: Settings,
+  machines: readonly Machine[],
+  tiers: readonly TierPlan[],
+): string[] {
+  const pools = tiers.map(
+    ({ name, poolSize }) => poolSize * machines.filter(({ roles }) => roles.includes(name)).length,
+  );
+  const wanted = 2 * pools.reduce((sum, size) => sum + size, 0) + reservedConnections;
   const { maxConnections } = settings.database;
   return wanted <= maxConnections
     ? []
     : [
-        `hastack:database.maxConnections: ${maxConnections} is less than the ${wanted} that all pools may open, use ${wanted} or smaller pools (hastack:application)`,
+        `hastack:database.maxConnections: ${maxConnections} is less than the ${wanted} that all pools may open, use ${wanted} or smaller pools (hastack:tiers)`,
       ];
 }

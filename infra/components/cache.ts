@@ -8,7 +8,7 @@ import type { Parts } from "./parts.ts";
 export class Cache extends pulumi.ComponentResource {
   constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:Cache", name, {}, options);
-    for (const member of args.topology.cache) {
+    for (const member of args.topology.members.cache) {
       args.platform.place(valkey(args, member), { parent: this, dependsOn: [] });
     }
     this.registerOutputs();

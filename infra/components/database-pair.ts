@@ -31,7 +31,7 @@ export class DatabasePair extends pulumi.ComponentResource {
    */
   #placeMembers(args: Parts): void {
     let last: pulumi.Resource[] = [];
-    for (const member of args.topology.database) {
+    for (const member of args.topology.members.database) {
       const gate = args.platform.place(postgres(args, member), { parent: this, dependsOn: last });
       last = [this.#givePrincipals(args, member, gate)];
     }

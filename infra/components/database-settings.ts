@@ -9,7 +9,7 @@ import type { Parts } from "./parts.ts";
 export class DatabaseSettings extends pulumi.ComponentResource {
   constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:DatabaseSettings", name, {}, options);
-    const [host] = args.topology.database;
+    const [host] = args.topology.members.database;
     if (!host) throw new Error("there is no database member");
     args.platform.runOnce(
       {

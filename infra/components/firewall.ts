@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Flow, Platform } from "../platform/platform.ts";
-import { ports } from "../topology.ts";
+import { ports } from "../roles.ts";
 
 /** Every way that the stack's parts talk to each other; nothing else is allowed. */
 export const flows: readonly Flow[] = [
@@ -10,8 +10,8 @@ export const flows: readonly Flow[] = [
   // A load balancer's gate asks for the site at the virtual address, wherever that is
   { from: "loadBalancer", to: "loadBalancer", network: "frontend", port: ports.http },
   { from: "loadBalancer", to: "loadBalancer", network: "frontend", port: ports.https },
-  { from: "loadBalancer", to: "storefront", network: "backend", port: ports.storefront },
-  { from: "loadBalancer", to: "admin", network: "backend", port: ports.admin },
+  { from: "loadBalancer", to: "storefront", network: "backend", port: 3000 },
+  { from: "loadBalancer", to: "admin", network: "backend", port: 3001 },
   { from: "loadBalancer", to: "database", network: "backend", port: ports.postgres },
   { from: "loadBalancer", to: "database", network: "backend", port: ports.patroni },
   { from: "storefront", to: "loadBalancer", network: "backend", port: ports.primary },

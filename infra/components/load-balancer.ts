@@ -8,7 +8,8 @@ import {
   renderKeepalived,
   renderKeepalivedStart,
 } from "../render/keepalived.ts";
-import { type LoadBalancerMember, ports } from "../topology.ts";
+import { ports } from "../roles.ts";
+import type { LoadBalancerMember } from "../topology.ts";
 import type { Parts } from "./parts.ts";
 
 /**
@@ -19,7 +20,7 @@ export class LoadBalancer extends pulumi.ComponentResource {
   constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:LoadBalancer", name, {}, options);
     let last: pulumi.Resource[] = [];
-    for (const [index, member] of args.topology.loadBalancers.entries()) {
+    for (const [index, member] of args.topology.members.loadBalancer.entries()) {
       const workload = pair(args, member, index);
       last = [args.platform.place(workload, { parent: this, dependsOn: last })];
     }

@@ -7,7 +7,7 @@ import type { ApplicationParts } from "./parts.ts";
 export class Migrations extends pulumi.ComponentResource {
   constructor(name: string, args: ApplicationParts, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:Migrations", name, {}, options);
-    const [host] = args.topology.storefront;
+    const [host] = args.topology.tiers.storefront ?? [];
     if (!host) throw new Error("there is no storefront to run the migrations on");
     args.platform.runOnce(
       {

@@ -16,7 +16,7 @@ export class Quorum extends pulumi.ComponentResource {
   /** One after the other: with three, two of them are always left. */
   #placeMembers({ topology, platform }: Parts): pulumi.Resource[] {
     const gates: pulumi.Resource[] = [];
-    for (const member of topology.quorum) {
+    for (const member of topology.members.quorum) {
       const dependsOn = gates.slice(-1);
       gates.push(platform.place(etcd(topology, member), { parent: this, dependsOn }));
     }
@@ -24,7 +24,7 @@ export class Quorum extends pulumi.ComponentResource {
   }
 
   #giveUsers({ topology, platform, credentials }: Parts, gates: pulumi.Resource[]): void {
-    const [first] = topology.quorum;
+    const [first] = topology.members.quorum;
     if (!first) return;
     platform.runOnce(
       {

@@ -1,11 +1,14 @@
 /** The application's configuration file; its shape is the one that app/src/config.ts checks. */
 import { publicUrlOf } from "../certificate.ts";
+import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
-import { type Member, ports, type Topology } from "../topology.ts";
+import type { Member, Topology } from "../topology.ts";
 import { cacheUser } from "./cache.ts";
 import { databaseName } from "./patroni.ts";
 
 export type Tier = "storefront" | "admin";
+
+export const tierPorts = { storefront: 3000, admin: 3001 } as const;
 
 export const uploadsDirectory = "/var/lib/hastack/uploads";
 
@@ -16,18 +19,18 @@ export function renderApplication(
   self: Member,
   tier: Tier,
 ): string {
-  const { application, smtp, smtpPassword } = settings;
+  const { smtp, smtpPassword } = settings;
   const { vip } = topology.network.backend;
-  const [cache] = topology.cache;
+  const [cache] = topology.members.cache;
   return json({
     tier,
     instance: self.name,
-    listen: { host: self.backend, port: ports[tier] },
+    listen: { host: self.backend, port: tierPorts[tier] },
     database: {
       name: databaseName,
       user: tier,
       password: "@{database_password}",
-      poolSize: tier === "admin" ? application.adminPoolSize : application.storefrontPoolSize,
+      poolSize: settings.tiers[tier]?.poolSize ?? (tier === "admin" ? 5 : 10),
       writer: { host: vip, port: ports.primary },
       reader: { host: vip, port: ports.replicas },
     },
@@ -54,10 +57,10 @@ export function renderApplication(
           from: smtp.from,
         },
       }),
-    trustedProxies: topology.loadBalancers.map((one) => one.backend),
-    drainSeconds: application.drainSeconds,
-    stopGraceSeconds: application.stopGraceSeconds,
-    logLevel: application.logLevel,
+    trustedProxies: topology.members.loadBalancer.map((one) => one.backend),
+    drainSeconds: settings.tiers[tier]?.drainSeconds ?? 3,
+    stopGraceSeconds: settings.tiers[tier]?.stopGraceSeconds ?? 25,
+    logLevel: settings.application.settings.logLevel ?? "info",
   });
 }
 
@@ -73,12 +76,12 @@ export function renderMigrations(settings: Settings, topology: Topology): string
       name: databaseName,
       user: "migrator",
       password: "@{database_password}",
-      hosts: topology.database.map((one) => ({ host: one.backend, port: ports.postgres })),
+      hosts: topology.members.database.map((one) => ({ host: one.backend, port: ports.postgres })),
     },
     principals: { storefront: "storefront", admin: "admin" },
     adminPassword: "@{admin_password}",
     uploadsDirectory,
-    sampleData: settings.sampleData,
+    sampleData: settings.application.settings.sampleData === true,
   });
 }
 

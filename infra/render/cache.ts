@@ -1,6 +1,8 @@
 /** valkey.conf of the cache: a Redis-protocol server that may lose everything at any time. */
+
+import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
-import { type Member, ports } from "../topology.ts";
+import type { Member } from "../topology.ts";
 
 /** Valkey's user for the application. */
 export const cacheUser = "hastack";

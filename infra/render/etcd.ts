@@ -1,6 +1,7 @@
 /** etcd's configuration file, and the script that gives etcd its users. */
 import { stringify } from "yaml";
-import { type Member, ports, type Topology } from "../topology.ts";
+import { ports } from "../roles.ts";
+import type { Member, Topology } from "../topology.ts";
 
 const clientUrl = ({ backend }: Member) => `http://${backend}:${ports.etcdClient}`;
 const peerUrl = ({ backend }: Member) => `http://${backend}:${ports.etcdPeer}`;
@@ -15,7 +16,9 @@ export function renderEtcd(topology: Topology, self: Member): string {
     "listen-client-urls": clientUrl(self),
     "initial-advertise-peer-urls": peerUrl(self),
     "advertise-client-urls": clientUrl(self),
-    "initial-cluster": topology.quorum.map((one) => `${one.name}=${peerUrl(one)}`).join(","),
+    "initial-cluster": topology.members.quorum
+      .map((one) => `${one.name}=${peerUrl(one)}`)
+      .join(","),
     "initial-cluster-token": `hastack-${topology.stack}`,
     "initial-cluster-state": "new",
     // Patroni speaks to etcd through this gateway
@@ -31,8 +34,8 @@ export function renderEtcd(topology: Topology, self: Member): string {
  * enough that it listens to them, or the first of a new quorum could never be followed by the others.
  */
 export function etcdHealth(topology: Topology, self: Member): string {
-  const others = topology.quorum.filter((one) => one.name !== self.name);
-  const majority = Math.floor(topology.quorum.length / 2) + 1;
+  const others = topology.members.quorum.filter((one) => one.name !== self.name);
+  const majority = Math.floor(topology.members.quorum.length / 2) + 1;
   const listens = (member: Member) =>
     `curl -fsS --max-time 1 ${peerUrl(member)}/version > /dev/null 2>&1`;
   return [
@@ -48,7 +51,7 @@ export function etcdHealth(topology: Topology, self: Member): string {
 export function etcdUsersScript(topology: Topology, self: Member): string {
   return `export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=${clientUrl(self)}
 # With every member there: a user is known to the whole quorum or to none
-until etcdctl --command-timeout=1s endpoint health --endpoints=${topology.quorum.map(clientUrl).join(",")} > /dev/null 2>&1 ||
+until etcdctl --command-timeout=1s endpoint health --endpoints=${topology.members.quorum.map(clientUrl).join(",")} > /dev/null 2>&1 ||
   ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat root) etcdctl --command-timeout=1s auth status > /dev/null 2>&1
 do
   tries=$((\${tries:-0} + 1))

@@ -1,8 +1,9 @@
 /** HAProxy's configuration: the public site, the database listeners, and the statistics page. */
 import { createHash } from "node:crypto";
 import { certificateVersion } from "../certificate.ts";
+import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
-import { type LoadBalancerMember, type Member, ports, type Topology } from "../topology.ts";
+import type { LoadBalancerMember, Member, Topology } from "../topology.ts";
 
 /** Socket that keepalived connects to in order to see whether HAProxy lives. */
 export const statsSocket = "/run/haproxy/admin.sock";
@@ -43,8 +44,8 @@ function sections(settings: Settings, topology: Topology, self: LoadBalancerMemb
   return [
     defaults(settings),
     ...site(settings, topology, self),
-    tier("storefront", topology.storefront, ports.storefront, settings),
-    tier("admin", topology.admin, ports.admin, settings),
+    tier("storefront", topology.tiers.storefront ?? [], 3000, settings),
+    tier("admin", topology.tiers.admin ?? [], 3001, settings),
     database(topology, self, settings),
     ...(settings.smtp ? [mail(topology, self, settings.smtp)] : []),
     statistics(settings, self),
@@ -203,7 +204,7 @@ ${routes}`;
   http-check send meth OPTIONS uri ${path}
   http-check expect status 200
   default-server maxconn ${settings.database.maxConnections} on-marked-down shutdown-sessions
-${servers(topology.database, (one) => `${one.backend}:${ports.postgres} check port ${ports.patroni}`)}`;
+${servers(topology.members.database, (one) => `${one.backend}:${ports.postgres} check port ${ports.patroni}`)}`;
   const standbyFirst = `  use_backend standby if { nbsrv(standby) gt 0 }
   default_backend primary`;
   return [

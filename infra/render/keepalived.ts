@@ -1,8 +1,9 @@
 /** keepalived's configuration: two virtual IPs that move together, to where HAProxy lives. */
 
 import { prefixLength } from "../addresses.ts";
+import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
-import { type LoadBalancerMember, ports, type Topology } from "../topology.ts";
+import type { LoadBalancerMember, Topology } from "../topology.ts";
 import { haproxyHasRead, statsSocket } from "./haproxy.ts";
 
 /**
@@ -22,9 +23,9 @@ export function renderKeepalived(
   topology: Topology,
   self: LoadBalancerMember,
 ): string {
-  const peers = topology.loadBalancers.filter((one) => one.name !== self.name);
+  const peers = topology.members.loadBalancer.filter((one) => one.name !== self.name);
   // The first load balancer has the highest priority; it decides only when both start at once
-  const priority = 150 - topology.loadBalancers.findIndex((one) => one.name === self.name);
+  const priority = 150 - topology.members.loadBalancer.findIndex((one) => one.name === self.name);
   const instance = (network: "frontend" | "backend") => {
     const { subnet, vip } = topology.network[network];
     return `vrrp_instance ${network} {

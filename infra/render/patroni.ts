@@ -1,7 +1,8 @@
 /** Patroni's configuration: the file of each member, and the part that lives in etcd. */
 import { stringify } from "yaml";
+import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
-import { type Member, ports, type Topology } from "../topology.ts";
+import type { Member, Topology } from "../topology.ts";
 import { patroniPrefix } from "./etcd.ts";
 
 export const clusterName = "hastack";
@@ -65,7 +66,7 @@ export function renderPatroni(settings: Settings, topology: Topology, self: Memb
         authentication: { username: "patroni", password: "@{patroni_api_password}" },
       },
       etcd3: {
-        hosts: topology.quorum.map((one) => `${one.backend}:${ports.etcdClient}`),
+        hosts: topology.members.quorum.map((one) => `${one.backend}:${ports.etcdClient}`),
         username: "patroni",
         password: "@{etcd_patroni_password}",
       },
@@ -113,9 +114,9 @@ function accessRules(topology: Topology): string[] {
     members.map((one) => `host ${database} ${user} ${one.backend}/32 scram-sha-256`);
   return [
     "local all postgres peer",
-    ...scram("replication", "replicator", topology.database),
-    ...scram("all", "rewinder,postgres", topology.database),
-    ...topology.loadBalancers.flatMap((one) =>
+    ...scram("replication", "replicator", topology.members.database),
+    ...scram("all", "rewinder,postgres", topology.members.database),
+    ...topology.members.loadBalancer.flatMap((one) =>
       scram(databaseName, applicationRoles.join(","), [one]),
     ),
     // Migrations run before the load balancers are there
@@ -269,7 +270,7 @@ ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${name}_password}';
  * for anybody.
  */
 export function settingsScript(topology: Topology): string {
-  const urls = topology.database.map((one) => `http://${one.backend}:${ports.patroni}`);
+  const urls = topology.members.database.map((one) => `http://${one.backend}:${ports.patroni}`);
   return `api() { curl -sS --fail-with-body --max-time 90 --config credentials "$@"; }
 write() { api -X PUT -H 'Content-Type: application/json' --data @"$1" ${urls[0]}/config > /dev/null; }
 state() { curl -sS --max-time 3 "$1/patroni"; }

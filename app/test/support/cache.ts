@@ -25,7 +25,7 @@ export interface TestCache {
 /** Starts a Valkey. @param megabytes its memory */
 export async function startCache(megabytes = 64): Promise<TestCache> {
   const { settings, topology } = planWith({ cache: { megabytes } });
-  const self = first(topology.cache);
+  const self = first(topology.members.cache);
   const text = renderCache(settings, self)
     .replace(/^bind .*$/m, "bind *")
     .replace("@{cache_password}", cachePassword)

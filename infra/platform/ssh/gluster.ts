@@ -28,7 +28,10 @@ const brickOf = ({ name }: SharedDirectory): string => `${bricks}/${name}`;
 const volumeOf = ({ name }: SharedDirectory): string => `hastack-${name}`;
 
 /** The arbiter is the last one. */
-const membersOf = ({ bricks, arbiters }: Topology): readonly Member[] => [...bricks, ...arbiters];
+const membersOf = ({ members }: Topology): readonly Member[] => [
+  ...members.brick,
+  ...members.arbiter,
+];
 
 /** GlusterFS's own service and a place for files, on a brick's or the arbiter's machine. */
 export function brickScript(directory: SharedDirectory): string {

@@ -5,8 +5,9 @@
 
 import type { Outcome } from "../../../lib/run.ts";
 import { targets } from "../../inventory.ts";
-import { type Role, type Settings, SettingsError } from "../../settings.ts";
-import { type Machine, type Member, ports, portsOfRole, type Topology } from "../../topology.ts";
+import { type DiskNeed, isRole, ports, releaseNeed, roleRow, roles } from "../../roles.ts";
+import { type Settings, SettingsError } from "../../settings.ts";
+import { allMembers, type Machine, type Member, portsOf, type Topology } from "../../topology.ts";
 import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
 import { type Facts, factsScript, type Listener, noSudo, parseFacts } from "./facts-script.ts";
 import { userId } from "./machine-script.ts";
@@ -36,26 +37,18 @@ const clockTolerance = 2;
 /** Where the stack already is, its things are there: this is for one more release, or a package. */
 const leastSpaceInUse = 512;
 
-/** Free space that a machine needs, in mebibytes, by what it is for. */
-const space: readonly {
-  readonly path: string;
-  readonly what: string;
-  readonly megabytes: number;
-  /** @default all */
-  readonly roles?: readonly Role[];
-}[] = [
-  // All roles' packages on one machine take 700 MiB, and their archives 200 more
-  { path: "/", what: "packages", megabytes: 1024 },
-  // Releases of 200 MiB: those that run, three to go back to, and one that comes
-  { path: "/opt/hastack", what: "releases", megabytes: 3072, roles: ["storefront", "admin"] },
-  // An empty database and 1 GiB of its log, and room to grow
-  { path: "/var/lib/postgresql", what: "the database", megabytes: 3072, roles: ["database"] },
-  // etcd keeps up to 2 GiB, and a snapshot beside it
-  { path: "/var/lib/etcd", what: "etcd", megabytes: 3072, roles: ["quorum"] },
-  { path: "/var/lib/hastack", what: "uploads", megabytes: 3072, roles: ["brick"] },
-];
+/** All roles' packages on one machine take 700 MiB, and their archives 200 more. */
+const packagesNeed: DiskNeed = { path: "/", what: "packages", megabytes: 1024 };
 
-const releaseRoles: readonly Role[] = ["storefront", "admin"];
+/** Where free space is looked at. */
+const spacePaths = [packagesNeed, releaseNeed, ...roles.flatMap((role) => roleRow(role).disk)].map(
+  ({ path }) => path,
+);
+
+/** Free space that a role or tier needs. */
+const needsOf = (name: string): readonly DiskNeed[] =>
+  isRole(name) ? roleRow(name).disk : [releaseNeed];
+
 /** Node's words for the processors that a release can be built for. */
 const architectures: Readonly<Record<string, Machines["architecture"]>> = {
   x86_64: "x64",
@@ -83,9 +76,7 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
 }
 
 function membersOn(topology: Topology, { name }: Machine): Member[] {
-  const { loadBalancers, quorum, database, storefront, admin, cache, bricks, arbiters } = topology;
-  const all = [loadBalancers, quorum, database, storefront, admin, cache, bricks, arbiters].flat();
-  return all.filter(({ machine }) => machine === name);
+  return allMembers(topology).filter(({ machine }) => machine === name);
 }
 
 /** @returns what was seen, or why nothing could be */
@@ -94,10 +85,7 @@ async function look(
   machine: Machine,
   planned: readonly Member[],
 ): Promise<Seen | string> {
-  const script = factsScript(
-    space.map(({ path }) => path),
-    { name: user, id: userId },
-  );
+  const script = factsScript(spacePaths, { name: user, id: userId });
   const begin = Date.now();
   let heard: number | undefined;
   try {
@@ -166,7 +154,7 @@ export function architectureProblems(all: readonly Seen[]): string[] {
 }
 
 function runsRelease({ machine }: Seen): boolean {
-  return machine.roles.some((role) => releaseRoles.includes(role));
+  return machine.roles.some((name) => !isRole(name));
 }
 
 function rootProblems({ target, facts: { notRoot } }: Seen): string[] {
@@ -205,7 +193,7 @@ function memoryProblems({ database }: Settings, { machine, facts }: Seen): strin
 }
 
 /** Whether a role's things are on its machine already. */
-function holds({ planned, facts: { placed, ownGluster } }: Seen, role: Role): boolean {
+function holds({ planned, facts: { placed, ownGluster } }: Seen, role: string): boolean {
   return planned.some(
     (member) =>
       member.role === role && (isGluster(role) ? ownGluster : placed.includes(member.name)),
@@ -216,18 +204,20 @@ function holdsAll(seen: Seen): boolean {
   return seen.machine.roles.every((role) => holds(seen, role));
 }
 
-const isGluster = (role: Role): boolean => role === "brick" || role === "arbiter";
+const isGluster = (role: string): boolean => role === "brick" || role === "arbiter";
 
 /** The largest need on each file system. */
 function spaceProblems(seen: Seen): string[] {
   const { machine, facts } = seen;
   const worst = new Map<string, string>();
-  const needs = space
-    .filter(({ roles = machine.roles }) => roles.some((role) => machine.roles.includes(role)))
-    .sort((one, other) => other.megabytes - one.megabytes);
-  for (const { path, what, megabytes, roles } of needs) {
+  const needs = [
+    { ...packagesNeed, inUse: holdsAll(seen) },
+    ...machine.roles.flatMap((role) =>
+      needsOf(role).map((need) => ({ ...need, inUse: holds(seen, role) })),
+    ),
+  ].sort((one, other) => other.megabytes - one.megabytes);
+  for (const { path, what, megabytes, inUse } of needs) {
     const there = facts.space.get(path);
-    const inUse = roles ? roles.some((role) => holds(seen, role)) : holdsAll(seen);
     const wanted = inUse ? leastSpaceInUse : megabytes;
     if (there === undefined || there.freeMegabytes >= wanted || worst.has(there.mount)) continue;
     worst.set(
@@ -285,7 +275,7 @@ function addressProblems({ network }: Settings, { machine, facts }: Seen): strin
 }
 
 /** Ports of its roles that others hold: not the stack's own units, nor its own GlusterFS. */
-function portProblems(settings: Settings, { machine, facts }: Seen): string[] {
+function portProblems(settings: Settings, { planned, facts }: Seen): string[] {
   const { listeners, notRoot, ownGluster } = facts;
   if (listeners === undefined) {
     return notRoot === undefined
@@ -293,8 +283,8 @@ function portProblems(settings: Settings, { machine, facts }: Seen): string[] {
       : [];
   }
   const told = new Set<string>();
-  return machine.roles.flatMap((role) =>
-    portsOfRole[role]
+  return planned.flatMap((member) =>
+    portsOf(member)
       .filter((port) => isUsed(settings, port))
       .flatMap((port) => listeners.filter((one) => one.port === port && !isOwn(one, ownGluster)))
       .filter(({ port, program }) => {
@@ -302,7 +292,7 @@ function portProblems(settings: Settings, { machine, facts }: Seen): string[] {
         told.add(`${port} ${program}`);
         return !known;
       })
-      .map((one) => `port ${one.port} (${role}) is taken by ${holder(one)}`),
+      .map((one) => `port ${one.port} (${member.role}) is taken by ${holder(one)}`),
   );
 }
 

@@ -136,7 +136,7 @@ export class SshPlatform implements Platform {
 
   /** A GlusterFS volume; machines mount it when something that uses it comes to them. */
   sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource {
-    const { bricks, arbiters } = this.#topology;
+    const { brick: bricks, arbiter: arbiters } = this.#topology.members;
     const placed = [...bricks, ...arbiters].map((brick) => this.#brick(brick, directory, options));
     const volume = this.#inTurn({
       name: `${directory.name}-volume`,

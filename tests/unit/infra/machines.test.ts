@@ -89,7 +89,7 @@ describe("a topology of machines that are there already", () => {
       arbiters: { "arbiter-1": "witness-1" },
     });
     assert.deepEqual(
-      topology.loadBalancers.map(({ frontend, backend }) => [frontend, backend]),
+      topology.members.loadBalancer.map(({ frontend, backend }) => [frontend, backend]),
       [
         ["172.30.10.11", "172.30.11.11"],
         ["172.30.10.12", "172.30.11.12"],
@@ -114,7 +114,7 @@ describe("a topology of machines that are there already", () => {
       bricks: { "brick-1": "node-1", "brick-2": "node-2" },
       arbiters: { "arbiter-1": "node-3" },
     });
-    for (const { machine, backend } of topology.bricks) {
+    for (const { machine, backend } of topology.members.brick) {
       assert.equal(backend, topology.machines.find(({ name }) => name === machine)?.backend);
     }
   });

@@ -52,30 +52,30 @@ describe("topology", () => {
     const addresses = (members: readonly { name: string; backend: string }[]) =>
       Object.fromEntries(members.map(({ name, backend }) => [name, backend]));
     assert.deepEqual(
-      topology.loadBalancers.map(({ name, frontend, backend }) => [name, frontend, backend]),
+      topology.members.loadBalancer.map(({ name, frontend, backend }) => [name, frontend, backend]),
       [
         ["lb-1", "172.28.10.11", "172.28.11.11"],
         ["lb-2", "172.28.10.12", "172.28.11.12"],
       ],
     );
-    assert.deepEqual(addresses(topology.quorum), {
+    assert.deepEqual(addresses(topology.members.quorum), {
       "etcd-1": "172.28.11.21",
       "etcd-2": "172.28.11.22",
       "etcd-3": "172.28.11.23",
     });
-    assert.deepEqual(addresses(topology.database), {
+    assert.deepEqual(addresses(topology.members.database), {
       "db-1": "172.28.11.31",
       "db-2": "172.28.11.32",
     });
-    assert.deepEqual(addresses(topology.storefront), {
+    assert.deepEqual(addresses((topology.tiers.storefront ?? [])), {
       "storefront-1": "172.28.11.41",
       "storefront-2": "172.28.11.42",
     });
-    assert.deepEqual(addresses(topology.admin), {
+    assert.deepEqual(addresses((topology.tiers.admin ?? [])), {
       "admin-1": "172.28.11.51",
       "admin-2": "172.28.11.52",
     });
-    assert.deepEqual(addresses(topology.cache), { "cache-1": "172.28.11.61" });
+    assert.deepEqual(addresses(topology.members.cache), { "cache-1": "172.28.11.61" });
     assert.equal(topology.machines.length, 12);
     assert.equal(topology.stack, "test");
   });

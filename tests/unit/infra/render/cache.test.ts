@@ -10,7 +10,7 @@ import { describeStack, recordStack, workloadOf } from "../../../support/unit/st
 
 function rendered(changes: Readonly<Record<string, unknown>> = {}): string {
   const { settings, topology } = planWith(changes);
-  return renderCache(settings, first(topology.cache));
+  return renderCache(settings, first(topology.members.cache));
 }
 
 describe("valkey.conf", () => {
@@ -27,7 +27,7 @@ describe("valkey.conf", () => {
 
 describe("valkey.conf in Valkey", function () {
   this.timeout(60_000);
-  const self = first(planWith().topology.cache);
+  const self = first(planWith().topology.members.cache);
   let files: Delivered;
   let machine: Container;
 

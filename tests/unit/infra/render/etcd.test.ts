@@ -9,7 +9,7 @@ import { imageFor } from "../../../support/unit/images.ts";
 import { describeStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
 
 const { topology } = planWith();
-const second = topology.quorum[1] ?? first(topology.quorum);
+const second = topology.members.quorum[1] ?? first(topology.members.quorum);
 
 describe("etcd.yml", () => {
   it("D2: is this for the second of three members", () => {
@@ -17,7 +17,7 @@ describe("etcd.yml", () => {
   });
 
   it("D2: differs between the members in name and addresses only", () => {
-    const texts = topology.quorum.map((member) =>
+    const texts = topology.members.quorum.map((member) =>
       renderEtcd(topology, member)
         .split("\n")
         .filter((line) => !/^(name|listen|initial-advertise|advertise)/.test(line)),
@@ -61,7 +61,7 @@ describe("health of an etcd member", () => {
 });
 
 describe("etcd's users", () => {
-  const script = etcdUsersScript(topology, first(topology.quorum));
+  const script = etcdUsersScript(topology, first(topology.members.quorum));
 
   it("D7: are made once every member answers, by way of the first", () => {
     assert.ok(script.includes("ETCDCTL_ENDPOINTS=http://10.2.0.21:2379\n"));
@@ -97,7 +97,7 @@ describe("etcd with its real files", function () {
     this.timeout(600_000);
     const stack = await describeStack();
     const image = await imageFor(workloadOf(stack, "etcd-1"));
-    for (const member of stack.topology.quorum) {
+    for (const member of stack.topology.members.quorum) {
       const [one] = members;
       members.push(
         await start(image, member.name, {
@@ -134,7 +134,7 @@ describe("etcd with its real files", function () {
   const kill = (name: string) => machineOf(name).run("kill -KILL $(cat /tmp/etcd.pid)");
 
   const health = (name: string) => {
-    const self = topology.quorum.find((one) => one.name === name) ?? second;
+    const self = topology.members.quorum.find((one) => one.name === name) ?? second;
     return machineOf(name).attempt(etcdHealth(topology, self));
   };
   const healthy = (name: string) =>

@@ -10,7 +10,7 @@ import { describeStack, recordStack, workloadOf } from "../../../support/unit/st
 
 function rendered(changes: Readonly<Record<string, unknown>> = {}): string {
   const { settings, topology } = planWith(changes);
-  return renderHaproxy(settings, topology, first(topology.loadBalancers));
+  return renderHaproxy(settings, topology, first(topology.members.loadBalancer));
 }
 
 /** The hash by which a configuration describes itself. */

@@ -14,7 +14,7 @@ import { describeStack, workloadOf } from "../../../support/unit/stack.ts";
 
 function rendered(index: number, changes: Readonly<Record<string, unknown>> = {}): string {
   const { settings, topology } = planWith(changes);
-  const self = topology.loadBalancers[index];
+  const self = topology.members.loadBalancer[index];
   if (!self) throw new Error(`there is no load balancer ${index}`);
   return renderKeepalived(settings, topology, self);
 }
@@ -69,7 +69,7 @@ describe("keepalived.conf", () => {
 describe("keepalived's start", () => {
   it("L4: finds the interfaces by the member's own addresses, then becomes keepalived", () => {
     const { topology } = planWith();
-    assert.equal(renderKeepalivedStart(first(topology.loadBalancers)), startScript);
+    assert.equal(renderKeepalivedStart(first(topology.members.loadBalancer)), startScript);
   });
 });
 
@@ -196,7 +196,7 @@ describe("health of a load balancer", () => {
   const health = (changes: Readonly<Record<string, unknown>> = {}) => {
     const { settings, topology } = planWith(changes);
     const configuration = "global\n  description configuration 0123\n  maxconn 1";
-    return loadBalancerHealth(settings, topology, first(topology.loadBalancers), configuration);
+    return loadBalancerHealth(settings, topology, first(topology.members.loadBalancer), configuration);
   };
   const before = [
     "curl -fsS --max-time 2 http://127.0.0.1:8404/healthz > /dev/null",

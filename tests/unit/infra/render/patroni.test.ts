@@ -19,7 +19,7 @@ import { describeStack, taskOf, workloadOf } from "../../../support/unit/stack.t
 
 function rendered(changes: Readonly<Record<string, unknown>> = {}): string {
   const { settings, topology } = planWith(changes);
-  return renderPatroni(settings, topology, topology.database[1] ?? first(topology.database));
+  return renderPatroni(settings, topology, topology.members.database[1] ?? first(topology.members.database));
 }
 
 /** The access rules of a Patroni file, in their order. */
@@ -138,7 +138,7 @@ describe("principals.sql", () => {
 describe("health of a database member", () => {
   it("D1: asks this member's own Patroni", () => {
     const { topology } = planWith();
-    const [line] = patroniHealth(first(topology.database)).split("\n");
+    const [line] = patroniHealth(first(topology.members.database)).split("\n");
     assert.equal(line, "curl -sS --max-time 3 http://10.2.0.31:8008/patroni | python3 -c '");
   });
 });
@@ -236,7 +236,7 @@ describe("Patroni's files with the real programs", function () {
   describe("patroni.yml", () => {
     const problems = async (text: string) =>
       JSON.parse(await machine.run(`python3 -c '${validate}'`, text)) as string[];
-    const text = renderPatroni(settings, topology, first(topology.database));
+    const text = renderPatroni(settings, topology, first(topology.members.database));
 
     it("D2: is accepted by Patroni's schema", async () => {
       assert.deepEqual(await problems(text), []);
@@ -459,13 +459,13 @@ describe("Patroni's files with the real programs", function () {
     for (const [what, state, expected, message] of states) {
       it(`D1: ${expected === 0 ? "passes" : "refuses"} ${what}`, async () => {
         await machine.run("cat > /tmp/patroni-db-1", JSON.stringify(state));
-        const { code, stderr } = await machine.attempt(patroniHealth(first(topology.database)));
+        const { code, stderr } = await machine.attempt(patroniHealth(first(topology.members.database)));
         assert.deepEqual([code, stderr], [expected, message]);
       });
     }
 
     it("D2: refuses a member whose Patroni does not answer", async () => {
-      const nobody = { ...first(topology.database), backend: "10.2.0.11" };
+      const nobody = { ...first(topology.members.database), backend: "10.2.0.11" };
       assert.notEqual((await machine.attempt(patroniHealth(nobody))).code, 0);
     });
 
@@ -600,7 +600,7 @@ describe("Patroni's files with the real programs", function () {
 
     /** Starts a server as Patroni would configure it, with its access rules. */
     before(async () => {
-      const rules = accessRules(renderPatroni(settings, topology, first(topology.database)));
+      const rules = accessRules(renderPatroni(settings, topology, first(topology.members.database)));
       const bin = "/usr/lib/postgresql/17/bin";
       await machine.run("install -d -o postgres /tmp/pg /run/postgresql");
       await machine.run(

@@ -14,7 +14,7 @@ const script = (text: string) =>
   taskScript({
     name: "job",
     component: "Test",
-    host: first(planWith().topology.database),
+    host: first(planWith().topology.members.database),
     script: text,
     files: [{ path: "password", content: "@{password}", mode: "0600" }],
     secrets: {},
