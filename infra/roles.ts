@@ -18,6 +18,8 @@ export const ports = {
   cache: 6379,
   /** Way out to the mail server, on the load balancers. */
   mail: 2525,
+  /** The same to the first host outside that the application names; the next ones follow. */
+  firstOutside: 2600,
   /** GlusterFS: its management, and the first brick of a machine. */
   gluster: 24007,
   brick: 49152,

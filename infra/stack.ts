@@ -1,40 +1,136 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Application } from "./application/application.ts";
 import { AppServers } from "./components/app-servers.ts";
 import { Cache } from "./components/cache.ts";
 import { Credentials } from "./components/credentials.ts";
 import { DatabasePair } from "./components/database-pair.ts";
 import { DatabaseSettings } from "./components/database-settings.ts";
-import { Firewall } from "./components/firewall.ts";
+import { Firewall, flowsOf } from "./components/firewall.ts";
+import { FormerRoles } from "./components/former-roles.ts";
 import { LoadBalancer } from "./components/load-balancer.ts";
 import { Migrations } from "./components/migrations.ts";
-import type { ApplicationParts } from "./components/parts.ts";
 import { Quorum } from "./components/quorum.ts";
 import { SharedStorage } from "./components/shared-storage.ts";
+import type { Platform, Release } from "./platform/platform.ts";
+import type { Settings } from "./settings.ts";
+import type { Topology } from "./topology.ts";
 
-/** Passwords and storage are the stack's own; the rest is given. */
-export type WebStackArgs = Omit<ApplicationParts, "credentials" | "uploads">;
+export interface WebStackArgs {
+  readonly settings: Settings;
+  readonly topology: Topology;
+  /** Where it runs. */
+  readonly platform: Platform;
+  /** What it serves. */
+  readonly application: Application;
+  /** The release that all instances run. */
+  readonly release: Release;
+}
 
 /** The whole stack. Each part waits for those it stands on; nothing else orders them. */
 export class WebStack extends pulumi.ComponentResource {
   readonly credentials: Credentials;
+  readonly loadBalancer: LoadBalancer;
 
   constructor(name: string, args: WebStackArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:WebStack", name, {}, options);
+    const { settings, topology, platform, application, release } = args;
+    const { database } = settings;
+    const roles = application.tiers.map(({ databaseRole }) => databaseRole);
     const after = (...dependsOn: pulumi.Resource[]) => ({ parent: this, dependsOn });
+    const on = { platform, topology };
 
-    this.credentials = new Credentials("credentials", after());
-    const parts = { ...args, credentials: this.credentials };
-
-    const firewall = new Firewall("firewall", args, after());
-    const storage = new SharedStorage("storage", args, after(firewall));
-    const quorum = new Quorum("quorum", parts, after(firewall));
-    const database = new DatabasePair("database", parts, after(quorum));
-    const databaseSettings = new DatabaseSettings("settings", parts, after(database));
-    const shared = { ...parts, uploads: storage.uploads };
-    const migrations = new Migrations("migrations", shared, after(storage, databaseSettings));
-    const cache = new Cache("cache", parts, after(firewall));
-    const app = new AppServers("app", shared, after(migrations, cache));
-    new LoadBalancer("load-balancer", parts, after(app));
+    const passwords = new Credentials("credentials", credentialsOf(application), after());
+    const firewall = new Firewall(
+      "firewall",
+      { platform, flows: flowsOf(application) },
+      after(),
+    );
+    const storage = new SharedStorage(
+      "storage",
+      { platform, names: application.shared },
+      after(firewall),
+    );
+    const quorum = new Quorum(
+      "quorum",
+      {
+        ...on,
+        rootPassword: passwords.of("etcdRoot"),
+        patroniPassword: passwords.of("etcdPatroni"),
+      },
+      after(firewall),
+    );
+    const pair = new DatabasePair(
+      "database",
+      {
+        ...on,
+        database,
+        passwords: databasePasswords(application, passwords),
+        wanted: {
+          roles,
+          extensions: application.database.extensions,
+          jobs: application.jobs.length > 0,
+        },
+      },
+      after(quorum),
+    );
+    const databaseSettings = new DatabaseSettings(
+      "settings",
+      { ...on, database, apiPassword: passwords.of("patroniApi") },
+      after(pair),
+    );
+    const served = {
+      ...on,
+      application,
+      settings,
+      release,
+      shared: storage.directories,
+      secrets: {
+        tier: (tier: string) => passwords.ofTier(tier),
+        cache: passwords.of("cache"),
+        generated: (secret: string) => passwords.ofSecret(secret),
+      },
+    };
+    const migrations = new Migrations(
+      "migrations",
+      { ...served, migratorPassword: passwords.of("migrator") },
+      after(storage, databaseSettings),
+    );
+    const cache = new Cache(
+      "cache",
+      { ...on, cache: settings.cache, password: passwords.of("cache") },
+      after(firewall),
+    );
+    const app = new AppServers("app", served, after(migrations, cache));
+    new FormerRoles(
+      "former-roles",
+      { ...on, roles, former: application.database.formerRoles },
+      after(app),
+    );
+    this.loadBalancer = new LoadBalancer(
+      "load-balancer",
+      { ...on, settings, application, statisticsPassword: passwords.of("statistics") },
+      after(app),
+    );
+    this.credentials = passwords;
     this.registerOutputs();
   }
+}
+
+function credentialsOf({ tiers, secrets }: Application) {
+  const generated = Object.entries(secrets).filter(([, { generated: made }]) => made);
+  return { tiers: tiers.map(({ name }) => name), secrets: Object.fromEntries(generated) };
+}
+
+function databasePasswords({ tiers }: Application, passwords: Credentials) {
+  return {
+    postgres: passwords.of("postgres"),
+    replicator: passwords.of("replicator"),
+    rewinder: passwords.of("rewinder"),
+    migrator: passwords.of("migrator"),
+    patroniApi: passwords.of("patroniApi"),
+    etcdPatroni: passwords.of("etcdPatroni"),
+    application: Object.fromEntries(
+      tiers.map(({ name, databaseRole }) => [databaseRole, passwords.ofTier(name)]),
+    ),
+  };
 }

@@ -22,8 +22,15 @@ import {
 export const applicationUser = "hastack";
 /** Database role that owns the database; the migrations run as it. */
 export const migrationRole = "migrator";
+/** Debian's client of the database, by which jobs note their runs. */
+const jobPackages = ["postgresql-client"];
 /** The file of the variables, beside the workload's others. */
 export const environmentFile = "environment";
+
+/** Debian packages of every instance, and of the migrations. */
+export function applicationPackages({ packages, jobs }: Application): readonly string[] {
+  return [...packages, ...(jobs.length > 0 ? jobPackages : [])];
+}
 
 /** Path of a directory that all instances share. */
 export function sharedPath(name: string): string {

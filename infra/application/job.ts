@@ -9,14 +9,12 @@ import {
   type SharedDirectory,
 } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
+import { jobTable } from "../render/principals.ts";
 import type { JobDescription } from "./description.ts";
 import { applicationUser, environmentFile } from "./environment.ts";
 
-/** Debian's client of the database, by which runs are noted. */
-export const jobPackages: readonly string[] = ["postgresql-client"];
 
-/** Schema and table of the runs; made with the principals. */
-export const jobTable = "hastack.job_run";
+
 
 export const jobFile = ({ name }: JobDescription): string => `jobs/${name}`;
 

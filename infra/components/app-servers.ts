@@ -1,13 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Application, Tier } from "../application/application.ts";
 import {
+  applicationPackages,
   applicationUser,
   environmentFile,
   givenFiles,
   instanceVariables,
   usesCache,
 } from "../application/environment.ts";
-import { jobFile, jobPackages, jobProcess, renderJob } from "../application/job.ts";
+import { jobFile, jobProcess, renderJob } from "../application/job.ts";
 import {
   type ManagedFile,
   type Platform,
@@ -17,6 +18,7 @@ import {
   type SharedDirectory,
   type Workload,
 } from "../platform/platform.ts";
+import { commandLine } from "../platform/shell.ts";
 import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
 import { type ApplicationSecrets, ownSecrets } from "./application-secrets.ts";
@@ -67,7 +69,7 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
   return {
     host: member,
     component: "AppServers",
-    packages: [...application.packages, ...(jobs.length > 0 ? jobPackages : [])],
+    packages: applicationPackages(application),
     release,
     processes: [program(tier, shared), ...jobs.map((job) => jobProcess(job, shared))],
     files: [
@@ -81,7 +83,7 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
     ],
     secrets: secrets(args, tier),
     shared,
-    ...(health(tier, member, release) && { health: health(tier, member, release) }),
+    health: health(tier, member, release),
   };
 }
 

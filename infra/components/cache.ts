@@ -1,21 +1,35 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Workload } from "../platform/platform.ts";
+import type { Platform, Workload } from "../platform/platform.ts";
 import { cacheCheck, cacheHealth, renderCache } from "../render/cache.ts";
-import type { Member } from "../topology.ts";
-import type { Parts } from "./parts.ts";
+import { ports } from "../roles.ts";
+import type { Settings } from "../settings.ts";
+import type { Member, Topology } from "../topology.ts";
+
+export interface CacheArgs {
+  readonly platform: Platform;
+  readonly topology: Topology;
+  /** How much it may keep. */
+  readonly cache: Settings["cache"];
+  readonly password: pulumi.Output<string>;
+}
 
 /** A Redis-protocol server for what is read again and again; the application can lose it at any time. */
 export class Cache extends pulumi.ComponentResource {
-  constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
+  /** `host:port` of each member: one, or none. */
+  readonly addresses: readonly string[];
+
+  constructor(name: string, args: CacheArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:Cache", name, {}, options);
-    for (const member of args.topology.members.cache) {
+    const members = args.topology.members.cache;
+    this.addresses = members.map(({ backend }) => `${backend}:${ports.cache}`);
+    for (const member of members) {
       args.platform.place(valkey(args, member), { parent: this, dependsOn: [] });
     }
-    this.registerOutputs();
+    this.registerOutputs({ addresses: this.addresses });
   }
 }
 
-function valkey({ settings, credentials }: Parts, self: Member): Workload {
+function valkey(args: CacheArgs, self: Member): Workload {
   return {
     host: self,
     component: "Cache",
@@ -31,7 +45,7 @@ function valkey({ settings, credentials }: Parts, self: Member): Workload {
     files: [
       {
         path: "valkey.conf",
-        content: renderCache(settings, self),
+        content: renderCache(args, self),
         owner: "valkey",
         mode: "0400",
         check: cacheCheck,
@@ -39,7 +53,7 @@ function valkey({ settings, credentials }: Parts, self: Member): Workload {
       },
       { path: "password", content: "@{cache_password}", mode: "0400" },
     ],
-    secrets: { cache_password: credentials.of("cache") },
+    secrets: { cache_password: args.password },
     health: { command: cacheHealth(self), meaning: "it answers a login with PONG" },
   };
 }

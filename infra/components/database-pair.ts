@@ -1,35 +1,72 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Workload } from "../platform/platform.ts";
+import type { Platform, Workload } from "../platform/platform.ts";
 import {
   binDirectory,
   dataDirectory,
   patroniHealth,
   patroniStart,
-  principalsScript,
   renderParameters,
   renderPatroni,
-  renderPrincipals,
   socketDirectory,
 } from "../render/patroni.ts";
-import type { Member } from "../topology.ts";
-import type { Parts } from "./parts.ts";
+import {
+  principalsScript,
+  renderDatabase,
+  renderPrincipals,
+  type WantedDatabase,
+} from "../render/principals.ts";
+import { ports } from "../roles.ts";
+import type { Settings } from "../settings.ts";
+import type { Member, Topology } from "../topology.ts";
 
 /** Debian's packages of a member. */
 export const databasePackages = ["patroni", "python3-etcd", "postgresql-17"] as const;
 
+/** Passwords of the database's principals. */
+export interface DatabasePasswords {
+  readonly postgres: pulumi.Output<string>;
+  readonly replicator: pulumi.Output<string>;
+  readonly rewinder: pulumi.Output<string>;
+  readonly migrator: pulumi.Output<string>;
+  /** Patroni's REST API. */
+  readonly patroniApi: pulumi.Output<string>;
+  /** Patroni's login at etcd. */
+  readonly etcdPatroni: pulumi.Output<string>;
+  /** Those of the application's roles, by role. */
+  readonly application: Readonly<Record<string, pulumi.Output<string>>>;
+}
+
+export interface DatabasePairArgs {
+  readonly platform: Platform;
+  readonly topology: Topology;
+  /** Patroni's times and PostgreSQL's parameters. */
+  readonly database: Settings["database"];
+  readonly passwords: DatabasePasswords;
+  /** What the application wants of its database. */
+  readonly wanted: WantedDatabase;
+}
+
 /** PostgreSQL 17 on two machines under Patroni: a primary and its synchronous standby. */
 export class DatabasePair extends pulumi.ComponentResource {
-  constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
+  /** `host:port` that leads to the primary, by the load balancers. */
+  readonly primary: string;
+  /** `host:port` that leads to the standby, and without one to the primary. */
+  readonly replicas: string;
+
+  constructor(name: string, args: DatabasePairArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:DatabasePair", name, {}, options);
+    const { vip } = args.topology.network.backend;
+    this.primary = `${vip}:${ports.primary}`;
+    this.replicas = `${vip}:${ports.replicas}`;
     this.#placeMembers(args);
-    this.registerOutputs();
+    this.registerOutputs({ primary: this.primary, replicas: this.replicas });
   }
 
   /**
    * Each member is followed by the principals' passwords: with data kept from an earlier stack, the
    * standby can only come in once the primary knows them.
    */
-  #placeMembers(args: Parts): void {
+  #placeMembers(args: DatabasePairArgs): void {
     let last: pulumi.Resource[] = [];
     for (const member of args.topology.members.database) {
       const gate = args.platform.place(postgres(args, member), { parent: this, dependsOn: last });
@@ -38,24 +75,30 @@ export class DatabasePair extends pulumi.ComponentResource {
   }
 
   #givePrincipals(
-    { platform, credentials }: Parts,
+    { platform, passwords, wanted }: DatabasePairArgs,
     member: Member,
     gate: pulumi.Resource,
   ): pulumi.Resource {
+    const { postgres, replicator, rewinder, migrator, application } = passwords;
+    const all = { postgres, replicator, rewinder, migrator, ...application };
     return platform.runOnce(
       {
         name: `${member.name}-principals`,
         component: "DatabasePair",
         host: member,
         user: "postgres",
-        script: principalsScript(),
+        script: principalsScript(wanted),
         files: [
-          { path: "principals.sql", content: renderPrincipals(), owner: "postgres", mode: "0600" },
+          {
+            path: "principals.sql",
+            content: renderPrincipals(wanted),
+            owner: "postgres",
+            mode: "0600",
+          },
+          { path: "database.sql", content: renderDatabase(wanted), owner: "postgres" },
         ],
         secrets: Object.fromEntries(
-          (["postgres", "replicator", "rewinder", "migrator", "storefront", "admin"] as const).map(
-            (principal) => [`${principal}_password`, credentials.of(principal)],
-          ),
+          Object.entries(all).map(([role, password]) => [`${role}_password`, password]),
         ),
       },
       { parent: this, dependsOn: [gate] },
@@ -70,7 +113,8 @@ const parametersCheck =
   `runuser -u postgres -- ${binDirectory}/postgres -D "$PWD/.data" -C max_connections; ` +
   "code=$?; rm -rf .data; exit $code";
 
-function postgres({ settings, topology, credentials }: Parts, self: Member): Workload {
+function postgres(args: DatabasePairArgs, self: Member): Workload {
+  const { topology, passwords } = args;
   return {
     host: self,
     component: "DatabasePair",
@@ -94,20 +138,20 @@ function postgres({ settings, topology, credentials }: Parts, self: Member): Wor
     files: [
       {
         path: "patroni.yml",
-        content: renderPatroni(settings, topology, self),
+        content: renderPatroni(args, topology, self),
         owner: "postgres",
         mode: "0600",
         reloads: "patroni",
       },
       { path: "bin/patroni-start", content: patroniStart, mode: "0755" },
-      { path: "parameters.conf", content: renderParameters(settings), check: parametersCheck },
+      { path: "parameters.conf", content: renderParameters(args), check: parametersCheck },
     ],
     secrets: {
-      postgres_password: credentials.of("postgres"),
-      replicator_password: credentials.of("replicator"),
-      rewinder_password: credentials.of("rewinder"),
-      patroni_api_password: credentials.of("patroniApi"),
-      etcd_patroni_password: credentials.of("etcdPatroni"),
+      postgres_password: passwords.postgres,
+      replicator_password: passwords.replicator,
+      rewinder_password: passwords.rewinder,
+      patroni_api_password: passwords.patroniApi,
+      etcd_patroni_password: passwords.etcdPatroni,
     },
     data: [{ name: "data", path: "/var/lib/postgresql", own: dataDirectory, keep: true }],
     health: {

@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import { readProjectFile } from "../../lib/paths.ts";
-import type { ManagedFile, Workload } from "../platform/platform.ts";
-import { certificateFile, renderHaproxy } from "../render/haproxy.ts";
+import { readProjectFile } from "../../lib/project.ts";
+import { schemeOf } from "../certificate.ts";
+import type { ManagedFile, Platform, Workload } from "../platform/platform.ts";
+import { certificateFile, type Routed, renderHaproxy } from "../render/haproxy.ts";
 import {
   keepalivedNotify,
   loadBalancerHealth,
@@ -9,28 +10,64 @@ import {
   renderKeepalivedStart,
 } from "../render/keepalived.ts";
 import { ports } from "../roles.ts";
-import type { LoadBalancerMember } from "../topology.ts";
-import type { Parts } from "./parts.ts";
+import type { Settings } from "../settings.ts";
+import type { LoadBalancerMember, Topology } from "../topology.ts";
+
+export interface LoadBalancerArgs {
+  readonly platform: Platform;
+  readonly topology: Topology;
+  readonly settings: Pick<
+    Settings,
+    "loadBalancer" | "certificate" | "database" | "smtp" | "smtpPassword"
+  >;
+  /** The application's tiers and their routes, and the hosts outside that it talks to. */
+  readonly application: Routed;
+  /** Password of the statistics page, for the user `operator`. */
+  readonly statisticsPassword: pulumi.Output<string>;
+}
 
 /**
  * HAProxy in front of the application and of the database, on two machines that share a frontend
  * and a backend address by keepalived.
  */
 export class LoadBalancer extends pulumi.ComponentResource {
-  constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
+  /** The site, by the address that moves between the load balancers. */
+  readonly url: string;
+  /** The site on the operator's own machine, one address for each load balancer; none on machines. */
+  readonly localUrls: readonly string[];
+  /** HAProxy's statistics page, one for each load balancer. */
+  readonly statsUrls: readonly string[];
+
+  constructor(name: string, args: LoadBalancerArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:LoadBalancer", name, {}, options);
+    const { topology, settings } = args;
+    const { publishedPorts, publishedStatsPorts } = settings.loadBalancer;
+    const scheme = schemeOf(settings);
+    const local = (port: number) => `${scheme}://127.0.0.1:${port}/`;
+    this.url = `${scheme}://${topology.network.frontend.vip}/`;
+    this.localUrls = publishedPorts.map(local);
+    this.statsUrls = publishedStatsPorts.length
+      ? publishedStatsPorts.map(local)
+      : topology.members.loadBalancer.map((one) => `${scheme}://${one.frontend}:${ports.stats}/`);
+    this.#placePair(args);
+    this.registerOutputs({ url: this.url, localUrls: this.localUrls, statsUrls: this.statsUrls });
+  }
+
+  /** One after the other: the other one has the addresses meanwhile. */
+  #placePair(args: LoadBalancerArgs): void {
     let last: pulumi.Resource[] = [];
     for (const [index, member] of args.topology.members.loadBalancer.entries()) {
       const workload = pair(args, member, index);
       last = [args.platform.place(workload, { parent: this, dependsOn: last })];
     }
-    this.registerOutputs();
   }
 }
 
-function pair(args: Parts, self: LoadBalancerMember, index: number): Workload {
-  const { settings, topology } = args;
+function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): Workload {
+  const { settings, topology, application } = args;
   const { loadBalancer, certificate } = settings;
+  const configuration = renderHaproxy(settings, topology, application, self);
+  const rest = application.tiers.find((one) => one.port !== undefined && one.routes.length === 0);
   const publish = (local: number | undefined, target: number) =>
     local === undefined ? [] : [{ local, target }];
   return {
@@ -54,18 +91,13 @@ function pair(args: Parts, self: LoadBalancerMember, index: number): Workload {
         reloadSignal: "SIGHUP",
       },
     ],
-    files: files(args, self),
+    files: files(args, self, configuration),
     secrets: {
-      stats_password: args.credentials.of("statistics"),
+      stats_password: args.statisticsPassword,
       ...(certificate !== undefined && { certificate: pulumi.secret(certificate) }),
     },
     health: {
-      command: loadBalancerHealth(
-        settings,
-        topology,
-        self,
-        renderHaproxy(settings, topology, self),
-      ),
+      command: loadBalancerHealth(settings, topology, self, configuration, rest?.health.path),
       meaning:
         "HAProxy serves with its new configuration, keepalived runs, and the site answers at the virtual address",
     },
@@ -79,11 +111,15 @@ function pair(args: Parts, self: LoadBalancerMember, index: number): Workload {
   };
 }
 
-function files({ settings, topology }: Parts, self: LoadBalancerMember): ManagedFile[] {
+function files(
+  { settings, topology }: LoadBalancerArgs,
+  self: LoadBalancerMember,
+  configuration: string,
+): ManagedFile[] {
   return [
     {
       path: "haproxy.cfg",
-      content: renderHaproxy(settings, topology, self),
+      content: configuration,
       owner: "haproxy",
       mode: "0600",
       check: "haproxy -c -f haproxy.cfg",
@@ -99,7 +135,7 @@ function files({ settings, topology }: Parts, self: LoadBalancerMember): Managed
             reloads: "haproxy",
           },
         ]),
-    ...[408, 502, 503, 504].map((code) => ({
+    ...[408, 413, 502, 503, 504].map((code) => ({
       path: `errors/${code}.http`,
       content: readProjectFile(`haproxy/errors/${code}.http`),
       reloads: "haproxy",

@@ -1,20 +1,35 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Workload } from "../platform/platform.ts";
+import type { Platform, Workload } from "../platform/platform.ts";
 import { etcdDataDirectory, etcdHealth, etcdUsersScript, renderEtcd } from "../render/etcd.ts";
+import { ports } from "../roles.ts";
 import type { Member, Topology } from "../topology.ts";
-import type { Parts } from "./parts.ts";
+
+export interface QuorumArgs {
+  readonly platform: Platform;
+  readonly topology: Topology;
+  /** Password of etcd's administrator. */
+  readonly rootPassword: pulumi.Output<string>;
+  /** Password by which Patroni logs in. */
+  readonly patroniPassword: pulumi.Output<string>;
+}
 
 /** The etcd members that outvote a lost one; Patroni keeps there who is primary. */
 export class Quorum extends pulumi.ComponentResource {
-  constructor(name: string, args: Parts, options?: pulumi.ComponentResourceOptions) {
+  /** Where clients reach the members. */
+  readonly endpoints: readonly string[];
+
+  constructor(name: string, args: QuorumArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:Quorum", name, {}, options);
+    this.endpoints = args.topology.members.quorum.map(
+      ({ backend }) => `http://${backend}:${ports.etcdClient}`,
+    );
     const gates = this.#placeMembers(args);
     this.#giveUsers(args, gates);
-    this.registerOutputs();
+    this.registerOutputs({ endpoints: this.endpoints });
   }
 
   /** One after the other: with three, two of them are always left. */
-  #placeMembers({ topology, platform }: Parts): pulumi.Resource[] {
+  #placeMembers({ topology, platform }: QuorumArgs): pulumi.Resource[] {
     const gates: pulumi.Resource[] = [];
     for (const member of topology.members.quorum) {
       const dependsOn = gates.slice(-1);
@@ -23,7 +38,8 @@ export class Quorum extends pulumi.ComponentResource {
     return gates;
   }
 
-  #giveUsers({ topology, platform, credentials }: Parts, gates: pulumi.Resource[]): void {
+  #giveUsers(args: QuorumArgs, gates: pulumi.Resource[]): void {
+    const { topology, platform } = args;
     const [first] = topology.members.quorum;
     if (!first) return;
     platform.runOnce(
@@ -36,16 +52,12 @@ export class Quorum extends pulumi.ComponentResource {
           { path: "root", content: "@{root_password}", mode: "0600" },
           { path: "patroni", content: "@{patroni_password}", mode: "0600" },
         ],
-        secrets: {
-          root_password: credentials.of("etcdRoot"),
-          patroni_password: credentials.of("etcdPatroni"),
-        },
+        secrets: { root_password: args.rootPassword, patroni_password: args.patroniPassword },
       },
       { parent: this, dependsOn: gates },
     );
   }
 }
-
 function etcd(topology: Topology, member: Member): Workload {
   return {
     host: member,

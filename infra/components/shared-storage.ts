@@ -1,22 +1,30 @@
 import * as pulumi from "@pulumi/pulumi";
+import { applicationUser, sharedPath } from "../application/environment.ts";
 import type { Platform, SharedDirectory } from "../platform/platform.ts";
-import { uploadsDirectory } from "../render/application.ts";
 
-/** The directory of uploads, which every instance of the application mounts. */
+export interface SharedStorageArgs {
+  readonly platform: Platform;
+  /** Names of the directories that the application's instances share. */
+  readonly names: readonly string[];
+}
+
+/** The directories that every instance of the application mounts. */
 export class SharedStorage extends pulumi.ComponentResource {
-  readonly uploads: SharedDirectory = {
-    name: "uploads",
-    path: uploadsDirectory,
-    owner: "hastack",
-  };
+  /** Each with its name, its path on every machine, and its owner. */
+  readonly directories: readonly SharedDirectory[];
 
-  constructor(
-    name: string,
-    args: { platform: Platform },
-    options?: pulumi.ComponentResourceOptions,
-  ) {
+  constructor(name: string, args: SharedStorageArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:SharedStorage", name, {}, options);
-    args.platform.sharedDirectory(this.uploads, { parent: this, dependsOn: [] });
-    this.registerOutputs();
+    this.directories = args.names.map((one) => ({
+      name: one,
+      path: sharedPath(one),
+      owner: applicationUser,
+    }));
+    for (const directory of this.directories) {
+      args.platform.sharedDirectory(directory, { parent: this, dependsOn: [] });
+    }
+    this.registerOutputs({
+      paths: Object.fromEntries(this.directories.map((one) => [one.name, one.path])),
+    });
   }
 }

@@ -14,7 +14,7 @@ const commands = ["ping", "get", "mget", "set", "eval"];
 const keys = `${cacheUser}:*`;
 
 /** @returns text with the place of a secret, `@{cache_password}` */
-export function renderCache({ cache }: Settings, self: Member): string {
+export function renderCache({ cache }: Pick<Settings, "cache">, self: Member): string {
   return `bind ${self.backend}
 port ${ports.cache}
 protected-mode yes

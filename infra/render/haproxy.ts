@@ -1,5 +1,6 @@
 /** HAProxy's configuration: the public site, the database listeners, and the statistics page. */
 import { createHash } from "node:crypto";
+import type { Application } from "../application/application.ts";
 import { certificateVersion } from "../certificate.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
@@ -11,17 +12,26 @@ export const statsSocket = "/run/haproxy/admin.sock";
 /** The site's certificate with its key, beside haproxy.cfg; HAProxy's master reads it as root. */
 export const certificateFile = "certificate.pem";
 
+/** The settings that are in HAProxy's configuration. */
+export type HaproxySettings = Pick<Settings, "loadBalancer" | "certificate" | "database" | "smtp">;
+
+/** What HAProxy needs to know of the application. */
+export type Routed = Pick<Application, "tiers" | "outside">;
+
 /**
+ * @param application whose tiers are served
  * @param self the load balancer that this file is for
  * @returns text of haproxy.cfg; relative paths in it are meant from the file's own folder
  */
 export function renderHaproxy(
-  settings: Settings,
+  settings: HaproxySettings,
   topology: Topology,
+  application: Routed,
   self: LoadBalancerMember,
 ): string {
-  const rest = sections(settings, topology, self);
-  return [global(settings, versionOf(settings, rest)), rest].join("\n\n");
+  const text = (version: string) =>
+    [global(settings, version), ...sections(settings, topology, application, self)].join("\n\n");
+  return text(versionOf(settings, text("")));
 }
 
 /**
@@ -34,25 +44,42 @@ export function haproxyHasRead(file: string): string {
   return `echo 'show info' | socat -t 1 - UNIX-CONNECT:${statsSocket} | grep -Fx 'description: ${description}'`;
 }
 
-function versionOf({ loadBalancer, certificate }: Settings, rest: string): string {
+/** Every other text, or certificate, has another version. */
+function versionOf({ certificate }: HaproxySettings, text: string): string {
   const secured = certificate === undefined ? [] : [certificateVersion(certificate)];
-  const text = JSON.stringify([loadBalancer, rest, ...secured]);
-  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+  return createHash("sha256").update(JSON.stringify([text, ...secured])).digest("hex").slice(0, 12);
 }
 
-function sections(settings: Settings, topology: Topology, self: LoadBalancerMember): string {
+function sections(
+  settings: HaproxySettings,
+  topology: Topology,
+  application: Routed,
+  self: LoadBalancerMember,
+): string[] {
+  const { smtp } = settings;
+  const outside = Object.entries(application.outside);
   return [
     defaults(settings),
-    ...site(settings, topology, self),
-    tier("storefront", topology.tiers.storefront ?? [], 3000, settings),
-    tier("admin", topology.tiers.admin ?? [], 3001, settings),
+    ...site(settings, topology, application, self),
+    ...served(application).map((one) => tier(one, topology.tiers[one.name] ?? [], settings)),
     database(topology, self, settings),
-    ...(settings.smtp ? [mail(topology, self, settings.smtp)] : []),
+    ...(smtp || outside.length > 0 ? [resolvers] : []),
+    ...(smtp ? [wayOut("mail", ports.mail, smtp, topology, self)] : []),
+    ...outside.map(([name, host], index) =>
+      wayOut(`outside_${name}`, ports.firstOutside + index, host, topology, self),
+    ),
     statistics(settings, self),
-  ].join("\n\n");
+  ];
 }
 
-function global({ loadBalancer, certificate }: Settings, version: string): string {
+type Served = Routed["tiers"][number] & { readonly port: number };
+
+/** The tiers that answer requests; the others are workers. */
+function served({ tiers }: Routed): Served[] {
+  return tiers.filter((one): one is Served => one.port !== undefined);
+}
+
+function global({ loadBalancer, certificate }: HaproxySettings, version: string): string {
   return `global
   description configuration ${version}
   log stdout format raw local0 info
@@ -83,7 +110,7 @@ const tls = `  ssl-default-bind-options prefer-client-ciphers ssl-min-ver TLSv1.
   ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256
   ssl-default-bind-curves X25519:prime256v1:secp384r1`;
 
-function defaults({ loadBalancer }: Settings): string {
+function defaults({ loadBalancer }: HaproxySettings): string {
   const { checkIntervalMilliseconds: inter, checkFastIntervalMilliseconds: fast } = loadBalancer;
   return `defaults
   log global
@@ -106,23 +133,25 @@ const accessLog = (rest: string) => `log-format "%ci %[var(txn.path)] %HM %ST %B
 
 /** The site by HTTPS, and plain HTTP that leads there; without a certificate, by plain HTTP. */
 function site(
-  { certificate }: Settings,
+  { certificate }: HaproxySettings,
   { network }: Topology,
+  application: Routed,
   { frontend }: LoadBalancerMember,
 ): string[] {
+  const routes = routing(application);
   const listen = (port: number, how = "") =>
     [frontend, network.frontend.vip].map((one) => `  bind ${one}:${port}${how}`).join("\n");
-  if (certificate === undefined) return [web(listen(ports.http), "http"), pages];
+  if (certificate === undefined) return [web(listen(ports.http), "http", routes), pages];
   const secured = `${listen(ports.https, ` ssl crt ${certificateFile} alpn h2,http/1.1`)}
   # For this name alone: what else its owner has, and for how long, is not this stack's to promise
   http-after-response set-header Strict-Transport-Security max-age=${hstsSeconds}`;
-  return [web(secured, "https"), redirects(listen(ports.http)), pages];
+  return [web(secured, "https", routes), redirects(listen(ports.http)), pages];
 }
 
 /** How long browsers ask for the site by HTTPS only: one year. */
 const hstsSeconds = 31_536_000;
 
-function web(binds: string, scheme: "http" | "https"): string {
+function web(binds: string, scheme: "http" | "https", routes: string): string {
   return `frontend web
   mode http
   option httplog
@@ -139,12 +168,28 @@ ${binds}
   ${accessLog("%b/%s %tsc %ID")}
   # An instance's own figures are not for visitors, however they write the path
   http-request deny deny_status 404 if { path -i /metrics /metrics/ }
-  acl admin_page path /admin
-  acl admin_page path_beg /admin/
-  acl write_api path_beg /api/content /api/offers
-  acl write_method method POST PUT PATCH DELETE
-  use_backend admin if admin_page or write_api write_method
-  default_backend storefront`;
+${routes}`;
+}
+
+/** Which requests go to which tier: the longest path decides, and what no route has goes to the rest. */
+function routing(application: Routed): string {
+  const tiers = served(application);
+  const routes = tiers
+    .flatMap(({ name, routes: own }) => own.map((route) => ({ name, ...route })))
+    // Of two with the same path, the one for some methods alone
+    .sort((a, b) => b.path.length - a.path.length || Number(!a.methods) - Number(!b.methods));
+  const rest = tiers.find((one) => one.routes.length === 0);
+  return [
+    ...routes.map(({ name, path, methods }) => {
+      const below = path.endsWith("/") ? path : `${path}/`;
+      const only = methods ? ` { method ${methods.join(" ")} }` : "";
+      const matches = `{ path ${path} } || { path_beg ${below} }`;
+      return methods
+        ? `  use_backend ${name} if { path ${path} }${only} || { path_beg ${below} }${only}`
+        : `  use_backend ${name} if ${matches}`;
+    }),
+    ...(rest ? [`  default_backend ${rest.name}`] : ["  http-request deny deny_status 404"]),
+  ].join("\n");
 }
 
 /** Plain HTTP says where the same is by HTTPS, and nothing else; 308 keeps method and body. */
@@ -163,31 +208,47 @@ ${binds}
 
 const pages = `http-errors pages
   errorfile 408 errors/408.http
+  errorfile 413 errors/413.http
   errorfile 502 errors/502.http
   errorfile 503 errors/503.http
   errorfile 504 errors/504.http`;
 
-function tier(name: string, members: readonly Member[], port: number, settings: Settings): string {
+function tier(one: Served, members: readonly Member[], settings: HaproxySettings): string {
   const { balance, maxConnectionsPerInstance } = settings.loadBalancer;
-  return `backend ${name}
-  mode http
-  balance ${balance}
-  option httpchk
-  http-check send meth GET uri /api/health
-  http-check expect status 200
-  option redispatch 1
-  # A write may wait 30 s for a new primary, and 5 s for its commit
-  timeout server 45s
-  retries 3
-  # Only requests that change nothing are sent again once an instance has had them
-  retry-on conn-failure empty-response response-timeout
-  http-request disable-l7-retry unless METH_GET
-  default-server maxconn ${maxConnectionsPerInstance} observe layer4 error-limit 3 on-error mark-down
-${servers(members, (member) => `${member.backend}:${port} check`)}`;
+  const { name, port, health, responseSeconds, bodyLimitMegabytes } = one;
+  const lines = [
+    "mode http",
+    `balance ${balance}`,
+    "option httpchk",
+    `http-check send meth GET uri ${health.path}`,
+    "http-check expect status 200",
+    "option redispatch 1",
+    `timeout server ${one.serverSentEvents ? "1h" : `${responseSeconds}s`}`,
+    ...(one.webSocket ? ["timeout tunnel 1h"] : []),
+    "retries 3",
+    "# Only requests that change nothing are sent again once an instance has had them",
+    "retry-on conn-failure empty-response response-timeout",
+    "http-request disable-l7-retry unless METH_GET",
+    ...(bodyLimitMegabytes === undefined
+      ? []
+      : [
+          `http-request deny deny_status 413 if { req.hdr_val(content-length) gt ${bodyLimitMegabytes * 1_048_576} }`,
+        ]),
+    `default-server maxconn ${maxConnectionsPerInstance} observe layer4 error-limit 3 on-error mark-down`,
+  ];
+  return [
+    `backend ${name}`,
+    ...lines.map((line) => `  ${line}`),
+    servers(members, (member) => `${member.backend}:${port} check`),
+  ].join("\n");
 }
 
 /** TCP listeners in the backend network: Patroni's word decides which member serves which. */
-function database(topology: Topology, self: LoadBalancerMember, settings: Settings): string {
+function database(
+  topology: Topology,
+  self: LoadBalancerMember,
+  settings: HaproxySettings,
+): string {
   const listener = (name: string, port: number, routes: string) => `frontend ${name}
   mode tcp
   option tcplog
@@ -215,29 +276,31 @@ ${servers(topology.members.database, (one) => `${one.backend}:${ports.postgres} 
   ].join("\n\n");
 }
 
-/** The application's way to the mail server: its own network leads nowhere. */
-function mail(
+/** Names are looked up while HAProxy runs, so that no lookup can keep it from starting. */
+const resolvers = `resolvers system
+  parse-resolv-conf`;
+
+/** The application's way to a host outside: its own network leads nowhere. */
+function wayOut(
+  name: string,
+  local: number,
+  { host, port }: { readonly host: string; readonly port: number },
   topology: Topology,
   self: LoadBalancerMember,
-  { host, port }: NonNullable<Settings["smtp"]>,
 ): string {
-  return `resolvers system
-  parse-resolv-conf
-
-listen mail
+  return `listen ${name}
   mode tcp
   option tcplog
   timeout connect 5s
   timeout client 1m
   timeout server 1m
-  bind ${self.backend}:${ports.mail}
-  bind ${topology.network.backend.vip}:${ports.mail}
-  # Its address is looked up while HAProxy runs, so that no lookup can keep HAProxy from starting
-  server mail ${host}:${port} init-addr none resolvers system`;
+  bind ${self.backend}:${local}
+  bind ${topology.network.backend.vip}:${local}
+  server ${name} ${host}:${port} init-addr none resolvers system`;
 }
 
 /** The operator's page, by HTTPS as the site is; this machine's own health check asks for it bare. */
-function statistics({ certificate }: Settings, self: LoadBalancerMember): string {
+function statistics({ certificate }: HaproxySettings, self: LoadBalancerMember): string {
   const secured = certificate === undefined ? "" : ` ssl crt ${certificateFile}`;
   return `userlist operators
   user operator insecure-password @{stats_password}

@@ -19,7 +19,7 @@ export const vrrpStateFile = "/run/hastack/keepalived-state";
 const routerIds = { frontend: 51, backend: 52 } as const;
 
 export function renderKeepalived(
-  settings: Settings,
+  settings: Pick<Settings, "loadBalancer">,
   topology: Topology,
   self: LoadBalancerMember,
 ): string {
@@ -86,22 +86,29 @@ echo "$3" > ${vrrpStateFile}
  * trouble, and the site answers at the virtual address, wherever that is. The other load balancer may
  * still be without the certificate that this one has, or the other way round: what it answers there
  * leads on to HTTPS where it serves that. Which certificate is in force, HAProxy itself has told.
+ *
+ * @param path where the site tells its health; nothing where no tier serves requests
  */
 export function loadBalancerHealth(
   { certificate }: Pick<Settings, "certificate">,
   { network }: Topology,
   self: LoadBalancerMember,
   haproxyConfiguration: string,
+  path: string | undefined,
 ): string {
   const curl = "curl -fsS --max-time 2";
   return [
     `${curl} http://127.0.0.1:${ports.stats}/healthz > /dev/null`,
     haproxyHasRead(haproxyConfiguration),
     `grep -Ex 'MASTER|BACKUP' ${vrrpStateFile}`,
-    ...(certificate === undefined
+    ...(certificate === undefined || path === undefined
       ? []
-      : [`${curl} --insecure https://${self.frontend}:${ports.https}/api/live`]),
-    `${curl} --insecure --location http://${network.frontend.vip}:${ports.http}/api/live`,
+      : [`${curl} --insecure https://${self.frontend}:${ports.https}${path} > /dev/null`]),
+    ...(path === undefined
+      ? []
+      : [
+          `${curl} --insecure --location http://${network.frontend.vip}:${ports.http}${path} > /dev/null`,
+        ]),
   ].join(" && ");
 }
 

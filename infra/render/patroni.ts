@@ -11,11 +11,8 @@ export const socketDirectory = "/run/postgresql";
 export const binDirectory = "/usr/lib/postgresql/17/bin";
 export const dataDirectory = "/var/lib/postgresql/17/hastack";
 
-/** The database principals of the application and of its migrations. */
-export const applicationRoles = ["migrator", "storefront", "admin"] as const;
-
 /** What all members must agree on; Patroni keeps it in etcd. */
-export function dynamicConfiguration({ database }: Settings) {
+export function dynamicConfiguration({ database }: Pick<Settings, "database">) {
   return {
     ttl: database.ttlSeconds,
     loop_wait: database.loopWaitSeconds,
@@ -54,7 +51,11 @@ function parameters(database: Settings["database"]) {
 }
 
 /** The file of one member; `@{…}` are secrets. */
-export function renderPatroni(settings: Settings, topology: Topology, self: Member): string {
+export function renderPatroni(
+  settings: Pick<Settings, "database">,
+  topology: Topology,
+  self: Member,
+): string {
   return stringify(
     {
       scope: clusterName,
@@ -108,19 +109,21 @@ export function renderPatroni(settings: Settings, topology: Topology, self: Memb
   );
 }
 
-/** pg_hba.conf: who may come from where. Applications come through the load balancers. */
-function accessRules(topology: Topology): string[] {
-  const scram = (database: string, user: string, members: readonly Member[]) =>
-    members.map((one) => `host ${database} ${user} ${one.backend}/32 scram-sha-256`);
+/**
+ * pg_hba.conf: who may come from where. The application's roles come through the load balancers; which
+ * roles those are, their right to connect to the database says, so that no rule changes with them.
+ */
+function accessRules({ members, network }: Topology): string[] {
+  const scram = (database: string, user: string, from: readonly Member[]) =>
+    from.map((one) => `host ${database} ${user} ${one.backend}/32 scram-sha-256`);
   return [
     "local all postgres peer",
-    ...scram("replication", "replicator", topology.members.database),
-    ...scram("all", "rewinder,postgres", topology.members.database),
-    ...topology.members.loadBalancer.flatMap((one) =>
-      scram(databaseName, applicationRoles.join(","), [one]),
-    ),
+    ...scram("replication", "replicator", members.database),
+    ...scram("all", "rewinder,postgres", members.database),
+    "host all postgres,replicator,rewinder all reject",
+    ...scram(databaseName, "all", members.loadBalancer),
     // Migrations run before the load balancers are there
-    `host ${databaseName} migrator ${topology.network.backend.subnet} scram-sha-256`,
+    `host ${databaseName} migrator ${network.backend.subnet} scram-sha-256`,
     "host all all all reject",
   ];
 }
@@ -195,7 +198,7 @@ exec patroni patroni.yml
 `;
 
 /** A file of parameters only, for PostgreSQL's own check. */
-export function renderParameters(settings: Settings): string {
+export function renderParameters(settings: Pick<Settings, "database">): string {
   return Object.entries(parameters(settings.database))
     .map(([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`)
     .join("");
@@ -215,52 +218,6 @@ if role in ("primary", "master") and running: sys.exit(0)
 if role == "replica" and running and state.get("sync_standby"): sys.exit(0)
 sys.exit("role %s, state %s, replication %s, synchronous %s" % (
     role, state.get("state"), state.get("replication_state"), state.get("sync_standby", False)))'`;
-}
-
-/** Gives every principal its password, if this member is the primary; runs again without harm. */
-export function principalsScript(): string {
-  return `sql() {
-  psql --host=${socketDirectory} --username=postgres --dbname=postgres --no-psqlrc --quiet \\
-    --tuples-only --no-align --set=ON_ERROR_STOP=1 "$@"
-}
-standby=$(sql --command='SELECT pg_is_in_recovery()')
-if [ "$standby" = t ]; then
-  echo 'a standby: its primary has the principals'
-  exit 0
-fi
-sql --file=principals.sql
-there=$(sql --command="SELECT 1 FROM pg_database WHERE datname = '${databaseName}'")
-[ "$there" = 1 ] || sql --command='CREATE DATABASE ${databaseName} OWNER migrator'
-sql --command='REVOKE ALL ON DATABASE ${databaseName} FROM PUBLIC' \\
-  --command='GRANT CONNECT ON DATABASE ${databaseName} TO storefront, admin'
-echo 'the principals have their passwords'`;
-}
-
-/** SQL for `principalsScript`; the passwords are placeholders. */
-export function renderPrincipals(): string {
-  const role = (name: string, rights: string) => `DO $$ BEGIN
-  CREATE ROLE ${name};
-EXCEPTION WHEN duplicate_object THEN NULL;
-END $$;
-ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${name}_password}';
-`;
-  return [
-    "-- A standby without the new password of replication cannot confirm a commit",
-    "SET synchronous_commit = local;",
-    "SET log_statement = none;",
-    "SET log_min_duration_statement = -1;",
-    "SET log_min_error_statement = panic;",
-    role("postgres", "SUPERUSER LOGIN"),
-    role("replicator", "REPLICATION LOGIN"),
-    role("rewinder", "LOGIN"),
-    ...[
-      "pg_ls_dir(text, boolean, boolean)",
-      "pg_stat_file(text, boolean)",
-      "pg_read_binary_file(text)",
-      "pg_read_binary_file(text, bigint, bigint, boolean)",
-    ].map((name) => `GRANT EXECUTE ON FUNCTION pg_catalog.${name} TO rewinder;`),
-    ...applicationRoles.map((name) => role(name, "LOGIN")),
-  ].join("\n");
 }
 
 /**

@@ -1,0 +1,35 @@
+/** Shell text that runs an application's migrations at the primary. */
+import { releaseDirectory } from "../platform/platform.ts";
+import { commandLine } from "../platform/shell.ts";
+import { ports } from "../roles.ts";
+import type { Topology } from "../topology.ts";
+import { environmentFile } from "./environment.ts";
+
+/** How long a primary is looked for: a failover takes up to half of it. */
+const findSeconds = 60;
+
+/** Run in the folder of the task's files. */
+export function migrationScript({ members }: Topology, command: readonly string[]): string {
+  const addresses = members.database.map(({ backend }) => backend);
+  return `PRIMARY=
+find_primary() {
+  for PRIMARY in ${commandLine(addresses)}; do
+    if curl -fs --max-time 2 --output /dev/null "http://$PRIMARY:${ports.patroni}/primary"; then return; fi
+  done
+  return 1
+}
+until=$(($(date +%s) + ${findSeconds}))
+until find_primary; do
+  [ "$(date +%s)" -lt "$until" ] || {
+    echo 'no database member says that it is the primary (asked for ${findSeconds} s); see what patronictl list shows, then run up again' >&2
+    exit 1
+  }
+  sleep 1
+done
+echo "the primary is $PRIMARY"
+set -a
+. ./${environmentFile}
+set +a
+cd ${releaseDirectory}
+exec ${commandLine(command)}`;
+}

@@ -1,0 +1,124 @@
+/** SQL and shell text for the database's roles, and for what the application wants of its database. */
+import { databaseName, socketDirectory } from "./patroni.ts";
+
+/** What the application wants of its database. */
+export interface WantedDatabase {
+  /** A role for each tier. */
+  readonly roles: readonly string[];
+  /** Extensions of PostgreSQL. */
+  readonly extensions: readonly string[];
+  /** Whether it has jobs, whose runs are noted. */
+  readonly jobs: boolean;
+}
+
+/** Schema and table of the jobs' runs. */
+export const jobTable = "hastack.job_run";
+
+/** Shell text with `sql`, which asks this member; it goes on only where that is the primary. */
+const atPrimary = `sql() {
+  psql --host=${socketDirectory} --username=postgres --no-psqlrc --quiet \\
+    --tuples-only --no-align --set=ON_ERROR_STOP=1 "$@"
+}
+standby=$(sql --dbname=postgres --command='SELECT pg_is_in_recovery()')`;
+
+/** Gives every principal its password, if this member is the primary; runs again without harm. */
+export function principalsScript({ roles }: WantedDatabase): string {
+  return `${atPrimary}
+if [ "$standby" = t ]; then
+  echo 'a standby: its primary has the principals'
+  exit 0
+fi
+sql --dbname=postgres --file=principals.sql
+there=$(sql --dbname=postgres --command="SELECT 1 FROM pg_database WHERE datname = '${databaseName}'")
+[ "$there" = 1 ] || sql --dbname=postgres --command='CREATE DATABASE ${databaseName} OWNER migrator'
+sql --dbname=postgres --command='REVOKE ALL ON DATABASE ${databaseName} FROM PUBLIC' \\
+  --command='GRANT CONNECT ON DATABASE ${databaseName} TO ${roles.join(", ")}'
+sql --dbname=${databaseName} --file=database.sql
+echo 'the principals have their passwords'`;
+}
+
+/** SQL that makes the roles; the passwords are placeholders. */
+export function renderPrincipals({ roles }: WantedDatabase): string {
+  const role = (name: string, rights: string) => `DO $$ BEGIN
+  CREATE ROLE ${name};
+EXCEPTION WHEN duplicate_object THEN NULL;
+END $$;
+ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${name}_password}';
+`;
+  return [
+    "-- A standby without the new password of replication cannot confirm a commit",
+    "SET synchronous_commit = local;",
+    "SET log_statement = none;",
+    "SET log_min_duration_statement = -1;",
+    "SET log_min_error_statement = panic;",
+    role("postgres", "SUPERUSER LOGIN"),
+    role("replicator", "REPLICATION LOGIN"),
+    role("rewinder", "LOGIN"),
+    ...[
+      "pg_ls_dir(text, boolean, boolean)",
+      "pg_stat_file(text, boolean)",
+      "pg_read_binary_file(text)",
+      "pg_read_binary_file(text, bigint, bigint, boolean)",
+    ].map((name) => `GRANT EXECUTE ON FUNCTION pg_catalog.${name} TO rewinder;`),
+    ...["migrator", ...roles].map((name) => role(name, "LOGIN")),
+  ].join("\n");
+}
+
+/** SQL for the application's database. */
+export function renderDatabase({ roles, extensions, jobs }: WantedDatabase): string {
+  const to = roles.join(", ");
+  return [
+    "-- What the application wants of its database, beside its own migrations",
+    ...extensions.map((name) => `CREATE EXTENSION IF NOT EXISTS "${name}";`),
+    ...(jobs
+      ? [
+          "CREATE SCHEMA IF NOT EXISTS hastack;",
+          `CREATE TABLE IF NOT EXISTS ${jobTable} (
+  job text NOT NULL,
+  due timestamptz NOT NULL,
+  PRIMARY KEY (job, due)
+);`,
+          `GRANT USAGE ON SCHEMA hastack TO ${to};`,
+          `GRANT SELECT, INSERT, DELETE ON ${jobTable} TO ${to};`,
+        ]
+      : []),
+    "",
+  ].join("\n");
+}
+
+/**
+ * Takes the login from the application's roles that no tier has any more, and ends their connections,
+ * if this member is the primary.
+ */
+export function formerRolesScript(): string {
+  return `${atPrimary}
+if [ "$standby" = t ]; then
+  echo 'a standby: its primary has the roles'
+  exit 0
+fi
+sql --dbname=${databaseName} --file=former-roles.sql`;
+}
+
+/**
+ * @param roles that the tiers have
+ * @param former further roles that lose their login
+ */
+export function renderFormerRoles(roles: readonly string[], former: readonly string[]): string {
+  const list = (names: readonly string[]) =>
+    `ARRAY[${names.map((name) => `'${name}'`).join(", ")}]::name[]`;
+  return `DO $$
+DECLARE role name;
+BEGIN
+  FOR role IN
+    SELECT rolname FROM pg_roles
+    WHERE rolcanlogin AND rolname <> ALL (${list(roles)})
+      AND (rolname LIKE 'app\\_%' OR rolname = ANY (${list(former)}))
+  LOOP
+    EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', role);
+    EXECUTE format('REVOKE CONNECT ON DATABASE ${databaseName} FROM %I', role);
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = role;
+    RAISE NOTICE '% has no login any more', role;
+  END LOOP;
+END $$;
+`;
+}
