@@ -1,8 +1,8 @@
 /** hastack, from top to bottom: settings -> application -> topology -> platform -> stack -> outputs. */
 import * as pulumi from "@pulumi/pulumi";
+import { releaseHash } from "../release/hash.ts";
 import { readApplication, recipeOf } from "./application/application.ts";
 import { outputsOf } from "./application/outputs.ts";
-import { releaseHash } from "../release/hash.ts";
 import { withInventory } from "./inventory.ts";
 import { choosePlatform } from "./platform/choose.ts";
 import { readSettings } from "./settings.ts";

@@ -40,11 +40,7 @@ export class WebStack extends pulumi.ComponentResource {
     const on = { platform, topology };
 
     const passwords = new Credentials("credentials", credentialsOf(application), after());
-    const firewall = new Firewall(
-      "firewall",
-      { platform, flows: flowsOf(application) },
-      after(),
-    );
+    const firewall = new Firewall("firewall", { platform, flows: flowsOf(application) }, after());
     const storage = new SharedStorage(
       "storage",
       { platform, names: application.shared },

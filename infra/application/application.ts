@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseDocument } from "yaml";
-import { projectDirectory } from "../project.ts";
+import { root } from "../../lib/paths.ts";
 import { deepFreeze, describeIssues, type Settings, SettingsError } from "../settings.ts";
 import {
   type ApplicationDescription,
@@ -36,7 +36,7 @@ export const descriptionFile = "hastack.yaml";
 
 /** Absolute path of an application's folder. */
 export function applicationFolder(path: string): string {
-  return resolve(projectDirectory, path);
+  return resolve(root, path);
 }
 
 /**
@@ -101,11 +101,14 @@ export function applicationOf(description: ApplicationDescription, settings: Wis
   });
 }
 
+type Value = string | number | boolean;
+
+/** Called once the values that are given are known to fit. */
 function valuesOf({ settings }: ApplicationDescription, { application }: Wishes) {
   return Object.fromEntries(
     Object.entries(settings).map(([name, { default: fallback }]) => [
       name,
-      application.settings[name] ?? fallback ?? "",
+      (application.settings[name] as Value | undefined) ?? fallback ?? "",
     ]),
   );
 }

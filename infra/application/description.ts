@@ -289,6 +289,9 @@ function tierProblems({ tiers }: ApplicationDescription): Problem[] {
     if (tiers.findIndex((other) => other.port !== undefined && other.port === one.port) < index) {
       if (one.port !== undefined) refuse([...at, "port"], "is another tier's port, use another");
     }
+    if (one.port !== undefined && one.port >= 2600 && one.port < 2700) {
+      refuse([...at, "port"], "must not be 2600 to 2699: there HAProxy leads to hosts outside");
+    }
     if (one.drainSeconds >= one.stopGraceSeconds) {
       refuse([...at, "drainSeconds"], "must be less than stopGraceSeconds");
     }

@@ -3,18 +3,11 @@
  * time; who first notes it in the database runs the job, so that it runs once and on whatever
  * instance is there.
  */
-import {
-  type Process,
-  releaseDirectory,
-  type SharedDirectory,
-} from "../platform/platform.ts";
+import { type Process, releaseDirectory, type SharedDirectory } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
 import { jobTable } from "../render/principals.ts";
 import type { JobDescription } from "./description.ts";
 import { applicationUser, environmentFile } from "./environment.ts";
-
-
-
 
 export const jobFile = ({ name }: JobDescription): string => `jobs/${name}`;
 

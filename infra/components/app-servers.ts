@@ -121,9 +121,18 @@ function secrets(args: AppServersArgs, tier: Tier): Workload["secrets"] {
 }
 
 /** @returns nothing for a worker that does not say how to ask: it is healthy while it runs */
-function health({ port, health: { path, showsRelease, command } }: Tier, { backend }: Member, release: Release): Workload["health"] {
+function health(
+  { port, health: { path, showsRelease, command } }: Tier,
+  { backend }: Member,
+  release: Release,
+): Workload["health"] {
   if (port === undefined) {
-    return command && { command: `cd ${releaseDirectory} && ${commandLine(command)}`, meaning: "its own check ends well" };
+    return (
+      command && {
+        command: `cd ${releaseDirectory} && ${commandLine(command)}`,
+        meaning: "its own check ends well",
+      }
+    );
   }
   const ask = `curl -fsS --max-time 3 http://${backend}:${port}${path}`;
   return showsRelease

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { readProjectFile } from "../../lib/project.ts";
+import { readProjectFile } from "../../lib/paths.ts";
 import { schemeOf } from "../certificate.ts";
 import type { ManagedFile, Platform, Workload } from "../platform/platform.ts";
 import { certificateFile, type Routed, renderHaproxy } from "../render/haproxy.ts";

@@ -47,7 +47,10 @@ export function haproxyHasRead(file: string): string {
 /** Every other text, or certificate, has another version. */
 function versionOf({ certificate }: HaproxySettings, text: string): string {
   const secured = certificate === undefined ? [] : [certificateVersion(certificate)];
-  return createHash("sha256").update(JSON.stringify([text, ...secured])).digest("hex").slice(0, 12);
+  return createHash("sha256")
+    .update(JSON.stringify([text, ...secured]))
+    .digest("hex")
+    .slice(0, 12);
 }
 
 function sections(
@@ -244,11 +247,7 @@ function tier(one: Served, members: readonly Member[], settings: HaproxySettings
 }
 
 /** TCP listeners in the backend network: Patroni's word decides which member serves which. */
-function database(
-  topology: Topology,
-  self: LoadBalancerMember,
-  settings: HaproxySettings,
-): string {
+function database(topology: Topology, self: LoadBalancerMember, settings: HaproxySettings): string {
   const listener = (name: string, port: number, routes: string) => `frontend ${name}
   mode tcp
   option tcplog

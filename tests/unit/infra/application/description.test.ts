@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { parseDescription, readDescription } from "../../../../infra/application/application.ts";
+import { refusal } from "../../../support/unit/fixtures.ts";
+
+const parse = (text: string) => parseDescription(text, "app/hastack.yaml");
+
+const least = `
+name: shop
+tiers:
+  - { name: web, command: [./web], port: 8000 }
+`;
+
+describe("an application's description", () => {
+  it("O6: needs a name, and a tier with a command and a port", () => {
+    const { tiers, release, jobs, settings } = parse(least);
+    assert.deepEqual([release, jobs, settings], [{}, [], {}]);
+    assert.deepEqual(tiers, [
+      {
+        name: "web",
+        command: ["./web"],
+        port: 8000,
+        health: { path: "/", showsRelease: false },
+        instances: 2,
+        routes: [],
+        poolSize: 5,
+        drainSeconds: 3,
+        stopGraceSeconds: 25,
+        responseSeconds: 30,
+        webSocket: false,
+        serverSentEvents: false,
+        mail: false,
+        environment: {},
+      },
+    ]);
+  });
+
+  it("O6: is there for the travel agency, with its two tiers", () => {
+    const { name, tiers } = readDescription("app");
+    assert.equal(name, "travel-agency");
+    assert.deepEqual(
+      tiers.map((tier) => tier.name),
+      ["storefront", "admin"],
+    );
+  });
+
+  const web = "{ name: web, command: [./web], port: 8000 }";
+  const refused: Readonly<Record<string, readonly [string, string]>> = {
+    "no tiers": ["name: shop", "tiers"],
+    "an empty list of tiers": ["name: shop\ntiers: []", "at least one tier"],
+    "no name": [`tiers: [${web}]`, "name"],
+    "an unknown key": [`${least}colour: red`, "colour"],
+    "text that is no YAML": ["name: [", "app/hastack.yaml:"],
+    "a tier twice": [`name: shop\ntiers: [${web}, ${web.replace("8000", "8001")}]`, "a duplicate"],
+    "two tiers on one port": [
+      `name: shop\ntiers: [${web}, { name: b, command: [b], port: 8000, routes: [{ path: /b }] }]`,
+      "is another tier's port",
+    ],
+    "a tier called as a role": [least.replace("web,", "quorum,"), "a name of the stack's own"],
+    "a tier called as a member": [least.replace("web,", "etcd,"), "a name of the stack's own"],
+    "a tier called as a program": [least.replace("web,", "haproxy,"), "a name of the stack's own"],
+    "a tier's name that ends in a digit": [least.replace("web,", "web2,"), "must be a short name"],
+    "two tiers without routes": [
+      `name: shop\ntiers: [${web}, { name: b, command: [b], port: 8001 }]`,
+      "exactly one",
+    ],
+    "no tier without routes": [
+      `name: shop\ntiers: [{ name: web, command: [w], port: 8000, routes: [{ path: /b }] }]`,
+      "exactly one",
+    ],
+    "routes of a worker": [
+      `name: shop\ntiers: [${web}, { name: b, command: [b], routes: [{ path: /b }] }]`,
+      "need a port",
+    ],
+    "one request wanted by two tiers": [
+      `name: shop\ntiers: [${web}, { name: b, command: [b], port: 8001, routes: [{ path: /b }] }, { name: c, command: [c], port: 8002, routes: [{ path: /b, methods: [POST] }] }]`,
+      "is a route of b already",
+    ],
+    "a path with a space": [
+      `name: shop\ntiers: [${web}, { name: b, command: [b], port: 8001, routes: [{ path: "/a b" }] }]`,
+      "must be a path",
+    ],
+    "a port below 1024": [least.replace("8000", "80"), "must be 1024 to 65535"],
+    "a port of the way out": [least.replace("8000", "2600"), "hosts outside"],
+    "a drain as long as the grace": [
+      least.replace("port: 8000", "port: 8000, drainSeconds: 25"),
+      "must be less than stopGraceSeconds",
+    ],
+    "a file outside the folder": [`${least}release: { files: [../secret] }`, "inside the"],
+    "a job of no tier": [
+      `${least}jobs: [{ name: sweep, tier: b, command: [s], everySeconds: 60 }]`,
+      "must be one of the tiers (web)",
+    ],
+    "a job without a time": [
+      `${least}jobs: [{ name: sweep, tier: web, command: [s] }]`,
+      "either everySeconds or dailyAt",
+    ],
+    "a job at no time of day": [
+      `${least}jobs: [{ name: sweep, tier: web, command: [s], dailyAt: "25:00" }]`,
+      "must be a time of day",
+    ],
+    "a default that does not fit": [
+      `${least}settings: { size: { type: integer, default: big, description: d } }`,
+      "must be an integer",
+    ],
+    "a setting with a name of the stack's variables": [
+      `${least}settings: { databaseUrl: { type: string, description: d } }`,
+      "becomes DATABASE_URL",
+    ],
+    "a variable that a setting becomes": [
+      `name: shop\ntiers: [{ name: web, command: [w], port: 8000, environment: { SIZE: x } }]\nsettings: { size: { type: string, description: d } }`,
+      "already, use another name",
+    ],
+    "an output of a secret that is not there": [
+      `${least}outputs: { key: { secret: key } }`,
+      "one of the application's secrets",
+    ],
+    "an output that every stack has": [`${least}outputs: { url: { path: / } }`, "every stack has"],
+    "a former role of the stack's own": [
+      `${least}database: { formerRoles: [postgres] }`,
+      "is a role of the stack's",
+    ],
+    "a package with an option in its name": [`${least}packages: ["--yes"]`, "Debian package"],
+  };
+  for (const [what, [text, part]] of Object.entries(refused)) {
+    it(`W5: is refused for ${what}`, () => {
+      const lines = refusal(() => parse(text));
+      assert.ok(
+        lines.some((line) => line.startsWith("app/hastack.yaml") && line.includes(part)),
+        `${part} in\n${lines.join("\n")}`,
+      );
+    });
+  }
+
+  it("W5: is refused for all its problems at once", () => {
+    const lines = refusal(() => parse("name: Shop\ntiers: [{ command: [] }]\ncolour: red"));
+    assert.ok(lines.length >= 4, lines.join("\n"));
+  });
+
+  it("W5: is refused where the folder has none, with the setting's name", () => {
+    assert.match(
+      refusal(() => readDescription("docs")).join(),
+      /hastack:application\.path.*docs.*hastack\.yaml/,
+    );
+  });
+});
