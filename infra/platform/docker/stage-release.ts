@@ -3,12 +3,17 @@ import { fail, required } from "../../../lib/command.ts";
 import { inRoot } from "../../../lib/paths.ts";
 import { engineArchitecture } from "../../../release/architecture.ts";
 import { stagedRelease } from "../../../release/stage.ts";
-import { recipe } from "../../application/recipe.ts";
+import { readRecipe } from "../../application/recipe.ts";
 
 const image = inRoot("infra/platform/docker/image");
 
 try {
-  await stagedRelease(recipe, required("RELEASE"), await engineArchitecture(), image);
+  await stagedRelease(
+    readRecipe(required("APPLICATION")),
+    required("RELEASE"),
+    await engineArchitecture(),
+    image,
+  );
 } catch (error) {
   fail(error);
 }

@@ -2,9 +2,13 @@
 import { required } from "../../../lib/command.ts";
 import { architecture } from "../../../release/architecture.ts";
 import { packedRelease } from "../../../release/pack.ts";
-import { recipe } from "../../application/recipe.ts";
+import { readRecipe } from "../../application/recipe.ts";
 
 /** Path of the archive of the release that the environment names. */
 export function archive(): Promise<string> {
-  return packedRelease(recipe, required("RELEASE"), architecture(required("ARCHITECTURE")));
+  return packedRelease(
+    readRecipe(required("APPLICATION")),
+    required("RELEASE"),
+    architecture(required("ARCHITECTURE")),
+  );
 }
