@@ -3,7 +3,7 @@
  * time; who first notes it in the database runs the job, so that it runs once and on whatever
  * instance is there.
  */
-import { type Process, releaseDirectory, type SharedDirectory } from "../platform/platform.ts";
+import { type Process, currentReleaseDirectory, type SharedDirectory } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
 import { jobTable } from "../render/principals.ts";
 import type { JobDescription } from "./description.ts";
@@ -65,7 +65,7 @@ while :; do
   first_to_note "$due" || continue
   echo 'job ${job.name}: begins'
   code=0
-  (cd ${releaseDirectory} && exec timeout ${job.limitSeconds} ${commandLine(job.command)}) & child=$!
+  (cd ${currentReleaseDirectory} && exec timeout ${job.limitSeconds} ${commandLine(job.command)}) & child=$!
   wait "$child" || code=$?
   child=
   echo "job ${job.name}: ended with $code after $(($(date +%s) - now)) s"

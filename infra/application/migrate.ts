@@ -1,5 +1,5 @@
 /** Shell text that runs an application's migrations at the primary. */
-import { releaseDirectory } from "../platform/platform.ts";
+import { currentReleaseDirectory } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
 import { ports } from "../roles.ts";
 import type { Topology } from "../topology.ts";
@@ -30,6 +30,6 @@ echo "the primary is $PRIMARY"
 set -a
 . ./${environmentFile}
 set +a
-cd ${releaseDirectory}
+cd ${currentReleaseDirectory}
 exec ${commandLine(command)}`;
 }

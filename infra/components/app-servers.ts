@@ -14,7 +14,7 @@ import {
   type Platform,
   type Process,
   type Release,
-  releaseDirectory,
+  currentReleaseDirectory,
   type SharedDirectory,
   type Workload,
 } from "../platform/platform.ts";
@@ -91,7 +91,7 @@ function program(tier: Tier, shared: readonly SharedDirectory[]): Process {
   return {
     name: tier.name,
     command: tier.command,
-    workingDirectory: releaseDirectory,
+    workingDirectory: currentReleaseDirectory,
     user: applicationUser,
     environmentFile,
     directories: shared.map(({ path }) => ({ path, mode: "0755" })),
@@ -129,7 +129,7 @@ function health(
   if (port === undefined) {
     return (
       command && {
-        command: `cd ${releaseDirectory} && ${commandLine(command)}`,
+        command: `cd ${currentReleaseDirectory} && ${commandLine(command)}`,
         meaning: "its own check ends well",
       }
     );
