@@ -45,10 +45,11 @@ export function contains(subnet: string, address: string): boolean {
   return maskTo(toNumber(address), prefix) === base;
 }
 
-/** Whether an address means a whole subnet: its first, or its last for broadcasts. */
-export function meansAll(subnet: string, address: string): boolean {
-  const size = 2 ** (32 - prefixLength(subnet));
-  return [0, size - 1].includes(hostNumber(subnet, address));
+/** What an address is that no machine can have: the first of its subnet, or the last. */
+export function specialAddress(subnet: string, address: string): string | undefined {
+  const host = hostNumber(subnet, address);
+  if (host === 0) return "network address";
+  return host === 2 ** (32 - prefixLength(subnet)) - 1 ? "broadcast address" : undefined;
 }
 
 function parseSubnet(subnet: string): { base: number; prefix: number } {

@@ -6,6 +6,8 @@ import { outputsOf } from "./application/outputs.ts";
 import { recipeOf } from "./application/recipe.ts";
 import { withInventory } from "./inventory.ts";
 import { choosePlatform } from "./platform/choose.ts";
+import { formatProblem } from "./rules/problem.ts";
+import { warnings } from "./rules/rules.ts";
 import { readSettings } from "./settings.ts";
 import { WebStack } from "./stack.ts";
 import { planTopology } from "./topology.ts";
@@ -13,6 +15,7 @@ import { planTopology } from "./topology.ts";
 const settings = withInventory(readSettings(pulumi.getStack(), pulumi.runtime.allConfig()));
 const application = readApplication(settings);
 const topology = planTopology(settings, application.tiers);
+for (const warning of warnings(settings, topology)) pulumi.log.warn(formatProblem(warning));
 const platform = await choosePlatform(settings, topology);
 const release = {
   hash: releaseHash(recipeOf(application, application.path)),

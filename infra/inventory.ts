@@ -14,8 +14,9 @@ import { resolve } from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
 import { root } from "../lib/paths.ts";
-import { hostKeyText, hostKeyTypes, parseHostKey } from "./host-key.ts";
-import { access, deepFreeze, describeIssues, type Settings, SettingsError } from "./settings.ts";
+import { hostKeyText, parseHostKey } from "./host-key.ts";
+import { parseValues } from "./schema.ts";
+import { access, deepFreeze, type Settings, SettingsError } from "./settings.ts";
 
 /** How a machine is reached. */
 export interface Target {
@@ -78,68 +79,27 @@ function readInventory(text: string, { ssh, machines = [] }: Settings): Inventor
   const document = parseDocument(text);
   // The first says where; what follows is mostly of its making
   const [error] = document.errors;
-  if (error) throw new SettingsError([`${file}: ${error.message.split(/:?\n/)[0]}`]);
+  if (error) {
+    const why = error.message.split(/:?\n/)[0] ?? "is not YAML";
+    throw new SettingsError([{ source: file, path: "", why, fix: "correct the YAML there" }]);
+  }
   const values: unknown = document.toJS() ?? {};
-  const source = { prefix: `${file}: `, definedIn: "infra/inventory.ts" };
-  const parsed = inventorySchema.safeParse(values);
-  if (!parsed.success) throw new SettingsError(describeIssues(parsed.error, values, source));
-  const strangers = Object.keys(parsed.data.machines).filter(
-    (name) => !machines.some((one) => one.name === name),
-  );
+  const documentedIn = "infra/inventory.ts";
+  const { data, problems } = parseValues(inventorySchema, values, { name: file, documentedIn });
+  if (data === undefined) throw new SettingsError(problems);
+  const names = machines.map(({ name }) => name);
+  const strangers = Object.keys(data.machines).filter((name) => !names.includes(name));
   if (strangers.length > 0) {
     throw new SettingsError(
-      strangers.map(
-        (name) =>
-          `${file}: machines.${name}: is none of hastack:machines; take it out, or add it there`,
-      ),
+      strangers.map((name) => ({
+        source: file,
+        path: `machines.${name}`,
+        why: "is not in hastack:machines",
+        fix: "take it out, or add it there",
+      })),
     );
   }
-  return parsed.data;
-}
-
-/** What keeps the machines from being reached: what is not known of them, or cannot be. */
-export function targetProblems(settings: Settings): string[] {
-  const { machines = [], network } = settings;
-  const virtual = [network.frontend.vip, network.backend.vip];
-  const places = new Map<string, string>();
-  const problems = machines.flatMap(({ name, address, port, hostKey }) => {
-    const found: string[] = [];
-    if (hostKey !== undefined && parseHostKey(hostKey) === undefined) {
-      found.push(
-        `hostKey: must be a type (${hostKeyTypes.join(", ")}) and its key; it is ${JSON.stringify(hostKey)}`,
-      );
-    }
-    if (address !== undefined) {
-      const place = `${address}, port ${port}`;
-      const other = places.get(place);
-      places.set(place, name);
-      if (virtual.includes(address)) {
-        found.push(`address: ${address} is a virtual IP and moves, use the machine's own`);
-      }
-      if (other) found.push(`address: ${place} is where ${other} is, use another`);
-    }
-    return found.map((problem) => `hastack:machines.${name}.${problem}`);
-  });
-  return [...unknownProblems(settings), ...problems];
-}
-
-function unknownProblems({ machines = [], ssh, stack }: Settings): string[] {
-  const place = ssh.inventory === undefined ? "" : ` into hastack:ssh.inventory (${ssh.inventory})`;
-  const without = (key: "address" | "hostKey") =>
-    machines.filter((one) => one[key] === undefined).map(({ name }) => name);
-  const [nowhere, unproved] = [without("address"), without("hostKey")];
-  const problems: string[] = [];
-  if (nowhere.length > 0) {
-    problems.push(
-      `hastack:machines: no address is known of ${nowhere.join(", ")}; give it as \`address\`, there or in the inventory (hastack:ssh.inventory)`,
-    );
-  }
-  if (unproved.length > 0) {
-    problems.push(
-      `hastack:machines: no host key is known of ${unproved.join(", ")}; collect it${place} by npm run host-keys -- --stack ${stack}`,
-    );
-  }
-  return problems;
+  return data;
 }
 
 /**

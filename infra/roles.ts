@@ -112,8 +112,8 @@ export const roleTable = {
     countProblem: (count) =>
       count > 1
         ? {
-            why: "would each miss half of what changes",
-            fix: "use 1, or 0 to go without a cache",
+            why: "caches would each miss half of the changes",
+            fix: "use 1 (or 0 to go without)",
           }
         : undefined,
     apart: false,
@@ -148,6 +148,18 @@ export const roleRow = (role: Role): RoleRow => roleTable[role];
 
 export function isRole(name: string): name is Role {
   return Object.hasOwn(roleTable, name);
+}
+
+/**
+ * Ports that a member listens on.
+ * @param member its role or tier, and the port where a tier listens
+ */
+export function portsOf(member: {
+  readonly role: string;
+  readonly port?: number;
+}): readonly number[] {
+  if (isRole(member.role)) return roleTable[member.role].ports;
+  return member.port === undefined ? [] : [member.port];
 }
 
 /** Roles whose machines the platform makes where the stack lists none. */

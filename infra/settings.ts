@@ -1,10 +1,15 @@
 /**
- * The configuration, validated once into one frozen object. Every setting of hastack, its unit and
- * its default is in this file; `Pulumi.<stack>.yaml` gives the values that differ.
+ * The configuration, validated once into one frozen object. Every setting of hastack, its unit, its
+ * default and a sentence about it are in this file; docs/settings.md and the editor's schema are
+ * made from it (`npm run docs`). `Pulumi.<stack>.yaml` gives the values that differ.
  */
 import { RunError } from "@pulumi/pulumi";
 import { z } from "zod";
 import { type GeneratedRole, generatedRoles, roleTable } from "./roles.ts";
+import { movedTo } from "./rules/moved.ts";
+import { platformProblems } from "./rules/platforms.ts";
+import { formatProblem, type Problem } from "./rules/problem.ts";
+import { parseValues } from "./schema.ts";
 
 const cidr = z.cidrv4("must be an IPv4 subnet such as 172.28.10.0/24");
 const ipv4 = z.ipv4("must be an IPv4 address such as 172.28.10.100");
@@ -49,201 +54,322 @@ const keptParameters: ReadonlySet<string> = new Set([
 const isFreeParameter = (name: string): boolean =>
   /^[a-z_][\w.]*$/i.test(name) && !keptParameters.has(name.toLowerCase());
 
-const network = z.strictObject({ subnet: cidr, vip: ipv4 });
+const network = (what: string) =>
+  z.strictObject(
+    {
+      subnet: cidr.describe(`Subnet ${what}.`),
+      vip: ipv4.describe("Virtual IP: it moves between the load balancers."),
+    },
+    "must give a subnet and a vip",
+  );
 
 /** How a machine is reached, as far as an inventory or the configuration says it. */
 export const access = z.strictObject({
-  /** Where SSH reaches it: a name or an address. */
-  address: sshAddress.optional(),
-  port: port.optional(),
-  /** Who logs in: root, or somebody who may become root by sudo without a password. */
-  user: userName.optional(),
-  /** Its SSH host key, as in /etc/ssh/ssh_host_ed25519_key.pub. */
-  hostKey: z.string().min(1).optional(),
+  address: sshAddress
+    .optional()
+    .meta({ description: "Name or address where SSH reaches it.", absent: "from the inventory" }),
+  port: port.optional().meta({ description: "Port of its SSH server.", absent: "22" }),
+  user: userName.optional().meta({
+    description: "Who logs in: root, or somebody with sudo and no password for it.",
+    absent: "root",
+  }),
+  hostKey: z.string().min(1).optional().meta({
+    description: "Its SSH host key, as in /etc/ssh/ssh_host_ed25519_key.pub.",
+    absent: "from the inventory",
+  }),
 });
 
 /** A machine that is there already, reached over SSH. */
 const machine = access.extend({
-  port: port.default(22),
-  user: userName.default("root"),
-  /** How the stack calls it; any name will do. */
-  name: z.string().regex(/^[a-z][a-z0-9-]{0,30}$/, "must be a name such as node-1"),
-  /** Its address in the frontend network; only load balancers need one. */
-  frontend: ipv4.optional(),
-  /** Its address in the backend network. */
-  backend: ipv4,
-  /** Names of roles and of the application's tiers. */
-  roles: z.array(z.string()).min(1, "must name at least one role"),
+  port: port.default(22).describe("Port of its SSH server."),
+  user: userName
+    .default("root")
+    .describe("Who logs in: root, or somebody with sudo and no password for it."),
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,30}$/, "must be a name such as node-1")
+    .describe("What the stack calls it; any name will do."),
+  frontend: ipv4.optional().meta({
+    description: "Its address in the frontend network; only load balancers need one.",
+    absent: "none",
+  }),
+  backend: ipv4.describe("Its address in the backend network."),
+  roles: z
+    .array(z.string())
+    .min(1, "must name at least one role")
+    .describe("Names of roles and of the application's tiers."),
 });
 
 /** Members of each role that the platform makes machines for. */
 const memberCounts = Object.fromEntries(
-  generatedRoles.map((role) => [role, count.default(roleTable[role].generated.members)]),
+  generatedRoles.map((role) => [
+    role,
+    count.default(roleTable[role].generated.members).describe(`Members of the role ${role}.`),
+  ]),
 ) as Record<GeneratedRole, z.ZodDefault<z.ZodInt>>;
 
-const settingsSchema = z.strictObject({
-  /** Where the stack runs. */
-  platform: z.enum(["docker", "ssh"], "must be docker or ssh"),
-  /** Whether `destroy` leaves data volumes in place; a later `up` adopts them. */
-  keepData: z.boolean().default(true),
-  /** The frontend is where visitors come in; the backend has no way out. Both have a virtual IP. */
-  network: z.strictObject({ frontend: network, backend: network }),
-  /** Members per role, where the platform makes the machines itself (docker: one each). */
-  members: z.strictObject(memberCounts).prefault({}),
-  /** The machines and their roles, where they are there already (ssh). */
-  machines: z.array(machine).min(1, "must list the machines and their roles").optional(),
-  /** How the machines are reached (ssh). */
+const tier = z.strictObject({
+  instances: count.optional().meta({
+    description: "Instances, where the platform makes the machines (docker).",
+    absent: "as hastack.yaml says",
+  }),
+  poolSize: z.int().min(1).optional().meta({
+    description: "Connections of one instance to the primary, and as many to the replicas.",
+    absent: "as hastack.yaml says",
+  }),
+  drainSeconds: z.int().min(1).max(300).optional().meta({
+    description: "How long an instance that stops still serves, so that HAProxy sees it leave.",
+    absent: "as hastack.yaml says",
+  }),
+  stopGraceSeconds: z.int().min(5).max(600).optional().meta({
+    description: "How long an instance that stops may take in all; then it is killed.",
+    absent: "as hastack.yaml says",
+  }),
+  memoryMegabytes: z.int().min(32, "must be 32 megabytes or more").optional().meta({
+    description: "Memory that one instance may use.",
+    absent: "as hastack.yaml says",
+  }),
+});
+
+export const settingsSchema = z.strictObject({
+  platform: z
+    .enum(["docker", "ssh"], "must be docker or ssh")
+    .describe("Where the stack runs: the local Docker engine, or machines over SSH."),
+  keepData: z
+    .boolean()
+    .default(true)
+    .describe("Whether `destroy` leaves data volumes in place; a later `up` adopts them."),
+  network: z
+    .strictObject(
+      {
+        frontend: network("where visitors come in").describe("Where visitors come in."),
+        backend: network("where the members talk to each other").describe(
+          "Where the members talk to each other; it has no way out.",
+        ),
+      },
+      "must give a subnet and a vip for frontend and for backend",
+    )
+    .describe("The two networks, each with an address that moves between the load balancers."),
+  members: z
+    .strictObject(memberCounts)
+    .prefault({})
+    .describe("Members of each role, where the platform makes the machines (docker)."),
+  machines: z
+    .array(machine)
+    .min(1, "must list the machines and their roles")
+    .optional()
+    .describe(
+      "The machines that are there already, and their roles (ssh). Members are counted in this order: add new machines at the end.",
+    ),
   ssh: z
     .strictObject({
-      /**
-       * Untracked YAML file with what differs from place to place: each machine's address and host
-       * key; see infra/inventory.ts. Its path begins at the project's folder. Made by
-       * `npm run host-keys` or `npm run lab`; what it says comes before `machines`.
-       */
-      inventory: z.string().min(1).optional(),
-      /**
-       * Private key file: absolute, `~/…`, or below the project's folder.
-       * @default what ssh itself finds: its agent, ~/.ssh/config, ~/.ssh/id_…
-       */
-      identityFile: z.string().min(1).optional(),
+      inventory: z.string().min(1).optional().meta({
+        description:
+          "Untracked YAML file with what differs from place to place: each machine's address and host key. It is below the project's folder, made by `npm run host-keys` or `npm run lab`, and goes before `machines`.",
+        absent: "none",
+      }),
+      identityFile: z.string().min(1).optional().meta({
+        description: "Private key file: absolute, `~/…`, or below the project's folder.",
+        absent: "what ssh finds by itself: its agent, ~/.ssh/config, ~/.ssh/id_…",
+      }),
     })
-    .prefault({}),
-  /**
-   * The site's certificate chain and its private key, as PEM in one text; a secret. The site then
-   * answers by HTTPS, and plain HTTP leads there.
-   */
-  certificate: z.string().min(1).optional(),
-  /** Whether the site may be served without a certificate, by plain HTTP. */
-  plainHttp: z.boolean().default(false),
+    .prefault({})
+    .describe("How the machines are reached (ssh)."),
+  application: z
+    .strictObject({
+      path: z
+        .string()
+        .min(1)
+        .default("app")
+        .describe("Folder with the application's hastack.yaml, relative to the project's folder."),
+      settings: z
+        .record(z.string(), z.unknown())
+        .default({})
+        .describe("The application's own settings; its hastack.yaml says which there are."),
+    })
+    .prefault({})
+    .describe("The application that the stack serves."),
+  applicationSecrets: z
+    .record(z.string(), z.string().min(1))
+    .default({})
+    .describe(
+      "The application's own secrets, as far as they are not generated: `npx pulumi config set --path --secret hastack:applicationSecrets.NAME`.",
+    ),
+  tiers: z
+    .record(z.string(), tier)
+    .default({})
+    .describe("What this stack wants of the application's tiers, by their names."),
+  certificate: z.string().min(1).optional().meta({
+    description:
+      "The site's certificate, its chain and its private key as PEM in one text; a secret. The site then answers by HTTPS, and plain HTTP leads there.",
+    absent: "none, which needs `plainHttp`",
+  }),
+  plainHttp: z
+    .boolean()
+    .default(false)
+    .describe("Whether the site may be served without a certificate, by plain HTTP."),
+  publicUrl: z
+    .string()
+    .refine(isOrigin, "must be an address such as https://travel.example, without a path")
+    .optional()
+    .meta({
+      description: "What links to the site begin with, in mails for example.",
+      absent: "https:// (or http://, without a certificate) and the frontend's virtual IP",
+    }),
   loadBalancer: z
     .strictObject({
-      /** Ports on 127.0.0.1, one per load balancer (docker). */
-      publishedPorts: z.array(port).default([]),
-      /** Ports on 127.0.0.1 for the statistics page, one per load balancer (docker). */
-      publishedStatsPorts: z.array(port).default([]),
-      /** HAProxy's `balance` for both application tiers. */
-      balance: z.string().min(1).default("roundrobin"),
-      /** Connections that one HAProxy accepts at a time. */
-      maxConnections: z.int().min(10).max(100_000).default(4000),
-      /** Requests that one application instance handles at a time; more wait in HAProxy's queue. */
-      maxConnectionsPerInstance: z.int().min(1).default(200),
-      /** Time between two health checks of a member; two failures take it out. */
-      checkIntervalMilliseconds: milliseconds.default(500),
-      /** The same while a member changes state or is down. */
-      checkFastIntervalMilliseconds: milliseconds.default(250),
-      /** Time between keepalived's adverts; the virtual IPs move after about four of them. */
-      advertSeconds: seconds.default(0.2),
-      /** Time between keepalived's looks at HAProxy; one that fails moves the virtual IPs. */
-      trackSeconds: seconds.default(0.25),
-      /** How long a stop lets requests finish. */
-      drainSeconds: z.int().min(1).default(5),
-      /**
-       * How long connections that a reload found open may go on. The application renews its
-       * connections to the database every 60 s, so none of them is cut.
-       */
-      reloadDrainSeconds: z.int().min(60).default(90),
+      publishedPorts: z
+        .array(port)
+        .default([])
+        .describe("Ports on 127.0.0.1 for the site, one per load balancer (docker)."),
+      publishedStatsPorts: z
+        .array(port)
+        .default([])
+        .describe("Ports on 127.0.0.1 for the statistics page, one per load balancer (docker)."),
+      balance: z
+        .string()
+        .min(1)
+        .default("roundrobin")
+        .describe("HAProxy's `balance` for the instances of a tier."),
+      maxConnections: z
+        .int()
+        .min(10)
+        .max(100_000)
+        .default(4000)
+        .describe("Connections that one HAProxy accepts at a time."),
+      maxConnectionsPerInstance: z
+        .int()
+        .min(1)
+        .default(200)
+        .describe("Requests that one instance handles at a time; more wait in HAProxy's queue."),
+      checkIntervalMilliseconds: milliseconds
+        .default(500)
+        .describe("Time between two health checks of a member; two failures take it out."),
+      checkFastIntervalMilliseconds: milliseconds
+        .default(250)
+        .describe("The same while a member changes state or is down."),
+      advertSeconds: seconds
+        .default(0.2)
+        .describe("Time between keepalived's adverts; the virtual IPs move after about four."),
+      trackSeconds: seconds
+        .default(0.25)
+        .describe(
+          "Time between keepalived's checks of HAProxy; one failure moves the virtual IPs.",
+        ),
+      drainSeconds: z
+        .int()
+        .min(1)
+        .default(5)
+        .describe("How long a load balancer that stops lets requests finish."),
+      reloadDrainSeconds: z
+        .int()
+        .min(60)
+        .default(90)
+        .describe(
+          "How long connections that a reload found open may go on. An application should renew its connections to the database every 60 s, so that none is cut.",
+        ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe("HAProxy and keepalived."),
   database: z
     .strictObject({
-      maxConnections: z.int().min(20).default(100),
-      sharedBuffersMegabytes: z.int().min(16).default(128),
-      /** Any further parameter of PostgreSQL, as in postgresql.conf. */
+      maxConnections: z
+        .int()
+        .min(20)
+        .default(100)
+        .describe("PostgreSQL's `max_connections`; the pools of all instances must fit into it."),
+      sharedBuffersMegabytes: z
+        .int()
+        .min(16)
+        .default(128)
+        .describe("PostgreSQL's `shared_buffers`; a machine needs four times as much memory."),
       parameters: z
         .record(
           z.string().refine(isFreeParameter, {
-            error: "is kept by hastack for safety, or has a setting of its own; leave it out",
+            error: "is kept by hastack for safety or has a setting of its own, leave it out",
           }),
-          z.union([z.string(), z.number(), z.boolean()]),
+          z.union([z.string(), z.number(), z.boolean()], "must be a text, a number, true or false"),
         )
-        .default({}),
-      /** Life of the primary's lease in etcd. Patroni's floor is 20. */
-      ttlSeconds: z.int().min(20, "must be 20 or more: Patroni refuses less").default(20),
-      loopWaitSeconds: z.int().min(1).default(1),
-      retryTimeoutSeconds: z.int().min(3, "must be 3 or more: Patroni refuses less").default(3),
-      /** A standby further behind is not promoted. */
-      maximumLagOnFailoverBytes: z.int().min(0).default(1_048_576),
+        .default({})
+        .describe("Further parameters of PostgreSQL, as in postgresql.conf."),
+      ttlSeconds: z
+        .int()
+        .min(20, "must be 20 or more: Patroni refuses less")
+        .default(20)
+        .describe("Life of the primary's lease in etcd."),
+      loopWaitSeconds: z.int().min(1).default(1).describe("Patroni's `loop_wait`."),
+      retryTimeoutSeconds: z
+        .int()
+        .min(3, "must be 3 or more: Patroni refuses less")
+        .default(3)
+        .describe("Patroni's `retry_timeout`: how long it tries etcd and PostgreSQL again."),
+      maximumLagOnFailoverBytes: z
+        .int()
+        .min(0)
+        .default(1_048_576)
+        .describe("A standby further behind the primary is not promoted."),
     })
-    .prefault({}),
-  application: z
-    .strictObject({
-      /** Folder of the application, with its hastack.yaml, below the project's folder. */
-      path: z.string().min(1).default("app"),
-      /** The application's own settings; its hastack.yaml says which. */
-      settings: z.record(z.string(), z.unknown()).default({}),
-    })
-    .prefault({}),
-  /** The application's own secrets that it does not let hastack generate. */
-  applicationSecrets: z.record(z.string(), z.string().min(1)).default({}),
-  /** By the tiers' names; what is missing is as the application's hastack.yaml says. */
-  tiers: z
-    .record(
-      z.string(),
-      z.strictObject({
-        /** Instances, where the platform makes the machines (docker). */
-        instances: count.optional(),
-        /** Connections of one instance to the primary, and as many to the replicas. */
-        poolSize: z.int().min(1).optional(),
-        /** How long an instance that stops still serves, so that HAProxy sees it leave. */
-        drainSeconds: z.int().min(1).max(300).optional(),
-        /** How long an instance that stops may take in all. */
-        stopGraceSeconds: z.int().min(5).max(600).optional(),
-        /** Memory of one instance. @default no limit, unless the application says one */
-        memoryMegabytes: z.int().min(16).optional(),
-      }),
-    )
-    .default({}),
+    .prefault({})
+    .describe("PostgreSQL and Patroni."),
   cache: z
     .strictObject({
-      /** Memory for what is kept; what is nearest to its end makes room. */
-      megabytes: z.int().min(8, "must be 8 megabytes or more").default(64),
+      megabytes: z
+        .int()
+        .min(8, "must be 8 megabytes or more")
+        .default(64)
+        .describe("Memory for what is kept; what expires next makes room."),
     })
-    .prefault({}),
-  /**
-   * What links in mails begin with. @default https:// (or http://, without a certificate) and the
-   * virtual IP of the frontend
-   */
-  publicUrl: z
-    .string()
-    .refine(isOrigin, "must be an address such as https://travel.example, with nothing behind it")
-    .optional(),
-  /** The mail server for reset links. @default no mail is sent; `npm run reset-link` makes links */
+    .prefault({})
+    .describe("The Redis-protocol cache."),
   smtp: z
     .strictObject({
-      host: z.hostname("must be a host's name or address, such as mail.example"),
-      port: port.default(587),
-      /** TLS from the start (port 465); otherwise STARTTLS where the server has it. */
-      secure: z.boolean().default(false),
-      /** Needs `smtpPassword` besides. @default no login */
-      user: z.string().min(1).optional(),
-      /** The address that mails come from. */
-      from: z.email("must be a mail address such as travel@example.org"),
+      host: z
+        .hostname("must be a host's name or address, such as mail.example")
+        .describe("Name or address of the mail server."),
+      port: port.default(587).describe("Its port."),
+      secure: z
+        .boolean()
+        .default(false)
+        .describe("TLS from the start (port 465); otherwise STARTTLS where the server has it."),
+      user: z
+        .string()
+        .min(1)
+        .optional()
+        .meta({ description: "Login; it needs `smtpPassword` too.", absent: "no login" }),
+      from: z
+        .email("must be a mail address such as travel@example.org")
+        .describe("The address that mails come from."),
     })
-    .optional(),
-  /** Its password: `npx pulumi config set --secret hastack:smtpPassword`. */
-  smtpPassword: z.string().min(1).optional(),
-  /** How long a member may take to get healthy before `up` fails. */
-  gateTimeoutSeconds: z.int().min(5).default(120),
+    .optional()
+    .meta({ description: "The mail server.", absent: "no mail is sent" }),
+  smtpPassword: z.string().min(1).optional().meta({
+    description:
+      "Password at the mail server; a secret: `npx pulumi config set --secret hastack:smtpPassword`.",
+    absent: "none",
+  }),
+  gateTimeoutSeconds: z
+    .int()
+    .min(5)
+    .default(120)
+    .describe("How long a member may take to get healthy before `up` fails."),
 });
 
 /** Settings whose value no message may show. */
-const secretSettings: ReadonlySet<string> = new Set([
+export const secretSettings: ReadonlySet<string> = new Set([
   "smtpPassword",
   "certificate",
   "applicationSecrets",
 ]);
 
-/** Of these, the ones that are one text: JSON in it means nothing. */
-const secretTexts: ReadonlySet<string> = new Set(["smtpPassword", "certificate"]);
-
 export type Settings = Readonly<z.output<typeof settingsSchema>> & { readonly stack: string };
 
-/** A setting, or a set of them, that cannot stand: all problems at once, told without a stack trace. */
+/** Settings that are not valid: all problems at once, told without a stack trace. */
 export class SettingsError extends RunError {
-  readonly problems: readonly string[];
+  readonly problems: readonly Problem[];
 
-  constructor(problems: readonly string[]) {
-    super(`the configuration cannot stand:\n${problems.map((p) => `  ${p}`).join("\n")}`);
+  constructor(problems: readonly Problem[]) {
+    const lines = problems.map((problem) => `  ${formatProblem(problem)}`);
+    super(`the configuration is not valid:\n${lines.join("\n")}`);
     this.name = "SettingsError";
     this.problems = problems;
   }
@@ -253,7 +379,7 @@ export class SettingsError extends RunError {
  * Reads the configuration of a stack.
  * @param stack the stack's name
  * @param configuration Pulumi's configuration: full key (`hastack:platform`) to raw text
- * @throws SettingsError with every problem as setting, problem, value
+ * @throws SettingsError with every problem
  */
 export function readSettings(
   stack: string,
@@ -263,15 +389,20 @@ export function readSettings(
   for (const [key, raw] of Object.entries(configuration)) {
     if (!key.startsWith("hastack:")) continue;
     const name = key.slice("hastack:".length);
-    values[name] = secretTexts.has(name) ? raw : parseValue(raw);
+    values[name] = plainTexts.has(name) ? raw : parseValue(raw);
   }
-  const parsed = settingsSchema.safeParse(values);
-  if (!parsed.success)
-    throw new SettingsError(describeIssues(parsed.error, values, configurationSource));
-  const problems = platformProblems(values);
-  if (problems.length > 0) throw new SettingsError(problems);
-  return deepFreeze({ ...parsed.data, stack });
+  const { data, problems } = parseValues(settingsSchema, values, {
+    documentedIn: "docs/settings.md",
+    isSecret: ([name = ""]) => secretSettings.has(name),
+    movedTo,
+  });
+  const all = [...problems, ...platformProblems(values)];
+  if (data === undefined || all.length > 0) throw new SettingsError(all);
+  return deepFreeze({ ...data, stack });
 }
+
+/** Secrets that are one text: what looks like JSON in it is a part of the secret. */
+const plainTexts: ReadonlySet<string> = new Set(["smtpPassword", "certificate"]);
 
 /** Pulumi hands objects, arrays, booleans and numbers over as JSON, and strings bare. */
 function parseValue(raw: string): unknown {
@@ -280,97 +411,6 @@ function parseValue(raw: string): unknown {
   } catch {
     return raw;
   }
-}
-
-/** Settings that mean something on one platform alone, and what the other one has instead. */
-const onlyOn: readonly {
-  readonly path: string;
-  readonly platform: string;
-  readonly fix: string;
-}[] = [
-  { path: "machines", platform: "ssh", fix: "leave it out; hastack:members says how many to make" },
-  { path: "ssh", platform: "ssh", fix: "leave it out" },
-  {
-    path: "members",
-    platform: "docker",
-    fix: "leave it out; hastack:machines says who has a role",
-  },
-  ...["publishedPorts", "publishedStatsPorts"].map((name) => ({
-    path: `loadBalancer.${name}`,
-    platform: "docker",
-    fix: "leave it out; the load balancers are reached by their own addresses",
-  })),
-];
-
-/** What the platform has no use for, or cannot do without. */
-function platformProblems(values: Readonly<Record<string, unknown>>): string[] {
-  const { platform } = values;
-  const misplaced = onlyOn
-    .filter(
-      (one) => one.platform !== platform && valueAt(values, one.path.split(".")) !== undefined,
-    )
-    .map(
-      (one) =>
-        `hastack:${one.path}: is for the platform ${one.platform}, and this is ${platform}; ${one.fix}`,
-    );
-  return platform === "ssh" && values.machines === undefined
-    ? [
-        ...misplaced,
-        "hastack:machines: is missing; on the platform ssh it lists the machines and their roles",
-      ]
-    : misplaced;
-}
-
-function valueAt(values: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>(
-    (inner, key) => (inner as Record<string, unknown> | null | undefined)?.[key],
-    values,
-  );
-}
-
-/** Where values come from. */
-export interface Source {
-  /** How each problem begins. */
-  readonly prefix: string;
-  /** The file that says which values there are. */
-  readonly definedIn: string;
-}
-
-const configurationSource: Source = { prefix: "hastack:", definedIn: "infra/settings.ts" };
-
-/** What is wrong with values, by setting, problem and value. */
-export function describeIssues(error: z.ZodError, values: unknown, source: Source): string[] {
-  return error.issues.flatMap((issue) => describe(issue, values, source));
-}
-
-function describe(
-  issue: z.core.$ZodIssue,
-  values: unknown,
-  { prefix, definedIn }: Source,
-): string[] {
-  const path = issue.path.map(String);
-  const named = (names: readonly string[]) =>
-    names.length === 0 ? prefix.replace(/:\s*$/, "") : `${prefix}${namedPath(names, values)}`;
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => `${named([...path, key])}: is no setting; see ${definedIn}`);
-  }
-  if (issue.code === "invalid_key") {
-    return issue.issues.map(({ message }) => `${named(path)}: ${message}`);
-  }
-  const value = valueAt(values, path);
-  const shown = secretSettings.has(path[0] ?? "") ? "a secret" : JSON.stringify(value);
-  const seen = value === undefined ? "it is missing" : `it is ${shown}`;
-  return [`${named(path)}: ${issue.message}; ${seen}`];
-}
-
-/** A path as people read it: things in a list go by their name, where they have one. */
-function namedPath(path: readonly string[], values: unknown): string {
-  return path
-    .map((key, index) => {
-      const name = valueAt(values, [...path.slice(0, index + 1), "name"]);
-      return /^\d+$/.test(key) && typeof name === "string" ? name : key;
-    })
-    .join(".");
 }
 
 /** Nothing can change it later, however deep it lies. */

@@ -1,18 +1,8 @@
-/**
- * Machines, members, and addresses, as plain values that are known before anything exists,
- * and the rules on what machines hold.
- */
-import { addressPlan, contains, hostAddress, meansAll } from "./addresses.ts";
-import { certificateProblems } from "./certificate.ts";
-import { targetProblems } from "./inventory.ts";
-import { generatedRoles, isRole, type Role, roleTable } from "./roles.ts";
-import {
-  countProblems,
-  mailProblems,
-  networkProblems,
-  publishProblems,
-  timingProblems,
-} from "./rules.ts";
+/** Machines, members and addresses, as plain values that are known before anything exists. */
+import { addressPlan, hostAddress } from "./addresses.ts";
+import { generatedRoles, type Role, roleTable } from "./roles.ts";
+import type { Problem } from "./rules/problem.ts";
+import { planProblems, settingsProblems } from "./rules/rules.ts";
 import { type Settings, SettingsError } from "./settings.ts";
 
 /** A machine as the stack sees it: on Docker a container of its own, elsewhere a host. */
@@ -74,30 +64,19 @@ export interface Topology {
  * @throws SettingsError with every rule that it breaks
  */
 export function planTopology(settings: Settings, tiers: readonly TierPlan[]): Topology {
-  refuse([
-    ...countProblems(settings, tiers),
-    ...networkProblems(settings),
-    ...timingProblems(settings, tiers),
-    ...mailProblems(settings),
-    ...certificateProblems(settings),
-    ...machineProblems(givenMachines(settings), tiers),
-    ...targetProblems(settings),
-  ]);
-  const machines = settings.machines ? givenMachines(settings) : generateMachines(settings, tiers);
-  refuse([
-    ...addressProblems(settings, machines),
-    ...poolProblems(settings, machines, tiers),
-    ...publishProblems(settings),
-  ]);
+  const given = givenMachines(settings);
+  refuse(settingsProblems(settings, tiers, given));
+  const machines = settings.machines ? given : generateMachines(settings, tiers);
+  refuse(planProblems(settings, tiers, machines));
   return toTopology(settings, machines, tiers);
 }
 
-function refuse(problems: readonly string[]): void {
+function refuse(problems: readonly Problem[]): void {
   if (problems.length > 0) throw new SettingsError(problems);
 }
 
 /** The machines that are there already. */
-export function givenMachines({ machines = [] }: Pick<Settings, "machines">): Machine[] {
+function givenMachines({ machines = [] }: Settings): Machine[] {
   return machines.map(({ name, roles, frontend, backend }) => ({
     name,
     roles,
@@ -179,102 +158,4 @@ function mapRecord<K extends string, V, W>(
 /** Every member of the stack: of the roles, then of the tiers. */
 export function allMembers({ members, tiers }: Pick<Topology, "members" | "tiers">): Member[] {
   return [...Object.values(members), ...Object.values(tiers)].flat();
-}
-
-/** Rules on the machines that are there already: their names, and which roles share one. */
-export function machineProblems(
-  machines: readonly Machine[],
-  tiers: readonly TierPlan[],
-): string[] {
-  return [
-    ...repeated(machines.map(({ name }) => name)).map(
-      (name) => `hastack:machines.${name}: the name is there twice, use another`,
-    ),
-    ...machines.flatMap((machine) =>
-      roleProblems(machine, tiers).map((problem) => `hastack:machines.${machine.name}${problem}`),
-    ),
-  ];
-}
-
-function roleProblems({ roles: held, frontend }: Machine, tiers: readonly TierPlan[]): string[] {
-  const problems = repeated(held).map((role) =>
-    role === "database" || role === "quorum"
-      ? `.roles: two ${role} members would be lost together, put them on two machines`
-      : `.roles: ${role} is there twice, name it once`,
-  );
-  if (held.includes("loadBalancer") && frontend === undefined) {
-    problems.push(".frontend: is missing, and a load balancer is where visitors come in; give one");
-  }
-  const different = [...new Set(held)];
-  const portsOfName = (name: string) =>
-    portsOf({ role: name, ...tiers.find((tier) => tier.name === name) });
-  for (const [index, one] of different.entries()) {
-    for (const other of different.slice(index + 1)) {
-      const both = portsOfName(one).filter((port) => portsOfName(other).includes(port));
-      if (both.length === 0) continue;
-      problems.push(
-        `.roles: ${one} and ${other} both want port ${both.join(" and ")}, put them on two machines`,
-      );
-    }
-  }
-  return problems;
-}
-
-/** Ports that a member listens on. */
-export function portsOf({ role, port }: Pick<Member, "role" | "port">): readonly number[] {
-  if (isRole(role)) return roleTable[role].ports;
-  return port === undefined ? [] : [port];
-}
-
-/** What a list has more than once, each told once. */
-function repeated<T>(list: readonly T[]): T[] {
-  return [...new Set(list.filter((one, index) => list.indexOf(one) !== index))];
-}
-
-/** Every address once, inside its subnet, and none of them a virtual IP. */
-export function addressProblems(settings: Settings, machines: readonly Machine[]): string[] {
-  const problems: string[] = [];
-  for (const name of ["frontend", "backend"] as const) {
-    const { subnet, vip } = settings.network[name];
-    const holders = new Map([[vip, "the virtual IP"]]);
-    for (const machine of machines) {
-      const address = machine[name];
-      if (address === undefined) continue;
-      const holder = holders.get(address);
-      const path = `hastack:machines.${machine.name}.${name}`;
-      if (holder) problems.push(`${path}: ${address} belongs to ${holder}, use another`);
-      else if (!contains(subnet, address)) {
-        problems.push(`${path}: ${address} is outside ${subnet}, use an address inside it`);
-      } else if (meansAll(subnet, address)) {
-        problems.push(`${path}: ${address} means all of ${subnet}, use another`);
-      }
-      holders.set(address, machine.name);
-    }
-  }
-  return problems;
-}
-
-/** Connections that PostgreSQL keeps for superusers, Patroni, replication and migrations. */
-const reservedConnections = 15;
-
-/**
- * The pools of all instances must fit into `max_connections` of one member: after a failover
- * without a standby, both pools of every instance end at the same server. While a release is
- * rolled out no instance runs twice, so there is nothing to add for that.
- */
-export function poolProblems(
-  settings: Settings,
-  machines: readonly Machine[],
-  tiers: readonly TierPlan[],
-): string[] {
-  const pools = tiers.map(
-    ({ name, poolSize }) => poolSize * machines.filter(({ roles }) => roles.includes(name)).length,
-  );
-  const wanted = 2 * pools.reduce((sum, size) => sum + size, 0) + reservedConnections;
-  const { maxConnections } = settings.database;
-  return wanted <= maxConnections
-    ? []
-    : [
-        `hastack:database.maxConnections: ${maxConnections} is less than the ${wanted} that all pools may open, use ${wanted} or smaller pools (hastack:tiers)`,
-      ];
 }

@@ -3,7 +3,11 @@
  * time; who first notes it in the database runs the job, so that it runs once and on whatever
  * instance is there.
  */
-import { type Process, currentReleaseDirectory, type SharedDirectory } from "../platform/platform.ts";
+import {
+  currentReleaseDirectory,
+  type Process,
+  type SharedDirectory,
+} from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
 import { jobTable } from "../render/principals.ts";
 import type { JobDescription } from "./description.ts";

@@ -10,11 +10,11 @@ import {
 } from "../application/environment.ts";
 import { jobFile, jobProcess, renderJob } from "../application/job.ts";
 import {
+  currentReleaseDirectory,
   type ManagedFile,
   type Platform,
   type Process,
   type Release,
-  currentReleaseDirectory,
   type SharedDirectory,
   type Workload,
 } from "../platform/platform.ts";

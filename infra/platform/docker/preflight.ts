@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import { overlaps } from "../../addresses.ts";
+import type { Problem } from "../../rules/problem.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
 import type { Topology } from "../../topology.ts";
 import { dockerNames } from "./names.ts";
@@ -40,7 +41,7 @@ export function preflight(settings: Settings, topology: Topology): void {
 export function movedProblems(
   settings: Settings,
   networks: ReadonlyMap<string, { readonly subnets: readonly string[] }>,
-): string[] {
+): Problem[] {
   const names = dockerNames(settings.stack);
   return (["frontend", "backend"] as const).flatMap((name) => {
     const { subnet } = settings.network[name];
@@ -48,7 +49,12 @@ export function movedProblems(
     return there === undefined || there === subnet
       ? []
       : [
-          `hastack:network.${name}.subnet: ${subnet} is not ${there}, where the stack runs; members cannot move, so keep it, or destroy the stack first`,
+          {
+            path: `network.${name}.subnet`,
+            value: subnet,
+            why: `is not ${there}, where the stack runs, and members cannot move`,
+            fix: "keep it, or destroy the stack first",
+          },
         ];
   });
 }
@@ -57,28 +63,32 @@ export function movedProblems(
 export function subnetProblems(
   network: Topology["network"],
   used: readonly UsedSubnet[],
-): string[] {
+): Problem[] {
   return (["frontend", "backend"] as const).flatMap((name) => {
     const { subnet } = network[name];
     return used
       .filter((other) => overlaps(subnet, other.subnet))
-      .map(
-        (other) =>
-          `hastack:network.${name}.subnet: ${subnet} overlaps ${other.subnet} of ${other.user}; use another subnet, and a vip inside it`,
-      );
+      .map((other) => ({
+        path: `network.${name}.subnet`,
+        value: subnet,
+        why: `overlaps ${other.subnet} of ${other.user}`,
+        fix: "use another subnet, and a vip inside it",
+      }));
   });
 }
 
 /** The published ports that something else listens on. */
-export function portProblems(settings: Settings, taken: ReadonlySet<number>): string[] {
+export function portProblems(settings: Settings, taken: ReadonlySet<number>): Problem[] {
   const { publishedPorts, publishedStatsPorts } = settings.loadBalancer;
   return Object.entries({ publishedPorts, publishedStatsPorts }).flatMap(([name, ports]) =>
     ports
       .filter((port) => taken.has(port))
-      .map(
-        (port) =>
-          `hastack:loadBalancer.${name}: port ${port} of 127.0.0.1 is in use by another program; use another port, or end that program`,
-      ),
+      .map((value) => ({
+        path: `loadBalancer.${name}`,
+        value,
+        why: "is a port of 127.0.0.1 that another program uses",
+        fix: "use another port, or end that program",
+      })),
   );
 }
 
@@ -138,7 +148,12 @@ function dockerLines(args: readonly string[]): string[] {
   if (error || status !== 0) {
     const reason = (error?.message ?? stderr).trim();
     throw new SettingsError([
-      `hastack:platform: docker does not answer (${reason}); start the engine, get access to its socket, or run npm run setup`,
+      {
+        path: "platform",
+        value: "docker",
+        why: `does not answer (${reason})`,
+        fix: "start the engine, get access to its socket, or run npm run setup",
+      },
     ]);
   }
   return stdout.split("\n").filter(Boolean);

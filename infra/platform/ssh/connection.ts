@@ -8,12 +8,20 @@ import { join, resolve } from "node:path";
 import { root } from "../../../lib/paths.ts";
 import { type RunOptions as LocalOptions, type Outcome, run } from "../../../lib/run.ts";
 import type { Target } from "../../inventory.ts";
+import { formatProblem, type Problem } from "../../rules/problem.ts";
 import { commandLine, quote } from "../shell.ts";
 
 export type { Target } from "../../inventory.ts";
 
-/** A machine that could not be talked to: its name, what happened, what to do. */
-export class ConnectionError extends Error {}
+/** A machine that could not be talked to. */
+export class ConnectionError extends Error {
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(formatProblem(problem));
+    this.problem = problem;
+  }
+}
 
 /** What can be said of a program on a machine, as of one here; but it has a limit. */
 interface ProgramOptions extends Pick<LocalOptions, "input" | "hear"> {
@@ -73,9 +81,8 @@ export async function callMachine(
     run(["ssh", ...sshArguments(target, knownHosts, command, asRoot)], options),
   );
   if (outcome.notStarted !== undefined) {
-    throw new ConnectionError(
-      `ssh cannot be run: ${outcome.notStarted}; install the OpenSSH client`,
-    );
+    const why = `ssh cannot be run (${outcome.notStarted})`;
+    throw new ConnectionError({ ...about(target), why, fix: "install the OpenSSH client here" });
   }
   if (outcome.code === sshFailed)
     throw new ConnectionError(connectionProblem(target, outcome.stderr));
@@ -150,9 +157,12 @@ function identityPath({ name, identityFile = "" }: Target): string {
     ? join(homedir(), identityFile.slice(2))
     : resolve(root, identityFile);
   if (existsSync(file)) return file;
-  throw new ConnectionError(
-    `machine ${name}: there is no key ${file}; name the right one by hastack:ssh.identityFile, or leave that out`,
-  );
+  throw new ConnectionError({
+    source: `machine ${name}`,
+    path: "",
+    why: `there is no key ${file}`,
+    fix: "name the right one by hastack:ssh.identityFile, or leave that out",
+  });
 }
 
 /** A machine as errors name it. */
@@ -160,30 +170,42 @@ export function describeTarget({ name, address, port, user }: Target): string {
   return `machine ${name} (${user}@${address}${port === 22 ? "" : `, port ${port}`})`;
 }
 
+const about = (target: Target) => ({ source: describeTarget(target), path: "" });
+
 /** What ssh said, as machine, problem and what to do. */
-export function connectionProblem(target: Target, said: string): string {
+export function connectionProblem(target: Target, said: string): Problem {
   const { name, port, user } = target;
-  const machine = describeTarget(target);
+  const machine = about(target);
   const lines = said.trim().split("\n");
-  const last = lines.at(-1) || `it fell silent for ${silenceSeconds} s`;
+  const last = lines.at(-1) || `no answer for ${silenceSeconds} s`;
   if (/HOST IDENTIFICATION HAS CHANGED|Host key verification|no matching host key/.test(said)) {
-    return (
-      `${machine}: its host key is not the configured one; if it was installed anew, take its new key ` +
-      `by npm run host-keys -- --replace ${name}, else somebody stands between`
-    );
+    return {
+      ...machine,
+      why: "its host key is not the configured one",
+      fix:
+        "find out why: after a new installation take the new key by " +
+        `npm run host-keys -- --replace ${name}, otherwise it may be a man-in-the-middle`,
+    };
   }
   const unusable = lines.find((line) => /^Load key|UNPROTECTED PRIVATE KEY/.test(line));
   if (unusable !== undefined) {
-    return `${machine}: ${unusable.replaceAll("@", "").trim()}; name a usable key by hastack:ssh.identityFile`;
+    const why = unusable.replaceAll("@", "").trim();
+    return { ...machine, why, fix: "name a usable key by hastack:ssh.identityFile" };
   }
   if (/Permission denied|Too many authentication failures/.test(said)) {
-    return (
-      `${machine}: it does not let us in (${last}); put your public key into ~${user}/.ssh/authorized_keys ` +
-      "there, or name the right key by hastack:ssh.identityFile (one with a passphrase must be in your agent)"
-    );
+    return {
+      ...machine,
+      why: `it does not let us in (${last})`,
+      fix:
+        `put your public key into ~${user}/.ssh/authorized_keys there, or name the right key by ` +
+        "hastack:ssh.identityFile (one with a passphrase must be in your agent)",
+    };
   }
-  return (
-    `${machine}: it cannot be reached, or was lost (${last}); see that it runs, ` +
-    `that its address is right, and that port ${port} is open to you, then run up again`
-  );
+  return {
+    ...machine,
+    why: `it cannot be reached, or the connection was lost (${last})`,
+    fix:
+      `check that it runs, that its address is right, and that port ${port} is open to you, ` +
+      "then run up again",
+  };
 }

@@ -5,9 +5,10 @@
 
 import type { Outcome } from "../../../lib/run.ts";
 import { targets } from "../../inventory.ts";
-import { type DiskNeed, isRole, ports, releaseNeed, roleRow, roles } from "../../roles.ts";
+import { type DiskNeed, isRole, ports, portsOf, releaseNeed, roleRow, roles } from "../../roles.ts";
+import type { Problem } from "../../rules/problem.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
-import { allMembers, type Machine, type Member, portsOf, type Topology } from "../../topology.ts";
+import { allMembers, type Machine, type Member, type Topology } from "../../topology.ts";
 import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
 import { type Facts, factsScript, type Listener, noSudo, parseFacts } from "./facts-script.ts";
 import { userId } from "./machine-script.ts";
@@ -65,9 +66,9 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
       return look(target, machine, membersOn(topology, machine));
     }),
   );
-  const seen = looks.filter((one) => typeof one !== "string");
+  const seen = looks.filter((one) => "facts" in one);
   const problems = [
-    ...looks.flatMap((one) => (typeof one === "string" ? [one] : problemsOf(settings, one))),
+    ...looks.flatMap((one) => ("facts" in one ? problemsOf(settings, one) : [one])),
     ...architectureProblems(seen),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
@@ -84,7 +85,7 @@ async function look(
   target: Target,
   machine: Machine,
   planned: readonly Member[],
-): Promise<Seen | string> {
+): Promise<Seen | Problem> {
   const script = factsScript(spacePaths, { name: user, id: userId });
   const begin = Date.now();
   let heard: number | undefined;
@@ -103,20 +104,27 @@ async function look(
     const clockOffset = offset(facts.clock, begin / 1000, (heard ?? Date.now()) / 1000);
     return { target, machine, planned, facts, clockOffset };
   } catch (error) {
-    if (error instanceof ConnectionError) return error.message;
+    if (error instanceof ConnectionError) return error.problem;
     throw error;
   }
 }
 
 /** Why a look has not seen all there is, if so. */
-export function lookProblem(target: Target, { code, stdout, stderr }: Outcome): string | undefined {
-  const machine = describeTarget(target);
+export function lookProblem(
+  target: Target,
+  { code, stdout, stderr }: Outcome,
+): Problem | undefined {
+  const about = { source: describeTarget(target), path: "" };
   if (code === tookTooLong) {
-    return `${machine}: looking at it took more than ${lookSeconds} s; see what holds it up there (a network mount that is dead, name servers, a login script)`;
+    const why = `looking at it took more than ${lookSeconds} s`;
+    const fix =
+      "see what holds it up there (a network mount that is dead, name servers, a login script)";
+    return { ...about, why, fix };
   }
   if (parseFacts(stdout).clock !== undefined) return undefined;
   const said = (stderr || stdout).trim().split("\n").at(-1) || "nothing";
-  return `${machine}: it does not run commands (it said: ${said}); give ${target.user} a shell there`;
+  const why = `it does not run commands (it said: ${said})`;
+  return { ...about, why, fix: `give ${target.user} a shell there` };
 }
 
 /** How far a clock is off that was read between two moments of ours. */
@@ -127,8 +135,8 @@ export function offset(clock: number | undefined, begin: number, end: number): n
 }
 
 /** Everything that keeps the stack from this machine. */
-export function problemsOf(settings: Settings, seen: Seen): string[] {
-  return [
+export function problemsOf(settings: Settings, seen: Seen): Problem[] {
+  const found = [
     ...rootProblems(seen),
     ...systemProblems(seen),
     ...memoryProblems(settings, seen),
@@ -139,17 +147,25 @@ export function problemsOf(settings: Settings, seen: Seen): string[] {
     ...portProblems(settings, seen),
     ...userProblems(seen),
     ...memberProblems(seen),
-  ].map((problem) => `${describeTarget(seen.target)}: ${problem}`);
+  ];
+  return found.map((one) => ({ source: describeTarget(seen.target), path: "", ...one }));
 }
 
+/** A problem of the machine that is looked at. */
+type Found = Pick<Problem, "why" | "fix">;
+
 /** A release is built once, for all machines that run it. */
-export function architectureProblems(all: readonly Seen[]): string[] {
+export function architectureProblems(all: readonly Seen[]): Problem[] {
   const run = all.filter(runsRelease);
   const kinds = new Set(run.map(({ facts }) => facts.architecture));
   if (kinds.size < 2) return [];
   const list = run.map(({ target, facts }) => `${target.name} (${facts.architecture})`);
   return [
-    `hastack:machines: one release is for all of ${list.join(", ")}; put storefront and admin on machines of one architecture`,
+    {
+      path: "machines",
+      why: `have different processors, and one release is for all of ${list.join(", ")}`,
+      fix: "put the application's tiers on machines of one architecture",
+    },
   ];
 }
 
@@ -157,39 +173,44 @@ function runsRelease({ machine }: Seen): boolean {
   return machine.roles.some((name) => !isRole(name));
 }
 
-function rootProblems({ target, facts: { notRoot } }: Seen): string[] {
+function rootProblems({ target, facts: { notRoot } }: Seen): Found[] {
   if (notRoot === undefined) return [];
   const fix =
     notRoot === noSudo
       ? `install it there, or let hastack:machines.${target.name}.user be root`
       : `put the line \`${target.user} ALL=(ALL) NOPASSWD: ALL\` into /etc/sudoers.d/hastack there`;
-  return [`${target.user} cannot become root (${notRoot}); ${fix}`];
+  return [{ why: `${target.user} cannot become root (${notRoot})`, fix }];
 }
 
-function systemProblems({ facts }: Seen): string[] {
+function systemProblems({ facts }: Seen): Found[] {
   const { system, architecture = "unknown", otherInit } = facts;
-  const problems: string[] = [];
+  const problems: Found[] = [];
   if (system?.id !== "debian" || system.version !== "13") {
     const title = system ? system.title || `${system.id} ${system.version}` : "an unknown system";
-    problems.push(`it runs ${title}; install Debian 13 (trixie) there`);
+    problems.push({ why: `it runs ${title}`, fix: "install Debian 13 (trixie) there" });
   }
   if (!(architecture in architectures)) {
-    problems.push(`its processor is ${architecture}; use a machine with x86_64 or aarch64`);
+    problems.push({
+      why: `its processor is ${architecture}`,
+      fix: "use a machine with x86_64 or aarch64",
+    });
   }
   if (otherInit !== undefined) {
-    problems.push(`its process 1 is ${otherInit}; let it boot with systemd`);
+    problems.push({ why: `its process 1 is ${otherInit}`, fix: "let it boot with systemd" });
   }
   return problems;
 }
 
-function memoryProblems({ database }: Settings, { machine, facts }: Seen): string[] {
+function memoryProblems({ database }: Settings, { machine, facts }: Seen): Found[] {
   const buffers = machine.roles.includes("database") ? database.sharedBuffersMegabytes : 0;
   const wanted = Math.max(leastMemory, buffers * memoryPerBuffers);
   const { memoryMegabytes: there = wanted } = facts;
   if (there >= wanted) return [];
   const fix =
-    wanted === leastMemory ? "" : ", or make hastack:database.sharedBuffersMegabytes smaller";
-  return [`it has ${there} MiB of memory, and needs ${wanted}; give it more${fix}`];
+    wanted === leastMemory
+      ? "give it more"
+      : "give it more, or make hastack:database.sharedBuffersMegabytes smaller";
+  return [{ why: `it has ${there} MiB of memory, and needs ${wanted}`, fix }];
 }
 
 /** Whether a role's things are on its machine already. */
@@ -207,9 +228,9 @@ function holdsAll(seen: Seen): boolean {
 const isGluster = (role: string): boolean => role === "brick" || role === "arbiter";
 
 /** The largest need on each file system. */
-function spaceProblems(seen: Seen): string[] {
+function spaceProblems(seen: Seen): Found[] {
   const { machine, facts } = seen;
-  const worst = new Map<string, string>();
+  const worst = new Map<string, Found>();
   const needs = [
     { ...packagesNeed, inUse: holdsAll(seen) },
     ...machine.roles.flatMap((role) =>
@@ -220,66 +241,79 @@ function spaceProblems(seen: Seen): string[] {
     const there = facts.space.get(path);
     const wanted = inUse ? leastSpaceInUse : megabytes;
     if (there === undefined || there.freeMegabytes >= wanted || worst.has(there.mount)) continue;
-    worst.set(
-      there.mount,
-      `its file system ${there.mount} has ${there.freeMegabytes} MiB free, and ${what} (${path}) must have ${wanted}; make room there`,
-    );
+    worst.set(there.mount, {
+      why: `its file system ${there.mount} has ${there.freeMegabytes} MiB free, and ${what} (${path}) must have ${wanted}`,
+      fix: "make room there",
+    });
   }
   return [...worst.values()];
 }
 
-function clockProblems({ clockOffset }: Seen): string[] {
+function clockProblems({ clockOffset }: Seen): Found[] {
   const seconds = Math.abs(clockOffset);
   if (seconds <= clockTolerance) return [];
   const direction = clockOffset > 0 ? "ahead of" : "behind";
   return [
-    `its clock is ${Math.round(seconds)} s ${direction} yours; set it, and keep it right by a time service such as systemd-timesyncd`,
+    {
+      why: `its clock is ${Math.round(seconds)} s ${direction} yours`,
+      fix: "set it, and keep it right by a time service such as systemd-timesyncd",
+    },
   ];
 }
 
-function nameProblems(seen: Seen): string[] {
+function nameProblems(seen: Seen): Found[] {
   const { unknownNames, hostName = "" } = seen.facts;
   return unknownNames.flatMap((name) => {
     if (name === hostName) {
       return [
-        `it does not know its own name ${name}; add the line \`127.0.1.1 ${name}\` to its /etc/hosts`,
+        {
+          why: `it does not know its own name ${name}`,
+          fix: `add the line \`127.0.1.1 ${name}\` to its /etc/hosts`,
+        },
       ];
     }
     // What is installed needs nothing from there
     return holdsAll(seen)
       ? []
       : [
-          `it cannot resolve ${name}, where its packages come from; mend its name servers (/etc/resolv.conf), or name a proxy to apt`,
+          {
+            why: `it cannot resolve ${name}, where its packages come from`,
+            fix: "mend its name servers (/etc/resolv.conf), or name a proxy to apt",
+          },
         ];
   });
 }
 
-function addressProblems({ network }: Settings, { machine, facts }: Seen): string[] {
+function addressProblems({ network }: Settings, { machine, facts }: Seen): Found[] {
   const there = facts.addresses;
   const problems = (["frontend", "backend"] as const).flatMap((name) => {
     const address = machine[name];
     return address === undefined || there.includes(address)
       ? []
       : [
-          `it has no address ${address} (it has ${there.join(", ") || "none"}); give it that one, or set hastack:machines.${machine.name}.${name}`,
+          {
+            why: `it has no address ${address} (it has ${there.join(", ") || "none"})`,
+            fix: `give it that one, or set hastack:machines.${machine.name}.${name}`,
+          },
         ];
   });
   if (machine.roles.includes("loadBalancer")) return problems;
   const held = [network.frontend.vip, network.backend.vip].filter((vip) => there.includes(vip));
   return [
     ...problems,
-    ...held.map(
-      (vip) => `it has the virtual IP ${vip} and is no load balancer; take it off its interface`,
-    ),
+    ...held.map((vip) => ({
+      why: `it has the virtual IP ${vip} and is not a load balancer`,
+      fix: "take it off its interface",
+    })),
   ];
 }
 
 /** Ports of its roles that others hold: not the stack's own units, nor its own GlusterFS. */
-function portProblems(settings: Settings, { planned, facts }: Seen): string[] {
+function portProblems(settings: Settings, { planned, facts }: Seen): Found[] {
   const { listeners, notRoot, ownGluster } = facts;
   if (listeners === undefined) {
     return notRoot === undefined
-      ? ["its ports cannot be looked at: ss is missing; install iproute2 there"]
+      ? [{ why: "its ports cannot be looked at: ss is missing", fix: "install iproute2 there" }]
       : [];
   }
   const told = new Set<string>();
@@ -292,7 +326,10 @@ function portProblems(settings: Settings, { planned, facts }: Seen): string[] {
         told.add(`${port} ${program}`);
         return !known;
       })
-      .map((one) => `port ${one.port} (${member.role}) is taken by ${holder(one)}`),
+      .map((one) => ({
+        why: `port ${one.port} (${member.role}) is taken by ${one.program}${ofUnit(one)}, at ${one.place}`,
+        fix: `end it there${ofUnit(one) ? `: systemctl disable --now ${one.unit}` : ", or have it use another port"}`,
+      })),
   );
 }
 
@@ -305,24 +342,25 @@ function isOwn({ program, unit = "" }: Listener, ownGluster: boolean): boolean {
   return unit.startsWith("hastack-") || (ownGluster && /^gluster(d|fsd)$/.test(program));
 }
 
-function holder({ place, program, unit }: Listener): string {
-  return unit?.endsWith(".service")
-    ? `${program} of ${unit}, at ${place}; end it there: systemctl disable --now ${unit}`
-    : `${program}, at ${place}; end it there, or have it use another port`;
+/** The service that a program belongs to, if it can be stopped by that. */
+function ofUnit({ unit }: Listener): string {
+  return unit?.endsWith(".service") ? ` of ${unit}` : "";
 }
 
 /** Owners of shared files go by their numbers. */
-function userProblems({ facts: { userOfId = user, idOfUser = userId } }: Seen): string[] {
-  const problems: string[] = [];
+function userProblems({ facts: { userOfId = user, idOfUser = userId } }: Seen): Found[] {
+  const problems: Found[] = [];
   if (userOfId !== user) {
-    problems.push(
-      `its user ${userOfId} has the number ${userId}, which shared files take for ${user}; give ${userOfId} another one (usermod --uid)`,
-    );
+    problems.push({
+      why: `its user ${userOfId} has the number ${userId}, which shared files take for ${user}`,
+      fix: `give ${userOfId} another one (usermod --uid)`,
+    });
   }
   if (idOfUser !== userId) {
-    problems.push(
-      `its user ${user} has the number ${idOfUser}, and shared files want ${userId}; rename or remove that user`,
-    );
+    problems.push({
+      why: `its user ${user} has the number ${idOfUser}, and shared files want ${userId}`,
+      fix: "rename or remove that user",
+    });
   }
   return problems;
 }
@@ -331,16 +369,16 @@ function userProblems({ facts: { userOfId = user, idOfUser = userId } }: Seen): 
  * Members are counted in the machines' order. One that gets another number would meet the units and
  * the data of the one that is there. One that is planned there no longer goes by this very run.
  */
-function memberProblems({ planned, facts: { placed } }: Seen): string[] {
+function memberProblems({ planned, facts: { placed } }: Seen): Found[] {
   return planned
     .filter(({ name }) => !placed.includes(name))
     .flatMap(({ name }) =>
       placed
         .filter((there) => kind(there) === kind(name))
-        .map(
-          (there) =>
-            `it is ${there} and would become ${name}; keep the order of hastack:machines, and add new ones at the end`,
-        ),
+        .map((there) => ({
+          why: `it is ${there} and would become ${name}`,
+          fix: "keep the order of hastack:machines, and add new ones at the end",
+        })),
     );
 }
 

@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import { parse } from "yaml";
 import { withInventory } from "../../../infra/inventory.ts";
-import { readSettings, type Settings } from "../../../infra/settings.ts";
-import { planTopology, type Topology } from "../../../infra/topology.ts";
+import { formatProblem } from "../../../infra/rules/problem.ts";
+import { readSettings, type Settings, SettingsError } from "../../../infra/settings.ts";
+import { planTopology, type TierPlan, type Topology } from "../../../infra/topology.ts";
 import { readProjectFile } from "../../../lib/paths.ts";
 
 /** Configuration as `Pulumi.<stack>.yaml` holds it: by full key. */
@@ -86,6 +87,33 @@ export function machineSettings(
   return withInventory(settings, () => inventory ?? inventoryOf([...names]));
 }
 
+/** The tiers of an application, with what the settings say of them. */
+export function tiersOf({ tiers }: Pick<Settings, "tiers">): TierPlan[] {
+  const plain = { instances: 2, drainSeconds: 3, stopGraceSeconds: 25 };
+  return [
+    { ...plain, name: "storefront", port: 3000, poolSize: 10, ...tiers.storefront },
+    { ...plain, name: "admin", port: 3001, poolSize: 5, ...tiers.admin },
+  ];
+}
+
+/** The lines that something is refused with. */
+export function refusal(run: () => unknown): string[] {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems.map(formatProblem);
+    throw error;
+  }
+  return [];
+}
+
+/** A table of settings that a rule refuses, or takes, and the lines that it says. */
+export type Cases = readonly (readonly [
+  string,
+  Readonly<Record<string, unknown>>,
+  readonly string[],
+])[];
+
 /** A stack that the program accepts. */
 export interface Plan {
   readonly settings: Settings;
@@ -95,7 +123,7 @@ export interface Plan {
 /** The same settings, and the topology that they ask for. */
 export function planWith(changes: Readonly<Record<string, unknown>> = {}): Plan {
   const settings = settingsWith(changes);
-  return { settings, topology: planTopology(settings) };
+  return { settings, topology: planTopology(settings, tiersOf(settings)) };
 }
 
 /** The first of a list that a test knows not to be empty. */

@@ -1,14 +1,13 @@
 /** The whole stack on three machines, recorded against Pulumi's mocks. */
 import type { Target } from "../../../infra/platform/ssh/connection.ts";
 import { SshPlatform } from "../../../infra/platform/ssh/ssh.ts";
-import type { Role } from "../../../infra/settings.ts";
 import { WebStack } from "../../../infra/stack.ts";
 import { planWith } from "./fixtures.ts";
 import { type Recording, record } from "./mocks.ts";
 import { release, type StackOptions } from "./stack.ts";
 
 const hostKey = `ssh-ed25519 ${Buffer.from("\0\0\0\x0bssh-ed25519\0\0\0\x20".padEnd(51, "k")).toString("base64")}`;
-const both: readonly Role[] = [
+const both: readonly string[] = [
   "loadBalancer",
   "storefront",
   "admin",
@@ -17,7 +16,7 @@ const both: readonly Role[] = [
   "brick",
 ];
 
-function machine(number: number, roles: readonly Role[]) {
+function machine(number: number, roles: readonly string[]) {
   return {
     name: `node-${number}`,
     address: `10.3.0.1${number}`,

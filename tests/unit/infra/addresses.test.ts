@@ -4,9 +4,9 @@ import {
   contains,
   hostAddress,
   hostNumber,
-  meansAll,
   overlaps,
   prefixLength,
+  specialAddress,
   withoutHost,
 } from "../../../infra/addresses.ts";
 import { numberOf, rangeOf, subnets } from "../../support/unit/subnets.ts";
@@ -49,11 +49,13 @@ describe("addresses", () => {
     );
   });
 
-  it("only the first and the last address of a subnet mean all of it", () => {
+  it("knows the two addresses of a subnet that no machine can have", () => {
     const all = Array.from({ length: 16 }, (_, host) => hostAddress("10.1.0.32/28", host));
     assert.deepEqual(
-      all.filter((address) => meansAll("10.1.0.32/28", address)),
-      ["10.1.0.32", "10.1.0.47"],
+      all
+        .filter((address) => specialAddress("10.1.0.32/28", address))
+        .map((address) => `${address} is the ${specialAddress("10.1.0.32/28", address)}`),
+      ["10.1.0.32 is the network address", "10.1.0.47 is the broadcast address"],
     );
   });
 });

@@ -1,214 +1,21 @@
 import assert from "node:assert/strict";
-import {
-  certificateProblems,
-  certificateVersion,
-  publicUrlOf,
-  schemeOf,
-} from "../../../infra/certificate.ts";
-import { planTopology } from "../../../infra/topology.ts";
-import { mustRun } from "../../../lib/run.ts";
+import { certificateVersion, publicUrlOf, schemeOf } from "../../../infra/certificate.ts";
 import { type Made, makeCertificate, pemOf } from "../../support/certificates.ts";
 import { settingsWith } from "../../support/unit/fixtures.ts";
 
 const vipName = "IP:10.1.0.100";
-const day = 24 * 60 * 60 * 1000;
-
-const problemsOf = (changes: Readonly<Record<string, unknown>>, now?: Date) =>
-  certificateProblems(settingsWith(changes), now);
 
 describe("the site's certificate", function () {
   this.timeout(30_000);
-  let root: Made;
   let between: Made;
   let issued: Made;
   let own: Made;
 
   before(async () => {
-    root = await makeCertificate({ authority: true });
+    const root = await makeCertificate({ authority: true });
     between = await makeCertificate({ authority: true, issuer: root });
     issued = await makeCertificate({ names: ["DNS:travel.example", vipName], issuer: between });
     own = await makeCertificate({ names: [vipName] });
-  });
-
-  const mustBeGiven =
-    "hastack:certificate: is missing; give chain and key by cat CHAIN.pem KEY.pem | npx pulumi config set --stack test --secret hastack:certificate, or serve plain HTTP by hastack:plainHttp: true";
-
-  it("L9: is wanted unless the setting says plain HTTP", () => {
-    assert.deepEqual(problemsOf({ plainHttp: false }), [mustBeGiven]);
-    assert.deepEqual(problemsOf({ plainHttp: true }), []);
-    assert.throws(() => planTopology(settingsWith({ plainHttp: false })), {
-      message: `the configuration cannot stand:\n  ${mustBeGiven}`,
-    });
-  });
-
-  it("L9: may be the site's own alone, or have its issuers behind it, with the key anywhere", () => {
-    for (const certificate of [
-      pemOf(own),
-      own.key + own.certificate,
-      pemOf(issued),
-      pemOf(issued, between),
-      pemOf(issued, between, root),
-      `what a tool writes before it\n${pemOf(issued, between)}`.replaceAll("\n", "\r\n"),
-    ]) {
-      assert.deepEqual(problemsOf({ certificate, plainHttp: false }), []);
-    }
-  });
-
-  it("L9: may have its key in each of the ways that openssl writes", async () => {
-    const openssl = (...words: string[]) => mustRun(["openssl", ...words], { input: own.key });
-    const parameters = await openssl("ecparam", "-name", "prime256v1");
-    for (const key of [
-      await openssl("pkey"),
-      await openssl("pkey", "-traditional"),
-      parameters + (await openssl("pkey", "-traditional")),
-    ]) {
-      assert.deepEqual(problemsOf({ certificate: own.certificate + key }), []);
-    }
-  });
-
-  it("L9: is refused where it is no certificate, or holds no key, or two", () => {
-    const refused: readonly [string, readonly string[]][] = [
-      [
-        "nonsense",
-        [
-          "hastack:certificate: holds no certificate in PEM, use the site's certificate, its chain and its private key in one text",
-          "hastack:certificate: holds no private keys, use the one of its first certificate",
-        ],
-      ],
-      [
-        own.certificate,
-        ["hastack:certificate: holds no private keys, use the one of its first certificate"],
-      ],
-      [
-        pemOf(own) + issued.key,
-        ["hastack:certificate: holds 2 private keys, use the one of its first certificate"],
-      ],
-      [
-        own.certificate.replace(/\nM/, "\nX") + own.key,
-        ["hastack:certificate: its certificate 1 cannot be read, use it as its issuer gave it"],
-      ],
-      [
-        own.certificate + own.key.replace(/\nM/, "\nX"),
-        ["hastack:certificate: its private key cannot be read, use one as openssl writes it"],
-      ],
-    ];
-    for (const [certificate, problems] of refused) {
-      assert.deepEqual(problemsOf({ certificate }), problems);
-    }
-  });
-
-  it("L9: is refused with a key that wants a passphrase", async () => {
-    const problems = [
-      "hastack:certificate: its private key is encrypted, use it without a passphrase (openssl pkey -in KEY.pem)",
-    ];
-    for (const way of [["pkey"], ["pkey", "-traditional"]]) {
-      const words = ["openssl", ...way, "-aes256", "-passout", "pass:secret"];
-      const certificate = own.certificate + (await mustRun(words, { input: own.key }));
-      assert.deepEqual(problemsOf({ certificate }), problems);
-    }
-  });
-
-  it("L9: is refused with another one's key, or behind its issuer", () => {
-    const foreign =
-      "hastack:certificate: its private key does not belong to its first certificate, put the site's own certificate first and use its key";
-    assert.deepEqual(problemsOf({ certificate: own.certificate + issued.key }), [foreign]);
-    const [first, ...others] = problemsOf({
-      certificate: between.certificate + issued.certificate + issued.key,
-    });
-    assert.equal(first, foreign);
-    assert.equal(
-      others[0],
-      "hastack:certificate: its certificate 1 is not issued by certificate 2, put the site's own first, and behind each one its issuer's",
-    );
-  });
-
-  it("L9: is refused with a chain that leaves one out, or ends with a stranger", async () => {
-    const broken = (number: number) =>
-      `hastack:certificate: its certificate ${number} is not issued by certificate ${number + 1}, put the site's own first, and behind each one its issuer's`;
-    assert.deepEqual(problemsOf({ certificate: pemOf(issued, root) }), [broken(1)]);
-    assert.deepEqual(problemsOf({ certificate: pemOf(issued, between, own) }), [broken(2)]);
-  });
-
-  it("L9: is refused once it has ended, and before it begins, with the minute", async () => {
-    const certificate = pemOf(issued, between);
-    const at = (days: number) => problemsOf({ certificate }, new Date(Date.now() + days * day));
-    assert.deepEqual(at(29), []);
-    const number = /its certificate (\d) (ended|begins) on (\d{4}-\d\d-\d\dT\d\d:\d\d)Z, use (.*)$/;
-    const told = (days: number) =>
-      at(days).map((problem) => {
-        const [, which, what, when = "", fix] = number.exec(problem) ?? [];
-        return [which, what, Math.round((Date.parse(`${when}Z`) - Date.now()) / day) + 0, fix];
-      });
-    assert.deepEqual(told(31), [
-      ["1", "ended", 30, "a renewed one"],
-      ["2", "ended", 30, "a renewed one"],
-    ]);
-    assert.deepEqual(told(-1), [
-      ["1", "begins", 0, "one that holds now"],
-      ["2", "begins", 0, "one that holds now"],
-    ]);
-  });
-
-  it("L9: must be for the address that links lead to", async () => {
-    const certificate = pemOf(own);
-    const names = "the certificate's names (IP Address:10.1.0.100)";
-    const refused: readonly [Readonly<Record<string, unknown>>, string][] = [
-      [
-        { certificate, publicUrl: "https://travel.example" },
-        `hastack:publicUrl: travel.example is none of ${names}, use one of them or another certificate`,
-      ],
-      [
-        { certificate, publicUrl: "https://[2001:db8::1]:8443" },
-        `hastack:publicUrl: 2001:db8::1 is none of ${names}, use one of them or another certificate`,
-      ],
-      [
-        { certificate, publicUrl: "http://10.1.0.100" },
-        "hastack:publicUrl: http://10.1.0.100 leads past the certificate, use https://10.1.0.100",
-      ],
-      [
-        { certificate: pemOf(await makeCertificate()) },
-        "hastack:publicUrl: is missing, and 10.1.0.100 is none of the certificate's names (it has none); use https:// and one of them",
-      ],
-      [
-        { certificate: pemOf(await makeCertificate({ names: ["DNS:travel.example"] })) },
-        "hastack:publicUrl: is missing, and 10.1.0.100 is none of the certificate's names (DNS:travel.example); use https:// and one of them",
-      ],
-    ];
-    for (const [changes, problem] of refused) {
-      assert.deepEqual(problemsOf(changes), [problem]);
-      assert.throws(() => planTopology(settingsWith(changes)), {
-        message: `the configuration cannot stand:\n  ${problem}`,
-      });
-    }
-  });
-
-  it("L9: may name its site by a wildcard, a port or an address", async () => {
-    const names = ["DNS:*.travel.example", "IP:2001:db8::1"];
-    const certificate = pemOf(await makeCertificate({ names }));
-    for (const publicUrl of [
-      "https://www.travel.example",
-      "https://www.travel.example:8443",
-      "https://[2001:db8::1]",
-    ]) {
-      assert.deepEqual(problemsOf({ certificate, publicUrl }), [], publicUrl);
-    }
-  });
-
-  it("N3: is shown by no problem, whatever is wrong with it", async () => {
-    const texts = [
-      own.certificate + issued.key,
-      own.key,
-      own.certificate.replace(/\nM/, "\nX") + own.key,
-      own.certificate + own.key.replace(/\nM/, "\nX"),
-      own.key.replace(/BEGIN.*/, ""),
-    ];
-    for (const certificate of texts) {
-      const shown = problemsOf({ certificate }).join();
-      assert.notEqual(shown, "");
-      for (const line of certificate.split("\n").filter((one) => !/^(-----.*)?$/.test(one))) {
-        assert.ok(!shown.includes(line));
-      }
-    }
   });
 
   it("L9: has a version that differs for another certificate and another chain, and not for another form", () => {

@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { inventoryPath, targets, withInventory } from "../../../infra/inventory.ts";
-import { readSettings, type Settings, SettingsError } from "../../../infra/settings.ts";
+import { readSettings, type Settings } from "../../../infra/settings.ts";
 import { root } from "../../../lib/paths.ts";
 import {
   asPulumiGives,
   hostKeyOf,
   machineSettings,
+  refusal,
   settingsWith,
   threeMachines,
 } from "../../support/unit/fixtures.ts";
@@ -19,16 +20,8 @@ function settingsOf(ssh: object = { inventory: ".hastack/inventory/three.yaml" }
   return readSettings("test", asPulumiGives(configuration));
 }
 
-/** The problems that an inventory is refused with. */
-function problemsOf(text: string): readonly string[] {
-  try {
-    withInventory(settingsOf(), () => text);
-  } catch (error) {
-    assert.ok(error instanceof SettingsError, String(error));
-    return error.problems;
-  }
-  return [];
-}
+/** The lines that an inventory is refused with. */
+const problemsOf = (text: string) => refusal(() => withInventory(settingsOf(), () => text));
 
 describe("inventory", () => {
   it("comes before what the configuration says, machine by machine", () => {
@@ -106,46 +99,46 @@ machines:
         "machines that the configuration has not",
         "machines: { node-1: {}, node-9: { port: 22 }, lb-1: {} }",
         [
-          ".hastack/inventory/three.yaml: machines.node-9: is none of hastack:machines; take it out, or add it there",
-          ".hastack/inventory/three.yaml: machines.lb-1: is none of hastack:machines; take it out, or add it there",
+          ".hastack/inventory/three.yaml: machines.node-9: is not in hastack:machines, take it out, or add it there",
+          ".hastack/inventory/three.yaml: machines.lb-1: is not in hastack:machines, take it out, or add it there",
         ],
       ],
       [
         "values that are none",
         "machines: { node-1: { port: 70000, user: -x, address: '' } }",
         [
-          '.hastack/inventory/three.yaml: machines.node-1.address: must be a host\'s name or address, such as 192.0.2.11; it is ""',
-          ".hastack/inventory/three.yaml: machines.node-1.port: must be a port, 1 to 65535; it is 70000",
-          '.hastack/inventory/three.yaml: machines.node-1.user: must be a user\'s name, such as deploy; it is "-x"',
+          '.hastack/inventory/three.yaml: machines.node-1.address: "" is not valid, it must be a host\'s name or address, such as 192.0.2.11',
+          ".hastack/inventory/three.yaml: machines.node-1.port: 70000 is not valid, it must be a port, 1 to 65535",
+          '.hastack/inventory/three.yaml: machines.node-1.user: "-x" is not valid, it must be a user\'s name, such as deploy',
         ],
       ],
       [
         "keys with a typing error",
         "identityfile: x\nmachines: { node-1: { hostkey: y } }",
         [
-          ".hastack/inventory/three.yaml: machines.node-1.hostkey: is no setting; see infra/inventory.ts",
-          ".hastack/inventory/three.yaml: identityfile: is no setting; see infra/inventory.ts",
+          ".hastack/inventory/three.yaml: machines.node-1.hostkey: is not a setting, did you mean hostKey?",
+          ".hastack/inventory/three.yaml: identityfile: is not a setting, did you mean identityFile?",
         ],
       ],
       [
         "roles, which are the configuration's to give",
         "machines: { node-1: { roles: [cache] } }",
         [
-          ".hastack/inventory/three.yaml: machines.node-1.roles: is no setting; see infra/inventory.ts",
+          ".hastack/inventory/three.yaml: machines.node-1.roles: is not a setting, see infra/inventory.ts",
         ],
       ],
       [
         "a machine of which nothing is said",
         "machines:\n  node-1:\n",
         [
-          ".hastack/inventory/three.yaml: machines.node-1: Invalid input: expected object, received null; it is null",
+          ".hastack/inventory/three.yaml: machines.node-1: null is not valid, it must be a map of names and values",
         ],
       ],
       [
         "a list",
         "- node-1",
         [
-          '.hastack/inventory/three.yaml: Invalid input: expected object, received array; it is ["node-1"]',
+          '.hastack/inventory/three.yaml: ["node-1"] is not valid, it must be a map of names and values',
         ],
       ],
     ];
@@ -155,7 +148,10 @@ machines:
 
     it("what is no YAML, by its line", () => {
       const [problem = "", ...others] = problemsOf("machines: {\n  node-1: { port: 22\n");
-      assert.match(problem, /^\.hastack\/inventory\/three\.yaml: .* at line 3, column 1$/);
+      assert.match(
+        problem,
+        /^\.hastack\/inventory\/three\.yaml: .* at line 3, column 1, correct the YAML there$/,
+      );
       assert.deepEqual(others, []);
     });
 

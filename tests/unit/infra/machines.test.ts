@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { targets } from "../../../infra/inventory.ts";
-import { type Role, roles, SettingsError } from "../../../infra/settings.ts";
+import { type Settings, SettingsError } from "../../../infra/settings.ts";
 import { planTopology, type Topology } from "../../../infra/topology.ts";
 import {
   hostKeyOf,
   inventoryOf,
   machineSettings,
+  refusal,
   shippedConfiguration,
   threeMachines,
+  tiersOf,
 } from "../../support/unit/fixtures.ts";
 
 type Machine = Readonly<Record<string, unknown>> & { readonly roles: readonly string[] };
@@ -23,15 +25,12 @@ function problemsOf(
   changes: Readonly<Record<string, unknown>> = {},
   inventory?: string,
 ): readonly string[] {
-  try {
-    const machines = change(machinesOf(threeMachines()));
-    planTopology(machineSettings({ machines, ...changes }, threeMachines(), inventory));
-  } catch (error) {
-    assert.ok(error instanceof SettingsError, String(error));
-    return error.problems;
-  }
-  return [];
+  const machines = change(machinesOf(threeMachines()));
+  return refusal(() => plan(machineSettings({ machines, ...changes }, threeMachines(), inventory)));
 }
+
+/** The topology of settings, with the tiers that they ask for. */
+const plan = (settings: Settings) => planTopology(settings, tiersOf(settings));
 
 const unchanged: Change = (machines) => machines;
 
@@ -77,16 +76,16 @@ const network = (frontend: readonly [string, string], backend: readonly [string,
 
 describe("a topology of machines that are there already", () => {
   it("W1: has the members of the shipped stack of seven, by role and in the machines' order", () => {
-    const topology = planTopology(machineSettings());
+    const topology = plan(machineSettings());
     assert.deepEqual(membersOf(topology), {
-      loadBalancers: { "lb-1": "lb-1", "lb-2": "lb-2" },
+      loadBalancer: { "lb-1": "lb-1", "lb-2": "lb-2" },
       quorum: { "etcd-1": "app-1", "etcd-2": "app-2", "etcd-3": "witness-1" },
       database: { "db-1": "db-1", "db-2": "db-2" },
       storefront: { "storefront-1": "app-1", "storefront-2": "app-2" },
       admin: { "admin-1": "app-1", "admin-2": "app-2" },
       cache: { "cache-1": "witness-1" },
-      bricks: { "brick-1": "app-1", "brick-2": "app-2" },
-      arbiters: { "arbiter-1": "witness-1" },
+      brick: { "brick-1": "app-1", "brick-2": "app-2" },
+      arbiter: { "arbiter-1": "witness-1" },
     });
     assert.deepEqual(
       topology.members.loadBalancer.map(({ frontend, backend }) => [frontend, backend]),
@@ -103,16 +102,16 @@ describe("a topology of machines that are there already", () => {
   });
 
   it("W1: has the members of the example of three", () => {
-    const topology = planTopology(machineSettings({}, threeMachines()));
+    const topology = plan(machineSettings({}, threeMachines()));
     assert.deepEqual(membersOf(topology), {
-      loadBalancers: { "lb-1": "node-1", "lb-2": "node-2" },
+      loadBalancer: { "lb-1": "node-1", "lb-2": "node-2" },
       quorum: { "etcd-1": "node-1", "etcd-2": "node-2", "etcd-3": "node-3" },
       database: { "db-1": "node-1", "db-2": "node-2" },
       storefront: { "storefront-1": "node-1", "storefront-2": "node-2" },
       admin: { "admin-1": "node-1", "admin-2": "node-2" },
       cache: { "cache-1": "node-3" },
-      bricks: { "brick-1": "node-1", "brick-2": "node-2" },
-      arbiters: { "arbiter-1": "node-3" },
+      brick: { "brick-1": "node-1", "brick-2": "node-2" },
+      arbiter: { "arbiter-1": "node-3" },
     });
     for (const { machine, backend } of topology.members.brick) {
       assert.equal(backend, topology.machines.find(({ name }) => name === machine)?.backend);
@@ -121,14 +120,10 @@ describe("a topology of machines that are there already", () => {
 
   it("W1: the shipped stack says what a stack of small machines needs", () => {
     const settings = machineSettings();
-    const { platform, keepData, sampleData, database, ssh } = settings;
+    const { platform, keepData, application, database, ssh } = settings;
     assert.deepEqual(
-      { platform, keepData, sampleData },
-      {
-        platform: "ssh",
-        keepData: true,
-        sampleData: true,
-      },
+      { platform, keepData, sampleData: application.settings.sampleData },
+      { platform: "ssh", keepData: true, sampleData: true },
     );
     assert.equal(database.sharedBuffersMegabytes, 128);
     assert.deepEqual(ssh, { inventory: ".hastack/inventory/lab.yaml" });
@@ -149,9 +144,9 @@ describe("a topology of machines that are there already", () => {
       ...machinesOf(shippedConfiguration("lab")),
       { ...more, roles: ["storefront", "admin"] },
     ];
-    const before = membersOf(planTopology(machineSettings()));
+    const before = membersOf(plan(machineSettings()));
     const database = { maxConnections: 200 };
-    const after = membersOf(planTopology(machineSettings({ machines, database })));
+    const after = membersOf(plan(machineSettings({ machines, database })));
     assert.deepEqual(after, {
       ...before,
       storefront: { ...before.storefront, "storefront-3": "app-3" },
@@ -203,21 +198,23 @@ describe("a topology of machines that are there already", () => {
         "tiers without a machine",
         all(dropRole("storefront", "node-1", "node-2"), dropRole("admin", "node-1", "node-2")),
         [
-          "hastack:machines: role storefront is on 0 machines (none): 0 leaves the role without a machine, use 2",
-          "hastack:machines: role admin is on 0 machines (none): 0 leaves the role without a machine, use 2",
+          "hastack:machines: tier storefront is on 0 machines (none): 0 leaves the tier without an instance, use 2",
+          "hastack:machines: tier admin is on 0 machines (none): 0 leaves the tier without an instance, use 2",
         ],
       ],
       [
         "two caches",
         addRole("node-1", "cache"),
         [
-          "hastack:machines: role cache is on 2 machines (node-1, node-3): 2 would each know half of what changed, use 1 (or 0 to go without)",
+          "hastack:machines: role cache is on 2 machines (node-1, node-3): 2 caches would each miss half of the changes, use 1 (or 0 to go without)",
         ],
       ],
       [
         "every file once",
         dropRole("brick", "node-2"),
-        ["hastack:machines: role brick is on 1 machine (node-1): 1 is not every file twice, use 2"],
+        [
+          "hastack:machines: role brick is on 1 machine (node-1): 1 does not keep every file twice, use 2",
+        ],
       ],
       [
         "bricks without an arbiter",
@@ -230,7 +227,7 @@ describe("a topology of machines that are there already", () => {
         "a brick beside the arbiter, which would be two votes of three",
         all(dropRole("arbiter", "node-3"), addRole("node-2", "arbiter")),
         [
-          "hastack:machines.node-2.roles: brick and arbiter both want port 24007 and 49152, put them on two machines",
+          "hastack:machines.node-2.roles: brick and arbiter both listen on ports 24007 and 49152, put them on two machines",
         ],
       ],
       [
@@ -238,13 +235,13 @@ describe("a topology of machines that are there already", () => {
         all(dropRole("database", "node-2"), addRole("node-1", "database")),
         [
           "hastack:machines: role database is on 1 machine (node-1): 1 is not a primary and a standby, use 2",
-          "hastack:machines.node-1.roles: two database members would be lost together, put them on two machines",
+          "hastack:machines.node-1.roles: database is a duplicate, and two members on one machine would be lost together, put them on two machines",
         ],
       ],
       [
         "a role twice on one machine",
         addRole("node-1", "storefront", "storefront"),
-        ["hastack:machines.node-1.roles: storefront is there twice, name it once"],
+        ["hastack:machines.node-1.roles: storefront is a duplicate, name it once"],
       ],
     ];
     for (const [what, change, problems] of refused) {
@@ -257,11 +254,11 @@ describe("a topology of machines that are there already", () => {
         without("node-1", "frontend"),
         without("node-2", "address"),
       );
-      assert.deepEqual(problemsOf(change, { application: { drainSeconds: 25 } }), [
+      assert.deepEqual(problemsOf(change, { tiers: { admin: { drainSeconds: 25 } } }), [
         "hastack:machines: role quorum is on 2 machines (node-1, node-2): 2 cannot outvote a lost one, use 3",
-        "hastack:application.drainSeconds: 25 leaves requests no time before stopGraceSeconds (25) is over, use less",
-        "hastack:machines.node-1.frontend: is missing, and a load balancer is where visitors come in; give one",
-        "hastack:machines: no address is known of node-2; give it as `address`, there or in the inventory (hastack:ssh.inventory)",
+        "hastack:tiers.admin.drainSeconds: 25 leaves requests no time before stopGraceSeconds (25) is over, use less",
+        "hastack:machines.node-1.frontend: is missing, and the role loadBalancer needs it, give the machine's address in the frontend network",
+        "hastack:machines: node-2 has no address, give it as `address`, there or in the inventory (hastack:ssh.inventory)",
       ]);
     });
   });
@@ -271,13 +268,13 @@ describe("a topology of machines that are there already", () => {
       [
         "a name that is there twice",
         edit("node-2", { name: "node-1" }),
-        ["hastack:machines.node-1: the name is there twice, use another"],
+        ["hastack:machines.node-1.name: node-1 is a duplicate, use another"],
       ],
       [
         "a load balancer without a frontend address",
         without("node-1", "frontend"),
         [
-          "hastack:machines.node-1.frontend: is missing, and a load balancer is where visitors come in; give one",
+          "hastack:machines.node-1.frontend: is missing, and the role loadBalancer needs it, give the machine's address in the frontend network",
         ],
       ],
       [
@@ -305,29 +302,29 @@ describe("a topology of machines that are there already", () => {
         "addresses that mean a whole subnet",
         edit("node-1", { frontend: "203.0.113.0", backend: "10.20.0.255" }),
         [
-          "hastack:machines.node-1.frontend: 203.0.113.0 means all of 203.0.113.0/24, use another",
-          "hastack:machines.node-1.backend: 10.20.0.255 means all of 10.20.0.0/24, use another",
+          "hastack:machines.node-1.frontend: 203.0.113.0 is the network address of 203.0.113.0/24, use another",
+          "hastack:machines.node-1.backend: 10.20.0.255 is the broadcast address of 10.20.0.0/24, use another",
         ],
       ],
       [
         "machines that nothing says where to reach",
         all(without("node-1", "address"), without("node-3", "address")),
         [
-          "hastack:machines: no address is known of node-1, node-3; give it as `address`, there or in the inventory (hastack:ssh.inventory)",
+          "hastack:machines: node-1 and node-3 have no address, give it as `address`, there or in the inventory (hastack:ssh.inventory)",
         ],
       ],
       [
         "two machines that are reached at one place",
         edit("node-2", { address: "node-1.example.net" }),
         [
-          "hastack:machines.node-2.address: node-1.example.net, port 22 is where node-1 is, use another",
+          "hastack:machines.node-2.address: node-1.example.net, port 22 is the address of node-1, use another",
         ],
       ],
       [
         "a machine that is reached where the site moves",
         edit("node-2", { address: "203.0.113.100" }),
         [
-          "hastack:machines.node-2.address: 203.0.113.100 is a virtual IP and moves, use the machine's own",
+          "hastack:machines.node-2.address: 203.0.113.100 is a virtual IP, which moves, use the machine's own address",
         ],
       ],
       [
@@ -342,7 +339,7 @@ describe("a topology of machines that are there already", () => {
           })),
         ],
         [
-          "hastack:database.maxConnections: 100 is less than the 135 that all pools may open, use 135 or smaller pools (hastack:application)",
+          "hastack:database.maxConnections: 100 is less than the 135 connections that all pools may open, use 135, or smaller pools (hastack:tiers.NAME.poolSize)",
         ],
       ],
     ];
@@ -355,7 +352,7 @@ describe("a topology of machines that are there already", () => {
     it("machines without one", () => {
       const none = `{ machines: { node-2: { hostKey: ${hostKeyOf("x")} } } }`;
       assert.deepEqual(problemsOf(unchanged, {}, none), [
-        "hastack:machines: no host key is known of node-1, node-3; collect it into hastack:ssh.inventory (.hastack/inventory/three-machines.yaml) by npm run host-keys -- --stack test",
+        "hastack:machines: node-1 and node-3 have no host key, collect it into hastack:ssh.inventory (.hastack/inventory/three-machines.yaml) by npm run host-keys -- --stack test",
       ]);
     });
 
@@ -377,7 +374,7 @@ describe("a topology of machines that are there already", () => {
         assert.deepEqual(
           problemsOf(edit("node-1", { hostKey }), {}, inventoryOf(["node-2", "node-3"])),
           [
-            `hastack:machines.node-1.hostKey: must be a type (${types}) and its key; it is ${JSON.stringify(hostKey)}`,
+            `hastack:machines.node-1.hostKey: ${JSON.stringify(hostKey)} is not an SSH host key, use its type (${types}) and the key`,
           ],
         );
       });
@@ -397,7 +394,9 @@ describe("a topology of machines that are there already", () => {
       [
         "a VIP that means a whole subnet",
         network(["203.0.113.0/24", "203.0.113.255"], backend),
-        ["hastack:network.frontend.vip: 203.0.113.255 means all of 203.0.113.0/24, use another"],
+        [
+          "hastack:network.frontend.vip: 203.0.113.255 is the broadcast address of 203.0.113.0/24, use another",
+        ],
       ],
       [
         "subnets that hold too few, and too many",
@@ -466,7 +465,7 @@ describe("a topology of machines that are there already", () => {
     const database = { maxConnections: 1000 };
     const topologies = plans.flatMap((machines) => {
       try {
-        return [planTopology(machineSettings({ machines, database }, lab))];
+        return [plan(machineSettings({ machines, database }, lab))];
       } catch (error) {
         assert.ok(error instanceof SettingsError, String(error));
         return [];
@@ -486,32 +485,25 @@ describe("a topology of machines that are there already", () => {
 function membersOf(topology: Topology) {
   const named = (members: readonly { name: string; machine: string }[]) =>
     Object.fromEntries(members.map(({ name, machine }) => [name, machine]));
-  const { loadBalancers, quorum, database, storefront, admin, cache, bricks, arbiters } = topology;
-  return {
-    loadBalancers: named(loadBalancers),
-    quorum: named(quorum),
-    database: named(database),
-    storefront: named(storefront),
-    admin: named(admin),
-    cache: named(cache),
-    bricks: named(bricks),
-    arbiters: named(arbiters),
-  };
+  const { members, tiers } = topology;
+  return Object.fromEntries(
+    Object.entries({ ...members, ...tiers }).map(([role, held]) => [role, named(held)]),
+  );
 }
 
 function assertSurvives(topology: Topology, lost: string): void {
-  const { quorum, database, loadBalancers, bricks, arbiters } = topology;
+  const { quorum, database, loadBalancer, brick, arbiter } = topology.members;
   const left = (members: readonly { machine: string }[]) =>
     members.filter((one) => one.machine !== lost).length;
   assert.ok(left(quorum) > quorum.length / 2, `a majority without ${lost}`);
   assert.ok(left(database) >= 1, `a database member without ${lost}`);
-  assert.ok(left(loadBalancers) >= 1, `a load balancer without ${lost}`);
-  assert.ok(left(bricks) >= 1, `a copy of every file without ${lost}`);
-  assert.ok(left([...bricks, ...arbiters]) >= 2, `a majority of the storage without ${lost}`);
+  assert.ok(left(loadBalancer) >= 1, `a load balancer without ${lost}`);
+  assert.ok(left(brick) >= 1, `a copy of every file without ${lost}`);
+  assert.ok(left([...brick, ...arbiter]) >= 2, `a majority of the storage without ${lost}`);
 }
 
 /** How often each role is drawn: most often as it should be. */
-const drawnCounts: Readonly<Record<Role, readonly number[]>> = {
+const drawnCounts: Readonly<Record<string, readonly number[]>> = {
   loadBalancer: [1, 2, 2, 2, 3, 3],
   quorum: [2, 3, 3, 3, 3, 5],
   database: [2, 2, 2, 2, 2, 3],
@@ -522,10 +514,12 @@ const drawnCounts: Readonly<Record<Role, readonly number[]>> = {
   arbiter: [1, 1, 1, 1, 1, 2],
 };
 
+const drawnRoles = Object.keys(drawnCounts);
+
 /** Places of a role among so many machines; now and then two of them on one. */
-function drawnPlaces(role: Role, machines: number): fc.Arbitrary<number[]> {
+function drawnPlaces(role: string, machines: number): fc.Arbitrary<number[]> {
   const place = fc.nat({ max: machines - 1 });
-  return fc.constantFrom(...drawnCounts[role]).chain((count) => {
+  return fc.constantFrom(...(drawnCounts[role] ?? [])).chain((count) => {
     const length = { minLength: Math.min(count, machines), maxLength: count };
     return fc.oneof(
       { weight: 9, arbitrary: fc.uniqueArray(place, length) },
@@ -536,13 +530,13 @@ function drawnPlaces(role: Role, machines: number): fc.Arbitrary<number[]> {
 
 /** Three to seven machines with roles thrown at them. */
 const drawnMachines = fc.integer({ min: 3, max: 7 }).chain((count) =>
-  fc.tuple(...roles.map((role) => drawnPlaces(role, count))).map((places) =>
+  fc.tuple(...drawnRoles.map((role) => drawnPlaces(role, count))).map((places) =>
     Array.from({ length: count }, (_, index) => ({
       name: `node-${index}`,
       address: `192.0.2.${index + 1}`,
       frontend: `172.30.10.${index + 1}`,
       backend: `172.30.11.${index + 1}`,
-      roles: roles.flatMap((role, at) =>
+      roles: drawnRoles.flatMap((role, at) =>
         (places[at] ?? []).filter((one) => one === index).map(() => role),
       ),
     })).filter((machine) => machine.roles.length > 0),

@@ -1,22 +1,16 @@
 import assert from "node:assert/strict";
-import { readSettings, SettingsError } from "../../../infra/settings.ts";
+import { readSettings } from "../../../infra/settings.ts";
 import {
   asPulumiGives,
   leastConfiguration,
+  refusal,
   settingsWith,
   shippedConfiguration,
 } from "../../support/unit/fixtures.ts";
 
-/** The problems that the settings are refused with. */
-function problemsOf(changes: Readonly<Record<string, unknown>>): readonly string[] {
-  try {
-    settingsWith(changes);
-  } catch (error) {
-    assert.ok(error instanceof SettingsError, String(error));
-    return error.problems;
-  }
-  return [];
-}
+/** The lines that the settings are refused with. */
+const problemsOf = (changes: Readonly<Record<string, unknown>>) =>
+  refusal(() => settingsWith(changes));
 
 describe("settings", () => {
   describe("what the shipped stack says", () => {
@@ -25,7 +19,7 @@ describe("settings", () => {
       assert.equal(settings.stack, "dev");
       assert.equal(settings.platform, "docker");
       assert.equal(settings.keepData, false);
-      assert.equal(settings.sampleData, true);
+      assert.deepEqual(settings.application, { path: "app", settings: { sampleData: true } });
       assert.deepEqual(settings.network, {
         frontend: { subnet: "172.28.10.0/24", vip: "172.28.10.100" },
         backend: { subnet: "172.28.11.0/24", vip: "172.28.11.100" },
@@ -34,8 +28,6 @@ describe("settings", () => {
         loadBalancer: 2,
         quorum: 3,
         database: 2,
-        storefront: 2,
-        admin: 2,
         cache: 1,
       });
       assert.deepEqual(settings.loadBalancer.publishedPorts, [8080, 8081]);
@@ -46,9 +38,17 @@ describe("settings", () => {
   });
 
   describe("defaults", () => {
-    it("keep data and bring no samples, unless the stack says so", () => {
-      const { keepData, sampleData } = settingsWith();
-      assert.deepEqual({ keepData, sampleData }, { keepData: true, sampleData: false });
+    it("keep data, and leave the application what it says itself, unless the stack says so", () => {
+      const { keepData, application, applicationSecrets, tiers } = settingsWith();
+      assert.deepEqual(
+        { keepData, application, applicationSecrets, tiers },
+        {
+          keepData: true,
+          application: { path: "app", settings: {} },
+          applicationSecrets: {},
+          tiers: {},
+        },
+      );
     });
 
     it("D2, D4: are the tuned values that the promises were measured with", () => {
@@ -83,12 +83,12 @@ describe("settings", () => {
       [
         "a platform that there is not",
         { platform: "podman" },
-        ['hastack:platform: must be docker or ssh; it is "podman"'],
+        ['hastack:platform: "podman" is not valid, it must be docker or ssh'],
       ],
       [
         "a boolean that is none",
         { keepData: "yes" },
-        ['hastack:keepData: Invalid input: expected boolean, received string; it is "yes"'],
+        ['hastack:keepData: "yes" is not valid, it must be true or false'],
       ],
       [
         "a subnet and an address that are none",
@@ -99,118 +99,111 @@ describe("settings", () => {
           },
         },
         [
-          'hastack:network.frontend.subnet: must be an IPv4 subnet such as 172.28.10.0/24; it is "172.28.10/24"',
-          'hastack:network.frontend.vip: must be an IPv4 address such as 172.28.10.100; it is "172.28.10.300"',
+          'hastack:network.frontend.subnet: "172.28.10/24" is not valid, it must be an IPv4 subnet such as 172.28.10.0/24',
+          'hastack:network.frontend.vip: "172.28.10.300" is not valid, it must be an IPv4 address such as 172.28.10.100',
         ],
       ],
       [
         "a network without its other half",
         { network: { frontend: { subnet: "10.1.0.0/24", vip: "10.1.0.100" } } },
-        [
-          "hastack:network.backend: Invalid input: expected object, received undefined; it is missing",
-        ],
+        ["hastack:network.backend: is missing, it must give a subnet and a vip"],
       ],
       [
         "half a member, and less than none",
-        { members: { quorum: 2.5, admin: -1 } },
+        { members: { quorum: 2.5, cache: -1 } },
         [
-          "hastack:members.quorum: Invalid input: expected int, received number; it is 2.5",
-          "hastack:members.admin: must be a whole number, 0 or more; it is -1",
+          "hastack:members.quorum: 2.5 is not valid, it must be a whole number",
+          "hastack:members.cache: -1 is not valid, it must be a whole number, 0 or more",
         ],
       ],
       [
         "ports that are none, each by its place in the list",
         { loadBalancer: { publishedPorts: [80, 0, 70_000, "8080"] } },
         [
-          "hastack:loadBalancer.publishedPorts.1: must be a port, 1 to 65535; it is 0",
-          "hastack:loadBalancer.publishedPorts.2: must be a port, 1 to 65535; it is 70000",
-          'hastack:loadBalancer.publishedPorts.3: Invalid input: expected number, received string; it is "8080"',
+          "hastack:loadBalancer.publishedPorts.1: 0 is not valid, it must be a port, 1 to 65535",
+          "hastack:loadBalancer.publishedPorts.2: 70000 is not valid, it must be a port, 1 to 65535",
+          'hastack:loadBalancer.publishedPorts.3: "8080" is not valid, it must be a number',
         ],
       ],
       [
         "a lease and a patience that Patroni would refuse",
         { database: { ttlSeconds: 19, retryTimeoutSeconds: 2 } },
         [
-          "hastack:database.ttlSeconds: must be 20 or more: Patroni refuses less; it is 19",
-          "hastack:database.retryTimeoutSeconds: must be 3 or more: Patroni refuses less; it is 2",
+          "hastack:database.ttlSeconds: 19 is not valid, it must be 20 or more: Patroni refuses less",
+          "hastack:database.retryTimeoutSeconds: 2 is not valid, it must be 3 or more: Patroni refuses less",
         ],
       ],
       [
         "checks and adverts without a pause",
         { loadBalancer: { checkIntervalMilliseconds: 49, advertSeconds: 0 } },
         [
-          "hastack:loadBalancer.checkIntervalMilliseconds: must be 50 milliseconds or more; it is 49",
-          "hastack:loadBalancer.advertSeconds: must be a number of seconds above 0; it is 0",
-        ],
-      ],
-      [
-        "a level that the application does not log at",
-        { application: { logLevel: "loud" } },
-        [
-          'hastack:application.logLevel: Invalid option: expected one of "debug"|"info"|"warn"|"error"; it is "loud"',
+          "hastack:loadBalancer.checkIntervalMilliseconds: 49 is not valid, it must be 50 milliseconds or more",
+          "hastack:loadBalancer.advertSeconds: 0 is not valid, it must be a number of seconds above 0",
         ],
       ],
       [
         "a gate that could never pass",
         { gateTimeoutSeconds: 4 },
-        ["hastack:gateTimeoutSeconds: Too small: expected number to be >=5; it is 4"],
+        ["hastack:gateTimeoutSeconds: 4 is not valid, it must be 5 or more"],
       ],
       [
         "a parameter of PostgreSQL that is no plain value",
         { database: { parameters: { work_mem: ["4MB"] } } },
-        ['hastack:database.parameters.work_mem: Invalid input; it is ["4MB"]'],
+        [
+          'hastack:database.parameters.work_mem: ["4MB"] is not valid, it must be a text, a number, true or false',
+        ],
       ],
       [
         "more connections, and longer times, than anything here can keep",
         {
           loadBalancer: { maxConnections: 100_001 },
-          application: { drainSeconds: 301, stopGraceSeconds: 601 },
+          tiers: { web: { drainSeconds: 301, stopGraceSeconds: 601 } },
         },
         [
-          "hastack:loadBalancer.maxConnections: Too big: expected number to be <=100000; it is 100001",
-          "hastack:application.drainSeconds: Too big: expected number to be <=300; it is 301",
-          "hastack:application.stopGraceSeconds: Too big: expected number to be <=600; it is 601",
+          "hastack:tiers.web.drainSeconds: 301 is not valid, it must be 300 or less",
+          "hastack:tiers.web.stopGraceSeconds: 601 is not valid, it must be 600 or less",
+          "hastack:loadBalancer.maxConnections: 100001 is not valid, it must be 100000 or less",
         ],
       ],
       [
         "a cache too small to be one",
         { cache: { megabytes: 7 } },
-        ["hastack:cache.megabytes: must be 8 megabytes or more; it is 7"],
+        ["hastack:cache.megabytes: 7 is not valid, it must be 8 megabytes or more"],
       ],
       [
         "a public address that is none, and one that ends with a slash",
         { publicUrl: "travel.example" },
         [
-          'hastack:publicUrl: must be an address such as https://travel.example, with nothing behind it; it is "travel.example"',
+          'hastack:publicUrl: "travel.example" is not valid, it must be an address such as https://travel.example, without a path',
         ],
       ],
       [
         "a public address that ends with a slash",
         { publicUrl: "https://travel.example/" },
         [
-          'hastack:publicUrl: must be an address such as https://travel.example, with nothing behind it; it is "https://travel.example/"',
+          'hastack:publicUrl: "https://travel.example/" is not valid, it must be an address such as https://travel.example, without a path',
         ],
       ],
       [
         "a public address with a login and a query",
         { publicUrl: "https://me:x@travel.example?y" },
         [
-          'hastack:publicUrl: must be an address such as https://travel.example, with nothing behind it; it is "https://me:x@travel.example?y"',
+          'hastack:publicUrl: "https://me:x@travel.example?y" is not valid, it must be an address such as https://travel.example, without a path',
         ],
       ],
       [
         "a mail server and a sender that are none",
         { smtp: { host: "mail server", from: "travel", password: "x" } },
         [
-          'hastack:smtp.host: must be a host\'s name or address, such as mail.example; it is "mail server"',
-          'hastack:smtp.from: must be a mail address such as travel@example.org; it is "travel"',
-          "hastack:smtp.password: is no setting; see infra/settings.ts",
+          'hastack:smtp.host: "mail server" is not valid, it must be a host\'s name or address, such as mail.example',
+          'hastack:smtp.from: "travel" is not valid, it must be a mail address such as travel@example.org',
+          "hastack:smtp.password: is not a setting, see docs/settings.md",
         ],
       ],
       [
         "an object that is none",
         { members: "{" },
-        ['hastack:members: Invalid input: expected object, received string; it is "{"'],
+        ['hastack:members: "{" is not valid, it must be a map of names and values'],
       ],
     ];
     for (const [what, changes, problems] of refused) {
@@ -234,7 +227,7 @@ describe("settings", () => {
     ]) {
       it(`D2: the parameter ${name} of PostgreSQL, which is not the stack's to give away`, () => {
         assert.deepEqual(problemsOf({ database: { parameters: { [name]: "off", jit: false } } }), [
-          `hastack:database.parameters.${name}: is kept by hastack for safety, or has a setting of its own; leave it out`,
+          `hastack:database.parameters.${name}: is kept by hastack for safety or has a setting of its own, leave it out`,
         ]);
       });
     }
@@ -242,19 +235,61 @@ describe("settings", () => {
     it("a missing setting", () => {
       assert.throws(() => readSettings("test", {}), {
         name: "SettingsError",
-        message: `the configuration cannot stand:
-  hastack:platform: must be docker or ssh; it is missing
-  hastack:network: Invalid input: expected object, received undefined; it is missing`,
+        message: `the configuration is not valid:
+  hastack:platform: is missing, it must be docker or ssh
+  hastack:network: is missing, it must give a subnet and a vip for frontend and for backend`,
       });
     });
 
     it("a key with a typing error, at the top and inside", () => {
       assert.deepEqual(problemsOf({ plattform: "docker" }), [
-        "hastack:plattform: is no setting; see infra/settings.ts",
+        "hastack:plattform: is not a setting, did you mean platform?",
       ]);
       assert.deepEqual(problemsOf({ members: { quorom: 3, databases: 2 } }), [
-        "hastack:members.quorom: is no setting; see infra/settings.ts",
-        "hastack:members.databases: is no setting; see infra/settings.ts",
+        "hastack:members.quorom: is not a setting, did you mean quorum?",
+        "hastack:members.databases: is not a setting, did you mean database?",
+      ]);
+    });
+
+    it("a setting that has another place since tiers are the application's, and names the place", () => {
+      assert.deepEqual(
+        problemsOf({
+          sampleData: true,
+          members: { storefront: 2, admin: 2 },
+          application: {
+            storefrontPoolSize: 10,
+            adminPoolSize: 5,
+            drainSeconds: 3,
+            stopGraceSeconds: 25,
+            logLevel: "info",
+          },
+        }),
+        [
+          "hastack:members.storefront: is not a setting, use hastack:tiers.storefront.instances",
+          "hastack:members.admin: is not a setting, use hastack:tiers.admin.instances",
+          "hastack:application.storefrontPoolSize: is not a setting, use hastack:tiers.storefront.poolSize",
+          "hastack:application.adminPoolSize: is not a setting, use hastack:tiers.admin.poolSize",
+          "hastack:application.drainSeconds: is not a setting, use hastack:tiers.NAME.drainSeconds",
+          "hastack:application.stopGraceSeconds: is not a setting, use hastack:tiers.NAME.stopGraceSeconds",
+          "hastack:application.logLevel: is not a setting, use hastack:application.settings.logLevel",
+          "hastack:sampleData: is not a setting, use hastack:application.settings.sampleData",
+        ],
+      );
+    });
+
+    it("a key that is near none, and says where all of them are", () => {
+      assert.deepEqual(problemsOf({ nonsense: 1, tiers: { web: { colour: "red" } } }), [
+        "hastack:tiers.web.colour: is not a setting, see docs/settings.md",
+        "hastack:nonsense: is not a setting, see docs/settings.md",
+      ]);
+    });
+
+    it("what is wrong in itself and what is for the other platform, at once", () => {
+      const changes = { keepData: 1, tiers: { web: { instances: 2 } }, platform: "ssh" };
+      assert.deepEqual(problemsOf(changes), [
+        "hastack:keepData: 1 is not valid, it must be true or false",
+        "hastack:tiers.web.instances: is for the platform docker only, leave it out (hastack:machines says where each tier runs)",
+        "hastack:machines: is missing, list the machines and their roles",
       ]);
     });
 
@@ -278,7 +313,15 @@ describe("settings", () => {
     const smtp = { host: "mail.example", user: "u", from: "travel@example.org" };
     assert.equal(settingsWith({ smtp, smtpPassword: "12345" }).smtpPassword, "12345");
     assert.deepEqual(problemsOf({ smtpPassword: "" }), [
-      "hastack:smtpPassword: Too small: expected string to have >=1 characters; it is a secret",
+      "hastack:smtpPassword: is not valid, it must not be empty",
+    ]);
+    const { applicationSecrets } = settingsWith({ applicationSecrets: { apiKey: "12345" } });
+    assert.deepEqual(applicationSecrets, { apiKey: "12345" });
+    assert.deepEqual(problemsOf({ applicationSecrets: { apiKey: 12345 } }), [
+      "hastack:applicationSecrets.apiKey: is not valid, it must be a text",
+    ]);
+    assert.deepEqual(problemsOf({ applicationSecrets: "12345x" }), [
+      "hastack:applicationSecrets: is not valid, it must be a map of names and values",
     ]);
   });
 
@@ -289,8 +332,8 @@ describe("settings", () => {
         "machines, and how they are reached, on docker",
         { machines, ssh: { identityFile: "~/.ssh/id_ed25519" } },
         [
-          "hastack:machines: is for the platform ssh, and this is docker; leave it out; hastack:members says how many to make",
-          "hastack:ssh: is for the platform ssh, and this is docker; leave it out",
+          "hastack:machines: is for the platform ssh only, leave it out (hastack:members says how many the platform makes)",
+          "hastack:ssh: is for the platform ssh only, leave it out",
         ],
       ],
       [
@@ -306,20 +349,20 @@ describe("settings", () => {
           },
         },
         [
-          "hastack:members: is for the platform docker, and this is ssh; leave it out; hastack:machines says who has a role",
-          "hastack:loadBalancer.publishedPorts: is for the platform docker, and this is ssh; leave it out; the load balancers are reached by their own addresses",
-          "hastack:loadBalancer.publishedStatsPorts: is for the platform docker, and this is ssh; leave it out; the load balancers are reached by their own addresses",
+          "hastack:members: is for the platform docker only, leave it out (hastack:machines says who has which role)",
+          "hastack:loadBalancer.publishedPorts: is for the platform docker only, leave it out (the load balancers have addresses of their own)",
+          "hastack:loadBalancer.publishedStatsPorts: is for the platform docker only, leave it out (the load balancers have addresses of their own)",
         ],
       ],
       [
         "no machines on ssh",
         { platform: "ssh" },
-        ["hastack:machines: is missing; on the platform ssh it lists the machines and their roles"],
+        ["hastack:machines: is missing, list the machines and their roles"],
       ],
       [
         "an empty list of machines",
         { platform: "ssh", machines: [] },
-        ["hastack:machines: must list the machines and their roles; it is []"],
+        ["hastack:machines: [] is not valid, it must list the machines and their roles"],
       ],
     ];
     for (const [what, changes, problems] of refused) {
@@ -353,42 +396,41 @@ describe("settings", () => {
       [
         "W5: a name that is none",
         { name: "Node 1" },
-        ['hastack:machines.Node 1.name: must be a name such as node-1; it is "Node 1"'],
+        ['hastack:machines.Node 1.name: "Node 1" is not valid, it must be a name such as node-1'],
       ],
       [
         "W5: an address, a port and a user that are none",
         { address: "node 1", port: 0, user: "de ploy" },
         [
-          'hastack:machines.node-1.address: must be a host\'s name or address, such as 192.0.2.11; it is "node 1"',
-          "hastack:machines.node-1.port: must be a port, 1 to 65535; it is 0",
-          'hastack:machines.node-1.user: must be a user\'s name, such as deploy; it is "de ploy"',
+          'hastack:machines.node-1.address: "node 1" is not valid, it must be a host\'s name or address, such as 192.0.2.11',
+          "hastack:machines.node-1.port: 0 is not valid, it must be a port, 1 to 65535",
+          'hastack:machines.node-1.user: "de ploy" is not valid, it must be a user\'s name, such as deploy',
         ],
       ],
       [
         "W5: what ssh would take for an option",
         { address: "-oProxyCommand=x", user: "-x" },
         [
-          'hastack:machines.node-1.address: must be a host\'s name or address, such as 192.0.2.11; it is "-oProxyCommand=x"',
-          'hastack:machines.node-1.user: must be a user\'s name, such as deploy; it is "-x"',
+          'hastack:machines.node-1.address: "-oProxyCommand=x" is not valid, it must be a host\'s name or address, such as 192.0.2.11',
+          'hastack:machines.node-1.user: "-x" is not valid, it must be a user\'s name, such as deploy',
         ],
       ],
       [
-        "W5: no role, a role that there is not, and a network that there is not",
-        { roles: ["cash"], backend: "10.2.0" },
+        "W5: an address in a network that there is not",
+        { backend: "10.2.0" },
         [
-          'hastack:machines.node-1.backend: must be an IPv4 address such as 172.28.10.100; it is "10.2.0"',
-          'hastack:machines.node-1.roles.0: Invalid option: expected one of "loadBalancer"|"quorum"|"database"|"storefront"|"admin"|"cache"|"brick"|"arbiter"; it is "cash"',
+          'hastack:machines.node-1.backend: "10.2.0" is not valid, it must be an IPv4 address such as 172.28.10.100',
         ],
       ],
       [
         "W5: a machine without a role",
         { roles: [] },
-        ["hastack:machines.node-1.roles: must name at least one role; it is []"],
+        ["hastack:machines.node-1.roles: [] is not valid, it must name at least one role"],
       ],
       [
         "W5: a key with a typing error",
         { hostkey: "ssh-ed25519 A" },
-        ["hastack:machines.node-1.hostkey: is no setting; see infra/settings.ts"],
+        ["hastack:machines.node-1.hostkey: is not a setting, did you mean hostKey?"],
       ],
     ];
     for (const [what, values, problems] of refused) {
@@ -398,7 +440,7 @@ describe("settings", () => {
     it("W5: go by their place in the list where they have no name", () => {
       const changes = { platform: "ssh", machines: [{ backend: "10.2.0.11", roles: ["cache"] }] };
       assert.deepEqual(problemsOf(changes), [
-        "hastack:machines.0.name: Invalid input: expected string, received undefined; it is missing",
+        "hastack:machines.0.name: is missing, it must be a text",
       ]);
     });
   });

@@ -308,7 +308,7 @@ chmod +x /tmp/spy/chown; rm -f /tmp/spy/modes; PATH=/tmp/spy:$PATH\n`;
   });
 
   describe("of a task", () => {
-    const host = first((planWith().topology.tiers.storefront ?? []));
+    const host = first(planWith().topology.tiers.storefront ?? []);
     const task = (script: string, user?: string): Task => ({
       name: "job",
       component: "Test",

@@ -28,7 +28,8 @@ describe("etcd.yml", () => {
 
   it("D2: names all members of a quorum of five", () => {
     const five = planWith({ members: { quorum: 5 } }).topology;
-    const line = renderEtcd(five, first(five.quorum)).match(/initial-cluster: (.*)/)?.[1] ?? "";
+    const line =
+      renderEtcd(five, first(five.members.quorum)).match(/initial-cluster: (.*)/)?.[1] ?? "";
     assert.deepEqual(
       line.split(",").map((member) => member.split("=")[0]),
       ["etcd-1", "etcd-2", "etcd-3", "etcd-4", "etcd-5"],
@@ -52,8 +53,9 @@ describe("health of an etcd member", () => {
       [7, 4],
       [9, 5],
     ]) {
-      const { quorum, ...rest } = planWith({ members: { quorum: members } }).topology;
-      const text = etcdHealth({ ...rest, quorum }, first(quorum));
+      const { topology } = planWith({ members: { quorum: members } });
+      const { quorum } = topology.members;
+      const text = etcdHealth(topology, first(quorum));
       assert.ok(text.includes(`[ "$there" -lt ${majority} ]`), `${majority} of ${members}`);
       assert.equal(text.match(/there=\$\(\(there \+ 1\)\)/g)?.length, quorum.length - 1);
     }
@@ -220,7 +222,7 @@ describe("etcd with five members", function () {
     this.timeout(600_000);
     const image = await imageFor(workloadOf(await describeStack(), "etcd-1"));
     machine = await start(image, "etcd-five", { arguments: ["--cap-add=NET_ADMIN"] });
-    for (const { backend } of five.quorum) {
+    for (const { backend } of five.members.quorum) {
       await machine.run(`ip address add ${backend}/32 dev lo`);
     }
   });
@@ -248,18 +250,18 @@ describe("etcd with five members", function () {
     });
 
   it("D2: each passes its gate before the next one starts, also the first two", async () => {
-    for (const member of five.quorum) {
+    for (const member of five.members.quorum) {
       await launch(member);
       await answers(member, 0, "");
     }
-    await answers(first(five.quorum), 0, '"health":"true"');
+    await answers(first(five.members.quorum), 0, '"health":"true"');
   });
 
   it("D2: does not pass where a majority answers, and yet no quorum does", async () => {
     await machine.run(
       "kill -KILL $(cat /tmp/pids); while pgrep -x etcd; do sleep 0.1; done; rm -rf /tmp/etcd-?",
     );
-    const [one, two, three] = five.quorum;
+    const [one, two, three] = five.members.quorum;
     assert.ok(one && two && three);
     // They listen to each other, and to no client
     const deaf = (text: string) => text.replace(/^(listen-client-urls: .*):2379$/m, "$1:2399");

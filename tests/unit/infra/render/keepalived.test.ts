@@ -196,7 +196,12 @@ describe("health of a load balancer", () => {
   const health = (changes: Readonly<Record<string, unknown>> = {}) => {
     const { settings, topology } = planWith(changes);
     const configuration = "global\n  description configuration 0123\n  maxconn 1";
-    return loadBalancerHealth(settings, topology, first(topology.members.loadBalancer), configuration);
+    return loadBalancerHealth(
+      settings,
+      topology,
+      first(topology.members.loadBalancer),
+      configuration,
+    );
   };
   const before = [
     "curl -fsS --max-time 2 http://127.0.0.1:8404/healthz > /dev/null",

@@ -19,7 +19,11 @@ import { describeStack, taskOf, workloadOf } from "../../../support/unit/stack.t
 
 function rendered(changes: Readonly<Record<string, unknown>> = {}): string {
   const { settings, topology } = planWith(changes);
-  return renderPatroni(settings, topology, topology.members.database[1] ?? first(topology.members.database));
+  return renderPatroni(
+    settings,
+    topology,
+    topology.members.database[1] ?? first(topology.members.database),
+  );
 }
 
 /** The access rules of a Patroni file, in their order. */
@@ -459,7 +463,9 @@ describe("Patroni's files with the real programs", function () {
     for (const [what, state, expected, message] of states) {
       it(`D1: ${expected === 0 ? "passes" : "refuses"} ${what}`, async () => {
         await machine.run("cat > /tmp/patroni-db-1", JSON.stringify(state));
-        const { code, stderr } = await machine.attempt(patroniHealth(first(topology.members.database)));
+        const { code, stderr } = await machine.attempt(
+          patroniHealth(first(topology.members.database)),
+        );
         assert.deepEqual([code, stderr], [expected, message]);
       });
     }
@@ -600,7 +606,9 @@ describe("Patroni's files with the real programs", function () {
 
     /** Starts a server as Patroni would configure it, with its access rules. */
     before(async () => {
-      const rules = accessRules(renderPatroni(settings, topology, first(topology.members.database)));
+      const rules = accessRules(
+        renderPatroni(settings, topology, first(topology.members.database)),
+      );
       const bin = "/usr/lib/postgresql/17/bin";
       await machine.run("install -d -o postgres /tmp/pg /run/postgresql");
       await machine.run(

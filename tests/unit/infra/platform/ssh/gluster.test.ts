@@ -28,8 +28,11 @@ const topology: Topology = {
     roles: [],
     backend: `10.2.0.${host}`,
   })),
-  bricks: [member("node-1", "brick", 11), member("node-2", "brick", 12)],
-  arbiters: [member("node-3", "arbiter", 13)],
+  members: {
+    ...planWith().topology.members,
+    brick: [member("node-1", "brick", 11), member("node-2", "brick", 12)],
+    arbiter: [member("node-3", "arbiter", 13)],
+  },
 };
 
 describe("GlusterFS", () => {

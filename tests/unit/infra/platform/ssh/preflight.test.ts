@@ -14,8 +14,8 @@ import {
   problemsOf,
   type Seen,
 } from "../../../../../infra/platform/ssh/preflight.ts";
-import { SettingsError } from "../../../../../infra/settings.ts";
 import { ports } from "../../../../../infra/roles.ts";
+import { SettingsError } from "../../../../../infra/settings.ts";
 import type { Machine, Member } from "../../../../../infra/topology.ts";
 import { planWith, settingsWith } from "../../../../support/unit/fixtures.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";

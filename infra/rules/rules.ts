@@ -1,0 +1,55 @@
+/** All rules in their order: what the settings and the application's tiers must keep. */
+import type { Settings } from "../settings.ts";
+import type { Machine, TierPlan, Topology } from "../topology.ts";
+import { addressProblems } from "./addresses.ts";
+import { certificateProblems } from "./certificate.ts";
+import { countProblems, singleInstanceWarnings } from "./counts.ts";
+import { machineProblems } from "./machines.ts";
+import { mailProblems } from "./mail.ts";
+import { nameProblems } from "./names.ts";
+import { networkProblems } from "./networks.ts";
+import { poolProblems } from "./pools.ts";
+import { publishedPortProblems, sharedPortProblems } from "./ports.ts";
+import type { Problem } from "./problem.ts";
+import { reachProblems } from "./reach.ts";
+import { timingProblems } from "./timings.ts";
+
+/**
+ * Rules on what the settings say.
+ * @param machines those that the settings list
+ */
+export function settingsProblems(
+  settings: Settings,
+  tiers: readonly TierPlan[],
+  machines: readonly Machine[],
+): Problem[] {
+  return [
+    ...nameProblems(settings, tiers),
+    ...countProblems(settings, tiers),
+    ...networkProblems(settings),
+    ...timingProblems(settings, tiers),
+    ...mailProblems(settings),
+    ...certificateProblems(settings),
+    ...machineProblems(machines),
+    ...sharedPortProblems(machines, tiers),
+    ...reachProblems(settings),
+  ];
+}
+
+/** Rules on the machines that follow from settings without a problem. */
+export function planProblems(
+  settings: Settings,
+  tiers: readonly TierPlan[],
+  machines: readonly Machine[],
+): Problem[] {
+  return [
+    ...addressProblems(settings, machines),
+    ...poolProblems(settings, machines, tiers),
+    ...publishedPortProblems(settings),
+  ];
+}
+
+/** What is taken, and yet weakens what the stack promises. */
+export function warnings(settings: Settings, topology: Topology): Problem[] {
+  return singleInstanceWarnings(settings, topology);
+}
