@@ -44,7 +44,7 @@ async function prepare(): Promise<Setting> {
   try {
     const [postgres, cache] = await Promise.all([startPrimary("bench"), startCache()]);
     const name = await createDatabase(postgres);
-    await migrateDatabase(name, [postgres], { sampleData: true, uploadsDirectory: uploads });
+    await migrateDatabase(name, postgres, { sampleData: true, uploadsDirectory: uploads });
     const config = serverConfig("storefront", { name, writer: postgres }, uploads);
     const program = inRoot("app/src/run/server.ts");
     const start = async (file: string, more: object = {}) => {
@@ -52,7 +52,7 @@ async function prepare(): Promise<Setting> {
       started.push(server);
       return server.url;
     };
-    const cached = await start(program, { cache: cache.config });
+    const cached = await start(program, { cache: cache.config() });
     const plain = await start(program);
     const bare = await start(inRoot("app/test/support/bare.ts"));
     const get = (path: string, application = cached, other = bare) => ({

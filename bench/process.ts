@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ServerConfig } from "../app/src/http/server-config.ts";
+import { serverEnvironment } from "../app/test/support/app.ts";
 import { until } from "../app/test/support/until.ts";
 
 /** A server that is measured. */
@@ -12,13 +13,12 @@ export interface Measurable {
   stop: () => Promise<void>;
 }
 
-/** Starts a program with a configuration file, as a machine would; its log goes nowhere. */
+/** Starts a program with a configuration in its environment, as a machine would; its log goes nowhere. */
 export async function startProcess(file: string, config: ServerConfig): Promise<Measurable> {
   const folder = mkdtempSync(join(tmpdir(), "hastack-bench-"));
-  const settings = join(folder, "app.json");
   const listen = { host: "127.0.0.1", port: await freePort() };
-  writeFileSync(settings, JSON.stringify({ ...config, listen, logLevel: "info" }));
-  const env = { PATH: process.env.PATH, HASTACK_APP_CONFIG: settings, NODE_ENV: "production" };
+  const told = await serverEnvironment({ ...config, listen, logLevel: "info" }, folder);
+  const env = { PATH: process.env.PATH, ...told, NODE_ENV: "production" };
   const child = spawn(process.execPath, [file], { env, stdio: ["ignore", "ignore", "inherit"] });
   const exit = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const url = `http://${listen.host}:${listen.port}`;

@@ -33,7 +33,7 @@ describe("accounts", function () {
     postgres = await sharedPostgres();
     name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     app = await startApp(serverConfig("storefront", { name, writer: postgres }, uploads));
   });
   after(async () => {

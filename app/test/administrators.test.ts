@@ -36,7 +36,7 @@ describe("administrators", function () {
   });
   beforeEach(async () => {
     name = await createDatabase(postgres);
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     const start = (tier: "storefront" | "admin") =>
       startApp(serverConfig(tier, { name, writer: postgres }, uploads));
     [app, storefront] = await Promise.all([start("admin"), start("storefront")]);
@@ -235,7 +235,7 @@ describe("administrators", function () {
     it("A14: is the stack's; the same one again changes nothing", async () => {
       const before = await hashes();
       assert.match(before?.password_hash ?? "", /^\$scrypt\$/);
-      const said = await migrateDatabase(name, [postgres]);
+      const said = await migrateDatabase(name, postgres);
       assert.ok(said.includes("administrator admin is up to date"));
       assert.deepEqual(await hashes(), before);
       assert.ok(!said.join("\n").includes(adminPassword));
@@ -247,10 +247,10 @@ describe("administrators", function () {
       await client.form("/admin/account/password", {
         ...{ currentPassword: adminPassword, password: own },
       });
-      await migrateDatabase(name, [postgres]);
+      await migrateDatabase(name, postgres);
       assert.deepEqual([await isLetIn(own), await isLetIn(adminPassword)], [true, false]);
       const rotated = "given by the next up";
-      const said = await migrateDatabase(name, [postgres], { adminPassword: rotated });
+      const said = await migrateDatabase(name, postgres, { adminPassword: rotated });
       assert.ok(said.includes("administrator admin has a new password"), said.join("\n"));
       assert.equal((await client.page("/admin")).status, 303);
       assert.deepEqual([await isLetIn(rotated), await isLetIn(own)], [true, false]);
@@ -261,7 +261,7 @@ describe("administrators", function () {
       const [rotated, own] = ["given by the next up", "chosen with the old one"];
       const watch = watchScrypt();
       watch.before = (run) =>
-        run === 2 ? migrateDatabase(name, [postgres], { adminPassword: rotated }) : undefined;
+        run === 2 ? migrateDatabase(name, postgres, { adminPassword: rotated }) : undefined;
       const answer = await client
         .form("/admin/account/password", { currentPassword: adminPassword, password: own })
         .finally(watch.end);
@@ -273,7 +273,7 @@ describe("administrators", function () {
     it("A14: four runs at once make one administrator with a password that opens", async () => {
       const fresh = await createDatabase(postgres);
       const runs = await Promise.all(
-        Array.from({ length: 4 }, () => migrateDatabase(fresh, [postgres])),
+        Array.from({ length: 4 }, () => migrateDatabase(fresh, postgres)),
       );
       const made = runs.flat().filter((line) => line === "administrator admin was made");
       assert.equal(made.length, 1);

@@ -58,7 +58,7 @@ describe("API document", function () {
     postgres = await sharedPostgres();
     name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     const mail = {
       host: "127.0.0.1",
       port: 1,

@@ -145,7 +145,7 @@ describe("bookings under load", function () {
     primary = await startPrimary();
     standby = await startStandby(primary, { synchronous: true });
     name = await createDatabase(primary);
-    await migrateDatabase(name, [primary]);
+    await migrateDatabase(name, primary);
     uploads = await uploadsDirectory();
     writer = await startProxy(primary);
     reader = await startProxy(standby);

@@ -31,7 +31,7 @@ describe("bookings", function () {
   before(async () => {
     postgres = await sharedPostgres();
     database = await createDatabase(postgres);
-    await migrateDatabase(database, [postgres]);
+    await migrateDatabase(database, postgres);
     uploads = await uploadsDirectory();
     proxy = await startProxy(postgres);
     const writer = { host: "127.0.0.1", port: proxy.port };

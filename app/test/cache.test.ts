@@ -45,7 +45,7 @@ describe("cache", function () {
     [server, primary] = await Promise.all([startCache(), startPrimary()]);
     standby = await startStandby(primary, { synchronous: true });
     name = await createDatabase(primary);
-    await migrateDatabase(name, [primary]);
+    await migrateDatabase(name, primary);
     await primary.sql("CREATE TABLE thing (value text)", name);
     await primary.sql("INSERT INTO thing VALUES ('first')", name);
     await primary.sql("GRANT SELECT, UPDATE ON thing TO admin", name);
@@ -58,7 +58,7 @@ describe("cache", function () {
     await server.empty();
     writer = await startProxy(primary);
     reader = await startProxy(standby);
-    wire = await startProxy(server.config);
+    wire = await startProxy(server.at);
     runs = 0;
     one = await start();
     // The first read of all finds nothing to measure against, and asks the primary for it.
@@ -76,7 +76,7 @@ describe("cache", function () {
   const changedKey = () => `hastack:${name}:changed:offers`;
   const start = async (
     limits: Partial<DatabaseLimits> = {},
-    config: Partial<TestCache["config"]> = {},
+    config = server.config(wire.port),
   ): Promise<Instance> => {
     const ways = {
       name,
@@ -84,8 +84,8 @@ describe("cache", function () {
       reader: { host: "127.0.0.1", port: reader.port },
     };
     const database = new Database(serverConfig("admin", ways, "/nowhere"), () => {}, limits);
-    const cache = new Cache({ ...server.config, port: wire.port, ...config }, silent, answerMs);
-    const cached = new CachedReads(database, cache, name);
+    const cache = new Cache(config, silent, answerMs);
+    const cached = new CachedReads(database, cache, { name });
     await cache.start();
     const close = async () => {
       open.delete(close);
@@ -434,7 +434,7 @@ describe("cache", function () {
     });
 
     it("A9: out of sight of one instance, which makes up for it before using it again", async () => {
-      const two = await start({}, { port: server.config.port });
+      const two = await start({}, server.config());
       await change("apart-1");
       await read(undefined, two);
       wire.mode = "refuse";
@@ -460,7 +460,7 @@ describe("cache", function () {
       await docker("start", server.container);
       const published = await docker("port", server.container);
       wire.target = { host: "127.0.0.1", port: Number(published.split(":").at(-1)) };
-      server.config.port = wire.target.port;
+      server.at = wire.target;
       await isReached();
       await until(
         "it is of use again",
@@ -470,7 +470,7 @@ describe("cache", function () {
     });
 
     it("A9: with another password, is as good as none, and is tried again", async () => {
-      const two = await start({}, { password: "wrong" });
+      const two = await start({}, server.config(wire.port, "wrong"));
       assert.equal(two.cache.state, "down");
       const [[, use], ms] = await timed(() => read(undefined, two));
       assert.equal(use, "bypass");

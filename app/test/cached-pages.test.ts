@@ -35,14 +35,14 @@ describe("cached pages", function () {
     [postgres, server] = await Promise.all([sharedPostgres(), startCache()]);
     name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     way = await startProxy(postgres);
-    wire = await startProxy(server.config);
+    wire = await startProxy(server.at);
     const writer = { host: "127.0.0.1", port: way.port };
     const start = (tier: "storefront" | "admin") =>
       startApp({
         ...serverConfig(tier, { name, writer }, uploads),
-        cache: { ...server.config, port: wire.port },
+        cache: server.config(wire.port),
       });
     [storefront, admin] = await Promise.all([start("storefront"), start("admin")]);
     const body = form({ quote: "hello" }, { content: png() });

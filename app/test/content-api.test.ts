@@ -44,7 +44,7 @@ describe("content API", function () {
   before(async () => {
     postgres = await sharedPostgres();
     database = await createDatabase(postgres);
-    await migrateDatabase(database, [postgres]);
+    await migrateDatabase(database, postgres);
     uploads = await uploadsDirectory();
     storefront = await startApp(
       serverConfig("storefront", { name: database, writer: postgres }, uploads),

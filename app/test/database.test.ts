@@ -51,7 +51,7 @@ describe("database", function () {
     primary = await startPrimary();
     standby = await startStandby(primary, { synchronous: true });
     name = await createDatabase(primary);
-    await migrateDatabase(name, [primary]);
+    await migrateDatabase(name, primary);
     await until("the standby has the schema", async () => {
       await stored("x", standby);
       return true;

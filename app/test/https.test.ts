@@ -30,7 +30,7 @@ describe("behind a load balancer that speaks HTTPS", function () {
     const postgres = await sharedPostgres();
     const name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     const start = async (trustedProxies: string[]): Promise<Pair> => {
       const tier = (which: "storefront" | "admin") =>
         startApp({ ...serverConfig(which, { name, writer: postgres }, uploads), trustedProxies });

@@ -8,7 +8,9 @@ import {
   type AppProcess,
   files,
   migrateDatabase,
+  secretsFolder,
   serverConfig,
+  serverEnvironment,
   spawnEntry,
   spawnServer,
   startApp,
@@ -34,7 +36,7 @@ describe("lifecycle", function () {
     postgres = await sharedPostgres();
     name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
   });
   after(async () => {
     await rm(uploads, { recursive: true });
@@ -112,10 +114,11 @@ describe("lifecycle", function () {
       proxy.mode = "silence";
       const port = 20_000 + (process.pid % 20_000);
       const listen = { host: "127.0.0.1", port };
-      const server = await spawnEntry("run/server.ts", {
-        ...config("storefront", { host: "127.0.0.1", port: proxy.port }),
-        listen,
-      });
+      const slow = config("storefront", { host: "127.0.0.1", port: proxy.port });
+      const folder = await secretsFolder();
+      const environment = await serverEnvironment({ ...slow, listen }, folder);
+      const server = await spawnEntry("run/server.ts", environment);
+      server.exit.then(() => rm(folder, { recursive: true }));
       const url = `http://127.0.0.1:${port}`;
       const [status, body] = await until("it listens", () => health(url));
       assert.deepEqual([status, body.status], [503, "starting"]);

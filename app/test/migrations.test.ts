@@ -1,15 +1,27 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { files, migrateDatabase, spawnEntry, uploadsDirectory } from "./support/app.ts";
+import { migrate } from "../src/run/migrate.ts";
+import {
+  files,
+  migrateConfig,
+  migrateDatabase,
+  migrateEnvironment,
+  secretsFolder,
+  spawnEntry,
+  uploadsDirectory,
+} from "./support/app.ts";
 import { sharedPostgres } from "./support/hooks.ts";
-import { createDatabase, type Postgres, passwords } from "./support/postgres.ts";
+import { createDatabase, type Postgres, passwords, startStandby } from "./support/postgres.ts";
+import { startProxy } from "./support/proxy.ts";
 
 describe("migrations", function () {
   this.timeout(60_000);
   let postgres: Postgres;
   let database: string;
   let uploads: string;
+  let secrets: string;
 
   before(async () => {
     postgres = await sharedPostgres();
@@ -17,9 +29,11 @@ describe("migrations", function () {
   beforeEach(async () => {
     database = await createDatabase(postgres);
     uploads = await uploadsDirectory();
+    secrets = await secretsFolder();
   });
   afterEach(async () => {
     await rm(uploads, { recursive: true });
+    await rm(secrets, { recursive: true });
   });
 
   const as = async (user: "storefront" | "admin", text: string) => {
@@ -28,7 +42,7 @@ describe("migrations", function () {
       host: "127.0.0.1",
       port,
       database,
-      user,
+      user: `app_${user}`,
       password: passwords[user],
     });
     await client.connect();
@@ -40,8 +54,8 @@ describe("migrations", function () {
   };
 
   it("A12: run once, in order; a second run does nothing", async () => {
-    const first = await migrateDatabase(database, [postgres]);
-    const second = await migrateDatabase(database, [postgres]);
+    const first = await migrateDatabase(database, postgres);
+    const second = await migrateDatabase(database, postgres);
     assert.ok(first.includes("applied 0001_content"), first.join("\n"));
     assert.ok(second.includes("schema is up to date"), second.join("\n"));
     const names = await postgres.sql("SELECT name FROM migration ORDER BY id", database);
@@ -54,7 +68,7 @@ describe("migrations", function () {
   it("A12: four runs at once do the work once", async () => {
     const options = { sampleData: true, uploadsDirectory: uploads };
     const runs = await Promise.all(
-      Array.from({ length: 4 }, () => migrateDatabase(database, [postgres], options)),
+      Array.from({ length: 4 }, () => migrateDatabase(database, postgres, options)),
     );
     const said = runs.flat();
     assert.equal(said.filter((line) => line === "applied 0001_content").length, 1);
@@ -63,25 +77,48 @@ describe("migrations", function () {
     assert.equal((await postgres.sql("SELECT 1 FROM offer", database)).length, 14);
   });
 
-  it("A12: a member that does not answer is passed over", async () => {
-    const nobody = { host: "127.0.0.1", port: 1 };
-    const said = await migrateDatabase(database, [nobody, postgres]);
-    assert.ok(said.includes(`primary is 127.0.0.1:${postgres.port}`));
+  it("A12: a primary that does not answer yet is waited for", async () => {
+    const way = await startProxy(postgres);
+    try {
+      way.mode = "refuse";
+      const migrated = migrateDatabase(database, { host: "127.0.0.1", port: way.port });
+      await sleep(300);
+      way.mode = "pass";
+      const said = await migrated;
+      assert.match(said[0] ?? "", new RegExp(`^waiting for the primary: 127.0.0.1:${way.port} .`));
+      assert.equal(said[1], `primary is 127.0.0.1:${way.port}`);
+    } finally {
+      await way.close();
+    }
+  });
+
+  it("A12: a primary that never answers ends it with what was seen last, and the fix", async () => {
+    const config = migrateConfig(database, { host: "127.0.0.1", port: 1 });
+    await assert.rejects(
+      migrate(config, () => {}, 200),
+      /no primary at DATABASE_URL within 0\.2 s: 127\.0\.0\.1:1 .*ECONNREFUSED.*correct DATABASE_URL/,
+    );
+  });
+
+  it("A12: a standby is refused", async () => {
+    const standby = await startStandby(postgres, { synchronous: false });
+    try {
+      const config = migrateConfig(database, standby);
+      await assert.rejects(
+        migrate(config, () => {}, 200),
+        /no primary .*: 127\.0\.0\.1:\d+ is a standby\./,
+      );
+    } finally {
+      await standby.remove();
+    }
   });
 
   it("A12: as a process it says what it did, and ends with 0", async () => {
-    const run = await spawnEntry("run/migrate.ts", {
-      database: {
-        name: database,
-        user: "migrator",
-        password: passwords.migrator,
-        hosts: [{ host: "127.0.0.1", port: postgres.port }],
-      },
-      principals: { storefront: "storefront", admin: "admin" },
-      adminPassword: "password-of-the-admin",
-      uploadsDirectory: uploads,
-      sampleData: true,
-    });
+    const config = {
+      ...migrateConfig(database, postgres),
+      ...{ uploadsDirectory: uploads, sampleData: true },
+    };
+    const run = await spawnEntry("run/migrate.ts", await migrateEnvironment(config, secrets));
     assert.equal(await run.exit, 0, run.output());
     assert.match(
       run.output(),
@@ -90,23 +127,37 @@ describe("migrations", function () {
   });
 
   it("A12: a failure is told, with another exit code", async () => {
-    const run = await spawnEntry("run/migrate.ts", {
-      database: {
-        name: database,
-        user: "migrator",
-        password: passwords.migrator,
-        hosts: [{ host: "127.0.0.1", port: postgres.port }],
-      },
-      principals: { storefront: "nobody_known", admin: "admin" },
-      adminPassword: "password-of-the-admin",
-      uploadsDirectory: uploads,
-    });
+    await postgres.sql(`ALTER DATABASE ${database} OWNER TO postgres`);
+    const config = { ...migrateConfig(database, postgres), uploadsDirectory: uploads };
+    const run = await spawnEntry("run/migrate.ts", await migrateEnvironment(config, secrets));
     assert.equal(await run.exit, 1);
-    assert.match(run.output(), /migrations failed: role "nobody_known" does not exist/);
+    assert.match(run.output(), /migrations failed: permission denied for schema public/);
+  });
+
+  it("A12: roles of the release before keep their rights, since its instances still run", async () => {
+    await migrateDatabase(database, postgres);
+    await postgres.sql("CREATE ROLE storefront");
+    try {
+      await postgres.sql("GRANT SELECT ON offer TO storefront", database);
+      const before = await postgres.sql(
+        "SELECT relacl::text FROM pg_class WHERE relname = 'offer'",
+        database,
+      );
+      await migrateDatabase(database, postgres);
+      const after = await postgres.sql(
+        "SELECT relacl::text FROM pg_class WHERE relname = 'offer'",
+        database,
+      );
+      assert.match(JSON.stringify(after), /[{,]storefront=r\//);
+      assert.equal(JSON.stringify(after).length, JSON.stringify(before).length);
+    } finally {
+      await postgres.sql("DROP OWNED BY storefront", database);
+      await postgres.sql("DROP ROLE storefront");
+    }
   });
 
   it("A5: the storefront's principal may read destinations and change nothing", async () => {
-    await migrateDatabase(database, [postgres]);
+    await migrateDatabase(database, postgres);
     assert.deepEqual(await as("storefront", "SELECT * FROM content"), []);
     const denied = [
       "INSERT INTO content (quote) VALUES ('x')",
@@ -123,7 +174,7 @@ describe("migrations", function () {
   });
 
   it("A5: the admin's principal may not change destinations in place, nor the schema", async () => {
-    await migrateDatabase(database, [postgres]);
+    await migrateDatabase(database, postgres);
     assert.deepEqual(await as("admin", "SELECT * FROM idempotency_key"), []);
     for (const text of [
       "UPDATE content SET quote = 'x'",
@@ -137,15 +188,15 @@ describe("migrations", function () {
   });
 
   it("A5: a right that somebody added by hand is taken back by the next run", async () => {
-    await migrateDatabase(database, [postgres]);
-    await postgres.sql("GRANT ALL ON content TO storefront", database);
-    await migrateDatabase(database, [postgres]);
+    await migrateDatabase(database, postgres);
+    await postgres.sql("GRANT ALL ON content TO app_storefront", database);
+    await migrateDatabase(database, postgres);
     await assert.rejects(as("storefront", "DELETE FROM content"), { code: "42501" });
   });
 
   it("A13: sample data fills an empty gallery, and only an empty one", async () => {
     const options = { sampleData: true, uploadsDirectory: uploads };
-    await migrateDatabase(database, [postgres], options);
+    await migrateDatabase(database, postgres, options);
     const rows = await postgres.sql<{ image_file: string; title: string }>(
       "SELECT image_file, title FROM content ORDER BY id DESC",
       database,
@@ -154,13 +205,13 @@ describe("migrations", function () {
     assert.equal(rows[0]?.title, "Cappadocia, Türkiye");
     assert.deepEqual(await files(uploads), rows.map((row) => row.image_file).sort());
     await postgres.sql("DELETE FROM content WHERE title <> 'Lofoten, Norway'", database);
-    await migrateDatabase(database, [postgres], options);
+    await migrateDatabase(database, postgres, options);
     assert.equal((await postgres.sql("SELECT 1 FROM content", database)).length, 1);
   });
 
   it("A13: sample offers of every kind have days to come, and are added to none that is there", async () => {
     const options = { sampleData: true, uploadsDirectory: uploads };
-    await migrateDatabase(database, [postgres], options);
+    await migrateDatabase(database, postgres, options);
     const rows = await postgres.sql<{ kind: string; soon: boolean; many: boolean }>(
       "SELECT kind, starts_on > current_date AS soon, quantity > 0 AS many FROM offer",
       database,
@@ -169,13 +220,13 @@ describe("migrations", function () {
     assert.deepEqual(new Set(rows.map(({ kind }) => kind)), new Set(["flight", "bus", "hotel"]));
     assert.ok(rows.every(({ soon, many }) => soon && many));
     await postgres.sql("DELETE FROM offer WHERE kind <> 'bus'", database);
-    await migrateDatabase(database, [postgres], options);
+    await migrateDatabase(database, postgres, options);
     assert.ok((await postgres.sql("SELECT 1 FROM offer", database)).length < 14);
   });
 
   it("A13: sample data that cannot be stored leaves no row", async () => {
     const options = { sampleData: true, uploadsDirectory: "/nonexistent" };
-    await assert.rejects(migrateDatabase(database, [postgres], options), { code: "ENOENT" });
+    await assert.rejects(migrateDatabase(database, postgres, options), { code: "ENOENT" });
     assert.equal((await postgres.sql("SELECT 1 FROM content", database)).length, 0);
   });
 });

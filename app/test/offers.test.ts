@@ -30,7 +30,7 @@ describe("offers", function () {
   before(async () => {
     postgres = await sharedPostgres();
     database = await createDatabase(postgres);
-    await migrateDatabase(database, [postgres]);
+    await migrateDatabase(database, postgres);
     uploads = await uploadsDirectory();
     const at = { name: database, writer: postgres };
     storefront = await startApp(serverConfig("storefront", at, uploads));

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { cp, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import {
   type AppProcess,
-  appDirectory,
+  secretsFolder,
   serverConfig,
+  serverEnvironment,
   spawnEntry,
   spawnServer,
 } from "./support/app.ts";
@@ -14,17 +13,11 @@ describe("the release's name", function () {
   this.timeout(40_000);
   // Nothing listens there: the name is known without a database.
   const writer = { host: "127.0.0.1", port: 1 };
-  let root: string;
-  let directory: string;
+  let folder: string;
   let server: AppProcess | undefined;
 
   before(async () => {
-    root = await mkdtemp(join(tmpdir(), "app-test-release-"));
-    directory = join(root, "app");
-    for (const part of ["package.json", "src", "views", "public", "sample"]) {
-      await cp(join(appDirectory, part), join(directory, part), { recursive: true });
-    }
-    await symlink(join(appDirectory, "node_modules"), join(directory, "node_modules"));
+    folder = await secretsFolder();
   });
   afterEach(async () => {
     server?.child.kill("SIGKILL");
@@ -32,44 +25,35 @@ describe("the release's name", function () {
     server = undefined;
   });
   after(async () => {
-    await rm(root, { recursive: true });
+    await rm(folder, { recursive: true });
   });
 
-  const config = () => serverConfig("storefront", { name: "none", writer }, root);
-  const name = (text: string) => writeFile(join(root, "release.json"), text);
+  const start = (release: string) =>
+    spawnServer({ ...serverConfig("storefront", { name: "none", writer }, folder), release });
   const health = async (url: string) =>
     (await (await fetch(`${url}/api/health`)).json()) as { release: string };
 
-  it("A1: without a release.json it is development", async () => {
-    server = await spawnServer(config(), { directory });
+  it("A1: without HASTACK_RELEASE it is development", async () => {
+    server = await start("");
     assert.equal((await health(server.url)).release, "development");
   });
 
-  it("A1: release.json beside the app gives it to health, pages and log", async () => {
-    await name('{ "release": "0123456789ab", "node": "24.0.0", "arch": "x64" }\n');
-    server = await spawnServer(config(), { directory });
+  it("A1: HASTACK_RELEASE gives it to health, pages and log", async () => {
+    server = await start("0123456789ab");
     assert.equal((await health(server.url)).release, "0123456789ab");
     const page = await fetch(server.url, { headers: { Accept: "text/html" } });
     assert.match(await page.text(), /Release 0123456789ab/);
     assert.match(server.output(), /"release":"0123456789ab".*"msg":"serving"/);
   });
 
-  it("W5: the configuration cannot name another", async () => {
-    const run = await spawnEntry(
-      "run/server.ts",
-      { ...config(), release: "another" },
-      { directory },
-    );
+  it("W5: one that is no name ends the start, naming the variable", async () => {
+    const config = serverConfig("storefront", { name: "none", writer }, folder);
+    const environment = await serverEnvironment({ ...config, release: "<b>" }, folder);
+    const run = await spawnEntry("run/server.ts", environment);
     assert.equal(await run.exit, 78);
-    assert.match(run.output(), /"release"/);
+    assert.match(
+      run.output(),
+      /HASTACK_RELEASE: "<b>" cannot be used, use the name of the release/,
+    );
   });
-
-  for (const text of ["{", '{ "release": "" }']) {
-    it(`W5: a release.json of ${text} ends the start, naming the file`, async () => {
-      await name(text);
-      const run = await spawnEntry("run/server.ts", config(), { directory });
-      assert.equal(await run.exit, 1);
-      assert.match(run.output(), /release\.json does not name its release; build it again\./);
-    });
-  }
 });

@@ -76,7 +76,7 @@ describe("reset links", function () {
     postgres = await sharedPostgres();
     name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     mail = await startMailServer();
     app = await startApp({ ...config(), smtp: smtpAt(mail.port) });
     mailless = await startApp(config());

@@ -19,7 +19,7 @@ describe("rights", function () {
   before(async () => {
     postgres = await sharedPostgres();
     database = await createDatabase(postgres);
-    await migrateDatabase(database, [postgres]);
+    await migrateDatabase(database, postgres);
     const [row] = await postgres.sql<{ id: number }>(
       `INSERT INTO account (email, name, password_hash) VALUES ('a@example.com', 'A', 'secret-hash')
        RETURNING id`,
@@ -37,7 +37,7 @@ describe("rights", function () {
   const as = async (user: Principal, ...statements: string[]) => {
     const { port } = postgres;
     const client = new pg.Client({
-      ...{ host: "127.0.0.1", port, database, user },
+      ...{ host: "127.0.0.1", port, database, user: `app_${user}` },
       password: passwords[user],
     });
     await client.connect();

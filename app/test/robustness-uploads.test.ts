@@ -39,7 +39,7 @@ describe("robustness of uploads", function () {
     postgres = await sharedPostgres();
     const name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     const start = (tier: "storefront" | "admin") =>
       startApp(serverConfig(tier, { name, writer: postgres }, uploads));
     [storefront, admin] = await Promise.all([start("storefront"), start("admin")]);

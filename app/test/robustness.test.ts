@@ -34,7 +34,7 @@ describe("robustness", function () {
     postgres = await sharedPostgres();
     name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     const start = (tier: "storefront" | "admin") =>
       startApp(serverConfig(tier, { name, writer: postgres }, uploads));
     [storefront, admin] = await Promise.all([start("storefront"), start("admin")]);

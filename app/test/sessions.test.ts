@@ -35,7 +35,7 @@ describe("sessions", function () {
     postgres = await sharedPostgres();
     name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     app = await startApp(config());
   });
   after(async () => {
@@ -274,7 +274,7 @@ describe("sessions on a standby that lags", function () {
     standby = await startStandby(primary, { synchronous: true });
     name = await createDatabase(primary);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [primary]);
+    await migrateDatabase(name, primary);
     await until(
       "the standby has the tables",
       () => standby.sql("SELECT FROM session", name),

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { asAdmin } from "./support/admin.ts";
-import { migrateDatabase, serverConfig } from "./support/app.ts";
+import { migrateDatabase, serverConfig, serverEnvironment } from "./support/app.ts";
 import { docker, postgresImage, removeContainers, startContainer } from "./support/docker.ts";
 import { sharedPostgres } from "./support/hooks.ts";
 import { form, png } from "./support/images.ts";
@@ -20,18 +20,22 @@ describe("storage", function () {
   let postgres: Postgres;
   let name: string;
   let directory: string;
+  const environments: Record<"admin" | "storefront", Record<string, string>> = {
+    admin: {},
+    storefront: {},
+  };
 
   before(async () => {
     postgres = await sharedPostgres();
     name = await createDatabase(postgres);
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     directory = await mkdtemp(join(tmpdir(), "app-test-storage-"));
+    await chmod(directory, 0o755);
     const inside = { host: postgres.address, port: 5432 };
     const listen = { host: "0.0.0.0", port: 3000 };
     for (const tier of ["admin", "storefront"] as const) {
       const config = serverConfig(tier, { name, writer: inside }, "/uploads");
-      const file = join(directory, `${tier}.json`);
-      await writeFile(file, JSON.stringify({ ...config, listen }), { mode: 0o644 });
+      environments[tier] = await serverEnvironment({ ...config, listen }, directory);
     }
   });
   after(async () => {
@@ -42,8 +46,8 @@ describe("storage", function () {
     const container = await startContainer(`storage-${store}`, [
       ...["--init", "--user", "65534:65534", "--publish", "127.0.0.1::3000", ...mount],
       ...["--volume", `${root}:${root}:ro`, "--volume", `${process.execPath}:/node:ro`],
-      ...["--volume", `${join(directory, `${tier}.json`)}:/app.json:ro`],
-      ...["--env", "HASTACK_APP_CONFIG=/app.json", "--entrypoint", "/node"],
+      ...["--volume", `${directory}:${directory}:ro`, "--entrypoint", "/node"],
+      ...Object.entries(environments[tier]).flatMap(([key, value]) => ["--env", `${key}=${value}`]),
       ...[await postgresImage(), join(root, "app/src/run/server.ts")],
     ]);
     const port = (await docker("port", container, "3000/tcp")).split(":").at(-1);

@@ -35,7 +35,7 @@ describe("sweeper", function () {
   before(async () => {
     postgres = await sharedPostgres();
     databaseName = await createDatabase(postgres);
-    await migrateDatabase(databaseName, [postgres]);
+    await migrateDatabase(databaseName, postgres);
   });
   beforeEach(async () => {
     uploads = await uploadsDirectory();

@@ -30,7 +30,7 @@ describe("throttle", function () {
     postgres = await sharedPostgres();
     name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     const start = (tier: "storefront" | "admin", trustedProxies: string[]) =>
       startApp({ ...serverConfig(tier, { name, writer: postgres }, uploads), trustedProxies });
     const proxy = ["127.0.0.1"];

@@ -43,7 +43,7 @@ describe("trips", function () {
   before(async () => {
     postgres = await sharedPostgres();
     database = await createDatabase(postgres);
-    await migrateDatabase(database, [postgres]);
+    await migrateDatabase(database, postgres);
     uploads = await uploadsDirectory();
     proxy = await startProxy(postgres);
     app = await startApp(config());

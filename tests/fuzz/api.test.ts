@@ -38,10 +38,10 @@ describe("fuzzing the API", function () {
     );
     const [postgres, cache] = await Promise.all([startPrimary("fuzz"), startCache()]);
     const name = await createDatabase(postgres);
-    await migrateDatabase(name, [postgres], { sampleData: true, uploadsDirectory: uploads });
+    await migrateDatabase(name, postgres, { sampleData: true, uploadsDirectory: uploads });
     const start = async (tier: "storefront" | "admin") => {
       const config = serverConfig(tier, { name, writer: postgres }, uploads);
-      const server = await spawnServer({ ...config, cache: cache.config });
+      const server = await spawnServer({ ...config, cache: cache.config() });
       cleanUp.unshift(async () => {
         server.child.kill("SIGKILL");
         await server.exit;

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@redis/client";
 import type { Logger } from "pino";
@@ -12,10 +13,11 @@ const lookEveryMs = 1000;
 
 /** Where the cache is, and as whom. */
 export interface CacheConfig {
-  host: string;
-  port: number;
-  user: string;
-  password: string;
+  /**
+   * `redis://USER:PASSWORD@HOST:PORT/0`; `rediss://` for TLS, with `?ssl_ca_certs=FILE` where the
+   * server's certificate is from an authority of one's own.
+   */
+  url: string;
 }
 
 /** A connection to the cache. */
@@ -117,14 +119,24 @@ export class Cache {
   }
 }
 
-function open({ host, port, user, password }: CacheConfig) {
+function open({ url }: CacheConfig) {
+  const authority = authorityOf(url);
   return createClient({
-    socket: { host, port, connectTimeout: connectMs, reconnectStrategy: false },
-    ...{ username: user, password },
+    url,
+    socket: {
+      ...{ connectTimeout: connectMs, reconnectStrategy: false },
+      // Read for each connection: it may have been renewed
+      ...(authority !== undefined && { tls: true as const, ca: readFileSync(authority) }),
+    },
     disableOfflineQueue: true,
     // Nothing that the server's rights would have to allow besides
     ...{ disableClientInfo: true, maintNotifications: "disabled" },
   });
+}
+
+/** The file that `ssl_ca_certs` names in a cache's URL, as Redis' own clients call it. */
+export function authorityOf(url: string): string | undefined {
+  return new URL(url).searchParams.get("ssl_ca_certs") ?? undefined;
 }
 
 function close(client: Client): void {

@@ -1,5 +1,4 @@
 import { cacheReads } from "../lib/metrics.ts";
-import { release } from "../lib/release.ts";
 import type { Cache, Client } from "./cache.ts";
 import type { Database, Query } from "./database.ts";
 import {
@@ -69,15 +68,20 @@ export class CachedReads {
   readonly #database: Database;
   readonly #cache: Cache | undefined;
   readonly #prefix: string;
+  readonly #release: string;
   readonly #flights = new Map<string, Flight<unknown>>();
   /** Changes that the cache could not be told of. */
   readonly #owed = new Map<Topic, Position>();
   readonly #asking = new Set<Topic>();
 
-  /** @param name of the database, so that several may share a cache */
-  constructor(database: Database, cache?: Cache, name = "") {
+  /**
+   * @param names of the database, so that several may share a cache, and of the release: another one
+   *   may keep answers in another shape
+   */
+  constructor(database: Database, cache?: Cache, { name = "", release = "" } = {}) {
     this.#database = database;
     this.#cache = cache;
+    this.#release = release;
     this.#prefix = `hastack:${name}`;
     if (cache) cache.onLook = (client) => this.#settle(client);
   }
@@ -126,7 +130,7 @@ export class CachedReads {
     // Against a position without a horizon nothing can be measured.
     if (!this.#cache || this.#owed.has(topic) || (after && !horizonOf(after)))
       return plain("bypass");
-    const key = `${this.#prefix}:entry:${release}:${topic}:${name}`;
+    const key = `${this.#prefix}:entry:${this.#release}:${topic}:${name}`;
     const found = await this.#cache.ask((client) => client.mGet([this.#changedKey(topic), key]));
     if (!found) return plain("bypass");
     const [changed, entry] = found;

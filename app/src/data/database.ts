@@ -7,15 +7,13 @@ import { CannotConnect, type Lease, Member, type Query } from "./member.ts";
 export { type Position, unknownPosition } from "./horizon.ts";
 export type { Query } from "./member.ts";
 
-/** Where the database is, and as whom. */
+/** Where the database is, and as whom: connection strings as `pg` takes them. */
 export interface DatabaseConfig {
-  name: string;
-  user: string;
-  password: string;
-  /** Connections of this instance to each of `writer` and `reader`. */
+  writer: string;
+  /** Leads to a standby where there is one. */
+  reader: string;
+  /** Connections of this instance to each of the two. */
   poolSize: number;
-  writer: { host: string; port: number };
-  reader: { host: string; port: number };
 }
 
 /** Who answers: the server's own address, and whether it is a standby. */
@@ -107,18 +105,15 @@ export class Database {
     limits: Partial<DatabaseLimits> = {},
   ) {
     this.#limits = { ...defaultLimits, ...limits };
-    const { name, user, password, poolSize, writer, reader } = config.database;
+    const { writer, reader, poolSize } = config.database;
     const shared = {
-      database: name,
-      user,
-      password,
       poolSize,
       applicationName: `hastack ${config.instance}`,
       connectMs: this.#limits.connectMs,
       onError,
     };
-    this.#writer = new Member({ ...shared, ...writer, needsPrimary: true });
-    this.#reader = new Member({ ...shared, ...reader, needsPrimary: false });
+    this.#writer = new Member({ ...shared, url: writer, needsPrimary: true });
+    this.#reader = new Member({ ...shared, url: reader, needsPrimary: false });
   }
 
   /**

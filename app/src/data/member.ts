@@ -8,11 +8,8 @@ export type Query = <Row extends pg.QueryResultRow>(
 ) => Promise<Row[]>;
 
 export interface MemberOptions {
-  host: string;
-  port: number;
-  database: string;
-  user: string;
-  password: string;
+  /** Connection string: address, database, user, password, and how TLS is used. */
+  url: string;
   applicationName: string;
   poolSize: number;
   /** Refuse connections to a server that is in recovery. */
@@ -124,13 +121,9 @@ export class Member {
   }
 
   #open(): pg.Pool {
-    const { host, port, database, user, password, applicationName, poolSize } = this.#options;
+    const { url, applicationName, poolSize } = this.#options;
     const pool = new pg.Pool({
-      host,
-      port,
-      database,
-      user,
-      password,
+      connectionString: url,
       max: poolSize,
       application_name: applicationName,
       connectionTimeoutMillis: this.#options.connectMs,

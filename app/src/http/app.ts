@@ -26,7 +26,7 @@ import { recogniseVisitors, sendToLogin } from "./visitor.ts";
 
 /** Builds the application of one tier; it listens to nothing yet. */
 export function createApp(parts: Omit<Services, "render">): Express {
-  const services: Services = { ...parts, render: loadViews() };
+  const services: Services = { ...parts, render: loadViews(parts.config.release) };
   const { config, health, log } = services;
   const app = express();
   app.disable("x-powered-by");

@@ -5,7 +5,6 @@ import type { Cache } from "../data/cache.ts";
 import type { Database, MemberIdentity } from "../data/database.ts";
 import { maxImageBytes } from "../data/uploads.ts";
 import { countContent } from "../domain/content.ts";
-import { release } from "../lib/release.ts";
 import type { ServerConfig } from "./server-config.ts";
 
 /** Where an instance is in its life. Only `serving` is ready. */
@@ -81,7 +80,7 @@ export class Health {
     return {
       status: this.#status(),
       hostname: this.#config.instance,
-      release: release,
+      release: this.#config.release,
       role: this.#config.tier,
       contentCount: this.#contentCount,
       database: { writer: this.#writer, reader: this.#reader },

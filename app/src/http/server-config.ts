@@ -9,6 +9,8 @@ export interface ServerConfig {
   tier: "storefront" | "admin";
   /** Shown top left on every page, in `X-Served-By`, and as `hostname` by `/api/health`. */
   instance: string;
+  /** Name of the release that the program belongs to; `development` where it is none. */
+  release: string;
   listen: { host: string; port: number };
   database: DatabaseConfig;
   uploadsDirectory: string;

@@ -4,7 +4,6 @@ import { extname, join } from "node:path";
 import { Eta } from "eta";
 import { type RequestHandler, Router } from "express";
 import type { Visitor } from "../domain/accounts.ts";
-import { release } from "../lib/release.ts";
 import { day, euros, kinds, period } from "./words.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -26,8 +25,11 @@ export interface PageFrame {
 /** Renders a page of `views/` inside the layout. */
 export type Render = (view: string, data: PageFrame & Record<string, unknown>) => string;
 
-/** Compiles every template at once, so that a broken one stops the start and not a request. */
-export function loadViews(): Render {
+/**
+ * Compiles every template at once, so that a broken one stops the start and not a request.
+ * @param release its name, which every page shows
+ */
+export function loadViews(release: string): Render {
   const eta = new Eta({ varName: "it" });
   const directory = join(root, "views");
   for (const file of readdirSync(directory)) {

@@ -1,140 +1,304 @@
-import { readFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import pg from "pg";
 import { z } from "zod";
+import { authorityOf } from "../data/cache.ts";
+import type { SmtpConfig } from "../data/mail.ts";
 import type { ServerConfig } from "../http/server-config.ts";
 
-const port = z.number().int().min(1).max(65535);
-const endpoint = z.strictObject({ host: z.string().min(1), port });
+/** The environment's variables; an empty one counts as not set. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
-const serverSchema = z.strictObject({
-  tier: z.enum(["storefront", "admin"]),
-  /** Shown top left on every page, in `X-Served-By`, and as `hostname` by `/api/health`. */
-  instance: z.string().min(1),
-  listen: z.strictObject({ host: z.string().min(1), port: port.or(z.literal(0)) }),
-  database: z.strictObject({
-    name: z.string().min(1),
-    user: z.string().min(1),
-    password: z.string(),
-    /** Connections of this instance to each of `writer` and `reader`. */
-    poolSize: z.number().int().min(1).max(1000).default(10),
-    writer: endpoint,
-    reader: endpoint,
-  }),
-  uploadsDirectory: z.string().startsWith("/"),
-  cookieSecret: z.string().min(16),
-  /** What links in mails begin with; it ends without a slash. Never taken from a request. */
-  publicUrl: z.url({ protocol: /^https?$/ }).regex(/[^/]$/, "must end without a slash"),
-  /** @default reads go to the database */
-  cache: z
-    .strictObject({
-      host: z.string().min(1),
-      port,
-      user: z.string().min(1),
-      password: z.string().min(1),
-    })
-    .optional(),
-  /** @default no mail is sent; an operator makes the links */
-  smtp: z
-    .strictObject({
-      host: z.string().min(1),
-      port,
-      /** TLS from the start; otherwise STARTTLS where the server has it. */
-      secure: z.boolean(),
-      /** Name in the server's certificate: `host` may only be the way to it. */
-      servername: z.string().min(1),
-      user: z.string().min(1).optional(),
-      password: z.string().min(1).optional(),
-      /** Address in `From`. */
-      from: z.string().min(3),
-    })
-    .optional(),
-  /** Only these addresses may set `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Request-Id`. */
-  trustedProxies: z.array(z.ipv4().or(z.ipv6()).or(z.cidrv4()).or(z.cidrv6())).default([]),
-  /** After SIGTERM: health says 503 for this long while everything is still served. */
-  drainSeconds: z.number().min(0).max(300).default(3),
-  /** After SIGTERM: the process has gone within this time, finished or not. */
-  stopGraceSeconds: z.number().min(1).max(600).default(25),
-  logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
-});
-
-const roleName = z.string().regex(/^[a-z_][a-z0-9_]{0,62}$/);
-
-const migrateSchema = z.strictObject({
-  database: z.strictObject({
-    name: z.string().min(1),
-    user: z.string().min(1),
-    password: z.string(),
-    /** The members; whichever is not in recovery is migrated. */
-    hosts: z.array(endpoint).min(1),
-  }),
-  principals: z.strictObject({ storefront: roleName, admin: roleName }),
+/** What the migrations are told. */
+export interface MigrateConfig {
+  /** The primary itself, as the owner of the database. */
+  databaseUrl: string;
   /** First password of the administrator `admin`; another one than before replaces what is there. */
-  adminPassword: z.string().min(10),
-  uploadsDirectory: z.string().startsWith("/"),
+  adminPassword: string;
+  uploadsDirectory: string;
   /** Fills tables that are empty with sample data. */
-  sampleData: z.boolean().default(false),
-});
+  sampleData: boolean;
+}
 
-export type MigrateConfig = z.infer<typeof migrateSchema>;
-
-/** The configuration file cannot be used; the message names path, problem and fix. */
+/** The environment cannot be used; the message names each variable, its problem and the fix. */
 export class ConfigError extends Error {}
 
 /** Exit code for a wrong configuration (EX_CONFIG of sysexits.h). */
 export const exitConfig = 78;
 
-const secret = /password|secret/i;
-
-/** What stands there, if it may be shown: never a secret, nor a whole that may hold one. */
-function seen(value: unknown, path: readonly PropertyKey[]): string {
-  if (path.some((key) => secret.test(String(key)))) return "(hidden)";
-  let found: unknown = value;
-  for (const key of path) found = (found as Record<PropertyKey, unknown> | undefined)?.[key];
-  if (found === undefined) return "nothing";
-  if (Array.isArray(found)) return `a list of ${found.length}`;
-  return typeof found === "object" && found !== null ? "an object" : JSON.stringify(found);
+/** One variable: how its text is read, and what it should be set to, in words. */
+interface Variable<T> {
+  schema: z.ZodType<T>;
+  use: string;
+  /** It holds a secret and is never shown. @default it may be shown */
+  secret?: true;
 }
 
-function parse<T>(schema: z.ZodType<T>, file: string, value: unknown): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => {
-    const path = issue.path.map(String).join(".") || "(the whole file)";
-    return `  ${path}: ${issue.message}; found ${seen(value, issue.path)}`;
+type Values<Table> = {
+  [Name in keyof Table]: Table[Name] extends Variable<infer T> ? T : never;
+};
+
+/** Adds a problem in words of our own; what zod says by itself is not shown. */
+type Refuse = (message: string) => never;
+
+/** Reads a text by a function that may refuse it. */
+function parsed<T>(read: (text: string, refuse: Refuse) => T) {
+  return z.string().transform((text, context): T => {
+    try {
+      return read(text, (message) => {
+        throw new ConfigError(message);
+      });
+    } catch (error) {
+      // Other errors may quote what they could not read.
+      const message = error instanceof ConfigError ? error.message : "cannot be read";
+      context.addIssue({ code: "custom", message });
+      return z.NEVER;
+    }
   });
-  throw new ConfigError(
-    `${file} is not a valid configuration. Correct these settings and start again:\n${problems.join("\n")}`,
-  );
 }
 
-function read(file: string): unknown {
-  let text: string;
+const plainNumber = (least: number, most: number, pattern = /^\d+$/) =>
+  z.string().regex(pattern).transform(Number).pipe(z.number().min(least).max(most));
+const seconds = (least: number, most: number) => plainNumber(least, most, /^\d+(\.\d+)?$/);
+
+/** A URL with one of these schemes and a host, whose user and password can be decoded. */
+function readUrl(text: string, schemes: readonly string[], refuse: Refuse): URL {
+  if (!URL.canParse(text)) refuse("is not a URL");
+  const url = new URL(text);
+  if (!schemes.includes(url.protocol)) refuse(`does not begin with ${schemes.join("// or ")}//`);
+  if (url.hostname === "") refuse("names no host");
+  decodeURIComponent(url.username + url.password);
+  return url;
+}
+
+/** A connection string as `pg` takes it, `sslmode` and `sslrootcert` included. */
+const postgresUrl = parsed((text, refuse) => {
+  const { pathname, searchParams } = readUrl(text, ["postgresql:", "postgres:"], refuse);
+  if (pathname.length < 2) refuse("names no database");
+  for (const name of ["sslrootcert", "sslcert", "sslkey"]) {
+    const file = searchParams.get(name);
+    if (file) readNamedFile(file, refuse);
+  }
+  // Parses it too, and throws where it cannot.
+  new pg.Client({ connectionString: text });
+  return text;
+});
+
+function readNamedFile(file: string, refuse: Refuse): void {
   try {
-    text = readFileSync(file, "utf8");
+    readFileSync(file);
   } catch (error) {
-    throw new ConfigError(
-      `${file} cannot be read (${(error as Error).message}). Name the configuration file in HASTACK_APP_CONFIG.`,
+    const { code } = error as NodeJS.ErrnoException;
+    refuse(`names the file ${file}, which cannot be read (${code})`);
+  }
+}
+
+const redisUrl = parsed((text, refuse) => {
+  const { pathname } = readUrl(text, ["redis:", "rediss:"], refuse);
+  if (!/^(\/\d*)?$/.test(pathname)) refuse("has a path that is not the number of a database");
+  const authority = authorityOf(text);
+  if (authority !== undefined) readNamedFile(authority, refuse);
+  return { url: text };
+});
+
+const smtpUrl = parsed((text, refuse): Omit<SmtpConfig, "from" | "servername"> => {
+  const url = readUrl(text, ["smtp:", "smtps:"], refuse);
+  const secure = url.protocol === "smtps:";
+  return {
+    ...{ host: url.hostname, port: Number(url.port) || (secure ? 465 : 587), secure },
+    ...(url.username && { user: decodeURIComponent(url.username) }),
+    ...(url.password && { password: decodeURIComponent(url.password) }),
+  };
+});
+
+/** Content of the file that a variable names, without the newline that an editor adds. */
+const secretFile = (least: number) =>
+  parsed((path, refuse) => {
+    let text = "";
+    try {
+      text = readFileSync(path, "utf8").replace(/\r?\n$/, "");
+    } catch (error) {
+      refuse(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    }
+    if (text.length < least) refuse(`holds ${text.length} characters`);
+    return text;
+  });
+
+const database: Variable<string> = {
+  schema: postgresUrl,
+  use: "postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+  secret: true,
+};
+
+const uploads = (isDevelopment: boolean): Variable<string> => ({
+  schema: isDevelopment
+    ? z.string().startsWith("/").default(developmentUploads)
+    : z.string().startsWith("/"),
+  use: "the path of a directory, from / on",
+});
+
+/** Where uploads go in a checkout; a dot keeps the folder out of releases. */
+const developmentUploads = join(import.meta.dirname, "../../.uploads");
+
+/** In a checkout some may be missing that the instances of a release must share. */
+function serverVariables(env: Environment) {
+  const isDevelopment = isCheckout(env);
+  return {
+    HOST: variable(z.string().default("127.0.0.1"), "the address to listen on"),
+    PORT: variable(plainNumber(0, 65535).default(3000), "the port to listen on, 0 to 65535"),
+    HASTACK_TIER: variable(
+      z.enum(["storefront", "admin"]).default("storefront"),
+      "storefront or admin",
+    ),
+    HASTACK_INSTANCE: variable(
+      z
+        .string()
+        .regex(/^[\w.-]{1,63}$/)
+        .optional(),
+      "the name of this instance, like storefront-1",
+    ),
+    HASTACK_RELEASE: variable(
+      z
+        .string()
+        .regex(/^[\w.-]{1,63}$/)
+        .default("development"),
+      "the name of the release, like 0123456789ab",
+    ),
+    DATABASE_URL: database,
+    DATABASE_READER_URL: { ...database, schema: postgresUrl.optional() },
+    DATABASE_POOL_SIZE: variable(plainNumber(1, 1000).default(10), "connections, 1 to 1000"),
+    REDIS_URL: {
+      ...variable(redisUrl.optional(), "redis://USER:PASSWORD@HOST:PORT/0, or rediss:// for TLS"),
+      secret: true as const,
+    },
+    SMTP_URL: {
+      ...variable(smtpUrl.optional(), "smtp://USER:PASSWORD@HOST:PORT, or smtps:// for TLS"),
+      secret: true as const,
+    },
+    SMTP_SERVERNAME: variable(z.string().optional(), "the name in the mail server's certificate"),
+    MAIL_FROM: variable(
+      env.SMTP_URL ? z.string().min(3) : z.string().optional(),
+      "the address that mails are from",
+    ),
+    PUBLIC_URL: variable(
+      isDevelopment ? publicUrl.optional() : publicUrl,
+      "what links begin with, like https://travel.example, without a slash at the end",
+    ),
+    TRUSTED_PROXIES: variable(
+      addresses.default([]),
+      "addresses of the load balancers, with commas between them",
+    ),
+    DRAIN_SECONDS: variable(seconds(0, 300).default(3), "seconds, 0 to 300"),
+    STOP_GRACE_SECONDS: variable(seconds(1, 600).default(25), "seconds, 1 to 600"),
+    UPLOADS_DIRECTORY: uploads(isDevelopment),
+    COOKIE_SECRET_FILE: variable(
+      isDevelopment ? secretFile(16).optional() : secretFile(16),
+      "the path of a file with at least 16 characters, the same for all instances",
+    ),
+    LOG_LEVEL: variable(z.enum(logLevels).default("info"), logLevels.join(", ")),
+  };
+}
+
+const variable = <T>(schema: z.ZodType<T>, use: string): Variable<T> => ({ schema, use });
+
+const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+const publicUrl = z.url({ protocol: /^https?$/ }).regex(/[^/]$/);
+const addresses = z
+  .string()
+  .transform((text) => text.split(",").map((one) => one.trim()))
+  .pipe(z.array(z.ipv4().or(z.ipv6()).or(z.cidrv4()).or(z.cidrv6())));
+
+function migrateVariables(isDevelopment: boolean) {
+  return {
+    DATABASE_URL: database,
+    ADMIN_PASSWORD_FILE: variable(
+      secretFile(10),
+      "the path of a file with the first password of the administrator, at least 10 characters",
+    ),
+    UPLOADS_DIRECTORY: uploads(isDevelopment),
+    SAMPLE_DATA: variable(
+      z
+        .enum(["true", "false"])
+        .default("false")
+        .transform((text) => text === "true"),
+      "true or false",
+    ),
+  };
+}
+
+/** Reads all variables of a table. @throws ConfigError that names all that are wrong */
+function readVariables<Table extends Record<string, Variable<unknown>>>(
+  table: Table,
+  env: Environment,
+): Values<Table> {
+  const problems: string[] = [];
+  const values = Object.entries(table).map(([name, { schema, use, secret }]) => {
+    const text = env[name] || undefined;
+    const result = schema.safeParse(text);
+    if (result.success) return [name, result.data];
+    const custom = result.error.issues.find(({ code }) => code === "custom");
+    problems.push(
+      text === undefined
+        ? `${name} is not set: set it to ${use}`
+        : `${name}: ${secret ? "(hidden)" : JSON.stringify(text)} ${custom?.message ?? "cannot be used"}, use ${use}`,
     );
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    // V8 quotes the text around the error, which may hold a secret: give the place only.
-    const place = /position \d+.*$/.exec((error as Error).message)?.[0] ?? "unknown position";
-    throw new ConfigError(`${file} is not JSON (at ${place}). Write it as one JSON object.`);
-  }
+    return [name, undefined];
+  });
+  if (problems.length > 0) throw new ConfigError(explain(problems));
+  return Object.fromEntries(values);
 }
 
-/** Path of the configuration file: `HASTACK_APP_CONFIG`, by default `/etc/hastack/app.json`. */
-export function configPath(): string {
-  return process.env.HASTACK_APP_CONFIG ?? "/etc/hastack/app.json";
+function explain(problems: readonly string[]): string {
+  const lines = problems.map((problem) => `  ${problem}`).join("\n");
+  return `The environment is not a valid configuration. Correct these variables and start again:\n${lines}`;
+}
+
+/** A checkout that somebody works on; releases are started with their name. */
+function isCheckout(env: Environment): boolean {
+  return !env.HASTACK_RELEASE;
 }
 
 /** Reads the configuration of the server. @throws ConfigError */
-export function loadServerConfig(file = configPath()): ServerConfig {
-  return parse(serverSchema, file, read(file));
+export function loadServerConfig(env: Environment = process.env): ServerConfig {
+  const read = readVariables(serverVariables(env), env);
+  const { HOST: host, PORT: port, HASTACK_TIER: tier, SMTP_URL: smtp, MAIL_FROM: from } = read;
+  return {
+    tier,
+    instance: read.HASTACK_INSTANCE ?? `${tier}-1`,
+    release: read.HASTACK_RELEASE,
+    listen: { host, port },
+    database: {
+      writer: read.DATABASE_URL,
+      reader: read.DATABASE_READER_URL ?? read.DATABASE_URL,
+      poolSize: read.DATABASE_POOL_SIZE,
+    },
+    uploadsDirectory: prepareUploads(read.UPLOADS_DIRECTORY),
+    // A secret of this process alone: its sessions end with it.
+    cookieSecret: read.COOKIE_SECRET_FILE ?? randomBytes(32).toString("base64url"),
+    publicUrl: read.PUBLIC_URL ?? `http://${host}:${port}`,
+    ...(read.REDIS_URL && { cache: read.REDIS_URL }),
+    ...(smtp && from && { smtp: { ...smtp, servername: read.SMTP_SERVERNAME ?? smtp.host, from } }),
+    trustedProxies: read.TRUSTED_PROXIES,
+    drainSeconds: read.DRAIN_SECONDS,
+    stopGraceSeconds: read.STOP_GRACE_SECONDS,
+    logLevel: read.LOG_LEVEL,
+  };
 }
 
 /** Reads the configuration of the migrations. @throws ConfigError */
-export function loadMigrateConfig(file = configPath()): MigrateConfig {
-  return parse(migrateSchema, file, read(file));
+export function loadMigrateConfig(env: Environment = process.env): MigrateConfig {
+  const read = readVariables(migrateVariables(isCheckout(env)), env);
+  return {
+    databaseUrl: read.DATABASE_URL,
+    adminPassword: read.ADMIN_PASSWORD_FILE,
+    uploadsDirectory: prepareUploads(read.UPLOADS_DIRECTORY),
+    sampleData: read.SAMPLE_DATA,
+  };
+}
+
+/** Makes the checkout's own uploads directory; any other one is made by whoever names it. */
+function prepareUploads(directory: string): string {
+  if (directory === developmentUploads) mkdirSync(directory, { recursive: true });
+  return directory;
 }

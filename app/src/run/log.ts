@@ -1,13 +1,12 @@
 import { type DestinationStream, type Logger, pino } from "pino";
 import type { ServerConfig } from "../http/server-config.ts";
-import { release } from "../lib/release.ts";
 
 /** JSON lines on stdout. Nothing of a request is logged beyond what `logRequests` names. */
 export function createLog(
-  config: Pick<ServerConfig, "logLevel" | "instance" | "tier">,
+  config: Pick<ServerConfig, "logLevel" | "instance" | "release" | "tier">,
   destination?: DestinationStream,
 ): Logger {
-  const { logLevel: level, instance, tier } = config;
+  const { logLevel: level, instance, release, tier } = config;
   const options = {
     level,
     base: { instance, release, tier },

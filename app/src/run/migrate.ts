@@ -10,8 +10,8 @@ import { addSampleData, addSampleOffers } from "./sample.ts";
 /** Ordered migrations; each runs once. */
 export const sqlDirectory = join(import.meta.dirname, "../../sql");
 
-/** How long a primary is looked for, milliseconds. */
-const findPrimaryMs = 60_000;
+/** How long the primary is waited for, milliseconds. */
+const defaultWaitMs = 60_000;
 
 /** Prints one line of what is done. */
 export type Say = (line: string) => void;
@@ -19,9 +19,14 @@ export type Say = (line: string) => void;
 /**
  * Brings the schema, the rights, the first administrator and (where tables are empty) the sample
  * data up to date. Safe to run again, at the same time as another run, and beside instances of the old release.
+ * @param waitMs how long the primary is waited for. @default a minute
  */
-export async function migrate(config: MigrateConfig, say: Say): Promise<void> {
-  const client = await connectToPrimary(config, say);
+export async function migrate(
+  config: MigrateConfig,
+  say: Say,
+  waitMs: number = defaultWaitMs,
+): Promise<void> {
+  const client = await connectToPrimary(config.databaseUrl, say, waitMs);
   try {
     const done = await runner({
       dbClient: client,
@@ -34,8 +39,8 @@ export async function migrate(config: MigrateConfig, say: Say): Promise<void> {
     });
     for (const { name } of done) say(`applied ${name}`);
     if (done.length === 0) say("schema is up to date");
-    await applyGrants(client, config.principals);
-    say(`rights granted to ${Object.values(config.principals).join(" and ")}`);
+    await applyGrants(client);
+    say("rights granted");
     say(await giveFirstPassword(client, config.adminPassword));
     if (config.sampleData) {
       say(await addSampleOffers(client));
@@ -46,42 +51,43 @@ export async function migrate(config: MigrateConfig, say: Say): Promise<void> {
   }
 }
 
-/** Tries the members in turn until one is not in recovery. */
-async function connectToPrimary(config: MigrateConfig, say: Say): Promise<pg.Client> {
-  const { hosts, name, user, password } = config.database;
-  const giveUp = Date.now() + findPrimaryMs;
+/** Tries again until a server answers there that is not in recovery. */
+async function connectToPrimary(
+  connectionString: string,
+  say: Say,
+  waitMs: number,
+): Promise<pg.Client> {
+  const giveUp = Date.now() + waitMs;
   let lastSeen = "";
   for (;;) {
-    const seen: string[] = [];
-    for (const { host, port } of hosts) {
-      const client = new pg.Client({
-        host,
-        port,
-        database: name,
-        user,
-        password,
-        application_name: "hastack migrate",
-        connectionTimeoutMillis: 3000,
-        // Whoever waits for a table's lock makes all later ones wait, the old release's too.
-        options: "-c lock_timeout=10s",
-      });
-      client.on("error", () => {});
-      const refusal = await refuses(client);
-      if (!refusal) {
-        say(`primary is ${host}:${port}`);
-        return client;
-      }
-      await client.end().catch(() => {});
-      seen.push(`${host}:${port} ${refusal}`);
+    const client = new pg.Client({
+      connectionString,
+      application_name: "hastack migrate",
+      connectionTimeoutMillis: 3000,
+      // Whoever waits for a table's lock makes all later ones wait, the old release's too.
+      options: "-c lock_timeout=10s",
+    });
+    client.on("error", () => {});
+    const refusal = await refuses(client);
+    const address = `${client.host}:${client.port}`;
+    if (!refusal) {
+      say(`primary is ${address}`);
+      return client;
     }
-    if (seen.join("; ") !== lastSeen) say(`waiting for a primary: ${seen.join("; ")}`);
-    lastSeen = seen.join("; ");
-    if (Date.now() > giveUp) throw new Error(`no primary within 60 s: ${lastSeen}`);
-    await sleep(1000);
+    await client.end().catch(() => {});
+    const seen = `${address} ${refusal}`;
+    if (seen !== lastSeen) say(`waiting for the primary: ${seen}`);
+    lastSeen = seen;
+    if (Date.now() > giveUp) {
+      throw new Error(
+        `no primary at DATABASE_URL within ${waitMs / 1000} s: ${lastSeen}. Start it, or correct DATABASE_URL, and run this again.`,
+      );
+    }
+    await sleep(Math.min(1000, waitMs));
   }
 }
 
-/** Connects. @returns why this member will not do, or nothing if it will */
+/** Connects. @returns why this server will not do, or nothing if it will */
 async function refuses(client: pg.Client): Promise<string | undefined> {
   try {
     await client.connect();

@@ -35,7 +35,10 @@ export async function startInstance(
   const database = new Database(config, onError, limits);
   observePools(() => database.counts());
   const cache = config.cache && new Cache(config.cache, log);
-  const cached = new CachedReads(database, cache, config.database.name);
+  const cached = new CachedReads(database, cache, {
+    name: new URL(config.database.writer).pathname.slice(1),
+    release: config.release,
+  });
   const health = new Health(config, database, cache);
   const mail = config.smtp && new Mailer(config.smtp, log);
   const app = createApp({ config, database, cached, health, log, mail });

@@ -31,15 +31,13 @@ export function serverConfig(
   uploads: string,
 ): ServerConfig {
   const { name, writer, reader = writer } = database;
-  const pick = ({ host, port }: Endpoint) => ({ host, port });
+  const urlOf = (at: Endpoint) => databaseUrl(at, name, `app_${tier}`, passwords[tier]);
   return {
     tier,
     instance: `${tier}-1`,
+    release: "development",
     listen: { host: "127.0.0.1", port: 0 },
-    database: {
-      ...{ name, user: tier, password: passwords[tier], poolSize: 5 },
-      ...{ writer: pick(writer), reader: pick(reader) },
-    },
+    database: { writer: urlOf(writer), reader: urlOf(reader), poolSize: 5 },
     uploadsDirectory: uploads,
     cookieSecret: "cookie-secret-of-the-tests",
     publicUrl: "http://travel.test",
@@ -50,27 +48,28 @@ export function serverConfig(
   };
 }
 
+function databaseUrl({ host, port }: Endpoint, name: string, user: string, password: string) {
+  return `postgresql://${user}:${password}@${host}:${port}/${name}`;
+}
+
+/** A configuration of the migrations that a test then bends. */
+export function migrateConfig(name: string, primary: Endpoint): MigrateConfig {
+  return {
+    databaseUrl: databaseUrl(primary, name, "migrator", passwords.migrator),
+    adminPassword: "password-of-the-admin",
+    uploadsDirectory: "/nonexistent",
+    sampleData: false,
+  };
+}
+
 /** Migrates a database; sample data only where asked for. @returns the lines that were said */
 export async function migrateDatabase(
   name: string,
-  hosts: Endpoint[],
+  primary: Endpoint,
   options: Partial<MigrateConfig> = {},
 ): Promise<string[]> {
   const lines: string[] = [];
-  await migrate(
-    {
-      database: {
-        ...{ name, user: "migrator", password: passwords.migrator },
-        hosts: hosts.map(({ host, port }) => ({ host, port })),
-      },
-      principals: { storefront: "storefront", admin: "admin" },
-      adminPassword: "password-of-the-admin",
-      uploadsDirectory: "/nonexistent",
-      sampleData: false,
-      ...options,
-    },
-    (line) => lines.push(line),
-  );
+  await migrate({ ...migrateConfig(name, primary), ...options }, (line) => lines.push(line));
   return lines;
 }
 
@@ -117,17 +116,74 @@ export interface SpawnOptions {
   directory?: string;
 }
 
-/** Starts an entry point as a process, with a configuration file. */
+/**
+ * The environment that gives a server its configuration, as a machine does.
+ * @param folder where the files of secrets are written
+ */
+export async function serverEnvironment(
+  config: ServerConfig,
+  folder: string,
+): Promise<Record<string, string>> {
+  const { cache, smtp } = config;
+  const cookieSecret = join(folder, "cookie-secret");
+  await writeFile(cookieSecret, config.cookieSecret, { mode: 0o644 });
+  return {
+    HOST: config.listen.host,
+    PORT: String(config.listen.port),
+    HASTACK_TIER: config.tier,
+    HASTACK_INSTANCE: config.instance,
+    HASTACK_RELEASE: config.release,
+    DATABASE_URL: config.database.writer,
+    DATABASE_READER_URL: config.database.reader,
+    DATABASE_POOL_SIZE: String(config.database.poolSize),
+    PUBLIC_URL: config.publicUrl,
+    TRUSTED_PROXIES: config.trustedProxies.join(","),
+    DRAIN_SECONDS: String(config.drainSeconds),
+    STOP_GRACE_SECONDS: String(config.stopGraceSeconds),
+    UPLOADS_DIRECTORY: config.uploadsDirectory,
+    COOKIE_SECRET_FILE: cookieSecret,
+    LOG_LEVEL: config.logLevel,
+    ...(cache && { REDIS_URL: cache.url }),
+    ...(smtp && {
+      SMTP_URL: `${smtp.secure ? "smtps" : "smtp"}://${login(smtp)}${smtp.host}:${smtp.port}`,
+      SMTP_SERVERNAME: smtp.servername,
+      MAIL_FROM: smtp.from,
+    }),
+  };
+}
+
+function login({ user, password }: NonNullable<ServerConfig["smtp"]>): string {
+  return user && password ? `${encodeURIComponent(user)}:${encodeURIComponent(password)}@` : "";
+}
+
+/** The environment that gives the migrations their configuration. */
+export async function migrateEnvironment(
+  config: MigrateConfig,
+  folder: string,
+): Promise<Record<string, string>> {
+  const adminPassword = join(folder, "admin-password");
+  await writeFile(adminPassword, config.adminPassword);
+  return {
+    DATABASE_URL: config.databaseUrl,
+    ADMIN_PASSWORD_FILE: adminPassword,
+    UPLOADS_DIRECTORY: config.uploadsDirectory,
+    SAMPLE_DATA: String(config.sampleData),
+  };
+}
+
+/** A folder for files of secrets; remove it with `rm`. */
+export async function secretsFolder(): Promise<string> {
+  return await mkdtemp(join(tmpdir(), "app-test-secrets-"));
+}
+
+/** Starts an entry point as a process, with this environment and nothing of the tests' own. */
 export async function spawnEntry(
   entry: string,
-  config: unknown,
+  environment: Readonly<Record<string, string>>,
   { nodeArgs = [], directory: application = appDirectory }: SpawnOptions = {},
 ): Promise<Omit<AppProcess, "url">> {
-  const directory = await mkdtemp(join(tmpdir(), "app-test-config-"));
-  const file = join(directory, "app.json");
-  await writeFile(file, typeof config === "string" ? config : JSON.stringify(config));
   const child = spawn(process.execPath, [...nodeArgs, join(application, "src", entry)], {
-    env: { PATH: process.env.PATH, HASTACK_APP_CONFIG: file },
+    env: { PATH: process.env.PATH, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
@@ -137,7 +193,6 @@ export async function spawnEntry(
     });
   }
   const exit = new Promise<number | null>((resolve) => child.once("close", resolve));
-  exit.then(() => rm(directory, { recursive: true }));
   return { child, output: () => output, exit };
 }
 
@@ -146,7 +201,10 @@ export async function spawnServer(
   config: ServerConfig,
   options: SpawnOptions = {},
 ): Promise<AppProcess> {
-  const started = await spawnEntry("run/server.ts", { ...config, logLevel: "info" }, options);
+  const folder = await secretsFolder();
+  const environment = await serverEnvironment({ ...config, logLevel: "info" }, folder);
+  const started = await spawnEntry("run/server.ts", environment, options);
+  started.exit.then(() => rm(folder, { recursive: true }));
   const port = await until(
     "the server says its port",
     () => /"port":(\d+),"msg":"serving"/.exec(started.output())?.[1],

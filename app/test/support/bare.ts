@@ -3,22 +3,19 @@
  * same queries, the same answers, and nothing else. No validation, retries, cache, sessions, logs or
  * limits. Its configuration is the storefront's.
  */
-import { readFileSync } from "node:fs";
 import express from "express";
 import pg from "pg";
 import type { Query } from "../../src/data/database.ts";
 import { findBooking } from "../../src/domain/bookings.ts";
 import { listContent } from "../../src/domain/content.ts";
 import { searchOffers } from "../../src/domain/offers.ts";
-import type { ServerConfig } from "../../src/http/server-config.ts";
 import { loadViews } from "../../src/http/views.ts";
+import { loadServerConfig } from "../../src/run/config.ts";
 
-const config = JSON.parse(
-  readFileSync(String(process.env.HASTACK_APP_CONFIG), "utf8"),
-) as ServerConfig;
-const { name: database, user, password, poolSize: max, writer } = config.database;
-const pool = new pg.Pool({ ...writer, database, user, password, max });
-const render = loadViews();
+const config = loadServerConfig();
+const { poolSize: max, writer: connectionString } = config.database;
+const pool = new pg.Pool({ connectionString, max });
+const render = loadViews(config.release);
 
 const on =
   (client: pg.Pool | pg.PoolClient): Query =>

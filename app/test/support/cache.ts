@@ -1,7 +1,7 @@
 import { renderCache } from "../../../infra/render/cache.ts";
 import { first, planWith } from "../../../tests/support/unit/fixtures.ts";
 import { imageFor } from "../../../tests/support/unit/images.ts";
-import type { ServerConfig } from "../../src/http/server-config.ts";
+import type { CacheConfig } from "../../src/data/cache.ts";
 import { docker, removeContainers, startContainer } from "./docker.ts";
 import { until } from "./until.ts";
 
@@ -10,8 +10,13 @@ export const cachePassword = "c-secret-4";
 
 /** A cache in a container of its own, with the stack's own configuration. */
 export interface TestCache {
-  /** What a server's configuration says about it. */
-  config: NonNullable<ServerConfig["cache"]>;
+  /** Where this process reaches it. */
+  at: { host: string; port: number };
+  /**
+   * What a server's configuration says about it.
+   * @param port of this machine that leads there. @default its own
+   */
+  config: (port?: number, password?: string) => CacheConfig;
   container: string;
   /** Runs one command as an operator, who may do everything. @returns its output */
   run: (...command: string[]) => Promise<string>;
@@ -57,10 +62,10 @@ export async function startCache(megabytes = 64): Promise<TestCache> {
       ...command,
     );
   const cache: TestCache = {
-    config: {
-      ...{ host: "127.0.0.1", port: Number(published.split(":").at(-1)) },
-      ...{ user, password: cachePassword },
-    },
+    at: { host: "127.0.0.1", port: Number(published.split(":").at(-1)) },
+    config: (port = cache.at.port, password = cachePassword) => ({
+      url: `redis://${user}:${password}@127.0.0.1:${port}/0`,
+    }),
     container,
     run,
     pause: async () => void (await docker("pause", container)),

@@ -5,7 +5,7 @@ import { until } from "./until.ts";
 const data = "/var/lib/postgresql/test";
 const bin = "/usr/lib/postgresql/17/bin";
 
-/** Passwords of the tests' principals. */
+/** Passwords of the migrations' role and of each tier's. */
 export const passwords = { migrator: "m-secret-1", storefront: "s-secret-2", admin: "a-secret-3" };
 
 /** A PostgreSQL server in a container of its own. */
@@ -88,7 +88,8 @@ async function query<Row extends pg.QueryResultRow>(
 /** Starts a primary with the principals that infra would have made. */
 export async function startPrimary(name = "primary"): Promise<Postgres> {
   const server = await start(name, initialise);
-  for (const [role, password] of Object.entries(passwords)) {
+  for (const [owner, password] of Object.entries(passwords)) {
+    const role = owner === "migrator" ? owner : `app_${owner}`;
     await server.sql(`CREATE ROLE ${role} LOGIN PASSWORD '${password}'`);
   }
   return server;

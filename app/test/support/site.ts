@@ -55,7 +55,7 @@ export class Site {
     const { writer = postgres, reader = writer, sampleData = true } = options;
     const database = await createDatabase(postgres);
     const uploads = await uploadsDirectory();
-    await migrateDatabase(database, [postgres], { sampleData, uploadsDirectory: uploads });
+    await migrateDatabase(database, postgres, { sampleData, uploadsDirectory: uploads });
     const start = (tier: "storefront" | "admin") =>
       startApp(serverConfig(tier, { name: database, writer, reader }, uploads));
     const apps = await Promise.all([start("storefront"), start("admin")]);

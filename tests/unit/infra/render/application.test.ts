@@ -1,12 +1,4 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import {
-  ConfigError,
-  loadMigrateConfig,
-  loadServerConfig,
-} from "../../../../app/src/run/config.ts";
 import { renderApplication, renderMigrations } from "../../../../infra/render/application.ts";
 import { makeCertificate, pemOf } from "../../../support/certificates.ts";
 import { planWith } from "../../../support/unit/fixtures.ts";
@@ -22,21 +14,6 @@ const withMail = {
   smtp: { host: "mail.example", user: "travel", from: "travel@example.org" },
   smtpPassword: "secret",
 };
-
-/** Reads the text the way the application does, from a file. */
-function readBy<T>(load: (path: string) => T, text: string): T {
-  const folder = mkdtempSync(join(tmpdir(), "hastack-unit-"));
-  try {
-    const path = join(folder, "app.json");
-    writeFileSync(path, text);
-    return load(path);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-/** What a delivery makes of the places of secrets. */
-const filled = (text: string) => text.replace(/@\{\w+\}/g, "x".repeat(32));
 
 describe("the application's app.json", () => {
   it("A10, A11: is this for the second instance of the admin tier", () => {
@@ -70,20 +47,6 @@ describe("the application's app.json", () => {
   it("L7: trusts the addresses of the load balancers, and no other", () => {
     const { trustedProxies } = JSON.parse(rendered("admin", { members: { loadBalancer: 3 } }));
     assert.deepEqual(trustedProxies, ["10.2.0.11", "10.2.0.12", "10.2.0.13"]);
-  });
-
-  it("A1: is accepted by the application, as it is written", () => {
-    for (const tier of ["storefront", "admin"] as const) {
-      for (const changes of [{}, withMail, { members: { cache: 0 } }]) {
-        const text = filled(rendered(tier, changes));
-        assert.deepEqual(readBy(loadServerConfig, text), JSON.parse(text));
-      }
-    }
-  });
-
-  it("A1: would not be accepted with a key that the application does not know", () => {
-    const text = filled(rendered("admin")).replace('"tier"', '"tear"');
-    assert.throws(() => readBy(loadServerConfig, text), ConfigError);
   });
 
   it("A9: knows the cache, as its own user, unless there is none", () => {
@@ -136,12 +99,6 @@ describe("the migrations' app.json", () => {
   it("A13: brings samples only where the settings say so", () => {
     const { settings, topology } = planWith({ sampleData: true });
     assert.equal(JSON.parse(renderMigrations(settings, topology)).sampleData, true);
-  });
-
-  it("A12: is accepted by the migrations, as it is written", () => {
-    const { settings, topology } = planWith();
-    const text = filled(renderMigrations(settings, topology));
-    assert.deepEqual(readBy(loadMigrateConfig, text), JSON.parse(text));
   });
 });
 
