@@ -29,6 +29,8 @@ export function createApp(parts: Omit<Services, "render">): Express {
   const services: Services = { ...parts, render: loadViews(parts.config.release) };
   const { config, health, log } = services;
   const app = express();
+  // Express' own last resort would show a stack, whatever NODE_ENV says.
+  app.set("env", "production");
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("trust proxy", config.trustedProxies);
