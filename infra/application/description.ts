@@ -165,7 +165,7 @@ const taken: ReadonlySet<string> = new Set([
   ...reservedNames,
   ...["haproxy", "keepalived", "patroni", "valkey", "hastack"],
   ...["postgres", "replicator", "rewinder", "migrator", "statistics"],
-  ...["web", "redirects", "primary", "standby", "replicas", "mail", "pages", "operators"],
+  ...["primary", "standby", "mail"],
 ]);
 
 /** Database roles of the stack's own. */

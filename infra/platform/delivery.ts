@@ -86,7 +86,7 @@ export function deliveryScript(root: string, files: readonly ManagedFile[]): str
     `files=${quote(files.map((file) => file.path).join(" "))}`,
     ...files.map(
       ({ path, owner = "root", mode = "0644", content }) =>
-        `put ${quote(path)} ${quote(owner)} ${mode} ${hereDocument(content)}`,
+        `put ${quote(path)} ${quote(owner)} ${mode} ${hereDocument(content.replaceAll("@{folder}", () => root))}`,
     ),
     ...files.flatMap(({ path, check }) => (check ? [`check ${quote(path)} ${quote(check)}`] : [])),
     'notice_for() {\n  case "$1" in',

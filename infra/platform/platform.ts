@@ -22,7 +22,10 @@ export interface Host extends Member {
 export interface ManagedFile {
   /** Path below the workload's own folder; where that is, only the platform knows. */
   readonly path: string;
-  /** The text; `@{name}` stands for the secret of that name. */
+  /**
+   * The text; `@{name}` stands for the secret of that name, `@{folder}` for the absolute path of the
+   * workload's own folder.
+   */
   readonly content: string;
   /** @default root */
   readonly owner?: string;

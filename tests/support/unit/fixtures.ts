@@ -1,6 +1,11 @@
 /** Settings and topologies to test with: the shipped ones, and a fixed one that tests change. */
 import { createHash } from "node:crypto";
 import { parse } from "yaml";
+import {
+  type Application,
+  applicationOf,
+  parseDescription,
+} from "../../../infra/application/application.ts";
 import { withInventory } from "../../../infra/inventory.ts";
 import { formatProblem } from "../../../infra/rules/problem.ts";
 import { readSettings, type Settings, SettingsError } from "../../../infra/settings.ts";
@@ -87,13 +92,17 @@ export function machineSettings(
   return withInventory(settings, () => inventory ?? inventoryOf([...names]));
 }
 
-/** The tiers of an application, with what the settings say of them. */
-export function tiersOf({ tiers }: Pick<Settings, "tiers">): TierPlan[] {
-  const plain = { instances: 2, drainSeconds: 3, stopGraceSeconds: 25 };
-  return [
-    { ...plain, name: "storefront", port: 3000, poolSize: 10, ...tiers.storefront },
-    { ...plain, name: "admin", port: 3001, poolSize: 5, ...tiers.admin },
-  ];
+/** The description of the travel agency, as it is shipped. */
+export const agency = readProjectFile("app/hastack.yaml");
+
+/** The application that a description makes, with what the settings give it. */
+export function applicationWith(text: string, settings = settingsWith()): Application {
+  return applicationOf(parseDescription(text, "app/hastack.yaml"), settings);
+}
+
+/** The travel agency's tiers, with what the settings say of them. */
+export function tiersOf(settings: Settings): readonly TierPlan[] {
+  return applicationWith(agency, settings).tiers;
 }
 
 /** The lines that something is refused with. */
@@ -117,13 +126,18 @@ export type Cases = readonly (readonly [
 /** A stack that the program accepts. */
 export interface Plan {
   readonly settings: Settings;
+  readonly application: Application;
   readonly topology: Topology;
 }
 
-/** The same settings, and the topology that they ask for. */
-export function planWith(changes: Readonly<Record<string, unknown>> = {}): Plan {
+/**
+ * The same settings, and the topology that they ask for.
+ * @param text description of the application @default the travel agency's
+ */
+export function planWith(changes: Readonly<Record<string, unknown>> = {}, text = agency): Plan {
   const settings = settingsWith(changes);
-  return { settings, topology: planTopology(settings, tiersOf(settings)) };
+  const application = applicationWith(text, settings);
+  return { settings, application, topology: planTopology(settings, application.tiers) };
 }
 
 /** The first of a list that a test knows not to be empty. */
