@@ -48,7 +48,7 @@ describe("cache", function () {
     await migrateDatabase(name, primary);
     await primary.sql("CREATE TABLE thing (value text)", name);
     await primary.sql("INSERT INTO thing VALUES ('first')", name);
-    await primary.sql("GRANT SELECT, UPDATE ON thing TO admin", name);
+    await primary.sql("GRANT SELECT, UPDATE ON thing TO app_admin", name);
     await until("the standby has it", () => standby.sql("SELECT FROM thing", name));
   });
   after(async () => {

@@ -445,10 +445,10 @@ describe("database", function () {
     });
 
     it("A11: a password that is being changed costs no write", async () => {
-      await primary.sql("ALTER ROLE admin PASSWORD 'another'");
+      await primary.sql("ALTER ROLE app_admin PASSWORD 'another'");
       const write = database.write(insert("password-1"), { idempotent: false });
       await sleep(500);
-      await primary.sql(`ALTER ROLE admin PASSWORD '${passwords.admin}'`);
+      await primary.sql(`ALTER ROLE app_admin PASSWORD '${passwords.admin}'`);
       await write;
       assert.deepEqual(await stored("password-1"), ["password-1"]);
     });
