@@ -8,9 +8,14 @@
 export function didYouMean(name: string, known: readonly string[], otherwise: string): string {
   const near = known
     .map((one) => ({ one, distance: distance(name.toLowerCase(), one.toLowerCase()) }))
-    .filter(({ one, distance }) => distance <= Math.max(1, Math.floor(one.length / 4)))
+    .filter(({ one, distance }) => distance <= allowed(one))
     .sort((a, b) => a.distance - b.distance);
   return near[0] ? `did you mean ${near[0].one}?` : otherwise;
+}
+
+/** A short word is soon another one. */
+function allowed({ length }: string): number {
+  return length < 5 ? 1 : Math.max(2, Math.floor(length / 4));
 }
 
 /** How many letters to add, drop, change or swap with the next one. */

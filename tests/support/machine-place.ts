@@ -107,7 +107,7 @@ export class MachinePlace implements Place {
     const { frontend, backend } = this.set.networks;
     return {
       "hastack:keepData": false,
-      "hastack:sampleData": true,
+      "hastack:application": { settings: { sampleData: true } },
       "hastack:network": {
         frontend: { subnet: frontend, vip: this.vip },
         backend: { subnet: backend, vip: backend.replace(/0\/24$/, "100") },

@@ -163,7 +163,7 @@ export function architectureProblems(all: readonly Seen[]): Problem[] {
   return [
     {
       path: "machines",
-      why: `have different processors, and one release is for all of ${list.join(", ")}`,
+      why: `${list.join(" and ")} have different processors and run the same release`,
       fix: "put the application's tiers on machines of one architecture",
     },
   ];
@@ -210,7 +210,7 @@ function memoryProblems({ database }: Settings, { machine, facts }: Seen): Found
     wanted === leastMemory
       ? "give it more"
       : "give it more, or make hastack:database.sharedBuffersMegabytes smaller";
-  return [{ why: `it has ${there} MiB of memory, and needs ${wanted}`, fix }];
+  return [{ why: `it has ${there} MiB of memory and needs ${wanted}`, fix }];
 }
 
 /** Whether a role's things are on its machine already. */
@@ -242,7 +242,7 @@ function spaceProblems(seen: Seen): Found[] {
     const wanted = inUse ? leastSpaceInUse : megabytes;
     if (there === undefined || there.freeMegabytes >= wanted || worst.has(there.mount)) continue;
     worst.set(there.mount, {
-      why: `its file system ${there.mount} has ${there.freeMegabytes} MiB free, and ${what} (${path}) must have ${wanted}`,
+      why: `its file system ${there.mount} has ${there.freeMegabytes} MiB free and ${what} (${path}) must have ${wanted}`,
       fix: "make room there",
     });
   }
@@ -277,7 +277,7 @@ function nameProblems(seen: Seen): Found[] {
       ? []
       : [
           {
-            why: `it cannot resolve ${name}, where its packages come from`,
+            why: `it cannot resolve ${name} (its packages come from there)`,
             fix: "mend its name servers (/etc/resolv.conf), or name a proxy to apt",
           },
         ];
@@ -309,7 +309,7 @@ function addressProblems({ network }: Settings, { machine, facts }: Seen): Found
 }
 
 /** Ports of its roles that others hold: not the stack's own units, nor its own GlusterFS. */
-function portProblems(settings: Settings, { planned, facts }: Seen): Found[] {
+function portProblems(settings: Settings, { machine, planned, facts }: Seen): Found[] {
   const { listeners, notRoot, ownGluster } = facts;
   if (listeners === undefined) {
     return notRoot === undefined
@@ -317,8 +317,8 @@ function portProblems(settings: Settings, { planned, facts }: Seen): Found[] {
       : [];
   }
   const told = new Set<string>();
-  return planned.flatMap((member) =>
-    portsOf(member)
+  return machine.roles.flatMap((role) =>
+    portsOf({ role, ...planned.find((member) => member.role === role) })
       .filter((port) => isUsed(settings, port))
       .flatMap((port) => listeners.filter((one) => one.port === port && !isOwn(one, ownGluster)))
       .filter(({ port, program }) => {
@@ -327,7 +327,7 @@ function portProblems(settings: Settings, { planned, facts }: Seen): Found[] {
         return !known;
       })
       .map((one) => ({
-        why: `port ${one.port} (${member.role}) is taken by ${one.program}${ofUnit(one)}, at ${one.place}`,
+        why: `port ${one.port} (${role}) is taken by ${one.program}${ofUnit(one)} at ${one.place}`,
         fix: `end it there${ofUnit(one) ? `: systemctl disable --now ${one.unit}` : ", or have it use another port"}`,
       })),
   );
@@ -352,13 +352,13 @@ function userProblems({ facts: { userOfId = user, idOfUser = userId } }: Seen): 
   const problems: Found[] = [];
   if (userOfId !== user) {
     problems.push({
-      why: `its user ${userOfId} has the number ${userId}, which shared files take for ${user}`,
+      why: `its user ${userOfId} has the number ${userId} (shared files take it for ${user})`,
       fix: `give ${userOfId} another one (usermod --uid)`,
     });
   }
   if (idOfUser !== userId) {
     problems.push({
-      why: `its user ${user} has the number ${idOfUser}, and shared files want ${userId}`,
+      why: `its user ${user} has the number ${idOfUser} (shared files want ${userId})`,
       fix: "rename or remove that user",
     });
   }

@@ -95,7 +95,7 @@ describe("the program", function () {
     const bridge = { subnet: "172.17.0.0/16", vip: "172.17.0.100" };
     await assert.rejects(
       run({ "hastack:network": { ...network, frontend: bridge } }),
-      /hastack:network\.frontend\.subnet: 172\.17\.0\.0\/16 overlaps .*; use another subnet/,
+      /hastack:network\.frontend\.subnet: 172\.17\.0\.0\/16 overlaps .*, use another subnet/,
     );
   });
 });

@@ -7,7 +7,7 @@ import type { ManagedFile } from "../../../infra/platform/platform.ts";
 import { readSettings } from "../../../infra/settings.ts";
 import type { WebStack } from "../../../infra/stack.ts";
 import { planTopology } from "../../../infra/topology.ts";
-import { asPulumiGives, leastConfiguration } from "../../support/unit/fixtures.ts";
+import { asPulumiGives, leastConfiguration, tiersOf } from "../../support/unit/fixtures.ts";
 import { mockPassword, type Recording, secret } from "../../support/unit/mocks.ts";
 import { describeStack, differences, recordStack } from "../../support/unit/stack.ts";
 
@@ -270,7 +270,7 @@ describe("WebStack", () => {
     });
 
     it("W8: an added instance as that instance, and as new files of the load balancers", async () => {
-      const after = await recordStack({ changes: { members: { storefront: 3 } } });
+      const after = await recordStack({ changes: { tiers: { storefront: { instances: 3 } } } });
       assert.deepEqual(
         differences(await recordStack(), after),
         [
@@ -316,16 +316,17 @@ describe("WebStack", () => {
         "hastack:members.database: 1 is not a primary and a standby, use 2",
       ],
       [
-        { "hastack:application": { storefrontPoolSize: 50 } },
-        "hastack:database.maxConnections: 100 is less than the 235 that all pools may open, use 235 or smaller pools (hastack:application)",
+        { "hastack:tiers": { storefront: { poolSize: 50 } } },
+        "hastack:database.maxConnections: 100 is less than the 235 connections that all pools may open, use 235, or smaller pools (hastack:tiers.NAME.poolSize)",
       ],
-      [{ "hastack:keepdata": true }, "hastack:keepdata: is no setting; see infra/settings.ts"],
+      [{ "hastack:keepdata": true }, "hastack:keepdata: is not a setting, did you mean keepData?"],
     ];
     for (const [changes, problem] of refused) {
       it(problem, () => {
         const configuration = asPulumiGives({ ...leastConfiguration, ...changes });
-        assert.throws(() => planTopology(readSettings("test", configuration)), {
-          message: `the configuration cannot stand:\n  ${problem}`,
+        const settings = () => readSettings("test", configuration);
+        assert.throws(() => planTopology(settings(), tiersOf(settings())), {
+          message: `the configuration is not valid:\n  ${problem}`,
         });
       });
     }

@@ -75,7 +75,9 @@ describe("AppServers", () => {
   });
 
   it("A15: gives an instance its whole grace, and a bit more, before it is killed", async () => {
-    const changes = { application: { stopGraceSeconds: 40 } };
+    const changes = {
+      tiers: { storefront: { stopGraceSeconds: 40 }, admin: { stopGraceSeconds: 40 } },
+    };
     const { inputs } = (await recordStack({ changes })).get("Container", "storefront-1");
     assert.ok(Number(inputs.destroyGraceSeconds) > 42, String(inputs.destroyGraceSeconds));
     const { processes } = workloadOf(await describeStack(changes), "storefront-1");

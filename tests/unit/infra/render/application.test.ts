@@ -5,7 +5,7 @@ import { planWith } from "../../../support/unit/fixtures.ts";
 
 function rendered(tier: "storefront" | "admin", changes: Readonly<Record<string, unknown>> = {}) {
   const { settings, topology } = planWith(changes);
-  const self = topology[tier][1];
+  const self = topology.tiers[tier]?.[1];
   if (!self) throw new Error(`there is no second ${tier}`);
   return renderApplication(settings, topology, self, tier);
 }
@@ -30,12 +30,8 @@ describe("the application's app.json", () => {
 
   it("A15: takes pools, times and the log level from the settings", () => {
     const text = rendered("storefront", {
-      application: {
-        storefrontPoolSize: 4,
-        drainSeconds: 5,
-        stopGraceSeconds: 9,
-        logLevel: "warn",
-      },
+      tiers: { storefront: { poolSize: 4, drainSeconds: 5, stopGraceSeconds: 9 } },
+      application: { settings: { logLevel: "warn" } },
     });
     const { database, drainSeconds, stopGraceSeconds, logLevel } = JSON.parse(text);
     assert.deepEqual(
@@ -97,7 +93,7 @@ describe("the migrations' app.json", () => {
   });
 
   it("A13: brings samples only where the settings say so", () => {
-    const { settings, topology } = planWith({ sampleData: true });
+    const { settings, topology } = planWith({ application: { settings: { sampleData: true } } });
     assert.equal(JSON.parse(renderMigrations(settings, topology)).sampleData, true);
   });
 });

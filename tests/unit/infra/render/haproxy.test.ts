@@ -40,7 +40,7 @@ describe("haproxy.cfg", () => {
       { loadBalancer: { maxConnections: 500 } },
       { loadBalancer: { reloadDrainSeconds: 60 } },
       { loadBalancer: { balance: "leastconn" } },
-      { members: { storefront: 3 } },
+      { tiers: { storefront: { instances: 3 } } },
       { database: { maxConnections: 101 } },
     ];
     const versions = changes.map((one) => versionOf(rendered(one)));
@@ -86,7 +86,7 @@ describe("haproxy.cfg", () => {
   });
 
   it("W8: has one server line for each instance that there is", () => {
-    const text = rendered({ members: { storefront: 3, admin: 1 } });
+    const text = rendered({ tiers: { storefront: { instances: 3 }, admin: { instances: 1 } } });
     const servers = (title: string) =>
       section(text, title).filter((line) => line.startsWith("server "));
     assert.deepEqual(servers("backend storefront"), [

@@ -5,6 +5,7 @@ import {
   subnetProblems,
   type UsedSubnet,
 } from "../../../../../infra/platform/docker/preflight.ts";
+import { formatProblem } from "../../../../../infra/rules/problem.ts";
 import { planWith, settingsWith } from "../../../../support/unit/fixtures.ts";
 
 const { network } = planWith().topology;
@@ -28,21 +29,21 @@ describe("preflight", () => {
         "a network of the engine",
         [{ subnet: "10.1.0.0/24", user: "the Docker network shop" }],
         [
-          "hastack:network.frontend.subnet: 10.1.0.0/24 overlaps 10.1.0.0/24 of the Docker network shop; use another subnet, and a vip inside it",
+          "hastack:network.frontend.subnet: 10.1.0.0/24 overlaps 10.1.0.0/24 of the Docker network shop, use another subnet, and a vip inside it",
         ],
       ],
       [
         "an interface whose subnet is larger, given by its own address",
         [{ subnet: "10.2.7.9/16", user: "the interface eth0" }],
         [
-          "hastack:network.backend.subnet: 10.2.0.0/24 overlaps 10.2.7.9/16 of the interface eth0; use another subnet, and a vip inside it",
+          "hastack:network.backend.subnet: 10.2.0.0/24 overlaps 10.2.7.9/16 of the interface eth0, use another subnet, and a vip inside it",
         ],
       ],
       [
         "a smaller one inside it",
         [{ subnet: "10.2.0.192/28", user: "the Docker network small" }],
         [
-          "hastack:network.backend.subnet: 10.2.0.0/24 overlaps 10.2.0.192/28 of the Docker network small; use another subnet, and a vip inside it",
+          "hastack:network.backend.subnet: 10.2.0.0/24 overlaps 10.2.0.192/28 of the Docker network small, use another subnet, and a vip inside it",
         ],
       ],
       [
@@ -52,20 +53,20 @@ describe("preflight", () => {
           { subnet: "10.1.0.128/25", user: "the Docker network shop" },
         ],
         [
-          "hastack:network.frontend.subnet: 10.1.0.0/24 overlaps 10.0.0.0/8 of the interface vpn0; use another subnet, and a vip inside it",
-          "hastack:network.frontend.subnet: 10.1.0.0/24 overlaps 10.1.0.128/25 of the Docker network shop; use another subnet, and a vip inside it",
-          "hastack:network.backend.subnet: 10.2.0.0/24 overlaps 10.0.0.0/8 of the interface vpn0; use another subnet, and a vip inside it",
+          "hastack:network.frontend.subnet: 10.1.0.0/24 overlaps 10.0.0.0/8 of the interface vpn0, use another subnet, and a vip inside it",
+          "hastack:network.frontend.subnet: 10.1.0.0/24 overlaps 10.1.0.128/25 of the Docker network shop, use another subnet, and a vip inside it",
+          "hastack:network.backend.subnet: 10.2.0.0/24 overlaps 10.0.0.0/8 of the interface vpn0, use another subnet, and a vip inside it",
         ],
       ],
     ];
     for (const [what, used, problems] of cases) {
-      it(what, () => assert.deepEqual(subnetProblems(network, used), problems));
+      it(what, () => assert.deepEqual(subnetProblems(network, used).map(formatProblem), problems));
     }
   });
 
   describe("W5: refuses to move the subnet of a stack that runs", () => {
     const moved = (name: string, wanted: string, there: string) =>
-      `hastack:network.${name}.subnet: ${wanted} is not ${there}, where the stack runs; members cannot move, so keep it, or destroy the stack first`;
+      `hastack:network.${name}.subnet: ${wanted} is not ${there}, where the stack runs, and members cannot move, keep it, or destroy the stack first`;
     const cases: readonly [string, Readonly<Record<string, string>>, readonly string[]][] = [
       ["nothing, where it does not run yet", {}, []],
       [
@@ -97,14 +98,14 @@ describe("preflight", () => {
         const networks = new Map(
           Object.entries(there).map(([name, subnet]) => [name, { subnets: [subnet] }]),
         );
-        assert.deepEqual(movedProblems(settings, networks), problems);
+        assert.deepEqual(movedProblems(settings, networks).map(formatProblem), problems);
       });
     }
   });
 
   describe("W5: refuses a published port that is in use", () => {
     const inUse = (setting: string, port: number) =>
-      `hastack:loadBalancer.${setting}: port ${port} of 127.0.0.1 is in use by another program; use another port, or end that program`;
+      `hastack:loadBalancer.${setting}: ${port} is a port of 127.0.0.1 that another program uses, use another port, or end that program`;
     const cases: readonly [string, readonly number[], readonly string[]][] = [
       ["none, where none is", [], []],
       ["none, where another is", [8082], []],
@@ -120,7 +121,9 @@ describe("preflight", () => {
       ],
     ];
     for (const [what, taken, problems] of cases) {
-      it(what, () => assert.deepEqual(portProblems(settings, new Set(taken)), problems));
+      it(what, () =>
+        assert.deepEqual(portProblems(settings, new Set(taken)).map(formatProblem), problems),
+      );
     }
   });
 });

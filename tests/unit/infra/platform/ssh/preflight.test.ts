@@ -15,11 +15,13 @@ import {
   type Seen,
 } from "../../../../../infra/platform/ssh/preflight.ts";
 import { ports } from "../../../../../infra/roles.ts";
+import { formatProblem, type Problem } from "../../../../../infra/rules/problem.ts";
 import { SettingsError } from "../../../../../infra/settings.ts";
 import type { Machine, Member } from "../../../../../infra/topology.ts";
 import { planWith, settingsWith } from "../../../../support/unit/fixtures.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 
+const none: Problem = { path: "", why: "", fix: "" };
 const target: Target = {
   name: "node-1",
   address: "10.3.0.11",
@@ -33,6 +35,8 @@ const everyRole: Machine = {
   frontend: "10.1.0.11",
   backend: "10.2.0.11",
 };
+const tierPort = (role: string) =>
+  role === "storefront" ? { port: 3000 } : role === "admin" ? { port: 3001 } : {};
 const planned: readonly Member[] = [
   ["lb-1", "loadBalancer"] as const,
   ["etcd-1", "quorum"] as const,
@@ -40,7 +44,13 @@ const planned: readonly Member[] = [
   ["storefront-1", "storefront"] as const,
   ["admin-1", "admin"] as const,
   ["brick-1", "brick"] as const,
-].map(([name, role]) => ({ name, role, machine: "node-1", backend: "10.2.0.11" }));
+].map(([name, role]) => ({
+  name,
+  role,
+  machine: "node-1",
+  backend: "10.2.0.11",
+  ...tierPort(role),
+}));
 /** What is seen where all of these are. */
 const everyMember = {
   placed: ["admin-1", "db-1", "etcd-1", "lb-1", "storefront-1"],
@@ -84,7 +94,7 @@ function said(
     clockOffset,
     facts: { ...good, ...facts },
   });
-  return all.map((problem) => {
+  return all.map(formatProblem).map((problem) => {
     assert.ok(problem.startsWith("machine node-1 (deploy@10.3.0.11): "), problem);
     return problem.slice("machine node-1 (deploy@10.3.0.11): ".length);
   });
@@ -98,7 +108,7 @@ const listener = (port: number, program: string, unit?: string) => ({
 });
 const squatter = (port: number) => listener(port, "nc", "session-1.scope");
 const taken = (port: number, role: string) =>
-  `port ${port} (${role}) is taken by nc, at 0.0.0.0:${port}; end it there, or have it use another port`;
+  `port ${port} (${role}) is taken by nc at 0.0.0.0:${port}, end it there, or have it use another port`;
 
 describe("base checks of a machine", () => {
   it("W5: find nothing on one that is just enough for every role", () => {
@@ -111,41 +121,41 @@ describe("base checks of a machine", () => {
         "a sudo that wants a password",
         { notRoot: "sudo: a password is required", listeners: undefined },
         [
-          "deploy cannot become root (sudo: a password is required); put the line `deploy ALL=(ALL) NOPASSWD: ALL` into /etc/sudoers.d/hastack there",
+          "deploy cannot become root (sudo: a password is required), put the line `deploy ALL=(ALL) NOPASSWD: ALL` into /etc/sudoers.d/hastack there",
         ],
       ],
       [
         "no sudo at all",
         { notRoot: noSudo, listeners: undefined },
         [
-          "deploy cannot become root (sudo is not there); install it there, or let hastack:machines.node-1.user be root",
+          "deploy cannot become root (sudo is not there), install it there, or let hastack:machines.node-1.user be root",
         ],
       ],
       [
         "another release of Debian",
         { system: { id: "debian", version: "12", title: "Debian GNU/Linux 12 (bookworm)" } },
-        ["it runs Debian GNU/Linux 12 (bookworm); install Debian 13 (trixie) there"],
+        ["it runs Debian GNU/Linux 12 (bookworm), install Debian 13 (trixie) there"],
       ],
       [
         "another distribution with that number, and without a title",
         { system: { id: "alpine", version: "13", title: "" } },
-        ["it runs alpine 13; install Debian 13 (trixie) there"],
+        ["it runs alpine 13, install Debian 13 (trixie) there"],
       ],
       [
         "a system that does not say what it is",
         { system: undefined },
-        ["it runs an unknown system; install Debian 13 (trixie) there"],
+        ["it runs an unknown system, install Debian 13 (trixie) there"],
       ],
       [
         "another processor",
         { architecture: "riscv64" },
-        ["its processor is riscv64; use a machine with x86_64 or aarch64"],
+        ["its processor is riscv64, use a machine with x86_64 or aarch64"],
       ],
-      ["another init", { otherInit: "tini" }, ["its process 1 is tini; let it boot with systemd"]],
+      ["another init", { otherInit: "tini" }, ["its process 1 is tini, let it boot with systemd"]],
       [
         "too little memory",
         { memoryMegabytes: 899 },
-        ["it has 899 MiB of memory, and needs 900; give it more"],
+        ["it has 899 MiB of memory and needs 900, give it more"],
       ],
       [
         "one file system that is too small for several things, once, by the largest",
@@ -159,7 +169,7 @@ describe("base checks of a machine", () => {
           ]),
         },
         [
-          "its file system / has 900 MiB free, and releases (/opt/hastack) must have 3072; make room there",
+          "its file system / has 900 MiB free and etcd (/var/lib/etcd) must have 3072, make room there",
         ],
       ],
       [
@@ -172,28 +182,28 @@ describe("base checks of a machine", () => {
           ]),
         },
         [
-          "its file system /opt has 100 MiB free, and releases (/opt/hastack) must have 3072; make room there",
-          "its file system /srv/data has 3071 MiB free, and the database (/var/lib/postgresql) must have 3072; make room there",
+          "its file system /srv/data has 3071 MiB free and the database (/var/lib/postgresql) must have 3072, make room there",
+          "its file system /opt has 100 MiB free and releases (/opt/hastack) must have 3072, make room there",
         ],
       ],
       [
         "a name of its own that it does not know",
         { unknownNames: ["node-1"] },
-        ["it does not know its own name node-1; add the line `127.0.1.1 node-1` to its /etc/hosts"],
+        ["it does not know its own name node-1, add the line `127.0.1.1 node-1` to its /etc/hosts"],
       ],
       [
         "hosts of its packages that it does not know",
         { unknownNames: ["deb.debian.org", "mirror.example"] },
         ["deb.debian.org", "mirror.example"].map(
           (name) =>
-            `it cannot resolve ${name}, where its packages come from; mend its name servers (/etc/resolv.conf), or name a proxy to apt`,
+            `it cannot resolve ${name} (its packages come from there), mend its name servers (/etc/resolv.conf), or name a proxy to apt`,
         ),
       ],
       [
         "an address that it does not have, with those that it has",
         { addresses: ["10.1.0.11", "10.3.0.11"] },
         [
-          "it has no address 10.2.0.11 (it has 10.1.0.11, 10.3.0.11); give it that one, or set hastack:machines.node-1.backend",
+          "it has no address 10.2.0.11 (it has 10.1.0.11, 10.3.0.11), give it that one, or set hastack:machines.node-1.backend",
         ],
       ],
       [
@@ -201,14 +211,14 @@ describe("base checks of a machine", () => {
         { addresses: [] },
         ["frontend", "backend"].map(
           (name) =>
-            `it has no address 10.${name === "frontend" ? 1 : 2}.0.11 (it has none); give it that one, or set hastack:machines.node-1.${name}`,
+            `it has no address 10.${name === "frontend" ? 1 : 2}.0.11 (it has none), give it that one, or set hastack:machines.node-1.${name}`,
         ),
       ],
       [
         "a service on a port of its roles",
         { listeners: [listener(5432, "postgres", "postgresql@17-main.service")] },
         [
-          "port 5432 (database) is taken by postgres of postgresql@17-main.service, at 0.0.0.0:5432; end it there: systemctl disable --now postgresql@17-main.service",
+          "port 5432 (database) is taken by postgres of postgresql@17-main.service at 0.0.0.0:5432, end it there: systemctl disable --now postgresql@17-main.service",
         ],
       ],
       [
@@ -219,20 +229,20 @@ describe("base checks of a machine", () => {
       [
         "ports that cannot be looked at",
         { listeners: undefined },
-        ["its ports cannot be looked at: ss is missing; install iproute2 there"],
+        ["its ports cannot be looked at: ss is missing, install iproute2 there"],
       ],
       [
         "the stack's user number in other hands",
         { userOfId: "bob" },
         [
-          "its user bob has the number 880, which shared files take for hastack; give bob another one (usermod --uid)",
+          "its user bob has the number 880 (shared files take it for hastack), give bob another one (usermod --uid)",
         ],
       ],
       [
         "a user of the stack's name with another number",
         { idOfUser: 1001 },
         [
-          "its user hastack has the number 1001, and shared files want 880; rename or remove that user",
+          "its user hastack has the number 1001 (shared files want 880), rename or remove that user",
         ],
       ],
     ];
@@ -253,9 +263,9 @@ describe("base checks of a machine", () => {
     it("a port that is not the usual one, in the machine's name", () => {
       const facts = { ...good, otherInit: "sh" };
       const seen = { machine: everyRole, planned, clockOffset: 0, facts };
-      const [problem] = problemsOf(settings, { ...seen, target: { ...target, port: 2222 } });
+      const [problem = none] = problemsOf(settings, { ...seen, target: { ...target, port: 2222 } });
       assert.match(
-        problem ?? "",
+        formatProblem(problem),
         /^machine node-1 \(deploy@10\.3\.0\.11, port 2222\): its process 1/,
       );
     });
@@ -264,7 +274,7 @@ describe("base checks of a machine", () => {
   it("W5: want memory for the database's buffers where the database is", () => {
     const changes = settingsWith({ database: { sharedBuffersMegabytes: 512 } });
     assert.deepEqual(said({ memoryMegabytes: 2047 }, { changes }), [
-      "it has 2047 MiB of memory, and needs 2048; give it more, or make hastack:database.sharedBuffersMegabytes smaller",
+      "it has 2047 MiB of memory and needs 2048, give it more, or make hastack:database.sharedBuffersMegabytes smaller",
     ]);
     assert.deepEqual(said({ memoryMegabytes: 2048 }, { changes }), []);
     const machine: Machine = { ...everyRole, roles: ["storefront"] };
@@ -283,7 +293,7 @@ describe("base checks of a machine", () => {
     assert.deepEqual(said({ space }, { machine }), []);
     const all = said({ space: new Map([["/", { mount: "/", freeMegabytes: 1023 }]]) }, { machine });
     assert.deepEqual(all, [
-      "its file system / has 1023 MiB free, and packages (/) must have 1024; make room there",
+      "its file system / has 1023 MiB free and packages (/) must have 1024, make room there",
     ]);
   });
 
@@ -293,7 +303,7 @@ describe("base checks of a machine", () => {
     assert.deepEqual(said(facts), []);
     const full = new Map([["/", { mount: "/", freeMegabytes: 511 }]]);
     assert.deepEqual(said({ ...facts, space: full }), [
-      "its file system / has 511 MiB free, and packages (/) must have 512; make room there",
+      "its file system / has 511 MiB free and packages (/) must have 512, make room there",
     ]);
   });
 
@@ -307,13 +317,13 @@ describe("base checks of a machine", () => {
     const placed = everyMember.placed.filter((name) => name !== "db-1");
     const facts = { ...everyMember, placed, space, unknownNames: ["deb.debian.org"] };
     assert.deepEqual(said(facts), [
-      "its file system /srv/db has 3071 MiB free, and the database (/var/lib/postgresql) must have 3072; make room there",
-      "its file system / has 1023 MiB free, and packages (/) must have 1024; make room there",
-      "it cannot resolve deb.debian.org, where its packages come from; mend its name servers (/etc/resolv.conf), or name a proxy to apt",
+      "its file system /srv/db has 3071 MiB free and the database (/var/lib/postgresql) must have 3072, make room there",
+      "its file system / has 1023 MiB free and packages (/) must have 1024, make room there",
+      "it cannot resolve deb.debian.org (its packages come from there), mend its name servers (/etc/resolv.conf), or name a proxy to apt",
     ]);
     assert.deepEqual(said({ ...facts, placed: everyMember.placed }), []);
     assert.deepEqual(said({ space, ...everyMember, ownGluster: false }).slice(0, 1), [
-      "its file system /srv/bricks has 512 MiB free, and uploads (/var/lib/hastack) must have 3072; make room there",
+      "its file system /srv/bricks has 512 MiB free and shared files (/var/lib/hastack) must have 3072, make room there",
     ]);
   });
 
@@ -330,7 +340,7 @@ describe("base checks of a machine", () => {
         ["storefront-11", "storefront-1"],
       ].map(
         ([was, is]) =>
-          `it is ${was} and would become ${is}; keep the order of hastack:machines, and add new ones at the end`,
+          `it is ${was} and would become ${is}, keep the order of hastack:machines, and add new ones at the end`,
       ),
     );
   });
@@ -352,13 +362,13 @@ describe("base checks of a machine", () => {
       [
         2.6,
         [
-          "its clock is 3 s ahead of yours; set it, and keep it right by a time service such as systemd-timesyncd",
+          "its clock is 3 s ahead of yours, set it, and keep it right by a time service such as systemd-timesyncd",
         ],
       ],
       [
         -3600,
         [
-          "its clock is 3600 s behind yours; set it, and keep it right by a time service such as systemd-timesyncd",
+          "its clock is 3600 s behind yours, set it, and keep it right by a time service such as systemd-timesyncd",
         ],
       ],
     ];
@@ -395,8 +405,8 @@ describe("base checks of a machine", () => {
       ];
       assert.deepEqual(said({ listeners, ownGluster: true }), []);
       assert.deepEqual(said({ listeners }), [
-        "port 24007 (brick) is taken by glusterd of glusterd.service, at 0.0.0.0:24007; end it there: systemctl disable --now glusterd.service",
-        "port 49152 (brick) is taken by glusterfsd, at 0.0.0.0:49152; end it there, or have it use another port",
+        "port 24007 (brick) is taken by glusterd of glusterd.service at 0.0.0.0:24007, end it there: systemctl disable --now glusterd.service",
+        "port 49152 (brick) is taken by glusterfsd at 0.0.0.0:49152, end it there, or have it use another port",
       ]);
     });
 
@@ -412,7 +422,7 @@ describe("base checks of a machine", () => {
     assert.deepEqual(said({ addresses }), []);
     const machine: Machine = { ...everyRole, roles: ["database"] };
     assert.deepEqual(said({ addresses }, { machine }), [
-      "it has the virtual IP 10.2.0.100 and is no load balancer; take it off its interface",
+      "it has the virtual IP 10.2.0.100 and is not a load balancer, take it off its interface",
     ]);
   });
 
@@ -428,8 +438,8 @@ describe("base checks of a machine", () => {
       seen("app-1", "x86_64", "storefront"),
       seen("app-2", "aarch64", "storefront"),
     ];
-    assert.deepEqual(architectureProblems([one, other]), [
-      "hastack:machines: one release is for all of app-1 (x86_64), app-2 (aarch64); put storefront and admin on machines of one architecture",
+    assert.deepEqual(architectureProblems([one, other]).map(formatProblem), [
+      "hastack:machines: app-1 (x86_64) and app-2 (aarch64) have different processors and run the same release, put the application's tiers on machines of one architecture",
     ]);
     assert.deepEqual(architectureProblems([one, seen("db-1", "aarch64", "database")]), []);
   });
@@ -507,16 +517,18 @@ describe("base checks: a look", () => {
   it("W5: is told as such when it took too long, whatever was seen until then", () => {
     for (const stdout of [result.stdout, ""]) {
       assert.equal(
-        lookProblem(target, { code: 124, stdout, stderr: "not done within 30 s\n" }),
-        "machine node-1 (deploy@10.3.0.11): looking at it took more than 30 s; see what holds it up there (a network mount that is dead, name servers, a login script)",
+        formatProblem(
+          lookProblem(target, { code: 124, stdout, stderr: "not done within 30 s\n" }) ?? none,
+        ),
+        "machine node-1 (deploy@10.3.0.11): looking at it took more than 30 s, see what holds it up there (a network mount that is dead, name servers, a login script)",
       );
     }
   });
 
   it("W5: tells what the machine said in place of facts", () => {
     assert.equal(
-      lookProblem(target, { code: 1, stdout: "Go away.\n", stderr: "" }),
-      "machine node-1 (deploy@10.3.0.11): it does not run commands (it said: Go away.); give deploy a shell there",
+      formatProblem(lookProblem(target, { code: 1, stdout: "Go away.\n", stderr: "" }) ?? none),
+      "machine node-1 (deploy@10.3.0.11): it does not run commands (it said: Go away.), give deploy a shell there",
     );
   });
 });
@@ -544,7 +556,18 @@ describe("base checks of real machines", function () {
         ...machine,
       })),
     });
-    const topology = { ...planWith().topology, machines: asked.map(({ machine }) => machine) };
+    const storefront = asked.map(({ machine: { name, backend } }, index) => ({
+      name: `storefront-${index + 1}`,
+      role: "storefront",
+      machine: name,
+      backend,
+      ...tierPort("storefront"),
+    }));
+    const topology = {
+      ...planWith().topology,
+      machines: asked.map(({ machine }) => machine),
+      tiers: { storefront },
+    };
     return inspectMachines(wished, topology);
   }
 
@@ -556,7 +579,7 @@ describe("base checks of real machines", function () {
       return [];
     } catch (error) {
       assert.ok(error instanceof SettingsError, String(error));
-      return error.problems;
+      return error.problems.map(formatProblem);
     }
   };
 
@@ -601,11 +624,11 @@ describe("base checks of real machines", function () {
       );
       assert.match(
         all[1] ?? "",
-        /^machine node-1 .*: port 3000 \(storefront\) is taken by systemd-socket\S* of squatter\.service, at /,
+        /^machine node-1 .*: port 3000 \(storefront\) is taken by systemd-socket\S* of squatter\.service at /,
       );
       assert.match(
         all[2] ?? "",
-        /^machine node-2 .*: deploy cannot become root \(sudo: a password is required\); /,
+        /^machine node-2 .*: deploy cannot become root \(sudo: a password is required\), /,
       );
     } finally {
       await one.look("systemctl stop squatter; umount /opt");
@@ -642,7 +665,7 @@ describe("base checks of real machines", function () {
     await other.look("usermod --shell /usr/sbin/nologin deploy");
     try {
       assert.deepEqual(await problems(), [
-        "machine node-2 (deploy@172.29.54.12): it does not run commands (it said: This account is currently not available.); give deploy a shell there",
+        "machine node-2 (deploy@172.29.54.12): it does not run commands (it said: This account is currently not available.), give deploy a shell there",
       ]);
     } finally {
       await other.look("usermod --shell /bin/bash deploy");
