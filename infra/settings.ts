@@ -80,15 +80,16 @@ export const access = z.strictObject({
 });
 
 /** A machine that is there already, reached over SSH. */
-const machine = access.extend({
-  port: port.default(22).describe("Port of its SSH server."),
-  user: userName
-    .default("root")
-    .describe("Who logs in: root, or somebody with sudo and no password for it."),
+const machine = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z][a-z0-9-]{0,30}$/, "must be a name such as node-1")
     .describe("What the stack calls it; any name will do."),
+  ...access.shape,
+  port: port.default(22).describe("Port of its SSH server."),
+  user: userName
+    .default("root")
+    .describe("Who logs in: root, or somebody with sudo and no password for it."),
   frontend: ipv4.optional().meta({
     description: "Its address in the frontend network; only load balancers need one.",
     absent: "none",
@@ -154,13 +155,11 @@ export const settingsSchema = z.strictObject({
     .strictObject(memberCounts)
     .prefault({})
     .describe("Members of each role, where the platform makes the machines (docker)."),
-  machines: z
-    .array(machine)
-    .min(1, "must list the machines and their roles")
-    .optional()
-    .describe(
+  machines: z.array(machine).min(1, "must list the machines and their roles").optional().meta({
+    description:
       "The machines that are there already, and their roles (ssh). Members are counted in this order: add new machines at the end.",
-    ),
+    absent: "required on the platform ssh",
+  }),
   ssh: z
     .strictObject({
       inventory: z.string().min(1).optional().meta({
