@@ -143,6 +143,10 @@ const ownSecret = z.strictObject({
     .optional()
     .describe("The name it was generated under before, so that it stays the same."),
   description: z.string().optional().describe("One sentence, for whoever gives it."),
+  tiers: z
+    .array(z.string())
+    .optional()
+    .describe("Tiers that get to see it; the migrations always do. @default all tiers"),
 });
 
 const outsideHost = z.strictObject({
@@ -325,7 +329,7 @@ function jobProblems({ tiers, jobs }: ApplicationDescription): Problem[] {
 }
 
 function valueProblems(application: ApplicationDescription): Problem[] {
-  const { settings, secrets, outputs, database } = application;
+  const { tiers, settings, secrets, outputs, database } = application;
   const found: Problem[] = [];
   const refuse = (path: (string | number)[], message: string) => found.push({ path, message });
   for (const [index, role] of database.formerRoles.entries()) {
@@ -334,6 +338,12 @@ function valueProblems(application: ApplicationDescription): Problem[] {
   for (const [name, one] of Object.entries(settings)) {
     if (one.default !== undefined && valueProblem(one, one.default)) {
       refuse(["settings", name, "default"], valueProblem(one, one.default) ?? "");
+    }
+  }
+  const names = tiers.map(({ name }) => name);
+  for (const [name, one] of Object.entries(secrets)) {
+    if (one.tiers?.some((tier) => !names.includes(tier))) {
+      refuse(["secrets", name, "tiers"], `must be among the tiers (${names.join(", ")})`);
     }
   }
   for (const [name, one] of Object.entries(outputs)) {

@@ -79,7 +79,7 @@ export function instanceVariables(given: Given, tier: Tier, self: Member): Varia
       }),
     }),
     ...(tier.mail ? mailVariables(settings, vip) : {}),
-    ...ownVariables(given),
+    ...ownVariables(given, tier),
     ...tier.environment,
   };
 }
@@ -121,12 +121,15 @@ export function migrationVariables(given: Given): Variables {
   };
 }
 
-/** The application's own: settings, secrets, shared directories, hosts outside. */
-function ownVariables({ application, topology }: Given): Variables {
+/**
+ * The application's own: settings, secrets, shared directories, hosts outside.
+ * @param tier that gets them @default the migrations
+ */
+function ownVariables({ application, topology }: Given, tier?: Tier): Variables {
   const { values, shared, outside } = application;
   const entries = [
     ...Object.entries(values).map(([name, value]) => [variableOf(name), String(value)]),
-    ...secretNames(application).map((name) => [
+    ...secretNames(application, tier).map((name) => [
       variableOfSecret(name),
       `@{folder}/${secretFile(name)}`,
     ]),
@@ -139,10 +142,14 @@ function ownVariables({ application, topology }: Given): Variables {
   return Object.fromEntries(entries);
 }
 
-/** The application's own secrets that there are in this stack. */
-export function secretNames({ secrets, givenSecrets }: Application): string[] {
+/**
+ * The application's own secrets that there are in this stack, and that a tier gets to see.
+ * @param tier whose they are @default the migrations, which get all
+ */
+export function secretNames({ secrets, givenSecrets }: Application, tier?: Tier): string[] {
   return Object.entries(secrets)
     .filter(([name, { generated }]) => generated || givenSecrets[name] !== undefined)
+    .filter(([, { tiers }]) => tier === undefined || (tiers?.includes(tier.name) ?? true))
     .map(([name]) => name);
 }
 
@@ -151,23 +158,26 @@ const secretFile = (name: string) => `secrets/${name}`;
 /** How the application's own secrets are called among a workload's secrets. */
 export const secretKey = (name: string): string => `own_${name}`;
 
-/** The files that carry the variables and the application's own secrets. */
+/**
+ * The files that carry the variables and the application's own secrets.
+ * @param tier whose they are @default the migrations
+ */
 export function givenFiles(
   application: Application,
   variables: Variables,
-  restarts?: string,
+  tier?: Tier,
 ): ManagedFile[] {
   const file = (path: string, content: string, owner?: string): ManagedFile => ({
     path,
     content,
     mode: "0400",
     ...(owner !== undefined && { owner }),
-    ...(restarts !== undefined && { restarts }),
+    ...(tier && { restarts: tier.name }),
   });
   return [
     // Read by root, who hands the variables on
-    file(environmentFile, renderEnvironment(variables), restarts ? undefined : applicationUser),
-    ...secretNames(application).map((name) =>
+    file(environmentFile, renderEnvironment(variables), tier ? undefined : applicationUser),
+    ...secretNames(application, tier).map((name) =>
       file(secretFile(name), `@{${secretKey(name)}}`, applicationUser),
     ),
   ];

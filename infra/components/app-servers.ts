@@ -104,7 +104,7 @@ function program(tier: Tier, shared: readonly SharedDirectory[]): Process {
 function files(args: AppServersArgs, tier: Tier, member: Member): ManagedFile[] {
   const { application, settings, topology, release } = args;
   const given = { application, settings, topology, release: release.hash };
-  return givenFiles(application, instanceVariables(given, tier, member), tier.name);
+  return givenFiles(application, instanceVariables(given, tier, member), tier);
 }
 
 function secrets(args: AppServersArgs, tier: Tier): Workload["secrets"] {
@@ -116,7 +116,7 @@ function secrets(args: AppServersArgs, tier: Tier): Workload["secrets"] {
       settings.smtpPassword !== undefined && {
         smtp_password: pulumi.secret(encodeURIComponent(settings.smtpPassword)),
       }),
-    ...ownSecrets(application, known),
+    ...ownSecrets(application, known, tier),
   };
 }
 

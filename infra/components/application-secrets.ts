@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Application } from "../application/application.ts";
+import type { Application, Tier } from "../application/application.ts";
 import { secretKey, secretNames } from "../application/environment.ts";
 
 /** The passwords that an application gets to see. */
@@ -12,13 +12,17 @@ export interface ApplicationSecrets {
   readonly generated: (name: string) => pulumi.Output<string>;
 }
 
-/** The application's own secrets, by their keys in a workload or a task. */
+/**
+ * The application's own secrets, by their keys in a workload or a task.
+ * @param tier whose they are @default the migrations
+ */
 export function ownSecrets(
   application: Application,
   { generated }: ApplicationSecrets,
+  tier?: Tier,
 ): Record<string, pulumi.Output<string>> {
   return Object.fromEntries(
-    secretNames(application).map((name) => {
+    secretNames(application, tier).map((name) => {
       const given = application.givenSecrets[name];
       return [secretKey(name), given === undefined ? generated(name) : pulumi.secret(given)];
     }),

@@ -27,8 +27,7 @@ describe("what an instance is given", () => {
       HASTACK_INSTANCE: "storefront-1",
       HASTACK_TIER: "storefront",
       HASTACK_RELEASE: "0123456789ab",
-      DATABASE_URL:
-        "postgresql://app_storefront:@{database_password}@10.2.0.100:5000/hastack",
+      DATABASE_URL: "postgresql://app_storefront:@{database_password}@10.2.0.100:5000/hastack",
       DATABASE_READER_URL:
         "postgresql://app_storefront:@{database_password}@10.2.0.100:5001/hastack",
       DATABASE_POOL_SIZE: "10",
@@ -45,7 +44,6 @@ describe("what an instance is given", () => {
       SAMPLE_DATA: "false",
       LOG_LEVEL: "info",
       COOKIE_SECRET_FILE: "@{folder}/secrets/cookieSecret",
-      ADMIN_PASSWORD_FILE: "@{folder}/secrets/adminPassword",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
       NODE_ENV: "production",
     });
@@ -117,11 +115,7 @@ describe("what the migrations are given", () => {
     const { DATABASE_URL, PGHOST, PORT } = migrationVariables(given);
     assert.deepEqual(
       [DATABASE_URL, PGHOST, PORT],
-      [
-        "postgresql://migrator:@{database_password}@$PRIMARY:5432/hastack",
-        "$PRIMARY",
-        undefined,
-      ],
+      ["postgresql://migrator:@{database_password}@$PRIMARY:5432/hastack", "$PRIMARY", undefined],
     );
   });
 });
