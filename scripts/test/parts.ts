@@ -122,6 +122,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "taken-over",
+    about: "a running stack of an earlier release, taken over under load",
+    minutes: 6,
+    limitMinutes: 30,
+    files: () => ["tests/e2e/taken-over.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "seven-life",
     about: "seven machines: made, destroyed, made again, data kept",
     minutes: 20,

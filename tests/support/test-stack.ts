@@ -11,8 +11,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { join } from "node:path";
 import { parse, stringify } from "yaml";
-import { inRoot } from "../../lib/paths.ts";
+import { inRoot, root } from "../../lib/paths.ts";
 import { type Outcome, run } from "../../lib/run.ts";
 import { makeCertificate, pemOf } from "./certificates.ts";
 import type { Configuration, Place } from "./place.ts";
@@ -46,6 +47,7 @@ const sources = [
   "release",
   "lab",
   "app",
+  "sql",
   "haproxy",
   "scripts",
   "toolchain",
@@ -61,6 +63,7 @@ export class TestStack implements Site {
   readonly place: Place;
   /** The copy of the checkout. */
   readonly folder: string;
+  #checkout = root;
   #certificate: Certificate | undefined;
   #authorization: Promise<string> | undefined;
 
@@ -106,23 +109,36 @@ export class TestStack implements Site {
     return request(new URL(path, this.url).href, { ca: this.ca, ...options });
   }
 
-  /** Makes the copy anew; a stack that an earlier run left is destroyed first. */
-  async create(): Promise<void> {
+  /**
+   * Makes the copy anew; a stack that an earlier run left is destroyed first.
+   * @param checkout that is copied @default this one
+   */
+  async create(checkout?: string): Promise<void> {
     await this.destroyAll();
     rmSync(this.folder, { recursive: true, force: true });
-    mkdirSync(this.folder, { recursive: true });
+    mkdirSync(`${this.folder}.hastack`, { recursive: true });
+    this.usePulumi(inRoot(".hastack/pulumi"));
+    symlinkSync(inRoot("node_modules"), `${this.folder}node_modules`);
+    this.takeSources(checkout);
+    await busily(() => this.place.prepare());
+  }
+
+  /**
+   * Puts a checkout's sources in the place of the copy's; the stack's state stays.
+   * @param checkout @default this one
+   */
+  takeSources(checkout = root): void {
+    this.#checkout = checkout;
     for (const source of sources) {
-      cpSync(inRoot(source), this.folder + source, {
+      rmSync(this.folder + source, { recursive: true, force: true });
+      if (!existsSync(join(checkout, source))) continue;
+      cpSync(join(checkout, source), this.folder + source, {
         recursive: true,
         filter: (path) => !path.endsWith("/node_modules"),
       });
     }
-    mkdirSync(`${this.folder}.hastack`);
-    this.usePulumi(inRoot(".hastack/pulumi"));
-    symlinkSync(inRoot("node_modules"), `${this.folder}node_modules`);
     symlinkSync(inRoot("app/node_modules"), `${this.folder}app/node_modules`);
     this.configure({});
-    await busily(() => this.place.prepare());
   }
 
   /** From now on the CLI and the plugins are those of this home. */
@@ -133,7 +149,7 @@ export class TestStack implements Site {
 
   /** Writes the configuration: the checkout's, what its place asks for, and these settings. */
   configure(settings: Configuration): void {
-    const base = parse(readFileSync(inRoot(this.place.base), "utf8"));
+    const base = parse(readFileSync(join(this.#checkout, this.place.base), "utf8"));
     const config = { ...base.config, ...this.place.settings };
     if (this.#certificate) {
       config["hastack:certificate"] = this.#certificate.chainAndKey;
@@ -155,7 +171,7 @@ export class TestStack implements Site {
   }
 
   restore(path: string): void {
-    cpSync(inRoot(path), this.folder + path);
+    cpSync(join(this.#checkout, path), this.folder + path);
   }
 
   /** A command line of Pulumi's by the launcher of the copy. */
