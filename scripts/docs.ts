@@ -1,7 +1,6 @@
 /** `npm run docs`: writes the documents that are generated from the schemas. */
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { projectDirectory } from "../infra/project.ts";
+import { inRoot } from "../lib/paths.ts";
 import { settingsDocuments } from "./docs/settings.ts";
 
 /** A generated file, by its path in the project. */
@@ -17,7 +16,7 @@ export function generatedDocuments(): Generated[] {
 
 export function main(): void {
   for (const { path, text } of generatedDocuments()) {
-    writeFileSync(join(projectDirectory, path), text);
+    writeFileSync(inRoot(path), text);
     console.log(`wrote ${path}`);
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
-import { readProjectFile } from "../../../infra/project.ts";
 import { settingsSchema } from "../../../infra/settings.ts";
+import { readProjectFile } from "../../../lib/paths.ts";
 import { editorSchema, type JsonSchema, jsonSchemaOf } from "../../../scripts/docs/json-schema.ts";
 import { tableOf } from "../../../scripts/docs/tables.ts";
 import { generatedDocuments } from "../../../scripts/docs.ts";

@@ -215,7 +215,7 @@ describe("the docker platform", () => {
 
 describe("a workload on docker", () => {
   const plan = planWith();
-  const host = first(plan.topology.storefront);
+  const host = first(plan.topology.tiers.storefront ?? []);
   const one: Process = { name: "one", command: ["one"], stopGraceSeconds: 1 };
   const workload: Workload = {
     host,
