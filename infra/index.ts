@@ -5,12 +5,12 @@ import { readApplication } from "./application/application.ts";
 import { outputsOf } from "./application/outputs.ts";
 import { recipeOf } from "./application/recipe.ts";
 import { withInventory } from "./inventory.ts";
+import { planTopology } from "./plan.ts";
 import { choosePlatform } from "./platform/choose.ts";
 import { formatProblem } from "./rules/problem.ts";
 import { warnings } from "./rules/rules.ts";
 import { readSettings } from "./settings.ts";
 import { WebStack } from "./stack.ts";
-import { planTopology } from "./topology.ts";
 
 const settings = withInventory(readSettings(pulumi.getStack(), pulumi.runtime.allConfig()));
 const application = readApplication(settings);

@@ -1,9 +1,7 @@
 /** Machines, members and addresses, as plain values that are known before anything exists. */
 import { addressPlan, hostAddress } from "./addresses.ts";
 import { generatedRoles, type Role, roleTable } from "./roles.ts";
-import type { Problem } from "./rules/problem.ts";
-import { planProblems, settingsProblems } from "./rules/rules.ts";
-import { type Settings, SettingsError } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 
 /** A machine as the stack sees it: on Docker a container of its own, elsewhere a host. */
 export interface Machine {
@@ -58,25 +56,8 @@ export interface Topology {
   readonly tiers: Readonly<Record<string, readonly Member[]>>;
 }
 
-/**
- * Plans the topology that the settings and the application's tiers ask for.
- * @param tiers in the application's order, with what the settings say in place of its defaults
- * @throws SettingsError with every rule that it breaks
- */
-export function planTopology(settings: Settings, tiers: readonly TierPlan[]): Topology {
-  const given = givenMachines(settings);
-  refuse(settingsProblems(settings, tiers, given));
-  const machines = settings.machines ? given : generateMachines(settings, tiers);
-  refuse(planProblems(settings, tiers, machines));
-  return toTopology(settings, machines, tiers);
-}
-
-function refuse(problems: readonly Problem[]): void {
-  if (problems.length > 0) throw new SettingsError(problems);
-}
-
 /** The machines that are there already. */
-function givenMachines({ machines = [] }: Settings): Machine[] {
+export function givenMachines({ machines = [] }: Settings): Machine[] {
   return machines.map(({ name, roles, frontend, backend }) => ({
     name,
     roles,
@@ -109,7 +90,8 @@ export function generateMachines(settings: Settings, tiers: readonly TierPlan[])
   return [...ofRoles, ...ofTiers];
 }
 
-function toTopology(
+/** The members of these machines. */
+export function topologyOf(
   settings: Settings,
   machines: readonly Machine[],
   tiers: readonly TierPlan[],

@@ -1,6 +1,6 @@
 /** docs/settings.md, and the editor's schema of `Pulumi.<stack>.yaml`. */
 import { secretSettings, settingsSchema } from "../../infra/settings.ts";
-import type { Generated } from "../docs.ts";
+import type { Generated } from "./generated.ts";
 import { editorSchema, type JsonSchema, jsonSchemaOf } from "./json-schema.ts";
 import { tableOf } from "./tables.ts";
 

@@ -7,9 +7,10 @@ import {
   parseDescription,
 } from "../../../infra/application/application.ts";
 import { withInventory } from "../../../infra/inventory.ts";
+import { planTopology } from "../../../infra/plan.ts";
 import { formatProblem } from "../../../infra/rules/problem.ts";
 import { readSettings, type Settings, SettingsError } from "../../../infra/settings.ts";
-import { planTopology, type TierPlan, type Topology } from "../../../infra/topology.ts";
+import type { TierPlan, Topology } from "../../../infra/topology.ts";
 import { readProjectFile } from "../../../lib/paths.ts";
 
 /** Configuration as `Pulumi.<stack>.yaml` holds it: by full key. */

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { targets } from "../../../infra/inventory.ts";
+import { planTopology } from "../../../infra/plan.ts";
 import { type Settings, SettingsError } from "../../../infra/settings.ts";
-import { planTopology, type Topology } from "../../../infra/topology.ts";
+import type { Topology } from "../../../infra/topology.ts";
 import {
   hostKeyOf,
   inventoryOf,

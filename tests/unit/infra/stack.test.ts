@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import * as pulumi from "@pulumi/pulumi";
+import { planTopology } from "../../../infra/plan.ts";
 import { deliveryScript, taskScript } from "../../../infra/platform/delivery.ts";
 import { serviceFiles } from "../../../infra/platform/docker/s6.ts";
 import type { ManagedFile } from "../../../infra/platform/platform.ts";
 import { readSettings } from "../../../infra/settings.ts";
 import type { WebStack } from "../../../infra/stack.ts";
-import { planTopology } from "../../../infra/topology.ts";
 import { asPulumiGives, leastConfiguration, tiersOf } from "../../support/unit/fixtures.ts";
 import { mockPassword, type Recording, secret } from "../../support/unit/mocks.ts";
 import { describeStack, differences, recordStack } from "../../support/unit/stack.ts";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { addressPlan, hostAddress } from "../../../infra/addresses.ts";
+import { planTopology } from "../../../infra/plan.ts";
 import { SettingsError } from "../../../infra/settings.ts";
-import { allMembers, type Machine, planTopology, type Topology } from "../../../infra/topology.ts";
+import { allMembers, type Machine, type Topology } from "../../../infra/topology.ts";
 import { planWith, settingsWith } from "../../support/unit/fixtures.ts";
 import { numberOf, rangeOf, subnets } from "../../support/unit/subnets.ts";
 
