@@ -39,7 +39,7 @@ describe("numbers", function () {
     postgres = await sharedPostgres();
     database = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(database, [postgres]);
+    await migrateDatabase(database, postgres);
     const start = (tier: "storefront" | "admin") =>
       startApp(serverConfig(tier, { name: database, writer: postgres }, uploads));
     [storefront, admin] = await Promise.all([start("storefront"), start("admin")]);

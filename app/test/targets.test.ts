@@ -79,7 +79,7 @@ describe("request targets and methods", function () {
     postgres = await sharedPostgres();
     const name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     const start = (tier: "storefront" | "admin") =>
       startApp(serverConfig(tier, { name, writer: postgres }, uploads));
     apps = await Promise.all([start("storefront"), start("admin")]);

@@ -78,7 +78,7 @@ describe("texts that are shown", function () {
     postgres = await sharedPostgres();
     database = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(database, [postgres]);
+    await migrateDatabase(database, postgres);
     const start = (tier: "storefront" | "admin") =>
       startApp(serverConfig(tier, { name: database, writer: postgres }, uploads));
     [storefront, admin] = await Promise.all([start("storefront"), start("admin")]);
