@@ -131,7 +131,7 @@ describe("migrations", function () {
     const config = { ...migrateConfig(database, postgres), uploadsDirectory: uploads };
     const run = await spawnEntry("run/migrate.ts", await migrateEnvironment(config, secrets));
     assert.equal(await run.exit, 1);
-    assert.match(run.output(), /migrations failed: permission denied for schema public/);
+    assert.match(run.output(), /\nmigrations failed: .*permission denied for schema public\n$/);
   });
 
   it("A12: roles of the release before keep their rights, since its instances still run", async () => {

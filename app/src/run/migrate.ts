@@ -102,7 +102,9 @@ async function main(): Promise<void> {
   try {
     await migrate(loadMigrateConfig(), (line) => process.stdout.write(`${line}\n`));
   } catch (error) {
-    process.stderr.write(`migrations failed: ${(error as Error).message}\n`);
+    // The runner's messages quote the stack of what it met.
+    const [message] = (error as Error).message.split(/\n {4}at /);
+    process.stderr.write(`migrations failed: ${message}\n`);
     process.exit(error instanceof ConfigError ? exitConfig : 1);
   }
 }

@@ -10,6 +10,7 @@ export function sharedPostgres(): Promise<Postgres> {
 }
 
 // Files that import this module get the clean-up with it: a root hook runs once, at the very end.
-after(async () => {
+after(async function () {
+  this.timeout(60_000);
   await removeContainers();
 });
