@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { open, readFile, rename, unlink } from "node:fs/promises";
+import { chmod, open, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { type Readable, Transform } from "node:stream";
@@ -8,6 +8,12 @@ import { pipeline } from "node:stream/promises";
 import busboy from "busboy";
 import { imageSize } from "image-size";
 import { HttpError } from "../lib/errors.ts";
+import {
+  type BarePicture,
+  BrokenPicture,
+  type PictureKind,
+  removeMetadata,
+} from "./picture-metadata.ts";
 
 /** The largest picture, bytes. */
 export const maxImageBytes = 5 * 1024 * 1024;
@@ -19,7 +25,7 @@ const maxSidePixels = 30_000;
 const maxOtherBytes = 64 * 1024;
 
 /** The kinds of picture, by what their bytes say: `image-size`'s word -> extension and type. */
-const kinds: Record<string, { extension: string; type: string }> = {
+const kinds: Record<string, { extension: PictureKind; type: string }> = {
   png: { extension: "png", type: "image/png" },
   jpg: { extension: "jpg", type: "image/jpeg" },
   gif: { extension: "gif", type: "image/gif" },
@@ -204,24 +210,49 @@ export async function keepImage(form: ReceivedForm, directory: string): Promise<
   const { upload } = form;
   if (!upload) throw new HttpError(422, "image-missing", "Choose a picture: image is missing.");
   try {
-    const { extension, type, width, height } = inspect(await readFile(upload.path));
+    const { content, extension, type, width, height } = inspect(await readFile(upload.path));
     const file = `${randomBytes(16).toString("hex")}.${extension}`;
+    await writeFile(upload.path, content, { flush: true });
+    await chmod(upload.path, bareMode);
     await rename(upload.path, join(directory, file));
     await syncDirectory(directory);
-    return { file, type, width, height, bytes: upload.bytes, sha256: upload.sha256 };
+    return { file, type, width, height, bytes: content.length, sha256: upload.sha256 };
   } catch (error) {
     await discard(upload.path);
     throw storeError(error) ?? error;
   }
 }
 
-/** What kind of picture the bytes are, whatever the name said. @throws HttpError 415, 422 */
-export function inspect(content: Uint8Array): {
+/** The mode of pictures that hold nothing but the picture. Those of releases before may be written. */
+export const bareMode = 0o444;
+
+/** A stored picture that was kept as it came: what is not needed to show it is taken out. */
+export async function bareStored(directory: string, file: string): Promise<void> {
+  const path = join(directory, file);
+  const temporary = join(directory, `.upload-${randomBytes(16).toString("hex")}.part`);
+  try {
+    const { content } = inspect(await readFile(path));
+    await writeFile(temporary, content, { flag: "wx", mode: bareMode, flush: true });
+    await rename(temporary, path);
+  } catch (error) {
+    await discard(temporary);
+    throw error;
+  }
+}
+
+/** What a picture is, whatever its name said. */
+export interface Inspected {
   extension: string;
   type: string;
+  /** As it is seen: the right way up. */
   width: number;
   height: number;
-} {
+  /** The picture and nothing else: not where it was taken, nor by whom. */
+  content: Buffer;
+}
+
+/** Looks at a picture's bytes. @throws HttpError 415 not an allowed picture, 422 a broken one */
+export function inspect(content: Uint8Array): Inspected {
   const refused = new HttpError(
     415,
     "not-an-image",
@@ -240,7 +271,19 @@ export function inspect(content: Uint8Array): {
     const limit = `The picture is wider or higher than ${maxSidePixels} pixels.`;
     throw new HttpError(422, "image-too-wide", limit);
   }
-  return { ...kind, width: size.width, height: size.height };
+  const { content: bare, orientation } = withoutMetadata(content, kind.extension);
+  const isTurned = orientation >= 5;
+  const [width, height] = isTurned ? [size.height, size.width] : [size.width, size.height];
+  return { ...kind, width, height, content: bare };
+}
+
+function withoutMetadata(content: Uint8Array, extension: PictureKind): BarePicture {
+  try {
+    return removeMetadata(content, extension);
+  } catch (error) {
+    if (!(error instanceof BrokenPicture)) throw error;
+    throw new HttpError(422, "image-broken", `The picture is broken: ${error.message}.`);
+  }
 }
 
 /** Keeps the formats that nobody needs away from the parser behind it. */

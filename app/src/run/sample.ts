@@ -4,7 +4,7 @@ import { extname, join } from "node:path";
 import type pg from "pg";
 import { z } from "zod";
 import type { Query } from "../data/member.ts";
-import { discard, inspect, type StoredImage, syncDirectory } from "../data/uploads.ts";
+import { bareMode, discard, inspect, type StoredImage, syncDirectory } from "../data/uploads.ts";
 import { countContent, insertContent, textSchema } from "../domain/content.ts";
 import { insertOffer, offerInput, offerUpdate } from "../domain/offers.ts";
 
@@ -82,11 +82,10 @@ export async function addSampleData(client: pg.Client, uploads: string): Promise
 }
 
 async function store(source: string, uploads: string): Promise<StoredImage> {
-  const content = await readFile(source);
-  const { type, width, height } = inspect(content);
+  const { content, type, width, height } = inspect(await readFile(source));
   const name = randomBytes(16).toString("hex");
   const temporary = join(uploads, `.upload-${name}.part`);
-  const handle = await open(temporary, "wx", 0o644);
+  const handle = await open(temporary, "wx", bareMode);
   try {
     await handle.writeFile(content);
     await handle.sync();

@@ -1,11 +1,13 @@
-import { readdir, stat } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Database } from "../data/database.ts";
 import { forgetExpired } from "../data/expired.ts";
 import { forgetOldKeys } from "../data/idempotency.ts";
-import { discard, imageName, temporaryName } from "../data/uploads.ts";
+import { bareMode, bareStored, discard, imageName, temporaryName } from "../data/uploads.ts";
 import { picturesDirectory } from "../domain/trips.ts";
+import { HttpError } from "../lib/errors.ts";
 import { orphansRemoved } from "../lib/metrics.ts";
 
 export interface SweepOptions {
@@ -76,6 +78,41 @@ async function filesOf({ directory, table }: Shelf): Promise<string[]> {
   });
 }
 
+/** Pictures that are made bare in one round: each is read and written as a whole. */
+const bareAtOnce = 20;
+
+/**
+ * Takes metadata out of pictures that a release stored before it did so as they came. Which those are
+ * their mode says, so that each is read once, by whichever instance comes first.
+ * @returns those that are bare now, and those that no picture can be seen in: they stay as they are
+ */
+export async function barePictures(
+  directory: string,
+  most: number,
+): Promise<{ bare: string[]; broken: string[] }> {
+  const done = { bare: [] as string[], broken: [] as string[] };
+  for (const file of await readdir(directory)) {
+    if (done.bare.length + done.broken.length >= most) break;
+    if (!imageName.test(file)) continue;
+    const path = join(directory, file);
+    const mode = await stat(path).then(
+      (found) => found.mode & 0o777,
+      () => bareMode,
+    );
+    if (mode === bareMode) continue;
+    try {
+      await bareStored(directory, file);
+      done.bare.push(file);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      // Not looked at again
+      await chmod(path, bareMode);
+      done.broken.push(file);
+    }
+  }
+  return done;
+}
+
 /** Asks the primary: a standby that lags would make a new picture look like an orphan. */
 async function namedFiles(
   database: Database,
@@ -109,6 +146,14 @@ export function startSweeper(
     repeat("forgetting", everyMs, log, async () => {
       await database.write(forgetOldKeys, { idempotent: true });
       await database.write(forgetExpired, { idempotent: true });
+    }),
+    repeat("picture metadata", everyMs, log, async () => {
+      const shelves = [options.directory, picturesDirectory(options.directory)];
+      for (const directory of shelves.filter((one) => existsSync(one))) {
+        const { bare, broken } = await barePictures(directory, bareAtOnce);
+        if (bare.length > 0) log.info({ pictures: bare.length }, "metadata of pictures removed");
+        if (broken.length > 0) log.warn({ broken }, "no pictures: their metadata was not removed");
+      }
     }),
     repeat("sweep", everyMs, log, async () => {
       const removed = await sweep(database, options);

@@ -9,19 +9,15 @@ function chunk(type: string, data: Buffer): Buffer {
   return Buffer.concat([length, body, sum]);
 }
 
-/** A valid PNG, 2 by 1 pixels, that a text chunk makes at least `bytes` long. */
+/** A valid PNG, 2 by 1 pixels, that more data than it needs makes at least `bytes` long. */
 export function png(bytes = 0): Buffer {
   const header = Buffer.from([0, 0, 0, 2, 0, 0, 0, 1, 8, 2, 0, 0, 0]);
   const start = Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), chunk("IHDR", header)]);
-  const end = Buffer.concat([
-    chunk("IDAT", deflateSync(Buffer.from([0, 255, 0, 0, 0, 255, 0]))),
-    chunk("IEND", Buffer.alloc(0)),
-  ]);
-  const missing = bytes - start.length - end.length - 12;
-  if (missing < 1) return Buffer.concat([start, end]);
-  const text = Buffer.alloc(missing, "x");
-  text.write("c\0", "latin1");
-  return Buffer.concat([start, chunk("tEXt", text), end]);
+  const data = chunk("IDAT", deflateSync(Buffer.from([0, 255, 0, 0, 0, 255, 0])));
+  const end = chunk("IEND", Buffer.alloc(0));
+  const missing = bytes - start.length - data.length - end.length - 12;
+  const more = missing < 1 ? [] : [chunk("IDAT", Buffer.alloc(missing, "x"))];
+  return Buffer.concat([start, data, ...more, end]);
 }
 
 /** Small, whole pictures of each allowed kind, 1 by 1 pixels but for the PNG. */
@@ -37,7 +33,7 @@ export const pictures: Record<string, { content: Buffer; type: string }> = {
   },
   jpg: {
     content: Buffer.from(
-      "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////////////wgALCAABAAEBAREA/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAAgBAQABPxA=",
+      "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////////////wgALCAABAAEBAREA/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAAgBAQABPxD/2Q==",
       "base64",
     ),
     type: "image/jpeg",
