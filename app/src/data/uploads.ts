@@ -7,6 +7,7 @@ import { type Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import busboy from "busboy";
 import { imageSize } from "image-size";
+import { bodyGivenUp } from "../lib/body-given-up.ts";
 import { HttpError } from "../lib/errors.ts";
 import {
   type BarePicture,
@@ -72,6 +73,7 @@ interface Receiver {
 /**
  * Streams a multipart form with one file (`image`) to a temporary file.
  * @param noFile the refusal of any file, before a byte of it is stored
+ * @param fields filled with the texts as they arrive: what was typed, should the rest not come
  * @throws HttpError 400, 413, 415, 422; 507 and 503 for a full and a read-only store. Then nothing
  *   is left behind.
  */
@@ -79,15 +81,19 @@ export async function receiveForm(
   request: IncomingMessage,
   directory: string,
   noFile?: HttpError,
+  fields: Record<string, string> = {},
 ): Promise<ReceivedForm> {
   if (Number(request.headers["content-length"]) > maxImageBytes + maxOtherBytes) throw tooLarge();
   const parser = openParser(request);
   const path = join(directory, `.upload-${randomBytes(16).toString("hex")}.part`);
   const receiver: Receiver = {
-    ...{ directory, noFile, fields: {}, path },
+    ...{ directory, noFile, fields, path },
     ...{ upload: undefined, problem: undefined },
   };
   listen(parser, receiver);
+  request.once(bodyGivenUp, (error: HttpError) => {
+    receiver.problem ??= error;
+  });
   try {
     await feed(request, parser);
     const upload = await receiver.upload;
@@ -111,7 +117,7 @@ async function feed(request: IncomingMessage, parser: busboy.Busboy): Promise<vo
     await new Promise<void>((resolve, reject) => {
       const closed = () => request.complete || reject(new Error("it was cut short"));
       parser.once("close", resolve).once("error", reject);
-      request.once("error", reject).once("close", closed);
+      request.once("error", reject).once("close", closed).once(bodyGivenUp, reject);
       // The client may have gone before anybody listened.
       if (request.destroyed) throw new Error("it was cut short");
       request.pipe(parser);

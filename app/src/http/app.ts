@@ -20,12 +20,13 @@ import { tripRoutes } from "./routes/trips.ts";
 import { refuseCrossSite, securityHeaders } from "./security.ts";
 import { sendAwayWhileDraining } from "./send-away.ts";
 import type { Services } from "./services.ts";
+import { SlowBodies } from "./slow-bodies.ts";
 import { answerOddTargets } from "./targets.ts";
 import { loadViews, serveAssets } from "./views.ts";
 import { recogniseVisitors, sendToLogin } from "./visitor.ts";
 
 /** Builds the application of one tier; it listens to nothing yet. */
-export function createApp(parts: Omit<Services, "render">): Express {
+export function createApp(parts: Omit<Services, "render">, slowBodies = new SlowBodies()): Express {
   const services: Services = { ...parts, render: loadViews(parts.config.release) };
   const { config, health, log } = services;
   const app = express();
@@ -44,6 +45,8 @@ export function createApp(parts: Omit<Services, "render">): Express {
   app.use(securityHeaders());
   app.use(sendAwayWhileDraining(health));
   app.use(answerOddTargets());
+  const answer = answerError(services);
+  app.use(slowBodies.watch(answer));
   app.use(doubtAfterFailure(services));
   app.use(operationsRoutes(services));
   app.use(refuseCrossSite());
@@ -67,7 +70,7 @@ export function createApp(parts: Omit<Services, "render">): Express {
   app.use(() => {
     throw new HttpError(404, "not-found", "There is nothing at this address.");
   });
-  app.use(answerError(services));
+  app.use(answer);
   return app;
 }
 

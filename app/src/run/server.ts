@@ -8,6 +8,7 @@ import { Mailer } from "../data/mail.ts";
 import { createApp } from "../http/app.ts";
 import { Health } from "../http/health.ts";
 import type { ServerConfig } from "../http/server-config.ts";
+import { type BodyLimits, SlowBodies } from "../http/slow-bodies.ts";
 import { readTarget, refuseConnect } from "../http/targets.ts";
 import { observePools, uncaughtErrors } from "../lib/metrics.ts";
 import { ConfigError, exitConfig, loadServerConfig } from "./config.ts";
@@ -27,7 +28,7 @@ export interface Instance {
 export async function startInstance(
   config: ServerConfig,
   log: Logger,
-  limits: Partial<DatabaseLimits> = {},
+  limits: Partial<DatabaseLimits & BodyLimits> = {},
 ): Promise<Instance> {
   // Not the error itself: pg hangs its whole client on it, with the key that cancels queries
   const onError = ({ message, code }: Error & { code?: string }) =>
@@ -41,7 +42,8 @@ export async function startInstance(
   });
   const health = new Health(config, database, cache);
   const mail = config.smtp && new Mailer(config.smtp, log);
-  const app = createApp({ config, database, cached, health, log, mail });
+  const slowBodies = new SlowBodies(limits);
+  const app = createApp({ config, database, cached, health, log, mail }, slowBodies);
   const server = createHttpServer(app, config.instance);
   await listen(server, config.listen);
   const { port } = server.address() as AddressInfo;
@@ -58,16 +60,17 @@ export async function startInstance(
     await Promise.all([cache?.stop(), mail?.close()]);
     await database.close();
   };
-  const stop = () => drain({ server, health, log, drainSeconds, stopGraceSeconds, close });
+  const giveUp = () => slowBodies.giveUp();
+  const stop = () => drain({ server, health, log, drainSeconds, stopGraceSeconds, giveUp, close });
   return { port, health, stop };
 }
 
 function createHttpServer(app: ReturnType<typeof createApp>, instance: string): Server {
   const server = createServer(
     {
-      // A client has this long for its headers, and for a whole request with 5 MB.
       headersTimeout: 10_000,
-      requestTimeout: 60_000,
+      // Never the first to give up: 5 MB at the least rate of slow-bodies.ts take 18 minutes.
+      requestTimeout: 1_200_000,
       connectionsCheckingInterval: 2000,
       maxHeaderSize: 16 * 1024,
       // Longer than the load balancer keeps an idle connection, so that it never meets a close.

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import type { DatabaseLimits } from "../../src/data/database.ts";
 import type { ServerConfig } from "../../src/http/server-config.ts";
+import type { BodyLimits } from "../../src/http/slow-bodies.ts";
 import type { MigrateConfig } from "../../src/run/config.ts";
 import { migrate } from "../../src/run/migrate.ts";
 import { startInstance } from "../../src/run/server.ts";
@@ -83,7 +84,7 @@ export interface TestApp {
 /** Starts an instance inside this process. */
 export async function startApp(
   config: ServerConfig,
-  limits: Partial<DatabaseLimits> = {},
+  limits: Partial<DatabaseLimits & BodyLimits> = {},
 ): Promise<TestApp> {
   const instance = await startInstance(
     { ...config, drainSeconds: 0, stopGraceSeconds: 3 },

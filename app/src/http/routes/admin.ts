@@ -63,8 +63,7 @@ async function add(
 ): Promise<Destination> {
   const { database, config } = services;
   const directory = config.uploadsDirectory;
-  const form = await receiveForm(request, directory);
-  Object.assign(typed, form.fields);
+  const form = await receiveForm(request, directory, undefined, typed);
   const { value, position } = await addContent({ database, directory }, form, () =>
     keyOf(request, form.fields),
   );
@@ -92,7 +91,7 @@ interface Notes {
 function notesOf(error: HttpError): FormNotes {
   if (error instanceof Invalid) return { errors: error.fields };
   const { code, message } = error;
-  return code.includes("image") ? { errors: { image: message } } : { problem: message };
+  return /image|upload/.test(code) ? { errors: { image: message } } : { problem: message };
 }
 
 async function showPage(

@@ -145,7 +145,7 @@ async function add(
 ): Promise<TripItem> {
   const trip = tripOf(request);
   const uploads = config.uploadsDirectory;
-  const form = received ?? (await receiveItem({ database, config }, request, trip));
+  const form = received ?? (await receiveItem({ database, config }, request, trip, typed));
   Object.assign(typed, form.fields);
   const { value, position } = await addItem({ database, uploads }, trip, form, () =>
     keyOf(request, received ? {} : form.fields),
@@ -159,6 +159,7 @@ async function receiveItem(
   { database, config }: Pick<Services, "database" | "config">,
   request: Request,
   trip: Trip,
+  typed: Record<string, string>,
 ): Promise<ReceivedForm> {
   const { item, picture } = await database.read(
     (query) => refusals(query, trip),
@@ -167,7 +168,12 @@ async function receiveItem(
   // A repeat gets the first answer, full or not: only `addItem` can tell. Each page's form has a key.
   const mayRepeat = !isApi(request) || request.get("Idempotency-Key") !== undefined;
   if (item && !mayRepeat) throw item;
-  return await receiveForm(request, config.uploadsDirectory, mayRepeat ? undefined : picture);
+  return await receiveForm(
+    request,
+    config.uploadsDirectory,
+    mayRepeat ? undefined : picture,
+    typed,
+  );
 }
 
 async function tick(
@@ -221,7 +227,7 @@ async function showTrip(
     ...{
       typed,
       problem: error?.message,
-      pictureTrouble: error && /image|picture|storage/.test(error.code),
+      pictureTrouble: error && /image|picture|storage|upload/.test(error.code),
     },
     idempotencyKey: formKey(error, typed),
   };
