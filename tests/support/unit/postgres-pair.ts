@@ -57,13 +57,30 @@ export class PostgresPair {
 
   /** Runs SQL at the primary, as its superuser. */
   sql(text: string, database = "postgres"): Promise<string> {
-    const psql = `psql -h 127.0.0.1 -p ${ports[this.#primary]} -U postgres -XAt -v ON_ERROR_STOP=1`;
+    return this.#run(this.#primary, text, database);
+  }
+
+  /** Has the standby show what comes from the primary, or keep it back. */
+  async showAtStandby(shown: boolean): Promise<void> {
+    await this.#run(
+      this.#other,
+      `SELECT pg_wal_replay_${shown ? "resume" : "pause"}()`,
+      "postgres",
+    );
+  }
+
+  #run(server: Server, text: string, database: string): Promise<string> {
+    const psql = `psql -h 127.0.0.1 -p ${ports[server]} -U postgres -XAt -v ON_ERROR_STOP=1`;
     return this.#container.run(`${psql} ${database}`, text);
   }
 
-  /** Ends a server as a crash does. */
+  /** Ends a server as a crash does, where it runs. */
   async kill(who: "primary" | "standby"): Promise<void> {
-    await this.#control(who === "primary" ? this.#primary : this.#other, "stop -m immediate");
+    const server = who === "primary" ? this.#primary : this.#other;
+    await this.#control(server, "stop -m immediate").catch(async (error: Error) => {
+      const { code } = await this.#container.attempt(`test -e ${data}/${server}/postmaster.pid`);
+      if (code === 0) throw error;
+    });
   }
 
   async startPrimary(): Promise<void> {
@@ -74,14 +91,23 @@ export class PostgresPair {
     await this.#control(this.#other, "start");
   }
 
+  /** Starts the primary, which waits for no standby. */
+  async startAlone(): Promise<void> {
+    await this.#leaveAlone(this.#primary);
+    await this.#control(this.#primary, "start");
+  }
+
   /** The standby becomes the primary, and waits for no other. */
   async promote(): Promise<void> {
     this.#primary = this.#other;
-    const set = "synchronous_standby_names = ''";
-    const directory = `${data}/${this.#primary}`;
-    await this.#container.run(`echo "${set}" >> ${directory}/postgresql.auto.conf`);
+    await this.#leaveAlone(this.#primary);
     await this.#control(this.#primary, "reload");
     await this.#control(this.#primary, "promote");
+  }
+
+  async #leaveAlone(server: Server): Promise<void> {
+    const line = "synchronous_standby_names = ''";
+    await this.#container.run(`echo "${line}" >> ${data}/${server}/postgresql.auto.conf`);
   }
 
   get #other(): Server {

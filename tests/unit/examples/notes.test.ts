@@ -215,6 +215,19 @@ describe("the example in Python", function () {
       }
     });
 
+    it("shows a note at once to whoever has added it, though the standby lags", async () => {
+      await pair.showAtStandby(false);
+      try {
+        const path = await add({ title: "at once" });
+        assert.match(await page("/"), /at once/);
+        assert.match(await page(path), /at once/);
+        const others = await fetch(bases["web-1"]);
+        assert.doesNotMatch(await others.text(), /at once/, "others read from the standby");
+      } finally {
+        await pair.showAtStandby(true);
+      }
+    });
+
     it("leads to older notes, each once", async () => {
       for (let index = 0; index < 55; index += 1) await add({ title: `page ${index}` });
       const seen: string[] = [];
@@ -484,6 +497,7 @@ describe("the example in Python", function () {
     });
 
     it("is away for longer: 503 with the time to come again, and health answers", async () => {
+      await pair.kill("standby");
       await pair.kill("primary");
       const since = Date.now();
       const seconds = () => (Date.now() - since) / 1000;
@@ -493,6 +507,9 @@ describe("the example in Python", function () {
       };
       const writes = Array.from({ length: 40 }, () => timed(post({ title: "t", text: "t" })));
       const reading = timed(fetch(bases["web-1"]));
+      const stopped = timed(post({ title: "t", text: "t" }, bases["web-2"]));
+      await sleep(500);
+      await signal("web-2");
       while (seconds() < 4) {
         const start = Date.now();
         assert.equal((await fetch(`${bases["web-1"]}/health`)).status, 200);
@@ -507,7 +524,11 @@ describe("the example in Python", function () {
       const waited = all.filter(({ after }) => after > 25);
       assert.equal(waited.length, 24, "as many wait as may");
       assert.ok(Math.max(...waited.map(({ after }) => after)) < 36);
-      await pair.startPrimary();
+      const { status, after } = await stopped;
+      assert.equal(status, 503);
+      assert.ok(after > 15 && after < 20, `gave up after ${after} s, before its grace was over`);
+      assert.equal(await ended("web-2", 1), "0");
+      await pair.startAlone();
       await add({ title: "back again" });
     });
   });
