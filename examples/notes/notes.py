@@ -5,7 +5,6 @@ import hmac
 import os
 import re
 import secrets
-import tempfile
 import threading
 from pathlib import Path
 
@@ -131,14 +130,15 @@ def keep_picture(key):
         abort(415, "The picture is not PNG, JPEG, GIF or WebP.")
     name = f"{hashlib.sha256(key.encode() + content).hexdigest()[:32]}.{kinds[0]}"
     # It gets its name when it is whole and on the disk
-    with tempfile.NamedTemporaryFile(dir=UPLOADS, prefix=".upload-") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        try:
-            os.link(file.name, UPLOADS / name)
-        except FileExistsError:
-            pass
+    temporary = UPLOADS / f".upload-{secrets.token_hex(8)}"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, UPLOADS / name)
+    finally:
+        temporary.unlink(missing_ok=True)
     directory = os.open(UPLOADS, os.O_RDONLY)
     os.fsync(directory)
     os.close(directory)

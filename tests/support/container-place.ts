@@ -1,6 +1,13 @@
 /** A test's stack on the Docker engine: each member is a container. */
 import { mustRun, run } from "../../lib/run.ts";
-import type { Configuration, Place } from "./place.ts";
+import {
+  type Configuration,
+  instancesOf,
+  type Place,
+  type Served,
+  settingsOf,
+  travelAgency,
+} from "./place.ts";
 
 const frontend = "172.29.10";
 const backend = "172.29.11";
@@ -12,33 +19,39 @@ const firstHost: Readonly<Record<string, number>> = {
   db: 31,
   storefront: 41,
   admin: 51,
+  web: 41,
   cache: 61,
 };
 
 const folder = "/etc/hastack";
 
+const ownSettings: Configuration = {
+  "hastack:network": {
+    frontend: { subnet: `${frontend}.0/24`, vip: `${frontend}.100` },
+    backend: { subnet: `${backend}.0/24`, vip: `${backend}.100` },
+  },
+  "hastack:loadBalancer": { publishedPorts: [18080, 18081], publishedStatsPorts: [18404, 18405] },
+};
+
 export class ContainerPlace implements Place {
   readonly base = "Pulumi.dev.yaml";
-  readonly settings: Configuration = {
-    "hastack:network": {
-      frontend: { subnet: `${frontend}.0/24`, vip: `${frontend}.100` },
-      backend: { subnet: `${backend}.0/24`, vip: `${backend}.100` },
-    },
-    "hastack:loadBalancer": { publishedPorts: [18080, 18081], publishedStatsPorts: [18404, 18405] },
-  };
+  readonly settings: Configuration;
   readonly vip = `${frontend}.100`;
   readonly localHosts = ["127.0.0.1:18080", "127.0.0.1:18081"];
   readonly statsHosts = ["127.0.0.1:18404", "127.0.0.1:18405"];
   /** A container that is replaced has nothing to go back to. */
-  readonly servingAfterBadRelease = ["admin-1", "admin-2", "storefront-2"];
+  readonly servingAfterBadRelease: readonly string[];
   readonly checksMemory = false;
   readonly keptReleases = 1;
   /** The frontend's gateway. */
   readonly ownAddress = `${frontend}.1`;
   readonly #stack: string;
 
-  constructor(stack: string) {
+  constructor(stack: string, served: Served = travelAgency) {
     this.#stack = stack;
+    this.settings = { ...ownSettings, ...settingsOf(served) };
+    const first = `${served.tiers[0]}-1`;
+    this.servingAfterBadRelease = instancesOf(served).filter((name) => name !== first);
   }
 
   async prepare(): Promise<void> {}

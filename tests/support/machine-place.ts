@@ -16,7 +16,14 @@ import { inRoot } from "../../lib/paths.ts";
 import { mustRun, run } from "../../lib/run.ts";
 import { until } from "../../lib/until.ts";
 import { leftovers } from "./machine-leftovers.ts";
-import type { Configuration, Place } from "./place.ts";
+import {
+  type Configuration,
+  instancesOf,
+  type Place,
+  type Served,
+  settingsOf,
+  travelAgency,
+} from "./place.ts";
 import { limits } from "./promises.ts";
 
 export type Layout = keyof typeof layouts;
@@ -34,6 +41,7 @@ const kinds: Readonly<Record<string, { member: string; units: readonly string[] 
   database: { member: "db", units: ["patroni"] },
   storefront: { member: "storefront", units: ["storefront"] },
   admin: { member: "admin", units: ["admin"] },
+  web: { member: "web", units: ["web"] },
   cache: { member: "cache", units: ["valkey"] },
   brick: { member: "brick", units: [] },
   arbiter: { member: "arbiter", units: [] },
@@ -51,6 +59,14 @@ export interface MachinePlaceOptions {
   readonly networks: readonly [string, string, string];
   /** Folder of the stack's sources; its key and its inventory are in there too. */
   readonly project: string;
+  /** @default the travel agency */
+  readonly served?: Served;
+}
+
+/** A machine's roles with another application's tiers in place of the travel agency's. */
+function rolesWith(roles: readonly string[], { tiers }: Served): readonly string[] {
+  const others = roles.filter((role) => !travelAgency.tiers.includes(role));
+  return others.length === roles.length ? roles : [...tiers, ...others];
 }
 
 export class MachinePlace implements Place {
@@ -60,16 +76,21 @@ export class MachinePlace implements Place {
   readonly localHosts: readonly string[];
   readonly statsHosts: readonly string[];
   /** The link to the release goes back. */
-  readonly servingAfterBadRelease = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
+  readonly servingAfterBadRelease: readonly string[];
   readonly checksMemory = true;
   readonly keptReleases = 3;
   /** The frontend's gateway. */
   readonly ownAddress: string;
   readonly set: MachineSet;
+  /** Any instance of the application. */
+  readonly #instance: string;
   readonly #machineOf = new Map<string, string>();
 
   /** @param name of the stack, and of its set of machines */
-  constructor(name: string, { layout, networks, project }: MachinePlaceOptions) {
+  constructor(
+    name: string,
+    { layout, networks, project, served = travelAgency }: MachinePlaceOptions,
+  ) {
     const [frontend, backend, management] = networks;
     this.set = {
       set: name,
@@ -83,7 +104,10 @@ export class MachinePlace implements Place {
     };
     this.base = configurations[layout];
     const { config } = parse(readFileSync(inRoot(this.base), "utf8"));
-    const machines: Configured[] = config["hastack:machines"];
+    const machines: Configured[] = config["hastack:machines"].map((machine: Configured) => ({
+      ...machine,
+      roles: rolesWith(machine.roles, served),
+    }));
     this.#nameMembers(machines);
     this.vip = `${frontend}.100`;
     this.ownAddress = `${frontend}.1`;
@@ -91,7 +115,9 @@ export class MachinePlace implements Place {
       (member) => this.#addressesOn(this.machine(member)).frontend ?? "",
     );
     this.statsHosts = this.localHosts.map((address) => `${address}:8404`);
-    this.settings = this.#settings(machines);
+    this.settings = { ...this.#settings(machines), ...settingsOf(served) };
+    this.servingAfterBadRelease = instancesOf(served);
+    this.#instance = this.servingAfterBadRelease[0] ?? "";
   }
 
   #nameMembers(machines: readonly Configured[]): void {
@@ -180,7 +206,7 @@ export class MachinePlace implements Place {
   }
 
   async releases(): Promise<string[]> {
-    return (await this.#ask("storefront-1", "ls /opt/hastack/releases")).trim().split("\n");
+    return (await this.#ask(this.#instance, "ls /opt/hastack/releases")).trim().split("\n");
   }
 
   /** Where its link leads. */

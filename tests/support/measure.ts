@@ -4,7 +4,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { healed } from "./members.ts";
 import { noiseSeconds, type Promised, slack } from "./promises.ts";
 import type { TestStack } from "./test-stack.ts";
-import { missingWrites, type Report, type Site, Traffic } from "./traffic.ts";
+import {
+  missingWrites,
+  type Report,
+  type Site,
+  Traffic,
+  travelVisits,
+  type Visits,
+} from "./traffic.ts";
 import { undisturbed } from "./turns.ts";
 
 const quietSeconds = 2;
@@ -12,21 +19,24 @@ const quietSeconds = 2;
 /**
  * Runs something under light load, and a little before and after it.
  * @param afterSeconds how long the load goes on at least
+ * @param visits what the clients do
  */
 export function underLoad(
   site: Site,
   act: () => Promise<unknown>,
   afterSeconds = 3,
+  visits: Visits = travelVisits,
 ): Promise<Report> {
-  return undisturbed(() => measured(site, act, afterSeconds));
+  return undisturbed(() => measured(site, visits, act, afterSeconds));
 }
 
 async function measured(
   site: Site,
+  visits: Visits,
   act: () => Promise<unknown>,
   afterSeconds: number,
 ): Promise<Report> {
-  const traffic = new Traffic(site);
+  const traffic = new Traffic(site, visits);
   await sleep(quietSeconds * 1000);
   let failure: unknown;
   try {
@@ -75,6 +85,12 @@ export async function fault(
   show(what, report, promised);
   await healed(stack);
   assert.deepEqual(await missingWrites(stack, report.acknowledged), [], "acknowledged writes");
+  assertWithin(report, promised);
+  return report;
+}
+
+/** The gaps are within the promise, with the slack of a test, and there were writes at all. */
+export function assertWithin(report: Report, promised: Promised): void {
   assert.ok(report.acknowledged.length > 0, "no write was acknowledged at all");
   const bound = (seconds: number) => Math.max(seconds * slack, noiseSeconds);
   assert.ok(
@@ -85,5 +101,4 @@ export async function fault(
     report.writes.gapSeconds <= bound(promised.writes),
     `writes stood still for ${report.writes.gapSeconds} s`,
   );
-  return report;
 }

@@ -91,6 +91,7 @@ const lossPromises: Readonly<Record<string, Promised>> = {
   db: promises.standbyLost,
   storefront: promises.appMachineLost,
   admin: promises.appMachineLost,
+  web: promises.appMachineLost,
   cache: promises.cacheLost,
   brick: promises.brickLost,
   arbiter: promises.arbiterLost,

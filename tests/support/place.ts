@@ -5,6 +5,26 @@
 
 export type Configuration = Record<string, unknown>;
 
+/** Which application a test's stack serves. */
+export interface Served {
+  /** Its folder in the checkout. */
+  readonly path: string;
+  readonly tiers: readonly string[];
+}
+
+/** What is shipped. */
+export const travelAgency: Served = { path: "app", tiers: ["storefront", "admin"] };
+
+/** The stack's setting of another application than the one that is shipped. */
+export function settingsOf({ path }: Served): Configuration {
+  return path === travelAgency.path ? {} : { "hastack:application": { path } };
+}
+
+/** Names of all instances, two of each tier, in the order of their names. */
+export function instancesOf({ tiers }: Served): string[] {
+  return tiers.flatMap((tier) => [`${tier}-1`, `${tier}-2`]).sort();
+}
+
 export interface Place {
   /** File of the checkout that the test's stack takes its configuration from. */
   readonly base: string;

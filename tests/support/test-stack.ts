@@ -48,6 +48,7 @@ const sources = [
   "lab",
   "app",
   "sql",
+  "examples",
   "haproxy",
   "scripts",
   "toolchain",

@@ -87,7 +87,10 @@ export function destination(quote: string, image: Buffer = pixel) {
 export async function postDestination(
   site: Site,
   quote: string,
-  { key = randomUUID(), limitMilliseconds = 40_000 } = {},
+  {
+    key = randomUUID(),
+    limitMilliseconds = 40_000,
+  }: { readonly key?: string; readonly limitMilliseconds?: number } = {},
 ): Promise<{ id: number; image: string }> {
   const { body, type } = destination(quote);
   const { status, body: text } = await request(`${site.url}api/content`, {
@@ -160,6 +163,22 @@ export class Watch {
   }
 }
 
+/** What clients do at a site, each time anew. Both throw unless it went well. */
+export interface Visits {
+  read(site: Site): Promise<void>;
+  /** @param key the same when a write that got no answer is sent again */
+  write(site: Site, quote: string, key: string): Promise<{ id: number; image: string }>;
+}
+
+/** At the travel agency. */
+export const travelVisits: Visits = {
+  async read({ url, ca }) {
+    const { status } = await request(`${url}api/content?limit=3`, { ca });
+    if (status !== 200) throw new Error(`status ${status}`);
+  },
+  write: (site, quote, key) => postDestination(site, quote, { key }),
+};
+
 const readers = 3;
 const readPauseMilliseconds = 20;
 const writePauseMilliseconds = 100;
@@ -169,6 +188,7 @@ const longestSeconds = 300;
 /** Light load on a site, from `start` to `stop`. */
 export class Traffic {
   readonly #site: Site;
+  readonly #visits: Visits;
   readonly #reads = new Watch();
   readonly #writes = new Watch();
   readonly #acknowledged: Acknowledged[] = [];
@@ -176,8 +196,9 @@ export class Traffic {
   #running = true;
   readonly #clients: Promise<void>[];
 
-  constructor(site: Site) {
+  constructor(site: Site, visits: Visits) {
     this.#site = site;
+    this.#visits = visits;
     this.#clients = [...Array.from({ length: readers }, () => this.#read()), this.#write()];
   }
 
@@ -198,9 +219,7 @@ export class Traffic {
   async #read(): Promise<void> {
     while (this.#goesOn) {
       try {
-        const { url, ca } = this.#site;
-        const { status } = await request(`${url}api/content?limit=3`, { ca });
-        if (status !== 200) throw new Error(`status ${status}`);
+        await this.#visits.read(this.#site);
         this.#reads.success();
       } catch (error) {
         this.#reads.failure(error);
@@ -216,7 +235,7 @@ export class Traffic {
       const key = randomUUID();
       for (let done = false; !done && this.#goesOn; ) {
         try {
-          const { id, image } = await postDestination(this.#site, quote, { key });
+          const { id, image } = await this.#visits.write(this.#site, quote, key);
           this.#writes.success();
           this.#acknowledged.push({ id, quote, image });
           done = true;

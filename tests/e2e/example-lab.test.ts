@@ -1,0 +1,33 @@
+/** The example in Python on three machines, from bare to bare. */
+import assert from "node:assert/strict";
+import { MachinePlace } from "../support/machine-place.ts";
+import { timed } from "../support/measure.ts";
+import { notes } from "../support/notes.ts";
+import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts";
+import { otherApplicationSuite } from "./suites/other-application.ts";
+
+const name = "e2e-notes-lab";
+const place = new MachinePlace(name, {
+  layout: "three",
+  networks: ["172.29.40", "172.29.41", "172.29.42"],
+  project: stackFolder(name),
+  served: notes,
+});
+const stack = new TestStack(name, place);
+
+describe("the example on three machines", function () {
+  this.timeout("20m");
+
+  before("start the machines", async () => {
+    await timed("machines started", () => stack.create());
+    stack.serveWith(await certificateFor([place.vip, ...place.localHosts]));
+  });
+  after("leave nothing, whatever failed", () => stack.destroyAll());
+
+  otherApplicationSuite(stack);
+
+  it("W4: destroy leaves nothing of the stack on the machines", async () => {
+    await stack.destroy();
+    assert.deepEqual(await place.leftovers(), []);
+  });
+});
