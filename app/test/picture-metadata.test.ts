@@ -134,7 +134,7 @@ describe("metadata of pictures", function () {
       const postgres = await sharedPostgres();
       const name = await createDatabase(postgres);
       uploads = await uploadsDirectory();
-      await migrateDatabase(name, [postgres]);
+      await migrateDatabase(name, postgres);
       const start = (tier: "storefront" | "admin") =>
         startApp(serverConfig(tier, { name, writer: postgres }, uploads));
       [storefront, admin] = await Promise.all([start("storefront"), start("admin")]);

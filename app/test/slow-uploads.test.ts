@@ -90,7 +90,7 @@ describe("uploads on a slow line", function () {
     postgres = await sharedPostgres();
     name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
-    await migrateDatabase(name, [postgres]);
+    await migrateDatabase(name, postgres);
     const start = (tier: "storefront" | "admin") =>
       startApp(serverConfig(tier, { name, writer: postgres }, uploads), hurried);
     [storefront, admin] = await Promise.all([start("storefront"), start("admin")]);
