@@ -7,11 +7,14 @@ import type { Member } from "../topology.ts";
 /** Valkey's user for the application. */
 export const cacheUser = "hastack";
 
-/** All that the application's client sends, beside its login; nobody can list the keys or empty them. */
-const commands = ["ping", "get", "mget", "set", "eval"];
-
-/** What the application's keys begin with. */
-const keys = `${cacheUser}:*`;
+/**
+ * What an application may do: read and write its data. It cannot list or empty all keys, look at
+ * other connections, change settings, or run what stays in the server.
+ */
+const rights = [
+  ...["+@read", "+@write", "+@connection", "+@transaction", "+@scripting"],
+  ...["-@admin", "-@dangerous", "-scan", "-randomkey", "-function", "-script|flush"],
+].join(" ");
 
 /** @returns text with the place of a secret, `@{cache_password}` */
 export function renderCache({ cache }: Pick<Settings, "cache">, self: Member): string {
@@ -29,7 +32,7 @@ appendonly no
 client-output-buffer-limit normal 8mb 4mb 10
 busy-reply-threshold 100
 user default off resetpass resetkeys resetchannels -@all
-user ${cacheUser} on >@{cache_password} ~${keys} resetchannels -@all ${commands.map((name) => `+${name}`).join(" ")}
+user ${cacheUser} on >@{cache_password} ~* resetchannels -@all ${rights}
 `;
 }
 

@@ -13,7 +13,7 @@ import { TestStack } from "../support/test-stack.ts";
 import { missingWrites, postDestination } from "../support/traffic.ts";
 
 /** The last commit whose stacks served one application that was built into the program. */
-const beforeCommit = "c1f4f0c5";
+const beforeCommit = "c1f4f0cd3cef0f88ff43be210968a57fb1daf887";
 const checkout = inRoot(".hastack/test/before");
 
 const place = new ContainerPlace("taken");
