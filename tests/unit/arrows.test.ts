@@ -79,6 +79,11 @@ const exceptions: readonly { readonly from: string; readonly to: string; readonl
       to: "tests/support/unit/images.ts",
       why: "the same: its image",
     },
+    {
+      from: "app/test/tls.test.ts",
+      to: "tests/support/certificates.ts",
+      why: "certificates for tests are made in one place",
+    },
   ];
 
 /** The files that each file imports, types too, by their paths in the project. */

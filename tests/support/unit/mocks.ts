@@ -24,10 +24,14 @@ export interface Registration {
   readonly retainOnDelete: boolean;
   readonly deleteBeforeReplace: boolean;
   readonly replaceOnChanges: readonly string[];
+  /** Names that it had before. */
+  readonly aliases: readonly string[];
   /** Inputs as plain values; what is not known yet in a preview is `unknown`. */
   readonly inputs: Readonly<Record<string, unknown>>;
   /** The same, with `secret` in place of each secret: all that a reviewer gets to see. */
   readonly shown: Readonly<Record<string, unknown>>;
+  /** What a component registers as its outputs, as a reviewer gets to see it. */
+  readonly outputs: Readonly<Record<string, unknown>>;
   /** When it was asked for and when it was there, as places in one common sequence. */
   readonly asked: number;
   readonly done: number;
@@ -51,7 +55,7 @@ export const mockPassword = (principal: string, generation = 1) =>
 function outputs(type: string, name: string, inputs: { name?: string }, generation: number) {
   switch (kindOf(type)) {
     case "RandomPassword":
-      return { result: mockPassword(name.replace("password-", ""), generation) };
+      return { result: mockPassword(name.replace(/^(password|secret)-/, ""), generation) };
     case "RemoteImage":
       return { imageId: `id-of-${inputs.name}` };
     default:
@@ -93,6 +97,7 @@ export async function record(
 /** All resources of one run. */
 export class Recording {
   readonly #resources = new Map<string, Registration>();
+  readonly #outputs = new Map<string, Readonly<Record<string, unknown>>>();
   #sequence = 0;
   /** What the program returned. */
   result: unknown;
@@ -144,6 +149,13 @@ export class Recording {
         callback(...answer);
       });
     };
+    const registerOutputs = monitor.registerResourceOutputs.bind(monitor);
+    // biome-ignore lint/suspicious/noExplicitAny: see above
+    monitor.registerResourceOutputs = (request: any, callback: unknown) => {
+      const outputs = plain(request.getOutputs()?.toJavaScript() ?? {}, () => secret);
+      this.#outputs.set(labelOf(request.getUrn()) ?? "", outputs as Record<string, unknown>);
+      return registerOutputs(request, callback);
+    };
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: see above
@@ -153,6 +165,7 @@ export class Recording {
     const kind = kindOf(type);
     const label = `${kind} ${name}`;
     const inputs = request.getObject().toJavaScript();
+    const outputs = this.#outputs;
     this.#resources.set(label, {
       type,
       kind,
@@ -165,8 +178,12 @@ export class Recording {
       retainOnDelete: request.getRetainondelete() ?? false,
       deleteBeforeReplace: request.getDeletebeforereplace() ?? false,
       replaceOnChanges: request.getReplaceonchangesList(),
+      aliases: request.getAliasesList().map(aliasName),
       inputs: plain(inputs, (value) => value) as Record<string, unknown>,
       shown: plain(inputs, () => secret) as Record<string, unknown>,
+      get outputs() {
+        return outputs.get(label) ?? {};
+      },
       asked,
       done: this.#sequence++,
     });
@@ -185,6 +202,11 @@ function plain(value: unknown, ofSecret: (inner: unknown) => unknown): unknown {
   return Object.fromEntries(
     Object.entries(fields).map(([key, inner]) => [key, plain(inner, ofSecret)]),
   );
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: see above
+function aliasName(alias: any): string {
+  return alias.getSpec()?.getName() || alias.getUrn();
 }
 
 function kindOf(type: string): string {

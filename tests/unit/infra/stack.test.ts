@@ -60,6 +60,7 @@ describe("WebStack", () => {
       "DatabasePair database",
       "DatabaseSettings settings",
       "Firewall firewall",
+      "FormerRoles former-roles",
       "LoadBalancer load-balancer",
       "Migrations migrations",
       "Quorum quorum",
@@ -191,9 +192,9 @@ describe("WebStack", () => {
         etcdPatroni: ["etcd-users", "db-1-files", "db-2-files"],
         patroniApi: ["db-1-files", "db-2-files", "database-settings"],
         statistics: tier("lb"),
-        cookies: [...tier("storefront"), ...tier("admin")],
+        cookieSecret: [...tier("storefront"), ...tier("admin"), "migrations"],
         cache: ["cache-1-files", ...tier("storefront"), ...tier("admin")],
-        administrator: ["migrations"],
+        adminPassword: ["migrations"],
       };
       for (const [principal, names] of Object.entries(expected)) {
         const found = users.get(mockPassword(principal)) ?? [];
@@ -235,9 +236,9 @@ describe("WebStack", () => {
         "lb-1-files": "  server storefront-1 10.2.0.41:3000 check",
         "etcd-1-files": "initial-cluster-token: hastack-test",
         "db-1-files": "    synchronous_mode: true",
-        "storefront-1-files": '  "instance": "storefront-1",',
+        "storefront-1-files": 'HASTACK_INSTANCE="storefront-1"',
         "database-settings": '  "synchronous_mode": true,',
-        migrations: '    "user": "migrator",',
+        migrations: 'PGUSER="migrator"',
         "cache-1-files": "maxmemory-policy volatile-ttl",
       };
       for (const [name, line] of Object.entries(lines)) {

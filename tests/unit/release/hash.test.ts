@@ -11,20 +11,22 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { recipe as shipped } from "../../../infra/application/recipe.ts";
+import { readRecipe } from "../../../infra/application/recipe.ts";
 import { architecture } from "../../../release/architecture.ts";
 import { filesOf, releaseHash } from "../../../release/hash.ts";
 import type { ReleaseRecipe } from "../../../release/recipe.ts";
 
+const shipped = readRecipe("app");
+
 /** One file of each source. */
 const files = [
-  "app/package.json",
-  "app/package-lock.json",
-  "app/src/run/server.ts",
-  "app/views/home.eta",
-  "app/public/style.css",
-  "app/sample/lisbon.webp",
-  "app/sql/001-content.sql",
+  "package.json",
+  "package-lock.json",
+  "src/run/server.ts",
+  "views/home.eta",
+  "public/style.css",
+  "sample/lisbon.webp",
+  "sql/001-content.sql",
 ];
 
 describe("release: its name", () => {
@@ -53,7 +55,7 @@ describe("release: its name", () => {
     const other = mkdtempSync(join(tmpdir(), "hastack-release-"));
     try {
       cpSync(folder, other, { recursive: true });
-      utimesSync(join(other, "app/sql/001-content.sql"), 1, 1);
+      utimesSync(join(other, "sql/001-content.sql"), 1, 1);
       assert.equal(hash({ folder: other }), before);
     } finally {
       rmSync(other, { recursive: true, force: true });
@@ -77,37 +79,37 @@ describe("release: its name", () => {
 
   it("changes with a new file, a new name, and bytes moved from one file to the next", () => {
     const seen = new Set([hash()]);
-    put("app/sql/002-more.sql", "");
+    put("sql/002-more.sql", "");
     seen.add(hash());
-    rmSync(join(folder, "app/sql/002-more.sql"));
-    put("app/sql/003-more.sql", "");
+    rmSync(join(folder, "sql/002-more.sql"));
+    put("sql/003-more.sql", "");
     seen.add(hash());
-    put("app/src/run/server.ts", "app/src/run/server.tsapp/views/home.eta");
-    put("app/views/home.eta", "");
+    put("src/run/server.ts", "src/run/server.tsviews/home.eta");
+    put("views/home.eta", "");
     seen.add(hash());
     assert.equal(seen.size, 4);
   });
 
   it("changes with what makes a file a program, and with where a link leads", () => {
     const seen = new Set([hash()]);
-    chmodSync(join(folder, "app/src/run/server.ts"), 0o755);
+    chmodSync(join(folder, "src/run/server.ts"), 0o755);
     seen.add(hash());
     for (const target of ["server.ts", "other.ts"]) {
-      rmSync(join(folder, "app/src/link"), { force: true });
-      symlinkSync(target, join(folder, "app/src/link"));
+      rmSync(join(folder, "src/link"), { force: true });
+      symlinkSync(target, join(folder, "src/link"));
       seen.add(hash());
     }
-    put("app/src/link.txt", "");
-    rmSync(join(folder, "app/src/link"));
-    put("app/src/link", "other.ts");
-    rmSync(join(folder, "app/src/link.txt"));
+    put("src/link.txt", "");
+    rmSync(join(folder, "src/link"));
+    put("src/link", "other.ts");
+    rmSync(join(folder, "src/link.txt"));
     seen.add(hash());
     assert.equal(seen.size, 5);
   });
 
   it("does not change with a umask", () => {
     const before = hash();
-    chmodSync(join(folder, "app/src/run/server.ts"), 0o600);
+    chmodSync(join(folder, "src/run/server.ts"), 0o600);
     assert.equal(hash(), before);
   });
 
@@ -120,10 +122,10 @@ describe("release: its name", () => {
   it("does not change with tests, packages or dot files", () => {
     const before = hash();
     for (const path of [
-      "app/test/x.test.ts",
-      "app/node_modules/x/index.js",
-      "app/src/.server.swp",
-      "app/src/node_modules/x/index.js",
+      "test/x.test.ts",
+      "node_modules/x/index.js",
+      "src/.server.swp",
+      "src/node_modules/x/index.js",
     ]) {
       put(path, "x");
     }
@@ -132,7 +134,7 @@ describe("release: its name", () => {
 
   it("does not change with the order of the list, nor with what is on it twice", () => {
     const sources = shipped.files ?? [];
-    const more = [...sources.toReversed(), "./app/sql/", "app/src/run/server.ts"];
+    const more = [...sources.toReversed(), "./sql/", "src/run/server.ts"];
     assert.equal(hash({ files: more }), hash());
   });
 });

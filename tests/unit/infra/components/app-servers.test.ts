@@ -28,14 +28,13 @@ describe("AppServers", () => {
     }
   });
 
-  it("A5: gives each tier its own database principal's password, and the cookies' and the cache's to both", async () => {
+  it("A5: gives each tier the password of its own database role, and the cookies' and the cache's to both", async () => {
     const { workloads, credentials } = await describeStack();
     const app = workloads.filter(({ component }) => component === "AppServers");
     assert.equal(app.length, 4);
     for (const { host, secrets } of app) {
-      const tier = host.role === "admin" ? "admin" : "storefront";
-      assert.equal(secrets.database_password, credentials.of(tier), host.name);
-      assert.equal(secrets.cookie_secret, credentials.of("cookies"), host.name);
+      assert.equal(secrets.database_password, credentials.ofTier(host.role), host.name);
+      assert.equal(secrets.own_cookieSecret, credentials.ofSecret("cookieSecret"), host.name);
       assert.equal(secrets.cache_password, credentials.of("cache"), host.name);
       assert.equal(Object.keys(secrets).length, 3);
     }
@@ -51,10 +50,13 @@ describe("AppServers", () => {
     assert.ok(password);
     assert.equal(await pulumi.isSecret(password), true);
     const value = await new Promise<string>((resolve) => password.apply(resolve));
-    const text = (files[0]?.content ?? "").replace("@{smtp_password}", () => value);
-    assert.equal(JSON.parse(text).smtp.password, 'a"b\\c');
+    const { content = "" } = files.find(({ path }) => path === "environment") ?? {};
+    const url = /^SMTP_URL="(.*)"$/m.exec(content)?.[1] ?? "";
+    const { password: coded } = new URL(url.replace("@{smtp_password}", () => value));
+    assert.equal(decodeURIComponent(coded), 'a"b\\c');
     const shown = JSON.stringify((await recordStack({ changes })).all.map((one) => one.shown));
-    for (const trace of ['a\\\\"b', Buffer.from('a\\"b').toString("hex")]) {
+    const traces = ['a\\"b', value, Buffer.from(value).toString("hex")];
+    for (const trace of traces) {
       assert.ok(!shown.includes(trace), "the password is shown");
     }
   });
@@ -70,7 +72,7 @@ describe("AppServers", () => {
     const { HEALTH } = inputs.environment as Record<string, string>;
     assert.equal(
       HEALTH,
-      `curl -fsS --max-time 3 http://10.2.0.52:3001/api/health | grep -F '"release":"${release.hash}"'`,
+      `curl -fsS --max-time 3 http://10.2.0.52:3001/api/health | grep -F '${release.hash}'`,
     );
   });
 
@@ -92,7 +94,11 @@ describe("AppServers", () => {
     );
     assert.deepEqual(
       files.map(({ path, owner, mode }) => [path, owner, mode]),
-      [["app.json", "hastack", "0400"]],
+      [
+        // Read by root, who hands the variables to the process
+        ["environment", undefined, "0400"],
+        ["secrets/cookieSecret", "hastack", "0400"],
+      ],
     );
   });
 });

@@ -24,7 +24,9 @@ describe("Cache", () => {
     assert.deepEqual((await recordStack({ changes })).childrenOf("Cache", "cache"), []);
     for (const name of ["storefront-1", "admin-1"]) {
       const { files, secrets } = workloadOf(await describeStack(changes), name);
-      assert.equal(JSON.parse(files[0]?.content ?? "{}").cache, undefined);
+      const { content = "" } = files.find(({ path }) => path === "environment") ?? {};
+      assert.match(content, /^DATABASE_URL=/m);
+      assert.doesNotMatch(content, /REDIS_URL/);
       assert.equal(secrets.cache_password, undefined);
     }
   });

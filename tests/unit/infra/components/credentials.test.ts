@@ -8,13 +8,17 @@ import {
 import { record } from "../../../support/unit/mocks.ts";
 import { recordStack } from "../../../support/unit/stack.ts";
 
+const args = {
+  tiers: ["web", "office"],
+  secrets: { cookieSecret: { formerly: "cookies" }, tokenKey: {} },
+};
+const make = () => new Credentials("credentials", args);
+
 describe("Credentials", () => {
-  it("N3, D6, D7: generates one password for each principal", async () => {
+  it("N3, D6, D7: generates one password for each principal, tier and secret of the application", async () => {
     assert.deepEqual((await recordStack()).childrenOf("Credentials", "credentials"), [
       "RandomPassword password-admin",
-      "RandomPassword password-administrator",
       "RandomPassword password-cache",
-      "RandomPassword password-cookies",
       "RandomPassword password-etcdPatroni",
       "RandomPassword password-etcdRoot",
       "RandomPassword password-migrator",
@@ -24,28 +28,70 @@ describe("Credentials", () => {
       "RandomPassword password-rewinder",
       "RandomPassword password-statistics",
       "RandomPassword password-storefront",
+      "RandomPassword secret-adminPassword",
+      "RandomPassword secret-cookieSecret",
     ]);
   });
 
+  it("O6: on its own, has those of the tiers and secrets that it is given", async () => {
+    const recording = await record(make);
+    const own = recording.names("RandomPassword").filter((name) => {
+      const principal = name.replace("password-", "") as Principal;
+      return !principals.includes(principal);
+    });
+    assert.deepEqual(own, [
+      "password-office",
+      "password-web",
+      "secret-cookieSecret",
+      "secret-tokenKey",
+    ]);
+    assert.equal(recording.names("RandomPassword").length, principals.length + own.length);
+  });
+
+  it("O6: keeps a secret that had another name before", async () => {
+    const recording = await record(make);
+    const aliases = (name: string) => recording.get("RandomPassword", name).aliases;
+    assert.deepEqual(aliases("secret-cookieSecret"), ["password-cookies"]);
+    assert.deepEqual(aliases("secret-tokenKey"), []);
+    assert.deepEqual(aliases("password-web"), []);
+  });
+
   it("N3: of 32 letters and digits, which no file format gives a meaning", async () => {
-    for (const { inputs } of (await recordStack()).ofType("RandomPassword")) {
-      assert.deepEqual(inputs, { length: 32, special: false });
-    }
+    const generated = (await recordStack()).ofType("RandomPassword");
+    assert.ok(generated.length > principals.length);
+    for (const { inputs } of generated) assert.deepEqual(inputs, { length: 32, special: false });
   });
 
   it("N3: and gives each out as a secret, even in a preview", async () => {
     for (const preview of [false, true]) {
-      const { result } = await record(() => new Credentials("credentials"), { preview });
-      for (const principal of principals) {
-        const password = (result as Credentials).of(principal);
-        assert.equal(await pulumi.isSecret(password), true, principal);
+      const { result } = await record(make, { preview });
+      const credentials = result as Credentials;
+      const all = {
+        ...Object.fromEntries(principals.map((one) => [one, credentials.of(one)])),
+        ...Object.fromEntries(args.tiers.map((one) => [one, credentials.ofTier(one)])),
+        ...Object.fromEntries(
+          Object.keys(args.secrets).map((one) => [one, credentials.ofSecret(one)]),
+        ),
+      };
+      assert.equal(Object.keys(all).length, principals.length + 4);
+      for (const [name, password] of Object.entries(all)) {
+        assert.equal(await pulumi.isSecret(password), true, name);
       }
     }
   });
 
-  it("refuses a principal that there is not", async () => {
-    const { result } = await record(() => new Credentials("credentials"));
-    const nobody = "nobody" as Principal;
-    assert.throws(() => (result as Credentials).of(nobody), /^Error: nobody has no password$/);
+  it("N3: registers none of them as an output, where a reviewer would read it", async () => {
+    const recording = await record(make);
+    assert.deepEqual(recording.get("Credentials", "credentials").outputs, {});
+  });
+
+  it("refuses a principal, a tier and a secret that there are not", async () => {
+    const credentials = (await record(make)).result as Credentials;
+    assert.throws(
+      () => credentials.of("nobody" as Principal),
+      /^Error: there is no password-nobody$/,
+    );
+    assert.throws(() => credentials.ofTier("shop"), /^Error: there is no password-shop$/);
+    assert.throws(() => credentials.ofSecret("cookies"), /^Error: there is no secret-cookies$/);
   });
 });

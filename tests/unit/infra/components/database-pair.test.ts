@@ -82,7 +82,10 @@ describe("DatabasePair", () => {
     assert.equal(user, "postgres");
     assert.deepEqual(
       files.map(({ path, owner, mode }) => [path, owner, mode]),
-      [["principals.sql", "postgres", "0600"]],
+      [
+        ["principals.sql", "postgres", "0600"],
+        ["database.sql", "postgres", undefined],
+      ],
     );
   });
 

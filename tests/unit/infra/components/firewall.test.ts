@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
-import { flows } from "../../../../infra/components/firewall.ts";
+import { flowsOf } from "../../../../infra/components/firewall.ts";
+import { planWith } from "../../../support/unit/fixtures.ts";
 import { type Description, describeStack, recordStack } from "../../../support/unit/stack.ts";
+
+const flows = flowsOf(planWith().application);
 
 const into = (role: string) =>
   flows
@@ -58,6 +61,7 @@ describe("Firewall", () => {
       "loadBalancer backend 5432",
       "loadBalancer backend 8008",
       "storefront backend 5432",
+      "storefront backend 8008",
     ]);
   });
 
@@ -129,11 +133,16 @@ function wantedFlows({ topology, workloads, tasks }: Description): Set<string> {
   return new Set(found);
 }
 
+/** The migrations' script asks each database member; `$PRIMARY` is one of them. */
+function expanded(text: string): string {
+  const [, members = ""] = /for PRIMARY in ([\d. ]+);/.exec(text) ?? [];
+  return [text, ...members.split(" ").map((one) => text.replaceAll("$PRIMARY", one))].join("\n");
+}
+
 function destinations(text: string): { address: string; port: string }[] {
-  const withoutBinds = text.replace(/^ *bind .*$/gm, "");
+  const withoutBinds = expanded(text).replace(/^ *bind .*$/gm, "");
   const patterns = [
     /(?<address>10\.\d+\.\d+\.\d+):(?<port>\d+)/g,
-    /"host": "(?<address>10[^"]+)",\s+"port": (?<port>\d+)/g,
     /(?<address>10\.\d+\.\d+\.\d+):\d+ check port (?<port>\d+)/g,
   ];
   return patterns.flatMap((pattern) =>

@@ -109,7 +109,7 @@ describe("LoadBalancer", () => {
     const pages = files.filter(({ path }) => path.startsWith("errors/"));
     assert.deepEqual(
       pages.map(({ path }) => path),
-      ["errors/408.http", "errors/502.http", "errors/503.http", "errors/504.http"],
+      [408, 413, 502, 503, 504].map((code) => `errors/${code}.http`),
     );
     for (const { path, content, reloads } of pages) {
       assert.ok(content.startsWith(`HTTP/1.1 ${path.slice(7, 10)} `), path);

@@ -27,6 +27,7 @@ describe("Migrations", () => {
     );
     assert.deepEqual(recording.get("Command", "release").inputs.environment, {
       RELEASE: release.hash,
+      APPLICATION: release.application,
     });
   });
 
@@ -39,7 +40,7 @@ describe("Migrations", () => {
       VOLUMES: "hastack-test-uploads:/var/lib/hastack/uploads",
       LABELS: "--label=hastack.component=Migrations --label=hastack.stack=test",
     });
-    assert.match(SCRIPT ?? "", /app\/src\/migrate\.ts/);
+    assert.match(SCRIPT ?? "", /exec node_modules\/\.bin\/node src\/run\/migrate\.ts/);
   });
 
   it("A12: comes after Patroni's settings, and before any instance", async () => {
@@ -54,16 +55,21 @@ describe("Migrations", () => {
     const { secrets } = taskOf({ credentials, ...stack }, "migrations");
     assert.deepEqual(secrets, {
       database_password: credentials.of("migrator"),
-      admin_password: credentials.of("administrator"),
+      own_cookieSecret: credentials.ofSecret("cookieSecret"),
+      own_adminPassword: credentials.ofSecret("adminPassword"),
     });
   });
 
-  it("A5: runs unprivileged, with a password file that only its user reads", async () => {
+  it("A5: runs unprivileged, with variables and secrets in files that only its user reads", async () => {
     const { user, files } = taskOf(await describeStack(), "migrations");
     assert.equal(user, "hastack");
     assert.deepEqual(
       files.map(({ path, owner, mode }) => [path, owner, mode]),
-      [["app.json", "hastack", "0400"]],
+      [
+        ["environment", "hastack", "0400"],
+        ["secrets/cookieSecret", "hastack", "0400"],
+        ["secrets/adminPassword", "hastack", "0400"],
+      ],
     );
   });
 });

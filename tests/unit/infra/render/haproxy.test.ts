@@ -9,8 +9,8 @@ import { Delivered } from "../../../support/unit/programs.ts";
 import { describeStack, recordStack, workloadOf } from "../../../support/unit/stack.ts";
 
 function rendered(changes: Readonly<Record<string, unknown>> = {}): string {
-  const { settings, topology } = planWith(changes);
-  return renderHaproxy(settings, topology, first(topology.members.loadBalancer));
+  const { settings, topology, application } = planWith(changes);
+  return renderHaproxy(settings, topology, application, first(topology.members.loadBalancer));
 }
 
 /** The hash by which a configuration describes itself. */

@@ -12,8 +12,10 @@ import { describeStack, recordStack, workloadOf } from "../../../support/unit/st
 const names = ["DNS:travel.example", "IP:10.1.0.100", "IP:10.1.0.11"];
 
 function rendered(certificate?: string): string {
-  const { settings, topology } = planWith(certificate === undefined ? {} : { certificate });
-  return renderHaproxy(settings, topology, first(topology.members.loadBalancer));
+  const { settings, topology, application } = planWith(
+    certificate === undefined ? {} : { certificate },
+  );
+  return renderHaproxy(settings, topology, application, first(topology.members.loadBalancer));
 }
 
 /** Lines of one section, such as `frontend web`. */

@@ -193,7 +193,10 @@ describe("keepalived's notify script", () => {
 });
 
 describe("health of a load balancer", () => {
-  const health = (changes: Readonly<Record<string, unknown>> = {}) => {
+  const health = (
+    changes: Readonly<Record<string, unknown>> = {},
+    path: string | undefined = "/api/health",
+  ) => {
     const { settings, topology } = planWith(changes);
     const configuration = "global\n  description configuration 0123\n  maxconn 1";
     return loadBalancerHealth(
@@ -201,6 +204,7 @@ describe("health of a load balancer", () => {
       topology,
       first(topology.members.loadBalancer),
       configuration,
+      path,
     );
   };
   const before = [
@@ -208,7 +212,8 @@ describe("health of a load balancer", () => {
     "echo 'show info' | socat -t 1 - UNIX-CONNECT:/run/haproxy/admin.sock | grep -Fx 'description: configuration 0123'",
     "grep -Ex 'MASTER|BACKUP' /run/hastack/keepalived-state",
   ];
-  const after = "curl -fsS --max-time 2 --insecure --location http://10.1.0.100:80/api/live";
+  const after =
+    "curl -fsS --max-time 2 --insecure --location http://10.1.0.100:80/api/health > /dev/null";
 
   it("L2, L8: is HAProxy here with this file, keepalived without trouble, and the site at the virtual address", () => {
     assert.equal(health(), [...before, after].join(" && "));
@@ -216,7 +221,7 @@ describe("health of a load balancer", () => {
 
   it("L9: with a certificate is the site by HTTPS here too, whatever the other one serves", async () => {
     const certificate = pemOf(await makeCertificate({ names: ["IP:10.1.0.100"] }));
-    const here = "curl -fsS --max-time 2 --insecure https://10.1.0.11:443/api/live";
+    const here = "curl -fsS --max-time 2 --insecure https://10.1.0.11:443/api/health > /dev/null";
     assert.equal(health({ certificate }), [...before, here, after].join(" && "));
   });
 });

@@ -7,7 +7,7 @@ import { type Cases, settingsWith, tiersOf } from "../../../support/unit/fixture
 const published = (loadBalancer: Readonly<Record<string, unknown>>) =>
   publishedPortProblems(settingsWith({ loadBalancer })).map(formatProblem);
 
-const tiers = tiersOf({ tiers: {} });
+const tiers = tiersOf(settingsWith());
 const worker = { name: "worker", instances: 2, poolSize: 1, drainSeconds: 3, stopGraceSeconds: 25 };
 const shared = (held: readonly string[], ports: Readonly<Record<string, number>> = {}) =>
   sharedPortProblems(
