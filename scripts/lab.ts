@@ -17,39 +17,52 @@ import { trackedFile } from "./launcher/overlay.ts";
 import { main as pulumi, pulumiOutput } from "./pulumi.ts";
 import { machineSteps, runSteps, type Step, sshStep, stackStep } from "./setup.ts";
 
-/** The stack that is brought up on the stand-ins. */
+/** The stack that is brought up on the stand-ins, unless another is named. */
 const labStack = "lab";
 
-const usage = "npm run lab [-- --machines-only | --destroy | options of `pulumi up`]";
+const usage =
+  "npm run lab [-- [--stack NAME] [--machines-only | --destroy | options of `pulumi up`]]";
 
 const here = (path: string): string => relative(root, path);
 
 /** What was asked for. */
-export type LabCall =
+export type LabCall = { readonly stack: string } & (
   | { readonly kind: "up"; readonly options: readonly string[] }
   | { readonly kind: "machines-only" }
-  | { readonly kind: "destroy" };
+  | { readonly kind: "destroy" }
+);
+
+/** Takes `--stack NAME` out of a command line. */
+function takeStack(args: readonly string[]): { stack: string; others: readonly string[] } {
+  const words = args.flatMap((arg) => (arg.startsWith("--stack=") ? arg.split("=", 2) : [arg]));
+  const at = words.indexOf("--stack");
+  if (at < 0) return { stack: labStack, others: words };
+  const stack = words[at + 1];
+  if (!stack) throw new Error(`use: ${usage}`);
+  return { stack, others: words.toSpliced(at, 2) };
+}
 
 /** Reads the command line. @throws when it asks for two things, or asks npm instead of us */
 export function readLabCall(args: readonly string[], env = process.env): LabCall {
   // npm takes what stands before `--` for its own
   if (env.npm_config_destroy ?? env.npm_config_machines_only) throw new Error(`use: ${usage}`);
-  const own = args.filter((arg) => arg === "--machines-only" || arg === "--destroy");
-  if (own.length === 0) return { kind: "up", options: args };
-  if (args.length > 1) throw new Error(`use: ${usage}`);
-  return { kind: own[0] === "--destroy" ? "destroy" : "machines-only" };
+  const { stack, others } = takeStack(args);
+  const own = others.filter((arg) => arg === "--machines-only" || arg === "--destroy");
+  if (own.length === 0) return { stack, kind: "up", options: others };
+  if (others.length > 1) throw new Error(`use: ${usage}`);
+  return { stack, kind: own[0] === "--destroy" ? "destroy" : "machines-only" };
 }
 
-function readPlan(): Plan {
-  const file = trackedFile(labStack);
+function readPlan(stack: string): Plan {
+  const file = trackedFile(stack);
   if (!existsSync(file)) throw new Error(`${here(file)} is not there: it describes the machines`);
-  settingsIn(labStack); // throws for what is no setting, as a preview does
-  return planLab(labStack, readFileSync(file, "utf8"));
+  settingsIn(stack); // throws for what is no setting, as a preview does
+  return planLab(stack, readFileSync(file, "utf8"));
 }
 
 /** An inventory of somebody's own machines is theirs. */
-function refuseForeignInventory(): void {
-  const files = setFiles(labStack);
+function refuseForeignInventory(stack: string): void {
+  const files = setFiles(stack);
   if (!existsSync(files.inventory) || hasOwnInventory(files)) return;
   throw new Error(
     `${here(files.inventory)} was not made for stand-ins, and would be overwritten: move it away. If it ` +
@@ -58,36 +71,36 @@ function refuseForeignInventory(): void {
 }
 
 /** The program must look where the stand-ins are written down. */
-function checkInventoryPath({ inventory: expected }: Plan): void {
-  const { inventory } = setFiles(labStack);
+function checkInventoryPath({ set, inventory: expected }: Plan): void {
+  const { inventory } = setFiles(set.set);
   if (expected !== undefined && resolve(root, expected) === inventory) return;
   throw new Error(
-    `${here(trackedFile(labStack))}: hastack:ssh.inventory is ${expected ?? "not set"}: stand-ins ` +
+    `${here(trackedFile(set.set))}: hastack:ssh.inventory is ${expected ?? "not set"}: stand-ins ` +
       `are found by ${here(inventory)}, name that one`,
   );
 }
 
 /** What a state knows of machines that are not there is void; whose they were, it does not tell. */
-async function refuseOrphanedState(): Promise<void> {
-  const exported = JSON.parse(await pulumiOutput(["stack", "export", "--stack", labStack]));
+async function refuseOrphanedState(stack: string): Promise<void> {
+  const exported = JSON.parse(await pulumiOutput(["stack", "export", "--stack", stack]));
   const resources: unknown[] = exported.deployment?.resources ?? [];
   if (resources.length <= 1) return; // the stack itself
   throw new Error(
-    `the stack ${labStack} has ${resources.length - 1} resources, and its stand-ins are not there. If it ` +
-      `was on stand-ins that were taken away, forget it by \`npx pulumi stack rm --force ${labStack}\`; ` +
-      `if it is on machines of your own, use \`npx pulumi --stack ${labStack}\` for it`,
+    `the stack ${stack} has ${resources.length - 1} resources, and its stand-ins are not there. If it ` +
+      `was on stand-ins that were taken away, forget it by \`npx pulumi stack rm --force ${stack}\`; ` +
+      `if it is on machines of your own, use \`npx pulumi --stack ${stack}\` for it`,
   );
 }
 
-const hasContainers = async (): Promise<boolean> =>
-  (await leftOf(labStack)).some((one) => one.startsWith("container"));
+const hasContainers = async (stack: string): Promise<boolean> =>
+  (await leftOf(stack)).some((one) => one.startsWith("container"));
 
 function machinesStep(plan: Plan): Step {
   return {
     name: "machines",
     async run(say) {
-      if (!(await hasContainers())) {
-        await refuseOrphanedState();
+      if (!(await hasContainers(plan.set.set))) {
+        await refuseOrphanedState(plan.set.set);
         say(`starting ${plan.set.machines.length} stand-ins`);
       }
       const { files, machines } = await startMachines(plan.set);
@@ -97,22 +110,23 @@ function machinesStep(plan: Plan): Step {
 }
 
 /** The stack's certificate as its configuration has it. */
-async function configuredCertificate(): Promise<string | undefined> {
-  const show = ["config", "--json", "--show-secrets", "--stack", labStack];
+async function configuredCertificate(stack: string): Promise<string | undefined> {
+  const show = ["config", "--json", "--show-secrets", "--stack", stack];
   const settings = JSON.parse(await pulumiOutput(show)) as Record<string, { value?: string }>;
   return settings["hastack:certificate"]?.value;
 }
 
 function certificateStep({ set, vip }: Plan): Step {
-  const file = inHastack(labStack, "certificate.pem");
-  const machine = { set: set.set, name: set.machines[0]?.name ?? "" };
+  const stack = set.set;
+  const file = inHastack(stack, "certificate.pem");
+  const machine = { set: stack, name: set.machines[0]?.name ?? "" };
   const own = set.machines.map((one) => addressesOf(set, one).frontend);
   const addresses = [vip, ...own.filter((address) => address !== undefined)];
   return {
     name: "certificate",
     async run() {
-      const inUse = await configuredCertificate();
-      const set = ["config", "set", "--secret", "hastack:certificate", "--stack", labStack];
+      const inUse = await configuredCertificate(stack);
+      const set = ["config", "set", "--secret", "hastack:certificate", "--stack", stack];
       const use = (pem: string) => pulumiOutput(set, pem);
       return ensureCertificate({ addresses, file, machine, inUse, use });
     },
@@ -121,7 +135,8 @@ function certificateStep({ set, vip }: Plan): Step {
 
 async function up(plan: Plan, options: readonly string[]): Promise<number> {
   await runSteps([certificateStep(plan)]);
-  const stack = ["--stack", labStack];
+  const name = plan.set.set;
+  const stack = ["--stack", name];
   const quiet = ["--yes", "--skip-preview", "--suppress-outputs"];
   const code = await pulumi(["up", ...stack, ...quiet, ...options]);
   if (code !== 0) {
@@ -133,7 +148,7 @@ async function up(plan: Plan, options: readonly string[]): Promise<number> {
   }
   const outputs = JSON.parse(await pulumiOutput(["stack", "output", "--json", ...stack]));
   process.stdout.write(
-    `\nThe stack ${labStack} is up:\n\n${addressTable(outputs, labStack)}\n${advice(plan)}`,
+    `\nThe stack ${name} is up:\n\n${addressTable(outputs, name)}\n${advice(plan)}`,
   );
   return 0;
 }
@@ -143,20 +158,21 @@ function advice({ set, vip }: Plan): string {
   const { sshConfig } = setFiles(set.set);
   const first = set.machines[0]?.name ?? "";
   const container = `hastack-${set.set}-${first}`;
+  const named = set.set === labStack ? "" : `--stack ${set.set} `;
   return `The administrator is the user admin, the statistics' user is operator. The certificate was made
 for this lab, so a browser asks before it goes on.
 
   curl --cacert .hastack/${set.set}/certificate.pem https://${vip}/api/health
   ssh -F ${here(sshConfig)} ${first}
   docker kill ${container}     lose a machine; docker start ${container} brings it back
-  npm run lab                      brings the machines and the stack up to date
-  npm run lab -- --destroy         takes the stack and the machines away
+  npm run lab ${named && `-- ${named}`}                     brings the machines and the stack up to date
+  npm run lab -- ${named}--destroy         takes the stack and the machines away
 `;
 }
 
-async function destroy(): Promise<number> {
-  if (await hasContainers()) {
-    const code = await pulumi(["destroy", "--yes", "--skip-preview", "--stack", labStack]);
+async function destroy(stack: string): Promise<number> {
+  if (await hasContainers(stack)) {
+    const code = await pulumi(["destroy", "--yes", "--skip-preview", "--stack", stack]);
     if (code !== 0) {
       process.stderr.write(
         `\nerror: \`pulumi destroy\` ended with ${code}; the reason is above. The machines are still ` +
@@ -164,19 +180,23 @@ async function destroy(): Promise<number> {
       );
       return code;
     }
-  } else await refuseOrphanedState();
-  await removeMachines(labStack);
+  } else await refuseOrphanedState(stack);
+  await removeMachines(stack);
   process.stdout.write("The stand-ins are gone, with all that was on them.\n");
   return 0;
 }
 
-/** `npm run lab`: stand-in machines, the stack `lab` on them, and where to find it. */
+/**
+ * `npm run lab`: stand-in machines, the stack `lab` on them, and where to find it; with
+ * `-- --stack NAME` another stack of machines.
+ */
 export async function main(args: readonly string[]): Promise<number> {
   const call = readLabCall(args);
-  if (call.kind === "destroy") return destroy();
-  refuseForeignInventory();
-  const plan = readPlan();
+  const { stack } = call;
+  if (call.kind === "destroy") return destroy(stack);
+  refuseForeignInventory(stack);
+  const plan = readPlan(stack);
   checkInventoryPath(plan);
-  await runSteps([...machineSteps, sshStep, stackStep(labStack), machinesStep(plan)]);
+  await runSteps([...machineSteps, sshStep, stackStep(stack), machinesStep(plan)]);
   return call.kind === "up" ? up(plan, call.options) : 0;
 }

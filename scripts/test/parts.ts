@@ -148,6 +148,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "lab-command",
+    about: "npm run lab in a fresh clone, and its end",
+    minutes: 7,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/lab-command.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "seven-life",
     about: "seven machines: made, destroyed, made again, data kept",
     minutes: 20,

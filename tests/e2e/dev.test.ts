@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { mustRun } from "../../lib/run.ts";
+import { lastWords, mustRun, type Outcome } from "../../lib/run.ts";
 import { until } from "../../lib/until.ts";
 import { ContainerPlace } from "../support/container-place.ts";
+import { limits } from "../support/promises.ts";
 import { TestStack } from "../support/test-stack.ts";
 import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
 import { brokenReleaseSuite, changesSuite, settingsSuite } from "./suites/changes.ts";
@@ -22,7 +24,7 @@ const seconds = (start: number) => ((Date.now() - start) / 1000).toFixed(1);
 describe("dev, end to end", function () {
   this.timeout("20m");
 
-  before("make the stack", () => stack.create());
+  before("clone the project", () => stack.create("clone"));
   after("leave nothing, whatever failed", () => stack.destroy());
 
   describe("bad input", () => {
@@ -86,9 +88,17 @@ describe("dev, end to end", function () {
   });
 
   describe("up", () => {
-    it("W6: an up that is killed half-way can simply be run again", async () => {
-      const [program = "", ...args] = stack.command(["up", "--yes", "--skip-preview"]);
-      const child = spawn(program, args, {
+    let started: Outcome = { code: -1, stdout: "", stderr: "" };
+
+    // What the launcher made there so far
+    before("as nobody has used the clone yet", () => {
+      for (const made of ["state", "stacks", "passphrase"]) {
+        rmSync(`${stack.folder}.hastack/${made}`, { recursive: true, force: true });
+      }
+    });
+
+    it("W2, W6: npm start in a fresh clone, killed half-way, can simply be run again", async () => {
+      const child = spawn("npm", ["start", "--", "--stack", stack.name], {
         cwd: stack.folder,
         env: stack.env,
         detached: true,
@@ -99,11 +109,28 @@ describe("dev, end to end", function () {
         done: (names) => names.includes(place.container("db-1")),
         limitSeconds: 600,
       });
-      // The whole process group: launcher, CLI, language host and plugins
+      // The whole process group: npm, launcher, CLI, language host and plugins
       process.kill(-(child.pid ?? 0), "SIGKILL");
       const start = Date.now();
-      await stack.mustUp();
+      started = await stack.npm(["start", "--", "--stack", stack.name], limits.up);
+      assert.equal(started.code, 0, lastWords(started, 60));
       console.log(`      up again, to the end: ${seconds(start)} s`);
+    });
+
+    it("W2: it ends with the addresses, and each of them answers", async () => {
+      const { stdout } = started;
+      const table = stdout.slice(stdout.indexOf(`The stack ${stack.name} is up:`));
+      const addresses = [...table.matchAll(/https?:\/\/\S+/g)].map(([address]) => address);
+      const [vip, ...published] = [stack.url, ...stack.localUrls];
+      const stats = place.statsHosts.map((host) => `http://${host}/`);
+      assert.deepEqual(addresses.sort(), [vip, ...published, `${vip}admin`, ...stats].sort());
+      for (const address of addresses) {
+        const { status } = await stack.request(address);
+        const expected = stats.includes(address) ? [401] : [200, 302, 303];
+        assert.ok(expected.includes(status), `${address} answers ${status}`);
+      }
+      assert.match(table, /npx pulumi stack output adminPassword --show-secrets --stack e2e\n/);
+      assert.match(table, /`npm run destroy -- --stack e2e` takes the stack away/);
     });
 
     it("W3: a second up changes nothing", async () => {
@@ -128,9 +155,11 @@ describe("dev, end to end", function () {
   engineSuite(stack);
 
   describe("destroy", () => {
-    it("W4: leaves no container, network, volume or image of the stack", async () => {
+    it("W4: npm run destroy leaves no container, network, volume or image of the stack", async () => {
       const start = Date.now();
-      await stack.destroy();
+      const args = ["run", "destroy", "--", "--stack", stack.name];
+      const outcome = await stack.npm(args, limits.destroy);
+      assert.equal(outcome.code, 0, lastWords(outcome, 60));
       console.log(`      destroy: ${seconds(start)} s`);
       assert.deepEqual(await place.leftovers(), []);
     });

@@ -65,7 +65,7 @@ describe("a stack of an earlier release", function () {
     await mustRun(["sh", "-c", `git archive ${beforeCommit} | tar -x -C ${checkout}`], {
       cwd: inRoot(),
     });
-    await stack.create(checkout);
+    await stack.create("copy", checkout);
     await timed("up of the earlier release", () => stack.mustUp());
   });
 

@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { inRoot, root } from "../../lib/paths.ts";
-import { type Outcome, run } from "../../lib/run.ts";
+import { mustRun, type Outcome, run } from "../../lib/run.ts";
 import { makeCertificate, pemOf } from "./certificates.ts";
 import type { Configuration, Place } from "./place.ts";
 import { limits } from "./promises.ts";
@@ -112,16 +112,21 @@ export class TestStack implements Site {
 
   /**
    * Makes the copy anew; a stack that an earlier run left is destroyed first.
+   * @param as `clone` is what a new user gets: what git has, and the packages that go with it
    * @param checkout that is copied @default this one
    */
-  async create(checkout?: string): Promise<void> {
+  async create(as: "copy" | "clone" = "copy", checkout = root): Promise<void> {
     await this.destroyAll();
     rmSync(this.folder, { recursive: true, force: true });
-    mkdirSync(`${this.folder}.hastack`, { recursive: true });
+    mkdirSync(this.folder, { recursive: true });
+    if (as === "clone" && existsSync(inRoot(".git"))) await this.#clone();
+    else {
+      symlinkSync(inRoot("node_modules"), `${this.folder}node_modules`);
+      this.takeSources(checkout);
+    }
     this.usePulumi(inRoot(".hastack/pulumi"));
-    symlinkSync(inRoot("node_modules"), `${this.folder}node_modules`);
-    this.takeSources(checkout);
-    await busily(() => this.place.prepare());
+    this.configure({});
+    if (as === "copy") await busily(() => this.place.prepare());
   }
 
   /**
@@ -142,8 +147,31 @@ export class TestStack implements Site {
     this.configure({});
   }
 
+  /** Changes that are not committed yet are brought along: they are to be tested. */
+  async #clone(): Promise<void> {
+    const git = (folder: string, ...args: string[]) => mustRun(["git", "-C", folder, ...args]);
+    await git(root, "clone", "--quiet", root, this.folder);
+    const changes = await git(root, "diff", "--binary", "HEAD");
+    const apply = ["git", "-C", this.folder, "apply", "--whitespace=nowarn"];
+    if (changes !== "") await mustRun(apply, { input: changes });
+    const others = await git(root, "ls-files", "--others", "--exclude-standard", "-z");
+    for (const path of others.split("\0").filter(Boolean)) {
+      cpSync(inRoot(path), this.folder + path);
+    }
+    // As links to the files, so that a package which leads into the project leads into this one
+    await mustRun(["cp", "-al", inRoot("node_modules"), this.folder]);
+    await mustRun(["cp", "-al", inRoot("app/node_modules"), `${this.folder}app/`]);
+  }
+
+  /** Runs a command of the project in the copy, by npm as its user does. */
+  npm(args: readonly string[], limitSeconds: number): Promise<Outcome> {
+    const options = { cwd: this.folder, env: this.env, limitSeconds };
+    return busily(() => run(["npm", ...args], options));
+  }
+
   /** From now on the CLI and the plugins are those of this home. */
   usePulumi(home: string): void {
+    mkdirSync(`${this.folder}.hastack`, { recursive: true });
     rmSync(`${this.folder}.hastack/pulumi`, { force: true });
     symlinkSync(home, `${this.folder}.hastack/pulumi`);
   }
@@ -181,8 +209,10 @@ export class TestStack implements Site {
   }
 
   get env(): NodeJS.ProcessEnv {
+    // What npm has told the tests is not about the copy
+    const own = Object.entries(process.env).filter(([name]) => !name.startsWith("npm_"));
     return {
-      ...process.env,
+      ...Object.fromEntries(own),
       PULUMI_STACK: this.name,
       PULUMI_OPTION_NON_INTERACTIVE: "true",
       PULUMI_OPTION_COLOR: "never",

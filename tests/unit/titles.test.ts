@@ -11,7 +11,7 @@ function codesIn(source: string): string[] {
 }
 
 function rowsIn(page: string): string[] {
-  return [...page.matchAll(/^\| ([A-Z]\d{1,2}) \| \S.*\. \|$/gm)].map(([, row = ""]) => row);
+  return [...page.matchAll(/^\| ([A-Z]\d{1,2}) +\| \S.*\. +\|$/gm)].map(([, row = ""]) => row);
 }
 
 describe("titles of tests", () => {
