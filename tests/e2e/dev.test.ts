@@ -125,7 +125,7 @@ describe("dev, end to end", function () {
       const stats = place.statsHosts.map((host) => `http://${host}/`);
       assert.deepEqual(addresses.sort(), [vip, ...published, `${vip}admin`, ...stats].sort());
       for (const address of addresses) {
-        const { status } = await stack.request(address);
+        const { status } = await stack.request(address, { headers: { Accept: "text/html" } });
         const expected = stats.includes(address) ? [401] : [200, 302, 303];
         assert.ok(expected.includes(status), `${address} answers ${status}`);
       }

@@ -42,7 +42,7 @@ describe("npm run lab in a fresh clone", function () {
     assert.ok(addresses.includes(site), table);
     const ca = readFileSync(`${stack.folder}.hastack/${name}/certificate.pem`, "utf8");
     for (const address of addresses) {
-      const { status } = await stack.request(address, { ca });
+      const { status } = await stack.request(address, { ca, headers: { Accept: "text/html" } });
       const expected = stats.includes(address) ? [401] : [200, 302, 303];
       assert.ok(expected.includes(status), `${address} answers ${status}`);
     }
