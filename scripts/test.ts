@@ -6,8 +6,8 @@ import { become } from "./bootstrap.mjs";
 import { ensureBrowser } from "./setup/browser.ts";
 import { runSteps, steps as setupSteps, sshStep } from "./setup.ts";
 import { beginning, ending, failureList } from "./test/failures.ts";
-import { type Choice, type Part, readChoice, waves } from "./test/parts.ts";
-import { lastResult, note, readRecord, tested, whyPassed } from "./test/record.ts";
+import { type Choice, type Part, parts, readChoice, waves } from "./test/parts.ts";
+import { lastResult, note, readRecord, tested, whatIsLeft, whyPassed } from "./test/record.ts";
 import { Told } from "./test/side-by-side.ts";
 import {
   duration,
@@ -130,19 +130,19 @@ async function recorded(part: Part, way: Way): Promise<Result> {
 }
 
 /** Parts that run side by side; what they say comes one after the other. */
-async function sideBySide(parts: readonly Part[], choice: Choice): Promise<Result[]> {
-  const [only] = parts;
-  if (only && parts.length === 1) return [await recorded(only, { choice })];
+async function sideBySide(wave: readonly Part[], choice: Choice): Promise<Result[]> {
+  const [only] = wave;
+  if (only && wave.length === 1) return [await recorded(only, { choice })];
   const turns = new Turns();
   await turns.start();
   const told = new Told(
-    parts.map(({ name }) => name),
+    wave.map(({ name }) => name),
     (text) => process.stdout.write(text),
   );
-  say(`\n=== side by side: ${parts.map(({ name }) => name).join(", ")}`);
+  say(`\n=== side by side: ${wave.map(({ name }) => name).join(", ")}`);
   try {
     return await Promise.all(
-      parts.map(async (part) => {
+      wave.map(async (part) => {
         const hear = (text: string) => told.tell(part.name, text);
         const env = { HASTACK_TEST_TURNS: turns.path };
         const result = await recorded(part, { choice, hear, env });
@@ -168,11 +168,20 @@ async function whyNot(
   return whyPassed(readRecord()[part.name], await tested());
 }
 
+/** What of the full run is left to do. */
+async function left(): Promise<string> {
+  const needed = parts.filter(
+    ({ name }) => name !== "set-up" && !(name === "toolchain" && whyNoProof()),
+  );
+  const names = needed.map(({ name }) => name);
+  return whatIsLeft(names, readRecord(), await tested());
+}
+
 /** `--list`: the parts, about how long they take, and what came of them the last time. */
-function list({ parts }: Choice): string {
+function list(choice: Choice): string {
   const record = readRecord();
-  const width = Math.max(...parts.map(({ name }) => name.length));
-  const rows = parts.map(({ name, about, minutes, onlyFull }) => {
+  const width = Math.max(...choice.parts.map(({ name }) => name.length));
+  const rows = choice.parts.map(({ name, about, minutes, onlyFull }) => {
     const time = minutes < 1 ? "<1 min" : `${minutes} min`;
     const last = name === "set-up" ? "runs whenever it is needed" : lastResult(record[name]);
     const where = onlyFull ? "" : " (npm test has it too)";
@@ -206,7 +215,12 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     results.push(...skipped, ...(running.length > 0 ? await sideBySide(running, choice) : []));
   }
-  const end = [summaryTable(results), slowest(results), failureList(results)]
+  const end = [
+    summaryTable(results),
+    slowest(results),
+    choice.full ? await left() : "",
+    failureList(results),
+  ]
     .filter(Boolean)
     .map((text) => `${text.trimEnd()}\n\n`);
   say(`\n${end.join("")}${totalLine(results)}`);

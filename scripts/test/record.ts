@@ -66,6 +66,20 @@ export function whyPassed(entry: Entry | undefined, now: Tested | undefined): st
   return `it passed on this commit, ${when(entry)}; --again runs it again`;
 }
 
+/** What is left to do on this commit, for the end of a full run. */
+export function whatIsLeft(
+  names: readonly string[],
+  record: RunRecord,
+  now: Tested | undefined,
+): string {
+  if (!now) return "This is no git checkout: no result is kept for another run.";
+  const commit = now.commit.slice(0, 7);
+  if (!now.clean) return `There are changes since ${commit}: no result counts for another run.`;
+  const left = names.filter((name) => whyPassed(record[name], now) === undefined);
+  if (left.length === 0) return `All parts have passed on ${commit}.`;
+  return `Not passed yet on ${commit}: ${left.join(", ")}.`;
+}
+
 const when = ({ at }: Entry) => `${at.slice(0, 16).replace("T", " ")} UTC`;
 
 /** A part's last result, for people. */

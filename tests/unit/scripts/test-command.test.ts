@@ -8,7 +8,14 @@ import { mustRun } from "../../../lib/run.ts";
 import { become } from "../../../scripts/bootstrap.mjs";
 import { beginning, ending, failureList } from "../../../scripts/test/failures.ts";
 import { parts, readChoice, waves } from "../../../scripts/test/parts.ts";
-import { lastResult, note, readRecord, tested, whyPassed } from "../../../scripts/test/record.ts";
+import {
+  lastResult,
+  note,
+  readRecord,
+  tested,
+  whatIsLeft,
+  whyPassed,
+} from "../../../scripts/test/record.ts";
 import { Told } from "../../../scripts/test/side-by-side.ts";
 import {
   duration,
@@ -120,6 +127,17 @@ describe("npm run test:full: what has passed already", () => {
     note(result, now, now, file);
     note({ ...result, failed: 1 }, now, now, file);
     assert.equal(whyPassed(entry(), now), undefined);
+  });
+
+  it("tells what is left to do on this commit", () => {
+    const names = ["unit", "app"];
+    const left = (tree?: typeof now) => whatIsLeft(names, readRecord(file), tree);
+    note(result, now, now, file);
+    assert.equal(left(now), "Not passed yet on abc: app.");
+    note({ ...result, step: "app" }, now, now, file);
+    assert.equal(left(now), "All parts have passed on abc.");
+    assert.match(left({ ...now, clean: false }), /^There are changes since abc: /);
+    assert.match(left(), /^This is no git checkout: /);
   });
 
   it("knows commit and changes from git, and nothing without it", async () => {
