@@ -458,13 +458,13 @@ export const labNetworks: MachineSet["networks"] = {
   management: "172.30.12.0/24",
 };
 
-const usage = "node lab/machines.ts start SET seven|three, or stop SET";
+const usage = "node lab/machines.ts start SET seven|three, or stop SET [keep-image]";
 
 if (import.meta.main) {
   await command(async () => {
     const [verb, set, layout = ""] = process.argv.slice(2);
     const machines = Object.entries(layouts).find(([name]) => name === layout)?.[1];
-    if (verb === "stop" && set) return removeMachines(set);
+    if (verb === "stop" && set) return removeMachines(set, root, layout === "keep-image");
     if (verb !== "start" || !set || !machines) throw new Error(`use: ${usage}`);
     const { files } = await startMachines({ set, machines, networks: labNetworks });
     console.log(

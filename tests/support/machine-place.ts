@@ -174,9 +174,9 @@ export class MachinePlace implements Place {
     await startMachines(this.set);
   }
 
-  /** The machines hold all that there is of the stack. */
+  /** The machines hold all that there is of the stack; their image stays for the next ones. */
   async wipe(): Promise<void> {
-    await removeMachines(this.set.set, this.set.project);
+    await removeMachines(this.set.set, this.set.project, true);
   }
 
   async leftovers(): Promise<string[]> {

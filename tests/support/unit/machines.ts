@@ -61,11 +61,10 @@ export function standIns(): Promise<readonly [StandIn, StandIn]> {
 
 async function start(): Promise<readonly [StandIn, StandIn]> {
   // What an earlier run that was cut off left
-  await removeMachines(set);
+  await removeMachines(set, root, true);
+  // The machines' image stays, as the other images of the tests do
   process.on("exit", () => {
-    spawnSync(process.execPath, ["lab/machines.ts", "stop", set], {
-      cwd: root,
-    });
+    spawnSync(process.execPath, ["lab/machines.ts", "stop", set, "keep-image"], { cwd: root });
   });
   const names = ["node-1", "node-2"] as const;
   const { files, machines } = await startMachines({

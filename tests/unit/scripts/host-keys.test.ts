@@ -175,7 +175,7 @@ describe("npm run host-keys asks machines", function () {
   });
   after(async () => {
     silent.close();
-    await removeMachines(set, folder);
+    await removeMachines(set, folder, true);
     rmSync(folder, { recursive: true });
   });
   beforeEach(() => rmSync(dirname(inventory), { recursive: true, force: true }));
