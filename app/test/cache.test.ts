@@ -12,6 +12,7 @@ import "./support/hooks.ts";
 import { docker } from "./support/docker.ts";
 import { createDatabase, type Postgres, startPrimary, startStandby } from "./support/postgres.ts";
 import { startProxy, type TestProxy } from "./support/proxy.ts";
+import { inTime, itInTime, TimeLimitMissed } from "./support/time-limit.ts";
 import { until } from "./support/until.ts";
 
 const silent = pino({ level: "silent" });
@@ -26,8 +27,6 @@ interface Instance {
 
 describe("cache", function () {
   this.timeout(60_000);
-  // On a busy machine an answer may take the 100 ms after which the cache counts as down
-  this.retries(2);
   let primary: Postgres;
   let standby: Postgres;
   let server: TestCache;
@@ -105,6 +104,24 @@ describe("cache", function () {
   const read = async (after?: Position, { cached } = one): Promise<[string, CacheUse]> => {
     const answer = await cached.read("offers", "thing", look, after);
     return [answer.value, answer.cache];
+  };
+  /** Reads where an answer of the cache may come too late: then it is made do without. */
+  const sees = async (value: string, use: CacheUse, after?: Position, instance = one) => {
+    const [seen, used] = await read(after, instance);
+    assert.equal(seen, value);
+    if (used === use) return;
+    throw new TimeLimitMissed(`a ${used} and no ${use}: did the cache take over ${answerMs} ms?`);
+  };
+  /** Reads until it comes out of the cache; what is read on the way is right as well. */
+  const untilHit = async (value: string, after?: Position) => {
+    const giveUp = Date.now() + 10_000;
+    for (;;) {
+      const [seen, use] = await read(after);
+      assert.equal(seen, value);
+      if (use === "hit") return;
+      if (Date.now() > giveUp) throw new TimeLimitMissed("the cache was of no use within 10 s");
+      await sleep(50);
+    }
   };
   const write = async (value: string, { database } = one): Promise<Position> => {
     const update = (query: Query) => query("UPDATE thing SET value = $1", [value]);
@@ -275,11 +292,7 @@ describe("cache", function () {
       const position = await change("open-2");
       assert.deepEqual(await read(position), ["open-2", "miss"]);
       await other;
-      await until(
-        "it is served again",
-        () => read(position),
-        ([value, use]) => value === "open-2" && use === "hit",
-      );
+      await untilHit("open-2", position);
     });
 
     it("A9: no read is older than what was changed before it, over a thousand tries", async () => {
@@ -324,20 +337,23 @@ describe("cache", function () {
       assert.deepEqual(await read(), ["lag-2", "miss"]);
     });
 
-    it("A9: is made do with while the primary is away, and what it gave is never served", async () => {
-      await change("lag-3");
-      await read();
-      await lag();
-      const position = await change("lag-4");
-      writer.mode = "refuse";
-      writer.closeAll();
-      const [[value, use], ms] = await timed(() => read());
-      assert.deepEqual([value, use], ["lag-3", "miss"]);
-      assert.ok(ms < 1000, `took ${ms} ms`);
-      writer.mode = "pass";
-      assert.deepEqual(await read(), ["lag-4", "miss"]);
-      assert.deepEqual(await read(position), ["lag-4", "hit"]);
-    });
+    itInTime(
+      "A9: is made do with while the primary is away, and what it gave is never served",
+      async () => {
+        await change("lag-3");
+        await read();
+        await lag();
+        const position = await change("lag-4");
+        writer.mode = "refuse";
+        writer.closeAll();
+        const [[value, use], ms] = await timed(() => read());
+        assert.deepEqual([value, use], ["lag-3", "miss"]);
+        inTime(ms, 1000);
+        writer.mode = "pass";
+        assert.deepEqual(await read(), ["lag-4", "miss"]);
+        assert.deepEqual(await read(position), ["lag-4", "hit"]);
+      },
+    );
 
     it("A9: may have filled the cache before a write that nobody told of: not the writer's problem", async () => {
       await change("lag-5");
@@ -398,21 +414,21 @@ describe("cache", function () {
     const costsOnce = async (times: number) => {
       const [[, use], ms] = await timed(() => read());
       assert.equal(use, "bypass");
-      assert.ok(ms < 500, `took ${ms} ms`);
+      inTime(ms, 500);
       wire.heard = "";
       for (let i = 0; i < times; i += 1) assert.equal((await read())[1], "bypass");
       assert.doesNotMatch(wire.heard, /MGET|EVAL/);
     };
 
-    it("A9: hung, costs 100 ms once, until it answers again", async () => {
+    itInTime("A9: hung, costs 100 ms once, until it answers again", async () => {
       await change("hung-1");
       await read();
       await server.pause();
       try {
         await costsOnce(50);
         const position = await change("hung-2");
-        assert.deepEqual(await read(), ["hung-2", "bypass"]);
-        assert.deepEqual(await read(position), ["hung-2", "bypass"]);
+        await sees("hung-2", "bypass");
+        await sees("hung-2", "bypass", position);
         assert.equal(one.cache.state, "down");
         // Looks in the background cost nobody anything.
         const begun = Date.now();
@@ -421,37 +437,40 @@ describe("cache", function () {
         await server.unpause();
       }
       await isReached();
-      assert.deepEqual(await read(), ["hung-2", "miss"]);
-      assert.deepEqual(await read(), ["hung-2", "hit"]);
+      await sees("hung-2", "miss");
+      await sees("hung-2", "hit");
     });
 
-    it("A9: hung, costs requests that come together no more", async () => {
+    itInTime("A9: hung, costs requests that come together no more", async () => {
       await change("hung-3");
       wire.mode = "silence";
       const [, ms] = await timed(() => Promise.all(Array.from({ length: 100 }, () => read())));
-      assert.ok(ms < 1500, `took ${ms} ms`);
+      inTime(ms, 1500);
       await costsOnce(20);
     });
 
-    it("A9: out of sight of one instance, which makes up for it before using it again", async () => {
-      const two = await start({}, server.config());
-      await change("apart-1");
-      await read(undefined, two);
-      wire.mode = "refuse";
-      wire.closeAll();
-      const position = await change("apart-2");
-      // Others may see the old answer for the rest of its life; whoever wrote never does.
-      assert.deepEqual(await read(undefined, two), ["apart-1", "hit"]);
-      assert.deepEqual(await read(position, two), ["apart-2", "miss"]);
-      await change("apart-3");
-      wire.mode = "pass";
-      await isReached();
-      assert.deepEqual(await read(), ["apart-3", "miss"]);
-      assert.deepEqual(await read(undefined, two), ["apart-3", "hit"]);
-      await two.close();
-    });
+    itInTime(
+      "A9: out of sight of one instance, which makes up for it before using it again",
+      async () => {
+        const two = await start({}, server.config());
+        await change("apart-1");
+        await read(undefined, two);
+        wire.mode = "refuse";
+        wire.closeAll();
+        const position = await change("apart-2");
+        // Others may see the old answer for the rest of its life; whoever wrote never does.
+        await sees("apart-1", "hit", undefined, two);
+        await sees("apart-2", "miss", position, two);
+        await change("apart-3");
+        wire.mode = "pass";
+        await isReached();
+        await sees("apart-3", "miss");
+        await sees("apart-3", "hit", undefined, two);
+        await two.close();
+      },
+    );
 
-    it("A9: killed and started again, is used again", async () => {
+    itInTime("A9: killed and started again, is used again", async () => {
       await change("killed-1");
       await read();
       await docker("kill", server.container);
@@ -462,70 +481,61 @@ describe("cache", function () {
       wire.target = { host: "127.0.0.1", port: Number(published.split(":").at(-1)) };
       server.at = wire.target;
       await isReached();
-      await until(
-        "it is of use again",
-        () => read(),
-        ([value, use]) => value === "killed-2" && use === "hit",
-      );
+      await untilHit("killed-2");
     });
 
-    it("A9: with another password, is as good as none, and is tried again", async () => {
+    itInTime("A9: with another password, is as good as none, and is tried again", async () => {
       const two = await start({}, server.config(wire.port, "wrong"));
       assert.equal(two.cache.state, "down");
       const [[, use], ms] = await timed(() => read(undefined, two));
       assert.equal(use, "bypass");
-      assert.ok(ms < 500, `took ${ms} ms`);
+      inTime(ms, 500);
       await two.close();
     });
 
-    it("A9: that swallows every byte from the start delays no start for long", async () => {
+    itInTime("A9: that swallows every byte from the start delays no start for long", async () => {
       wire.mode = "silence";
       const [two, ms] = await timed(() => start());
-      assert.ok(ms < 3000, `took ${ms} ms`);
+      inTime(ms, 3000);
       assert.deepEqual((await read(undefined, two))[1], "bypass");
       await two.close();
     });
 
-    it("A9: emptied, is filled again, and nothing old is served meanwhile", async () => {
+    itInTime("A9: emptied, is filled again, and nothing old is served meanwhile", async () => {
       await change("empty-1");
       await read();
       // A write that nobody tells of, and the loss of what it would have to be measured against
       await write("empty-2");
       await server.run("DEL", changedKey());
-      assert.deepEqual(await read(), ["empty-2", "miss"]);
-      await until(
-        "it is of use again",
-        () => read(),
-        ([value, use]) => value === "empty-2" && use === "hit",
-      );
+      await sees("empty-2", "miss");
+      await untilHit("empty-2");
     });
 
-    it("A9: full, drops entries and never the positions", async () => {
+    itInTime("A9: full, drops entries and never the positions", async () => {
       await change("full-1");
       await server.run("CONFIG", "SET", "maxmemory", "3mb");
-      const large = async () => "x".repeat(200 * 1024);
-      for (let i = 0; i < 40; i += 1) await one.cached.read("offers", `large ${i}`, large);
-      assert.equal(one.cache.state, "ok");
-      assert.ok(Number(await server.run("DBSIZE")) < 20);
-      assert.match(await server.run("GET", changedKey()), /@/);
-      assert.match(await server.run("INFO", "stats"), /evicted_keys:[1-9]/);
-      await server.run("CONFIG", "SET", "maxmemory", "64mb");
+      try {
+        const large = async () => "x".repeat(200 * 1024);
+        for (let i = 0; i < 40; i += 1) await one.cached.read("offers", `large ${i}`, large);
+        if (one.cache.state !== "ok") throw new TimeLimitMissed(`it took over ${answerMs} ms`);
+        assert.ok(Number(await server.run("DBSIZE")) < 20);
+        assert.match(await server.run("GET", changedKey()), /@/);
+        assert.match(await server.run("INFO", "stats"), /evicted_keys:[1-9]/);
+      } finally {
+        await server.run("CONFIG", "SET", "maxmemory", "64mb");
+      }
     });
 
-    it("A9: after a commit without an answer nothing from before it is served", async () => {
+    itInTime("A9: after a commit without an answer nothing from before it is served", async () => {
       await change("unknown-1");
       await read();
       writer.cutAfter = "COMMIT";
       await assert.rejects(write("unknown-2"), { code: "outcome-unknown" });
       writer.cutAfter = undefined;
       await one.cached.changedPerhaps();
-      assert.deepEqual(await read(), ["unknown-2", "miss"]);
-      assert.deepEqual(await read(unknownPosition), ["unknown-2", "bypass"]);
-      await until(
-        "it is of use again",
-        () => read(),
-        ([, use]) => use === "hit",
-      );
+      await sees("unknown-2", "miss");
+      await sees("unknown-2", "bypass", unknownPosition);
+      await untilHit("unknown-2");
     });
   });
 
@@ -579,11 +589,7 @@ describe("cache", function () {
       reader.mode = "refuse";
       reader.closeAll();
       await one.cached.changed("offers", await one.database.latest());
-      await until(
-        "the old primary's answer is served",
-        () => read(),
-        ([, use]) => use === "hit",
-      );
+      await untilHit("failover-1");
       await docker("kill", primary.container);
       await standby.sql("ALTER SYSTEM RESET synchronous_standby_names");
       await standby.sql("SELECT pg_promote(wait => true)");
