@@ -45,7 +45,6 @@ describe("what an instance is given", () => {
       LOG_LEVEL: "info",
       COOKIE_SECRET_FILE: "@{folder}/secrets/cookieSecret",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
-      NODE_ENV: "production",
     });
   });
 
