@@ -43,7 +43,7 @@ describe("dev, end to end", function () {
       stack.configure({ "hastack:keepdata": true });
       const { code, stdout } = await stack.pulumi(["preview"], 60);
       assert.notEqual(code, 0);
-      assert.match(stdout, /hastack:keepdata: is no setting/);
+      assert.match(stdout, /hastack:keepdata: is not a setting, did you mean keepData\?/);
     });
 
     it("W5: a port in use is named before anything is made", async () => {

@@ -49,7 +49,7 @@ async function startServer(stack: TestStack, name: string): Promise<string> {
   const look = ["docker", "inspect", "--format"];
   const image = await mustRun([...look, "{{.Image}}", stack.place.container("storefront-1")]);
   const serve = 'require("node:http").createServer((_, answer) => answer.end()).listen(3000)';
-  const program = ["/opt/hastack/current/bin/node", "--eval", serve];
+  const program = ["/opt/hastack/current/node_modules/.bin/node", "--eval", serve];
   await run(["docker", "rm", "--force", name]);
   const options = ["--detach", `--name=${name}`, "--label=hastack.test=e2e", "--network=bridge"];
   await mustRun(["docker", "run", ...options, image.trim(), ...program]);

@@ -270,8 +270,8 @@ async function asItself(
 ): Promise<string[]> {
   const program = `const { readFileSync } = await import("node:fs");
 const { default: pg } = await import("pg");
-const { writer, name: database, user, password } = JSON.parse(readFileSync("${stack.place.files(member)}/app.json")).database;
-const client = new pg.Client({ ...writer, database, user, password });
+const given = readFileSync("${stack.place.files(member)}/environment", "utf8");
+const client = new pg.Client({ connectionString: /^DATABASE_URL="(.*)"$/m.exec(given)[1] });
 await client.connect();
 for (const query of ${JSON.stringify(queries)}) {
   const code = await client.query(query).then(() => "done", (error) => error.code);
@@ -279,8 +279,8 @@ for (const query of ${JSON.stringify(queries)}) {
 }
 await client.end();`;
   const release = stack.place.release(member);
-  const command = [`${release}/bin/node`, "--input-type=module"];
-  const options = { folder: `${release}/app`, input: program, limitSeconds: 30 };
+  const command = [`${release}/node_modules/.bin/node`, "--input-type=module"];
+  const options = { folder: release, input: program, limitSeconds: 30 };
   const out = await must(stack, member, command, options);
   return out.trim().split("\n");
 }
