@@ -97,15 +97,15 @@ export class WebStack extends pulumi.ComponentResource {
       after(firewall),
     );
     const app = new AppServers("app", served, after(migrations, cache));
-    new FormerRoles(
-      "former-roles",
-      { ...on, roles, former: application.database.formerRoles },
-      after(app),
-    );
     this.loadBalancer = new LoadBalancer(
       "load-balancer",
       { ...on, settings, application, statisticsPassword: passwords.of("statistics") },
       after(app),
+    );
+    new FormerRoles(
+      "former-roles",
+      { ...on, roles, former: application.database.formerRoles },
+      after(this.loadBalancer),
     );
     this.credentials = passwords;
     this.registerOutputs();

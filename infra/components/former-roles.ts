@@ -13,8 +13,8 @@ export interface FormerRolesArgs {
 }
 
 /**
- * Ends the logins of tiers that were renamed or removed. It comes behind the instances: until the
- * last one of the old release is gone, its login works.
+ * Ends the logins of tiers that were renamed or removed. It comes behind the instances and the load
+ * balancers: as long as requests still go to instances of the old release, their login works.
  */
 export class FormerRoles extends pulumi.ComponentResource {
   constructor(name: string, args: FormerRolesArgs, options?: pulumi.ComponentResourceOptions) {

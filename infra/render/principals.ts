@@ -100,25 +100,32 @@ sql --dbname=${databaseName} --file=former-roles.sql`;
 }
 
 /**
+ * Connections end in a statement of their own, once nobody can log in any more: an application
+ * connects again within milliseconds.
  * @param roles that the tiers have
  * @param former further roles that lose their login
  */
 export function renderFormerRoles(roles: readonly string[], former: readonly string[]): string {
   const list = (names: readonly string[]) =>
     `ARRAY[${names.map((name) => `'${name}'`).join(", ")}]::name[]`;
+  const isFormer = (role: string) => `${role} <> ALL (${list(roles)})
+      AND (${role} LIKE 'app\\_%' OR ${role} = ANY (${list(former)}))`;
   return `DO $$
 DECLARE role name;
 BEGIN
   FOR role IN
     SELECT rolname FROM pg_roles
-    WHERE rolcanlogin AND rolname <> ALL (${list(roles)})
-      AND (rolname LIKE 'app\\_%' OR rolname = ANY (${list(former)}))
+    WHERE rolcanlogin AND ${isFormer("rolname")}
   LOOP
     EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', role);
     EXECUTE format('REVOKE CONNECT ON DATABASE ${databaseName} FROM %I', role);
-    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = role;
     RAISE NOTICE '% has no login any more', role;
   END LOOP;
+END $$;
+DO $$
+BEGIN
+  PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE ${isFormer("usename")};
 END $$;
 `;
 }

@@ -41,10 +41,11 @@ const identityFile = ".hastack/lab/id_ed25519";
 export function recordMachines({
   changes = {},
   hash = release.hash,
+  text,
   ...options
 }: StackOptions = {}): Promise<Recording> {
   const wished = { platform: "ssh", machines: threeMachines, ssh: { identityFile }, ...changes };
-  const plan = planWith(wished);
+  const plan = planWith(wished, text);
   const targets = (plan.settings.machines ?? []).map(
     ({ name, address = "", port, user }): Target => ({
       name,

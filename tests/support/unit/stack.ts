@@ -14,6 +14,8 @@ export interface StackOptions extends RecordOptions {
   readonly changes?: Readonly<Record<string, unknown>>;
   /** Hash of the application release. @default that of `release` */
   readonly hash?: string;
+  /** Description of the application. @default the travel agency's */
+  readonly text?: string;
 }
 
 const recorded = new Map<string, Promise<Recording>>();
@@ -26,8 +28,8 @@ export function recordStack(options: StackOptions = {}): Promise<Recording> {
   return known;
 }
 
-function recordAnew({ changes, hash = release.hash, ...options }: StackOptions) {
-  const plan = planWith(changes);
+function recordAnew({ changes, hash = release.hash, text, ...options }: StackOptions) {
+  const plan = planWith(changes, text);
   return record(() => {
     const platform = new DockerPlatform(plan.settings, plan.topology);
     return new WebStack("hastack", { ...plan, platform, release: { ...release, hash } });
@@ -42,11 +44,15 @@ export interface Description extends Plan {
   readonly credentials: Credentials;
 }
 
-/** Runs the components on a platform that only takes notes. */
+/**
+ * Runs the components on a platform that only takes notes.
+ * @param text description of the application @default the travel agency's
+ */
 export async function describeStack(
   changes: Readonly<Record<string, unknown>> = {},
+  text?: string,
 ): Promise<Description> {
-  const plan = planWith(changes);
+  const plan = planWith(changes, text);
   const workloads: Workload[] = [];
   const tasks: Task[] = [];
   const flows: Flow[] = [];

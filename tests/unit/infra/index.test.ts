@@ -12,7 +12,7 @@ async function run(changes: Readonly<Record<string, unknown>>) {
   return record(async () => {
     pulumi.runtime.setAllConfig(configuration);
     const program = await import(`../../../infra/index.ts?run=${++runs}`);
-    // With any other export beside it, Pulumi would take the module itself for the outputs
+    // Pulumi refuses any other export beside it
     assert.deepEqual(Object.keys(program), ["default"]);
     return program.default;
   });

@@ -5,10 +5,8 @@ import {
   dynamicConfiguration,
   patroniHealth,
   patroniStart,
-  principalsScript,
   renderParameters,
   renderPatroni,
-  renderPrincipals,
   settingsScript,
 } from "../../../../infra/render/patroni.ts";
 import { until } from "../../../../lib/until.ts";
@@ -66,12 +64,13 @@ describe("patroni.yml", () => {
 
   it("D6: lets no application in but through the load balancers, and nobody without SCRAM", () => {
     const rules = accessRules(rendered());
-    assert.equal(rules.length, 9);
-    const outside = rules.filter((rule) => /storefront|admin/.test(rule));
-    assert.deepEqual(
-      outside.map((rule) => rule.split(" ")[3]),
-      ["10.2.0.11/32", "10.2.0.12/32"],
-    );
+    assert.equal(rules.length, 10);
+    const byName = /^\S+ \S+ (postgres|replicator|rewinder|rewinder,postgres|migrator) /;
+    const others = rules.filter((rule) => !byName.test(rule) && !rule.endsWith(" reject"));
+    assert.deepEqual(others, [
+      "host hastack all 10.2.0.11/32 scram-sha-256",
+      "host hastack all 10.2.0.12/32 scram-sha-256",
+    ]);
     for (const rule of rules.filter((one) => one.startsWith("host"))) {
       assert.match(rule, / (scram-sha-256|reject)$/);
     }
@@ -84,6 +83,7 @@ describe("patroni.yml", () => {
       "local all postgres peer",
       "host all rewinder,postgres 10.2.0.31/32 scram-sha-256",
       "host all rewinder,postgres 10.2.0.32/32 scram-sha-256",
+      "host all postgres,replicator,rewinder all reject",
     ]);
   });
 
@@ -106,36 +106,6 @@ describe("PostgreSQL's parameters", () => {
   it("D2: keep a quote in a value", () => {
     const { settings } = planWith({ database: { parameters: { log_line_prefix: "it's %m " } } });
     assert.match(renderParameters(settings), /^log_line_prefix = 'it''s %m '$/m);
-  });
-});
-
-describe("principals.sql", () => {
-  it("D6: is this", () => assert.equal(renderPrincipals(), principals));
-
-  it("A5: makes nobody but postgres a superuser, and lets nobody make roles or databases", () => {
-    const rights = [...renderPrincipals().matchAll(/ALTER ROLE (\w+) WITH (.*) PASSWORD/g)].map(
-      ([, name, right]) => `${name}: ${right}`,
-    );
-    assert.deepEqual(rights, [
-      "postgres: SUPERUSER LOGIN",
-      "replicator: REPLICATION LOGIN",
-      "rewinder: LOGIN",
-      "migrator: LOGIN",
-      "storefront: LOGIN",
-      "admin: LOGIN",
-    ]);
-  });
-
-  it("N3: keeps the passwords out of PostgreSQL's log before the first of them", () => {
-    const text = renderPrincipals();
-    const before = text.slice(0, text.indexOf("PASSWORD"));
-    for (const setting of ["log_statement = none", "log_min_duration_statement = -1"]) {
-      assert.ok(before.includes(`SET ${setting};`), setting);
-    }
-  });
-
-  it("N3: leaves the script around it without passwords", () => {
-    assert.doesNotMatch(principalsScript(), /@\{|PASSWORD/);
   });
 });
 
@@ -597,151 +567,6 @@ describe("Patroni's files with the real programs", function () {
       });
     });
   });
-
-  describe("principals on PostgreSQL 17", () => {
-    const roles = ["postgres", "replicator", "rewinder", "migrator", "storefront", "admin"];
-    const passwords = (generation: string) =>
-      Object.fromEntries(roles.map((role) => [`${role}_password`, `${role}-${generation}`]));
-    let give: (generation: string) => ReturnType<Container["attempt"]>;
-
-    /** Starts a server as Patroni would configure it, with its access rules. */
-    before(async () => {
-      const rules = accessRules(
-        renderPatroni(settings, topology, first(topology.members.database)),
-      );
-      const bin = "/usr/lib/postgresql/17/bin";
-      await machine.run("install -d -o postgres /tmp/pg /run/postgresql");
-      await machine.run(
-        `runuser -u postgres -- ${bin}/initdb -D /tmp/pg/data -A peer -E UTF8 --locale-provider=builtin --locale=C.UTF-8 > /dev/null`,
-      );
-      await machine.run("cat > /tmp/pg/data/pg_hba.conf", `${rules.join("\n")}\n`);
-      await machine.run(
-        "cat >> /tmp/pg/data/postgresql.conf",
-        `${renderParameters(settings)}listen_addresses = '*'\nlog_statement = 'all'\nfsync = off\n`,
-      );
-      await machine.run(
-        `runuser -u postgres -- ${bin}/pg_ctl -D /tmp/pg/data -l /tmp/pg/log -w start > /dev/null`,
-      );
-      const task = taskOf(await describeStack(), "db-1-principals");
-      give = (generation) => machine.attempt(taskScript(task), secretsInput(passwords(generation)));
-    });
-
-    /**
-     * Runs SQL over the network. The address that is called is also the caller's: 10.2.0.11 is a
-     * load balancer, 10.2.0.31 a database member, 10.2.0.41 a storefront.
-     */
-    const sql = (
-      user: string,
-      text: string,
-      { from = "11", database = "hastack", password = "" } = {},
-    ) =>
-      machine.attempt(
-        `PGPASSWORD='${password || `${user}-one`}' psql -XAtq "host=10.2.0.${from} user=${user} dbname=${database}" -c "$(cat)"`,
-        text,
-      );
-
-    it("D6: are made, and made again without harm", async () => {
-      for (const _ of [1, 2]) {
-        const { code, stdout, stderr } = await give("one");
-        assert.equal(code, 0, stderr);
-        assert.match(stdout, /^the principals have their passwords$/m);
-      }
-    });
-
-    it("D6: have their passwords as SCRAM verifiers", async () => {
-      const list = await machine.run(
-        `runuser -u postgres -- psql -XAtc "SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%' ORDER BY 1"`,
-      );
-      assert.deepEqual(list.split("\n"), [...roles].sort());
-    });
-
-    it("D6: get in through a load balancer with their password, and with no other", async () => {
-      for (const user of ["storefront", "admin", "migrator"]) {
-        assert.equal((await sql(user, "SELECT current_user")).stdout, `${user}\n`);
-        const { stderr } = await sql(user, "SELECT 1", { password: "wrong" });
-        assert.match(stderr, /password authentication failed/);
-      }
-    });
-
-    it("A5, D6: do not get in past the load balancers, nor into another database", async () => {
-      for (const user of ["storefront", "admin"]) {
-        assert.match((await sql(user, "SELECT 1", { from: "41" })).stderr, /pg_hba\.conf rejects/);
-        const other = await sql(user, "SELECT 1", { database: "postgres" });
-        assert.match(other.stderr, /pg_hba\.conf rejects/);
-      }
-      assert.match((await sql("postgres", "SELECT 1")).stderr, /pg_hba\.conf rejects/);
-      assert.equal((await sql("migrator", "SELECT 1", { from: "41" })).stdout, "1\n");
-    });
-
-    it("A5: of the tiers can connect, and nothing else", async () => {
-      for (const user of ["storefront", "admin"]) {
-        for (const wish of [
-          "CREATE TABLE t (a int)",
-          "CREATE TEMP TABLE t (a int)",
-          "CREATE SCHEMA s",
-          "CREATE DATABASE d",
-          "CREATE ROLE r",
-          "ALTER ROLE migrator PASSWORD 'x'",
-          "SELECT pg_read_file('/etc/passwd')",
-          "COPY (SELECT 1) TO PROGRAM 'id'",
-        ]) {
-          const { code, stderr } = await sql(user, wish);
-          assert.notEqual(code, 0, `${user}: ${wish}`);
-          assert.match(stderr, /permission denied|must be/, `${user}: ${wish}`);
-        }
-      }
-    });
-
-    it("A12: of the migrations owns the database, and is no superuser", async () => {
-      const made = await sql("migrator", "CREATE TABLE t (a int); DROP TABLE t; SELECT 'made'");
-      assert.deepEqual([made.code, made.stdout], [0, "made\n"]);
-      const { stderr } = await sql("migrator", "SELECT pg_read_file('/etc/passwd')");
-      assert.match(stderr, /permission denied/);
-    });
-
-    it("D1: of replication gets in from a database member only", async () => {
-      const replicate = (from: string) =>
-        machine.attempt(
-          `PGPASSWORD=replicator-one psql -XAt "host=10.2.0.${from} user=replicator replication=1" -c IDENTIFY_SYSTEM`,
-        );
-      assert.equal((await replicate("32")).code, 0);
-      assert.match((await replicate("11")).stderr, /no pg_hba\.conf entry/);
-    });
-
-    it("D2: of pg_rewind may read the other member's files, and is no superuser", async () => {
-      const from = { from: "32", database: "postgres" };
-      const read = await sql(
-        "rewinder",
-        "SELECT length(pg_read_binary_file('PG_VERSION', 0, 2, true))",
-        from,
-      );
-      assert.equal(read.stdout, "2\n", read.stderr);
-      assert.equal((await sql("rewinder", "SHOW is_superuser", from)).stdout, "off\n");
-    });
-
-    it("N3: get new passwords in place of the old ones", async () => {
-      assert.equal((await give("two")).code, 0);
-      const old = await sql("storefront", "SELECT 1", { password: "storefront-one" });
-      assert.match(old.stderr, /password authentication failed/);
-      const now = await sql("storefront", "SELECT 1", { password: "storefront-two" });
-      assert.equal(now.stdout, "1\n");
-    });
-
-    it("N3: leave no password in PostgreSQL's log, even where it logs every statement", async () => {
-      const log = await machine.run("cat /tmp/pg/log");
-      assert.match(log, /SELECT current_user/);
-      for (const role of roles) assert.doesNotMatch(log, new RegExp(`${role}-(one|two)`));
-    });
-
-    it("D1: are left to the primary where this member is a standby", async () => {
-      await machine.run(
-        "touch /tmp/pg/data/standby.signal && runuser -u postgres -- /usr/lib/postgresql/17/bin/pg_ctl -D /tmp/pg/data -l /tmp/pg/log -w restart > /dev/null",
-      );
-      const { code, stdout } = await give("three");
-      assert.equal(code, 0);
-      assert.match(stdout, /^a standby: its primary has the principals$/m);
-    });
-  });
 });
 
 const whole = `scope: hastack
@@ -821,8 +646,9 @@ postgresql:
     - host replication replicator 10.2.0.32/32 scram-sha-256
     - host all rewinder,postgres 10.2.0.31/32 scram-sha-256
     - host all rewinder,postgres 10.2.0.32/32 scram-sha-256
-    - host hastack migrator,storefront,admin 10.2.0.11/32 scram-sha-256
-    - host hastack migrator,storefront,admin 10.2.0.12/32 scram-sha-256
+    - host all postgres,replicator,rewinder all reject
+    - host hastack all 10.2.0.11/32 scram-sha-256
+    - host hastack all 10.2.0.12/32 scram-sha-256
     - host hastack migrator 10.2.0.0/24 scram-sha-256
     - host all all all reject
 tags:
@@ -842,50 +668,4 @@ tcp_keepalives_idle = '5'
 tcp_keepalives_interval = '2'
 tcp_keepalives_count = '3'
 log_min_duration_statement = '1s'
-`;
-
-const principals = `-- A standby without the new password of replication cannot confirm a commit
-SET synchronous_commit = local;
-SET log_statement = none;
-SET log_min_duration_statement = -1;
-SET log_min_error_statement = panic;
-DO $$ BEGIN
-  CREATE ROLE postgres;
-EXCEPTION WHEN duplicate_object THEN NULL;
-END $$;
-ALTER ROLE postgres WITH SUPERUSER LOGIN PASSWORD '@{postgres_password}';
-
-DO $$ BEGIN
-  CREATE ROLE replicator;
-EXCEPTION WHEN duplicate_object THEN NULL;
-END $$;
-ALTER ROLE replicator WITH REPLICATION LOGIN PASSWORD '@{replicator_password}';
-
-DO $$ BEGIN
-  CREATE ROLE rewinder;
-EXCEPTION WHEN duplicate_object THEN NULL;
-END $$;
-ALTER ROLE rewinder WITH LOGIN PASSWORD '@{rewinder_password}';
-
-GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_catalog.pg_stat_file(text, boolean) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) TO rewinder;
-DO $$ BEGIN
-  CREATE ROLE migrator;
-EXCEPTION WHEN duplicate_object THEN NULL;
-END $$;
-ALTER ROLE migrator WITH LOGIN PASSWORD '@{migrator_password}';
-
-DO $$ BEGIN
-  CREATE ROLE storefront;
-EXCEPTION WHEN duplicate_object THEN NULL;
-END $$;
-ALTER ROLE storefront WITH LOGIN PASSWORD '@{storefront_password}';
-
-DO $$ BEGIN
-  CREATE ROLE admin;
-EXCEPTION WHEN duplicate_object THEN NULL;
-END $$;
-ALTER ROLE admin WITH LOGIN PASSWORD '@{admin_password}';
 `;
