@@ -25,7 +25,7 @@ export async function main(args: readonly string[]): Promise<number> {
   process.stdout.write(
     `\nThe stack ${name} is up:\n\n${addressTable(outputs, name)}\n` +
       "The administrator is the user admin, the statistics' user is operator. " +
-      'What to try next: README.md, "See it fail"; ' +
+      'What to try next: docs/operate.md, "See it fail"; ' +
       `\`npm run destroy${name === defaultStack ? "" : ` -- --stack ${name}`}\` takes the stack away.\n`,
   );
   return 0;

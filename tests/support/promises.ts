@@ -1,5 +1,5 @@
 /**
- * The promises, in seconds of the longest gap without a success at the client (README). Tests
+ * The promises, in seconds of the longest gap without a success at the client (docs/measured.md). Tests
  * assert recovery within three times the promise; what was measured is printed beside it.
  */
 export const promises = {

@@ -136,7 +136,7 @@ function hosts({ place }: TestStack): string[] {
   return [...new Set([place.vip, ...place.localHosts.map((host) => host.replace(/:\d+$/, ""))])];
 }
 
-/** Sets a certificate as the README says. */
+/** Sets a certificate as docs/operate.md says. */
 async function configure(stack: TestStack, certificate: Certificate): Promise<void> {
   stack.serveWith(certificate);
   await mustRun(stack.command(["config", "set", "--secret", "hastack:certificate"]), {
