@@ -179,8 +179,7 @@ function routing(application: Routed): string {
   const tiers = served(application);
   const routes = tiers
     .flatMap(({ name, routes: own }) => own.map((route) => ({ name, ...route })))
-    // Of two with the same path, the one for some methods alone
-    .sort((a, b) => b.path.length - a.path.length || Number(!a.methods) - Number(!b.methods));
+    .sort((a, b) => b.path.length - a.path.length);
   const rest = tiers.find((one) => one.routes.length === 0);
   return [
     ...routes.map(({ name, path, methods }) => {
@@ -235,7 +234,7 @@ function tier(one: Served, members: readonly Member[], settings: HaproxySettings
     ...(bodyLimitMegabytes === undefined
       ? []
       : [
-          `http-request deny deny_status 413 if { req.hdr_val(content-length) gt ${bodyLimitMegabytes * 1_048_576} }`,
+          `http-request deny deny_status 413 if { req.body_size gt ${bodyLimitMegabytes * 1_048_576} }`,
         ]),
     `default-server maxconn ${maxConnectionsPerInstance} observe layer4 error-limit 3 on-error mark-down`,
   ];

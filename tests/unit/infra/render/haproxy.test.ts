@@ -8,8 +8,8 @@ import { imageFor } from "../../../support/unit/images.ts";
 import { Delivered } from "../../../support/unit/programs.ts";
 import { describeStack, recordStack, workloadOf } from "../../../support/unit/stack.ts";
 
-function rendered(changes: Readonly<Record<string, unknown>> = {}): string {
-  const { settings, topology, application } = planWith(changes);
+function rendered(changes: Readonly<Record<string, unknown>> = {}, text?: string): string {
+  const { settings, topology, application } = planWith(changes, text);
   return renderHaproxy(settings, topology, application, first(topology.members.loadBalancer));
 }
 
@@ -48,6 +48,11 @@ describe("haproxy.cfg", () => {
     assert.equal(versionOf(rendered()), versions[0]);
   });
 
+  it("L8: describes itself by the same hash where only keepalived's settings differ, so that it is not reloaded", () => {
+    const changed = rendered({ loadBalancer: { advertSeconds: 0.5, trackSeconds: 0.5 } });
+    assert.equal(changed, rendered());
+  });
+
   it("A6: leads to the mail server where there is one, from the backend only", () => {
     assert.doesNotMatch(rendered(), /mail/);
     const smtp = { host: "mail.example", port: 465, from: "a@example.org" };
@@ -60,7 +65,6 @@ describe("haproxy.cfg", () => {
       "timeout server 1m",
       "bind 10.2.0.11:2525",
       "bind 10.2.0.100:2525",
-      "# Its address is looked up while HAProxy runs, so that no lookup can keep HAProxy from starting",
       "server mail mail.example:465 init-addr none resolvers system",
     ]);
   });
@@ -117,6 +121,94 @@ describe("haproxy.cfg", () => {
 
   it("N3: holds no password, only its place", () => {
     assert.deepEqual(rendered().match(/@\{\w+\}/g), ["@{stats_password}"]);
+  });
+});
+
+/** Another application: two tiers with routes, one of which keeps connections open, and a worker. */
+const shop = `
+name: shop
+tiers:
+  - { name: web, command: [./web], port: 8000, health: { path: /ok }, responseSeconds: 7, instances: 1 }
+  - name: office
+    command: [./office]
+    port: 8001
+    routes: [{ path: /office }, { path: /api, methods: [POST, DELETE] }, { path: /api/read/ }]
+    bodyLimitMegabytes: 1
+    instances: 1
+  - name: live
+    command: [./live]
+    port: 8002
+    routes: [{ path: /office/live }, { path: /api, methods: [GET, PUT] }]
+    webSocket: true
+    serverSentEvents: true
+    instances: 1
+  - { name: worker, command: [./work] }
+outside:
+  payments: { host: pay.example, port: 443 }
+  stockLevels: { host: 192.0.2.7, port: 8443 }
+`;
+
+describe("haproxy.cfg of another application", () => {
+  it("O6: has the longest path first", () => {
+    const lines = section(rendered({}, shop), "frontend web");
+    assert.deepEqual(
+      lines.filter((line) => line.includes("_backend")),
+      [
+        "use_backend live if { path /office/live } || { path_beg /office/live/ }",
+        "use_backend office if { path /api/read/ } || { path_beg /api/read/ }",
+        "use_backend office if { path /office } || { path_beg /office/ }",
+        "use_backend office if { path /api } { method POST DELETE } || { path_beg /api/ } { method POST DELETE }",
+        "use_backend live if { path /api } { method GET PUT } || { path_beg /api/ } { method GET PUT }",
+        "default_backend web",
+      ],
+    );
+  });
+
+  it("O6: has each tier's port, health, times and body limit, and no worker", () => {
+    const text = rendered({}, shop);
+    const [web, office, live] = ["web", "office", "live"].map((name) =>
+      section(text, `backend ${name}`),
+    );
+    assert.ok(web?.includes("server web-1 10.2.0.41:8000 check"));
+    assert.ok(web?.includes("http-check send meth GET uri /ok"));
+    assert.ok(web?.includes("timeout server 7s"));
+    assert.ok(office?.includes("timeout server 30s"));
+    assert.ok(live?.includes("timeout server 1h"));
+    assert.ok(live?.includes("timeout tunnel 1h"));
+    const limits = [web, office, live].map((lines) => lines?.find((line) => line.includes("413")));
+    const limit = "http-request deny deny_status 413 if { req.body_size gt 1048576 }";
+    assert.deepEqual(limits, [undefined, limit, undefined]);
+    assert.equal([web, office].flat().filter((line) => line?.includes("tunnel")).length, 0);
+    assert.doesNotMatch(text, /worker/);
+  });
+
+  it("O6: leads to hosts outside from the backend only, by one port each", () => {
+    const text = rendered({}, shop);
+    assert.deepEqual(section(text, "listen outside_payments"), [
+      "listen outside_payments",
+      "mode tcp",
+      "option tcplog",
+      "timeout connect 5s",
+      "timeout client 1m",
+      "timeout server 1m",
+      "bind 10.2.0.11:2600",
+      "bind 10.2.0.100:2600",
+      "server outside_payments pay.example:443 init-addr none resolvers system",
+    ]);
+    const second = section(text, "listen outside_stockLevels");
+    assert.ok(second.includes("bind 10.2.0.100:2601"));
+    assert.ok(
+      second.includes("server outside_stockLevels 192.0.2.7:8443 init-addr none resolvers system"),
+    );
+    assert.ok(section(text, "resolvers system").includes("parse-resolv-conf"));
+    assert.doesNotMatch(rendered(), /outside_|resolvers/);
+  });
+
+  it("O6: has no way to an application of workers alone", () => {
+    const text = rendered({}, "{ name: shop, tiers: [{ name: worker, command: [./work] }] }");
+    const lines = section(text, "frontend web");
+    assert.equal(lines.at(-1), "http-request deny deny_status 404");
+    assert.doesNotMatch(text, /use_backend (?!standby)|backend worker/);
   });
 });
 
@@ -411,6 +503,156 @@ describe("haproxy.cfg in HAProxy", function () {
   });
 });
 
+/**
+ * The shop's tiers, in Perl: each request is answered with the tier's name, but `/events`, which is
+ * a stream that is silent for a while, and a connection that is upgraded, which echoes.
+ */
+const shopTiers = `
+use IO::Socket::INET;
+$SIG{CHLD} = "IGNORE";
+for my $tier (["web", "10.2.0.41:8000"], ["office", "10.2.0.51:8001"], ["live", "10.2.0.71:8002"]) {
+  next if fork;
+  my ($name, $address) = @$tier;
+  my $server = IO::Socket::INET->new(LocalAddr => $address, Listen => 64, ReuseAddr => 1) or die;
+  while (my $client = $server->accept) {
+    next if fork;
+    $client->autoflush(1);
+    my ($path, $upgrade, $length) = ("", 0, 0);
+    while (my $line = <$client>) {
+      $path = $1 if $line =~ m{^\\w+ (\\S+) HTTP};
+      $upgrade = 1 if $line =~ /^upgrade:/i;
+      $length = $1 if $line =~ /^content-length: (\\d+)/i;
+      last if $line eq "\\r\\n";
+    }
+    read $client, my $body, $length if $length;
+    if ($upgrade) {
+      print $client "HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\\r\\n\\r\\n";
+      while (my $line = <$client>) { print $client "echo $line" }
+    } elsif ($path =~ m{/events}) {
+      print $client "HTTP/1.1 200 OK\\r\\nContent-Type: text/event-stream\\r\\nConnection: close\\r\\n\\r\\ndata: 1\\n\\n";
+      sleep 4;
+      print $client "data: 2\\n\\n";
+    } else {
+      printf $client "HTTP/1.1 200 OK\\r\\nX-Tier: $name\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n$name", length $name;
+    }
+    exit;
+  }
+  exit;
+}
+`;
+
+describe("haproxy.cfg of another application in HAProxy", function () {
+  this.timeout(60_000);
+  let machine: Container;
+  let files: Delivered;
+
+  before(async function () {
+    this.timeout(600_000);
+    const image = await imageFor(workloadOf(await describeStack(), "lb-1"));
+    files = new Delivered(image);
+    const { code, stderr } = await files.deliver(await recordStack({ text: shop }), "lb-1");
+    assert.equal(code, 0, stderr);
+    machine = await start(image, "haproxy-shop", {
+      arguments: ["--cap-add=NET_ADMIN", `--volume=${files.volume}:/etc/hastack:ro`],
+    });
+    const { topology } = planWith({}, shop);
+    const own = ["10.1.0.11", "10.1.0.100", "10.2.0.11", "10.2.0.100", "10.2.0.31", "10.2.0.32"];
+    const instances = Object.values(topology.tiers).flatMap((all) => all.map((one) => one.backend));
+    await machine.run(
+      [...own, ...instances].map((one) => `ip address add ${one}/32 dev lo`).join("; "),
+    );
+    const addresses = Object.fromEntries(
+      Object.entries(topology.tiers).map(([name, [one]]) => [name, `${one?.backend}:${one?.port}`]),
+    );
+    const program = shopTiers.replace(
+      /\["(\w+)", "[\d.:]+"\]/g,
+      (_, name) => `["${name}", "${addresses[name]}"]`,
+    );
+    await machine.run("cat > /tmp/tiers.pl; perl /tmp/tiers.pl > /tmp/tiers.log 2>&1 &", program);
+    // A client that is silent is given one second, as if it were the half minute
+    await machine.run(
+      "cp -a /etc/hastack /tmp/short && cd /tmp/short && sed -i 's/timeout client 30s/timeout client 1s/' haproxy.cfg",
+    );
+    await machine.run(
+      "install -d /run/haproxy; cd /tmp/short; haproxy -W -db -f haproxy.cfg > /tmp/log 2>&1 & until [ -S /run/haproxy/admin.sock ]; do sleep 0.1; done",
+    );
+    await until("all tiers are up", {
+      probe: () =>
+        machine.run("curl -s http://10.1.0.100/ http://10.1.0.100/office/ http://10.1.0.100/api"),
+      done: (answer) => answer === "webofficelive",
+      limitSeconds: 20,
+    });
+  });
+  after(async () => {
+    await machine?.remove();
+    await files?.remove();
+  });
+
+  it("has nothing in its configuration that HAProxy warns of", async () => {
+    const text = await machine.run("cd /etc/hastack && haproxy -c -f haproxy.cfg 2>&1");
+    // Here there is no network, and no name server in it
+    const warnings = text.split("\n").filter((line) => line.includes("WARNING"));
+    const others = warnings.filter((line) => !line.includes("resolvers 'system': can't connect"));
+    assert.deepEqual(others, []);
+    assert.doesNotMatch(text, /ALERT/);
+  });
+
+  const routes: readonly [string, string, string][] = [
+    ["GET", "/", "web"],
+    ["GET", "/officer", "web"],
+    ["GET", "/office", "office"],
+    ["GET", "/office?next=/office/live", "office"],
+    ["GET", "/office/live", "live"],
+    ["POST", "/office/live/1", "live"],
+    ["POST", "/office/lives", "office"],
+    ["POST", "/api", "office"],
+    ["DELETE", "/api/things/1", "office"],
+    ["GET", "/api", "live"],
+    ["PUT", "/api/things/1", "live"],
+    ["GET", "/api/read/1", "office"],
+    ["PUT", "/api/read/", "office"],
+    ["GET", "/api/read", "live"],
+    ["PATCH", "/api", "web"],
+    ["GET", "/apis", "web"],
+  ];
+  it("O6: sends each request to the tier whose route has the longest path", async () => {
+    const lines = routes.map(
+      ([method, path]) => `curl -s -X ${method} 'http://10.1.0.100${path}'; echo`,
+    );
+    assert.deepEqual(
+      (await machine.run(lines.join("\n"))).split("\n"),
+      routes.map(([, , tier]) => tier),
+    );
+  });
+
+  /** Asks with this body length announced; a body of `sent` bytes follows. @returns the first line */
+  const announce = (path: string, length: string, sent: number) =>
+    machine.run(
+      `{ printf 'POST ${path} HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: ${length}\\r\\n\\r\\n'; head -c ${sent} /dev/zero; sleep 1; } | socat -t 2 - TCP:10.1.0.100:80 | head -1`,
+    );
+
+  it("O6: refuses a body that is announced as larger than the tier takes, and no other", async () => {
+    assert.match(await announce("/office", "1048576", 1_048_576), /^HTTP\/1\.1 200 /);
+    for (const length of ["1048577", "4294967396", "9223372036854775807"]) {
+      assert.match(await announce("/office", length, 0), /^HTTP\/1\.1 413 /, length);
+    }
+    assert.match(await announce("/", "1048577", 1_048_577), /^HTTP\/1\.1 200 /);
+  });
+
+  it("O6: keeps a silent stream of events open", async () => {
+    const answer = await machine.run("curl -sN --max-time 20 http://10.1.0.100/api/events");
+    assert.equal(answer, "data: 1\n\ndata: 2\n");
+  });
+
+  it("O6: keeps a silent WebSocket open", async () => {
+    const answer = await machine.run(
+      "{ printf 'GET /api/socket HTTP/1.1\\r\\nHost: a\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\nSec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n'; sleep 4; echo hello; sleep 1; } | socat -t 2 - TCP:10.1.0.100:80",
+    );
+    assert.match(answer, /^HTTP\/1\.1 101 /);
+    assert.match(answer, /echo hello$/m);
+  });
+});
+
 const whole = `global
   description configuration VERSION
   log stdout format raw local0 info
@@ -453,15 +695,14 @@ frontend web
   http-request set-var(txn.path) path
   # An instance's own figures are not for visitors, however they write the path
   http-request deny deny_status 404 if { path -i /metrics /metrics/ }
-  acl admin_page path /admin
-  acl admin_page path_beg /admin/
-  acl write_api path_beg /api/content /api/offers
-  acl write_method method POST PUT PATCH DELETE
-  use_backend admin if admin_page or write_api write_method
+  use_backend admin if { path /api/content } { method POST PUT PATCH DELETE } || { path_beg /api/content/ } { method POST PUT PATCH DELETE }
+  use_backend admin if { path /api/offers } { method POST PUT PATCH DELETE } || { path_beg /api/offers/ } { method POST PUT PATCH DELETE }
+  use_backend admin if { path /admin } || { path_beg /admin/ }
   default_backend storefront
 
 http-errors pages
   errorfile 408 errors/408.http
+  errorfile 413 errors/413.http
   errorfile 502 errors/502.http
   errorfile 503 errors/503.http
   errorfile 504 errors/504.http
@@ -473,12 +714,12 @@ backend storefront
   http-check send meth GET uri /api/health
   http-check expect status 200
   option redispatch 1
-  # A write may wait 30 s for a new primary, and 5 s for its commit
   timeout server 45s
   retries 3
   # Only requests that change nothing are sent again once an instance has had them
   retry-on conn-failure empty-response response-timeout
   http-request disable-l7-retry unless METH_GET
+  http-request deny deny_status 413 if { req.body_size gt 33554432 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   server storefront-1 10.2.0.41:3000 check
   server storefront-2 10.2.0.42:3000 check
@@ -490,12 +731,12 @@ backend admin
   http-check send meth GET uri /api/health
   http-check expect status 200
   option redispatch 1
-  # A write may wait 30 s for a new primary, and 5 s for its commit
   timeout server 45s
   retries 3
   # Only requests that change nothing are sent again once an instance has had them
   retry-on conn-failure empty-response response-timeout
   http-request disable-l7-retry unless METH_GET
+  http-request deny deny_status 413 if { req.body_size gt 33554432 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   server admin-1 10.2.0.51:3001 check
   server admin-2 10.2.0.52:3001 check
