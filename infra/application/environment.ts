@@ -183,9 +183,15 @@ export function givenFiles(
   ];
 }
 
+/** In these alone `$PRIMARY` is no text. */
+const withPrimary: ReadonlySet<string> = new Set<StackVariable>(["DATABASE_URL", "PGHOST"]);
+
 /** Lines that a shell and systemd read alike. */
 export function renderEnvironment(variables: Variables): string {
   return Object.entries(variables)
-    .map(([name, value]) => `${name}="${value.replaceAll(/["\\`]|\$(?!PRIMARY)/g, "\\$&")}"\n`)
+    .map(([name, value]) => {
+      const special = withPrimary.has(name) ? /["\\`]|\$(?!PRIMARY)/g : /["\\`$]/g;
+      return `${name}="${value.replaceAll(special, "\\$&")}"\n`;
+    })
     .join("");
 }

@@ -1,11 +1,20 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { loadMigrateConfig, loadServerConfig } from "../../../../app/src/run/config.ts";
 import {
+  givenFiles,
   instanceVariables,
   migrationVariables,
   renderEnvironment,
 } from "../../../../infra/application/environment.ts";
-import { agency, applicationWith, first, planWith } from "../../../support/unit/fixtures.ts";
+import type { ManagedFile } from "../../../../infra/platform/platform.ts";
+import { makeCertificate, pemOf } from "../../../support/certificates.ts";
+import { agency, first, planWith } from "../../../support/unit/fixtures.ts";
+
+const release = "0123456789ab";
 
 /** What the first instance of the tier is given. */
 function given(tierName: string, changes: Readonly<Record<string, unknown>> = {}, text = agency) {
@@ -13,8 +22,18 @@ function given(tierName: string, changes: Readonly<Record<string, unknown>> = {}
   const tier = application.tiers.find(({ name }) => name === tierName);
   if (!tier) throw new Error(`there is no tier ${tierName}`);
   const self = first(topology.tiers[tierName] ?? []);
-  const all = { application, settings, topology, release: "0123456789ab" };
-  return instanceVariables(all, tier, self);
+  return instanceVariables({ application, settings, topology, release }, tier, self);
+}
+
+/** What the migrations are given. */
+function givenToMigrations(changes: Readonly<Record<string, unknown>> = {}) {
+  return migrationVariables({ ...planWith(changes), release });
+}
+
+/** The places of secrets in these variables, each once. */
+function places(variables: Readonly<Record<string, string>>): string[] {
+  const found = Object.values(variables).flatMap((value) => value.match(/@\{\w+\}/g) ?? []);
+  return [...new Set(found)].sort();
 }
 
 const smtp = { host: "mail.example", user: "travel@example.org", from: "travel@example.org" };
@@ -79,6 +98,65 @@ describe("what an instance is given", () => {
     assert.deepEqual([DATABASE_POOL_SIZE, DRAIN_SECONDS, STOP_GRACE_SECONDS], ["4", "5", "9"]);
   });
 
+  it("A5: has another role, address, port and pool in the second instance of the admin tier", () => {
+    const { settings, topology, application } = planWith();
+    const [tier, self] = [application.tiers[1], topology.tiers.admin?.[1]];
+    assert.ok(tier && self);
+    const all = instanceVariables({ application, settings, topology, release }, tier, self);
+    const storefront = given("storefront");
+    const different = Object.keys(all).filter((name) => all[name] !== storefront[name]);
+    assert.deepEqual(Object.fromEntries(different.map((name) => [name, all[name]])), {
+      HOST: "10.2.0.52",
+      PORT: "3001",
+      HASTACK_INSTANCE: "admin-2",
+      HASTACK_TIER: "admin",
+      DATABASE_URL: "postgresql://app_admin:@{database_password}@10.2.0.100:5000/hastack",
+      DATABASE_READER_URL: "postgresql://app_admin:@{database_password}@10.2.0.100:5001/hastack",
+      DATABASE_POOL_SIZE: "5",
+      PGUSER: "app_admin",
+    });
+    assert.deepEqual(Object.keys(all), Object.keys(storefront));
+  });
+
+  it("A15: takes the application's own settings from the stack's", () => {
+    const changes = { application: { settings: { logLevel: "warn", sampleData: true } } };
+    const { LOG_LEVEL, SAMPLE_DATA } = given("admin", changes);
+    assert.deepEqual([LOG_LEVEL, SAMPLE_DATA], ["warn", "true"]);
+  });
+
+  it("L7: trusts the addresses of the load balancers, and no other", () => {
+    const { TRUSTED_PROXIES } = given("admin", { members: { loadBalancer: 3 } });
+    assert.equal(TRUSTED_PROXIES, "10.2.0.11,10.2.0.12,10.2.0.13");
+  });
+
+  it("A6: begins links with the frontend's address, or with the one that the settings give", () => {
+    assert.equal(given("storefront").PUBLIC_URL, "http://10.1.0.100");
+    const { PUBLIC_URL } = given("admin", { publicUrl: "https://travel.example" });
+    assert.equal(PUBLIC_URL, "https://travel.example");
+  });
+
+  it("L9: begins links with https where there is a certificate", async () => {
+    const certificate = pemOf(await makeCertificate({ names: ["IP:10.1.0.100"] }));
+    assert.equal(given("storefront", { certificate }).PUBLIC_URL, "https://10.1.0.100");
+  });
+
+  it("A6: says by the scheme whether the mail server is spoken to by TLS from the start", () => {
+    const { SMTP_URL } = given("storefront", {
+      smtp: { ...smtp, secure: true, port: 465 },
+      smtpPassword: "x",
+    });
+    assert.match(SMTP_URL ?? "", /^smtps:\/\//);
+    const { user: _, ...open } = smtp;
+    assert.equal(given("storefront", { smtp: open }).SMTP_URL, "smtp://10.2.0.100:2525");
+  });
+
+  it("N3: holds no password, only the places of these", () => {
+    const own = ["@{cache_password}", "@{database_password}", "@{folder}"];
+    assert.deepEqual(places(given("admin")), own);
+    const withMail = { smtp, smtpPassword: "secret" };
+    assert.deepEqual(places(given("storefront", withMail)), [...own, "@{smtp_password}"]);
+  });
+
   it("O6: leads to hosts outside by the load balancers, one port for each", () => {
     const text = `
 name: shop
@@ -107,26 +185,130 @@ tiers:
 });
 
 describe("what the migrations are given", () => {
-  it("A12: is the owner's login at the primary, wherever their script finds it", () => {
-    const { settings, topology } = planWith();
-    const application = applicationWith(agency);
-    const given = { application, settings, topology, release: "0123456789ab" };
-    const { DATABASE_URL, PGHOST, PORT } = migrationVariables(given);
-    assert.deepEqual(
-      [DATABASE_URL, PGHOST, PORT],
-      ["postgresql://migrator:@{database_password}@$PRIMARY:5432/hastack", "$PRIMARY", undefined],
-    );
+  it("A12, A13: is the owner's login at the primary, wherever their script finds it, and the application's own", () => {
+    assert.deepEqual(givenToMigrations(), {
+      HASTACK_RELEASE: "0123456789ab",
+      DATABASE_URL: "postgresql://migrator:@{database_password}@$PRIMARY:5432/hastack",
+      PGHOST: "$PRIMARY",
+      PGPORT: "5432",
+      PGUSER: "migrator",
+      PGPASSWORD: "@{database_password}",
+      PGDATABASE: "hastack",
+      PUBLIC_URL: "http://10.1.0.100",
+      SAMPLE_DATA: "false",
+      LOG_LEVEL: "info",
+      COOKIE_SECRET_FILE: "@{folder}/secrets/cookieSecret",
+      ADMIN_PASSWORD_FILE: "@{folder}/secrets/adminPassword",
+      UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
+    });
+  });
+
+  it("A13: brings samples only where the settings say so", () => {
+    const changes = { application: { settings: { sampleData: true } } };
+    assert.equal(givenToMigrations(changes).SAMPLE_DATA, "true");
+  });
+});
+
+describe("the travel agency", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "hastack-environment-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** Writes the files as a machine gets them. @returns the environment that a shell reads there */
+  function environmentOf(files: readonly ManagedFile[], before = ""): NodeJS.ProcessEnv {
+    for (const { path, content } of files) {
+      const filled = content
+        .replaceAll("@{folder}", folder)
+        .replaceAll(/@\{(\w+)\}/g, (_, name) => `the-secret-called-${name}`);
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), filled);
+    }
+    const script = `${before}set -a; . ./environment; set +a; exec env -0`;
+    const { stdout, status } = spawnSync("sh", ["-euc", script], {
+      cwd: folder,
+      env: { PATH: process.env.PATH },
+      encoding: "utf8",
+    });
+    assert.equal(status, 0);
+    const lines = stdout.split("\0").filter(Boolean);
+    return Object.fromEntries(lines.map((line) => line.split(/=(.*)/s).slice(0, 2)));
+  }
+
+  for (const name of ["storefront", "admin"]) {
+    it(`A10, A11: takes what a ${name} is given as its configuration`, () => {
+      const changes = { smtp, smtpPassword: "secret" };
+      const { settings, topology, application } = planWith(changes);
+      const tier = application.tiers.find((one) => one.name === name);
+      assert.ok(tier);
+      const self = first(topology.tiers[name] ?? []);
+      const all = { application, settings, topology, release };
+      const files = givenFiles(application, instanceVariables(all, tier, self), tier);
+      const port = name === "admin" ? 3001 : 3000;
+      assert.deepEqual(loadServerConfig(environmentOf(files)), {
+        tier: name,
+        instance: `${name}-1`,
+        release,
+        listen: { host: self.backend, port },
+        database: {
+          writer: `postgresql://app_${name}:the-secret-called-database_password@10.2.0.100:5000/hastack`,
+          reader: `postgresql://app_${name}:the-secret-called-database_password@10.2.0.100:5001/hastack`,
+          poolSize: tier.poolSize,
+        },
+        uploadsDirectory: "/var/lib/hastack/uploads",
+        cookieSecret: "the-secret-called-own_cookieSecret",
+        publicUrl: "http://10.1.0.100",
+        cache: { url: "redis://hastack:the-secret-called-cache_password@10.2.0.61:6379/0" },
+        ...(name === "storefront" && {
+          smtp: {
+            host: "10.2.0.100",
+            port: 2525,
+            secure: false,
+            servername: "mail.example",
+            user: "travel@example.org",
+            password: "the-secret-called-smtp_password",
+            from: "travel@example.org",
+          },
+        }),
+        trustedProxies: ["10.2.0.11", "10.2.0.12"],
+        drainSeconds: 3,
+        stopGraceSeconds: 25,
+        logLevel: "info",
+      });
+    });
+  }
+
+  it("A12, A14: takes what the migrations are given as theirs", () => {
+    const plan = planWith({ application: { settings: { sampleData: true } } });
+    const files = givenFiles(plan.application, migrationVariables({ ...plan, release }));
+    assert.deepEqual(loadMigrateConfig(environmentOf(files, "PRIMARY=10.2.0.32; ")), {
+      databaseUrl:
+        "postgresql://migrator:the-secret-called-database_password@10.2.0.32:5432/hastack",
+      adminPassword: "the-secret-called-own_adminPassword",
+      uploadsDirectory: "/var/lib/hastack/uploads",
+      sampleData: true,
+    });
+  });
+
+  it("N3, A14: shows the administrator's first password to the migrations alone", () => {
+    const { application } = planWith();
+    const paths = (tier?: (typeof application.tiers)[number]) =>
+      givenFiles(application, {}, tier).map(({ path, mode }) => `${path} ${mode}`);
+    const cookies = "secrets/cookieSecret 0400";
+    assert.deepEqual(paths(application.tiers[1]), ["environment 0400", cookies]);
+    assert.deepEqual(paths(), ["environment 0400", cookies, "secrets/adminPassword 0400"]);
   });
 });
 
 describe("the file of variables", () => {
-  const hard = `a "quoted" \\ $HOME \`id\` 'x' ü #!`;
+  const hard = `a "quoted" \\ $HOME $PRIMARY \`id\` 'x' ü #!`;
 
   it("O6: is read by a shell as it was written", () => {
-    const text = renderEnvironment({ HARD: hard, URL: "http://$PRIMARY:1/" });
+    const text = renderEnvironment({ HARD: hard, DATABASE_URL: "http://$PRIMARY:1/" });
     const { stdout } = spawnSync(
       "sh",
-      ["-euc", `PRIMARY=10.0.0.1\n${text}\nprintf '%s\\n' "$HARD" "$URL"`],
+      ["-euc", `PRIMARY=10.0.0.1\n${text}\nprintf '%s\\n' "$HARD" "$DATABASE_URL"`],
       { encoding: "utf8" },
     );
     assert.equal(stdout, `${hard}\nhttp://10.0.0.1:1/\n`);
