@@ -17,8 +17,11 @@ describe("the example on Docker", function () {
 
   otherApplicationSuite(stack);
 
-  it("W4: destroy leaves nothing of the stack", async () => {
-    await stack.destroy();
-    assert.deepEqual(await place.leftovers(), []);
+  // mocha runs a suite's own cases before those of suites inside it
+  describe("destroy", () => {
+    it("W4: destroy leaves nothing of the stack", async () => {
+      await stack.destroy();
+      assert.deepEqual(await place.leftovers(), []);
+    });
   });
 });

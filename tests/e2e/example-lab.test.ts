@@ -26,8 +26,11 @@ describe("the example on three machines", function () {
 
   otherApplicationSuite(stack);
 
-  it("W4: destroy leaves nothing of the stack on the machines", async () => {
-    await stack.destroy();
-    assert.deepEqual(await place.leftovers(), []);
+  // mocha runs a suite's own cases before those of suites inside it
+  describe("destroy", () => {
+    it("W4: destroy leaves nothing of the stack on the machines", async () => {
+      await stack.destroy();
+      assert.deepEqual(await place.leftovers(), []);
+    });
   });
 });
