@@ -10,11 +10,9 @@ import { readProjectFile } from "../../../lib/paths.ts";
 import { addressPlan, hostAddress } from "../../addresses.ts";
 import type { Settings } from "../../settings.ts";
 import type { Topology } from "../../topology.ts";
-import { listingDeliveryScript, secretsInput, taskScript } from "../delivery.ts";
 import type {
   DataDirectory,
   Flow,
-  ManagedFile,
   PlacementOptions,
   Platform,
   Release,
@@ -22,15 +20,17 @@ import type {
   Task,
   Workload,
 } from "../platform.ts";
-import { commandLine } from "../shell.ts";
-import { dockerNames } from "./names.ts";
 import {
-  configurationDirectory,
-  noticeCommands,
-  serviceFiles,
-  steady,
-  superviseCommand,
-} from "./s6.ts";
+  filesRequest,
+  type GateRequest,
+  processesRequest,
+  secretsInput,
+  taskRequest,
+} from "../request.ts";
+import type { DeliveryTarget } from "./deliver-files.ts";
+import { dockerNames } from "./names.ts";
+import type { TaskTarget } from "./run-task.ts";
+import { configurationDirectory, s6, superviseCommand } from "./s6.ts";
 
 /** Below the folder that Pulumi runs the program and its builds in. */
 const imageFolder = "platform/docker/image";
@@ -54,35 +54,36 @@ export class DockerPlatform implements Platform {
     const files = this.#deliver(workload, image, options);
     const container = this.#container(workload, image, {
       parent: options.parent,
-      dependsOn: [...options.dependsOn, ...this.#networks, files.resource],
+      dependsOn: [...options.dependsOn, ...this.#networksOf(workload.host.name), files.resource],
     });
     return this.#gate(workload, container, files, options.parent);
   }
 
   runOnce(task: Task, options: PlacementOptions): pulumi.Resource {
-    const script = taskScript(task);
-    const image = task.release ? this.#image({ packages: [], ...task }, options) : undefined;
+    const { name, component, release, packages = [], shared = [] } = task;
+    const image = release ? this.#image({ component, packages, release }, options) : undefined;
+    const target: TaskTarget = image
+      ? {
+          network: this.#names.network("backend"),
+          labels: this.#labelWords(component),
+          volumes: this.#mounts([], shared).map(
+            ({ volumeName, containerPath }) => `${volumeName}:${containerPath}`,
+          ),
+        }
+      : { container: this.#names.container(task.host.name) };
     return new command.local.Command(
-      task.name,
+      name,
       {
         create: "node platform/docker/run-task.ts",
         environment: {
-          SCRIPT: script,
-          ...(image
-            ? {
-                IMAGE: image.imageId,
-                NETWORK: this.#names.network("backend"),
-                VOLUMES: this.#mounts([], task.shared ?? [])
-                  .map(({ volumeName, containerPath }) => `${volumeName}:${containerPath}`)
-                  .join(" "),
-                LABELS: commandLine(this.#labelArguments(task.component)),
-              }
-            : { CONTAINER: this.#names.container(task.host.name) }),
+          REQUEST: JSON.stringify(taskRequest(task)),
+          TARGET: JSON.stringify(target),
+          ...(image && { IMAGE: image.imageId }),
         },
         stdin: secretInput(task.secrets),
         addPreviousOutputInEnv: false,
       },
-      { parent: options.parent, dependsOn: [...options.dependsOn, ...this.#networks] },
+      { parent: options.parent, dependsOn: [...options.dependsOn, ...this.#networksOf(name)] },
     );
   }
 
@@ -116,6 +117,14 @@ export class DockerPlatform implements Platform {
       );
     }
     return this.#networks;
+  }
+
+  /** Whatever is placed is attached to them. */
+  #networksOf(name: string): readonly docker.Network[] {
+    if (this.#networks.length > 0) return this.#networks;
+    throw new Error(
+      `${name}: its networks are not described yet; call allow() before it is placed`,
+    );
   }
 
   #container(
@@ -197,50 +206,56 @@ export class DockerPlatform implements Platform {
         this.#volume(`${host.name}-${name}`, keep && this.#settings.keepData, mutable(options)),
       ),
     ];
-    const files: ManagedFile[] = [...workload.files, ...serviceFiles(processes)];
-    const script = listingDeliveryScript(configurationDirectory, files);
+    const request = {
+      root: configurationDirectory,
+      processes: processesRequest(processes),
+      // The container that checks looks like the workload's: checks may name its addresses
+      addresses: [host.frontend, host.backend].filter((one) => one !== undefined),
+      files: filesRequest([...workload.files, ...s6.files(workload, configurationDirectory)]),
+    };
+    const target: DeliveryTarget = {
+      volume: this.#names.volume(`${host.name}-files`),
+      container: this.#names.container(host.name),
+      labels: this.#labelWords(component),
+    };
     const stdin = secretInput(workload.secrets);
     const resource = new command.local.Command(
       `${host.name}-files`,
       {
         create: "node platform/docker/deliver-files.ts",
         environment: {
-          SCRIPT: script,
+          REQUEST: JSON.stringify(request),
+          TARGET: JSON.stringify(target),
           IMAGE: image.imageId,
-          VOLUME: this.#names.volume(`${host.name}-files`),
-          CONTAINER: this.#names.container(host.name),
-          LABELS: commandLine(this.#labelArguments(component)),
-          // The passing container looks like the workload's: checks may name its addresses
-          ADDRESSES: [host.frontend, host.backend].filter(Boolean).join(" "),
-          NOTICES: JSON.stringify(
-            Object.fromEntries(processes.map((one) => [one.name, noticeCommands(one)])),
-          ),
         },
         stdin,
         addPreviousOutputInEnv: false,
       },
       { parent: options.parent, dependsOn: [...options.dependsOn, ...volumes] },
     );
-    const version = stdin.apply((secrets) => hash(script, secrets));
+    const version = stdin.apply((secrets) => hash(JSON.stringify(request), secrets));
     return { resource, version: pulumi.unsecret(version) };
   }
 
   /** Passes once the workload is healthy, again after anything of it changed. */
   #gate(
-    { host, processes, health = steady(processes) }: Workload,
+    { host, processes, health = s6.steady(processes) }: Workload,
     container: docker.Container,
     files: Delivery,
     parent: pulumi.Resource,
   ): pulumi.Resource {
+    const request: GateRequest = {
+      root: configurationDirectory,
+      member: host.name,
+      health: { ...health, timeoutSeconds: this.#settings.gateTimeoutSeconds },
+    };
     return new command.local.Command(
       `${host.name}-gate`,
       {
         create: "node platform/docker/gate.ts",
         environment: {
           CONTAINER: container.name,
-          HEALTH: health.command,
-          MEANING: health.meaning,
-          TIMEOUT_SECONDS: String(this.#settings.gateTimeoutSeconds),
+          REQUEST: JSON.stringify(request),
           // What the member consists of: when it changes, the member has to show its health again
           CONTAINER_ID: container.id,
           FILES: files.version,
@@ -267,12 +282,9 @@ export class DockerPlatform implements Platform {
     const key = JSON.stringify([packages, release?.hash ?? null]);
     const known = this.#images.get(key);
     if (known) return known;
-    const recipe = ["Dockerfile", "install-packages"].map((file) =>
-      readProjectFile(`infra/${imageFolder}/${file}`),
-    );
     const kind = release ? "release" : kebab(component);
     const staged = release && this.#stage(release, options);
-    const tag = release ? releaseTag(release, packages) : hash(...recipe, key);
+    const tag = release ? releaseTag(release, packages) : packagesTag(packages);
     // The tag is part of the resource's name: going back to a release that still serves somewhere
     // finds its image as it is, instead of making it again and removing the old one of that name
     const image = new docker.RemoteImage(
@@ -316,8 +328,8 @@ export class DockerPlatform implements Platform {
     ];
   }
 
-  #labelArguments(component: string): string[] {
-    return this.#labels(component).map(({ label, value }) => `--label=${label}=${value}`);
+  #labelWords(component: string): string[] {
+    return this.#labels(component).map(({ label, value }) => `${label}=${value}`);
   }
 }
 
@@ -330,6 +342,24 @@ interface Delivery {
 /** One release may be in images with different packages. */
 function releaseTag(release: Release, packages: readonly string[]): string {
   return packages.length === 0 ? release.hash : `${release.hash}-${hash(...packages)}`;
+}
+
+/**
+ * Tags that images of running stacks have. The recipe has changed since in how it installs, and not in
+ * what: no container is replaced for that. They go when a change of it must reach those stacks.
+ */
+const knownTags: Readonly<Record<string, string>> = {
+  "valkey-server": "6c4671b675a9",
+  "patroni python3-etcd postgresql-17": "495f769f7354",
+  "haproxy keepalived socat": "8313e0144c1e",
+  "etcd-server etcd-client": "9f471d197adc",
+};
+
+function packagesTag(packages: readonly string[]): string {
+  const recipe = ["Dockerfile", "install-packages"].map((file) =>
+    readProjectFile(`infra/${imageFolder}/${file}`),
+  );
+  return knownTags[packages.join(" ")] ?? hash(...recipe, ...packages);
 }
 
 /** The container's limit is that of all its processes; one without a limit has all there is. */

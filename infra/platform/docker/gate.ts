@@ -1,58 +1,43 @@
-/**
- * Waits until a member is healthy. It gives up early when the member's container is gone or its
- * processes die again and again, and ends with the member's last log lines when it does.
- */
-
+/** Waits until a workload is healthy. A container that starts again meanwhile is waited for as well. */
 import { fail, required } from "../../../lib/command.ts";
 import { until } from "../../../lib/until.ts";
+import { joined } from "../machine.ts";
+import { encode, type GateRequest } from "../request.ts";
+import { inContainer } from "./connection.ts";
 import { containerState, tryDocker } from "./engine.ts";
-import { configurationDirectory, servicesDirectory } from "./s6.ts";
 
-const probeLimitSeconds = 10;
 const logLines = 25;
-/** Deaths of processes after which waiting is of no use: their supervisor starts one a second. */
-const hopelessDeaths = 8;
-
-/** How often processes of the member have died, by its supervisor's count. */
-async function deaths(container: string): Promise<number> {
-  const count = `for service in ${servicesDirectory}/*; do s6-svdt "$service"; done | wc -l`;
-  const { stdout } = await tryDocker(["exec", container, "sh", "-c", count], "", probeLimitSeconds);
-  return Number(stdout.trim() || 0);
-}
+/** One look at health may take 10 s, and comes on top. */
+const extraSeconds = 60;
+const gate = joined(["request", "s6", "gate"], "gate", "gate");
 
 async function pass(): Promise<void> {
   const container = required("CONTAINER");
-  console.log(`waiting until ${container} is healthy: ${required("MEANING")}`);
-  const deathsBefore = await deaths(container);
-  await until(`${container} must be healthy (${required("MEANING")})`, {
-    probe: () =>
-      tryDocker(
-        ["exec", `--workdir=${configurationDirectory}`, container, "sh", "-c", required("HEALTH")],
-        "",
-        probeLimitSeconds,
-      ),
-    done: ({ code }) => code === 0,
-    describe: ({ stdout, stderr }) => `${stdout}${stderr}`.trim() || "none",
-    limitSeconds: Number(required("TIMEOUT_SECONDS")),
-    intervalSeconds: 0.5,
-    hopeless: async () => {
-      if ((await containerState(container)) === undefined) return "there is no such container";
-      const died = (await deaths(container)) - deathsBefore;
-      return died >= hopelessDeaths ? `its processes died ${died} times` : undefined;
+  const request: GateRequest = JSON.parse(required("REQUEST"));
+  const { meaning, timeoutSeconds } = request.health;
+  console.log(`waiting until ${request.member} is healthy: ${meaning}`);
+  const outcome = await until(`${request.member} must be healthy (${meaning})`, {
+    probe: async () => {
+      const { code, stderr } = await inContainer(container).run(
+        gate,
+        encode(request),
+        timeoutSeconds + extraSeconds,
+      );
+      return { code, stderr, state: await containerState(container) };
     },
+    done: ({ code, state }) => code === 0 || state === "running",
+    describe: ({ state }) => `its container is ${state}`,
+    hopeless: async () =>
+      (await containerState(container)) === undefined ? "there is no such container" : undefined,
+    limitSeconds: timeoutSeconds,
+    intervalSeconds: 0.5,
   });
+  if (outcome.code !== 0) throw new Error(await withLog(container, outcome.stderr.trim()));
 }
 
-async function explain(error: unknown): Promise<never> {
-  const { stdout, stderr } = await tryDocker(["logs", `--tail=${logLines}`, required("CONTAINER")]);
-  const message = error instanceof Error ? error.message : String(error);
-  return fail(
-    new Error(
-      `${message}\nIts last log lines:\n${`${stdout}${stderr}`.trim()}\n` +
-        "The other members were not touched and serve on, without this one's redundancy. " +
-        "Mend the cause, then run up again.",
-    ),
-  );
+async function withLog(container: string, text: string): Promise<string> {
+  const { stdout, stderr } = await tryDocker(["logs", `--tail=${logLines}`, container]);
+  return text.replace("@{log}", () => `${stdout}${stderr}`.trim());
 }
 
-await pass().catch(explain);
+await pass().catch(fail);

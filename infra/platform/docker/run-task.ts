@@ -1,41 +1,29 @@
 /**
- * Runs a task to its end: in a passing container where it brings an image along, else in the
- * machine's own container. Secrets come by standard input and go on by standard input.
+ * Runs a task to its end: in a container of its own where it brings an image along, else in the
+ * machine's. Secrets come by standard input and go on by standard input.
  */
 import { fail, readInput, required } from "../../../lib/command.ts";
-import { runDocker } from "./engine.ts";
+import { joined } from "../machine.ts";
+import { encode, type TaskRequest } from "../request.ts";
+import { inContainer, inOneShot, type OneShot } from "./connection.ts";
 
-const limitSeconds = 300;
+/** The machine's container, or one that is made for the task, of the image `IMAGE`. */
+export type TaskTarget = { readonly container: string } | OneShot;
 
-function target(): string[] {
-  const { IMAGE, NETWORK, VOLUMES = "", LABELS = "", CONTAINER } = process.env;
-  if (CONTAINER) return ["exec", "--interactive", CONTAINER];
-  return [
-    "run",
-    "--rm",
-    // The shell is not process 1 then, and ends when it is told to
-    "--init",
-    "--interactive",
-    `--network=${NETWORK}`,
-    ...LABELS.split(" "),
-    ...VOLUMES.split(" ")
-      .filter(Boolean)
-      .map((volume) => `--volume=${volume}`),
-    IMAGE ?? "",
-  ];
+const limitSeconds = 290;
+
+async function run(): Promise<void> {
+  const request: TaskRequest = JSON.parse(required("REQUEST"));
+  const target: TaskTarget = JSON.parse(required("TARGET"));
+  const connection =
+    "container" in target ? inContainer(target.container) : inOneShot(required("IMAGE"), target);
+  const { code, stdout, stderr } = await connection.run(
+    joined(["request", "deliver", "task"], request.name, "task"),
+    encode(request, await readInput()),
+    limitSeconds,
+  );
+  if (code !== 0) throw new Error(stderr.trim() || `it ended with ${code}`);
+  console.log(stdout.trim());
 }
 
-await runDocker(
-  // Ending docker's client would leave the shell at work inside the container
-  [
-    ...target(),
-    "timeout",
-    "--kill-after=5",
-    String(limitSeconds - 10),
-    "sh",
-    "-euc",
-    required("SCRIPT"),
-  ],
-  await readInput(),
-  limitSeconds,
-).then((output) => console.log(output.trim()), fail);
+await run().catch(fail);

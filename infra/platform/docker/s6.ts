@@ -3,8 +3,8 @@
  * signals one that must read its files again, and stops them in reverse order of start.
  */
 
-import { type Notice, steadyMeaning, steadySeconds } from "../delivery.ts";
-import type { Health, ManagedFile, Process, ReloadSignal } from "../platform.ts";
+import { type Supervisor, steadyMeaning, steadySeconds } from "../machine.ts";
+import type { Health, ManagedFile, Process } from "../platform.ts";
 import { commandLine, quote } from "../shell.ts";
 
 /** Where a container's workload has its files: in a volume of their own. */
@@ -19,7 +19,12 @@ export const superviseCommand: readonly string[] = [
   `rm -rf ${configurationDirectory}/.notices/* && exec s6-svscan ${servicesDirectory}`,
 ];
 
-/** The folders' files, to be delivered with the workload's own. */
+export const s6: Supervisor = {
+  functions: "s6",
+  files: ({ processes }) => serviceFiles(processes),
+  steady,
+};
+
 export function serviceFiles(processes: readonly Process[]): ManagedFile[] {
   return [
     ...processes.flatMap((process) => [
@@ -42,18 +47,6 @@ export function serviceFiles(processes: readonly Process[]): ManagedFile[] {
   ];
 }
 
-/** Shell commands that make a running process take notice of its new files. */
-export function noticeCommands({ name, reloadSignal }: Process): Record<Notice, string> {
-  const options: Record<ReloadSignal, string> = { SIGHUP: "-h", SIGUSR2: "-2" };
-  const service = `${servicesDirectory}/${name}`;
-  const restart = commandLine(["s6-svc", "-r", service]);
-  return {
-    restart,
-    reload: reloadSignal ? commandLine(["s6-svc", options[reloadSignal], service]) : restart,
-  };
-}
-
-/** Health of processes that nothing else is known of: none has died for some seconds. */
 export function steady(processes: readonly Process[]): Health {
   const since = `true ([${steadySeconds}-9]|[0-9]{2,})`;
   const checks = processes.flatMap(({ name }) => {

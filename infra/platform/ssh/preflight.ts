@@ -9,10 +9,12 @@ import { type DiskNeed, isRole, ports, portsOf, releaseNeed, roleRow, roles } fr
 import type { Problem } from "../../rules/problem.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
 import { allMembers, type Machine, type Member, type Topology } from "../../topology.ts";
+import { readProgram } from "../machine.ts";
 import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
-import { type Facts, factsScript, type Listener, noSudo, parseFacts } from "./facts-script.ts";
-import { userId } from "./machine-script.ts";
+import { type Facts, type Listener, noSudo, parseFacts } from "./facts.ts";
+import { userId } from "./layout.ts";
 import type { Machines } from "./ssh.ts";
+import { storageDriver } from "./storage/driver.ts";
 
 /** One machine, and what was seen there. */
 export interface Seen {
@@ -86,13 +88,12 @@ async function look(
   machine: Machine,
   planned: readonly Member[],
 ): Promise<Seen | Problem> {
-  const script = factsScript(spacePaths, { name: user, id: userId });
   const begin = Date.now();
   let heard: number | undefined;
   try {
-    const result = await callMachine(target, ["sh"], {
+    const result = await callMachine(target, ["sh", "-s", "--", ...factsWords()], {
       asRoot: false,
-      input: `{\n${script}\n} < /dev/null 2> /dev/null\n`,
+      input: factsText(),
       limitSeconds: lookSeconds,
       hear: (_, from) => {
         if (from === "stdout") heard ??= Date.now();
@@ -107,6 +108,15 @@ async function look(
     if (error instanceof ConnectionError) return error.problem;
     throw error;
   }
+}
+
+/** The words that `programs/facts` is called with. */
+export function factsWords(paths: readonly string[] = spacePaths): string[] {
+  return [String(userId), user, storageDriver.mark, ...paths];
+}
+
+export function factsText(): string {
+  return `{\n${readProgram("facts")}\n} < /dev/null 2> /dev/null\n`;
 }
 
 /** Why a look has not seen all there is, if so. */
@@ -214,18 +224,16 @@ function memoryProblems({ database }: Settings, { machine, facts }: Seen): Found
 }
 
 /** Whether a role's things are on its machine already. */
-function holds({ planned, facts: { placed, ownGluster } }: Seen, role: string): boolean {
+function holds({ planned, facts: { placed, ownStorage } }: Seen, role: string): boolean {
+  const stores = storageDriver.roles.some((one) => one === role);
   return planned.some(
-    (member) =>
-      member.role === role && (isGluster(role) ? ownGluster : placed.includes(member.name)),
+    (member) => member.role === role && (stores ? ownStorage : placed.includes(member.name)),
   );
 }
 
 function holdsAll(seen: Seen): boolean {
   return seen.machine.roles.every((role) => holds(seen, role));
 }
-
-const isGluster = (role: string): boolean => role === "brick" || role === "arbiter";
 
 /** The largest need on each file system. */
 function spaceProblems(seen: Seen): Found[] {
@@ -310,7 +318,7 @@ function addressProblems({ network }: Settings, { machine, facts }: Seen): Found
 
 /** Ports of its roles that others hold: not the stack's own units, nor its own GlusterFS. */
 function portProblems(settings: Settings, { machine, planned, facts }: Seen): Found[] {
-  const { listeners, notRoot, ownGluster } = facts;
+  const { listeners, notRoot, ownStorage } = facts;
   if (listeners === undefined) {
     return notRoot === undefined
       ? [{ why: "its ports cannot be looked at: ss is missing", fix: "install iproute2 there" }]
@@ -320,7 +328,7 @@ function portProblems(settings: Settings, { machine, planned, facts }: Seen): Fo
   return machine.roles.flatMap((role) =>
     portsOf({ role, ...planned.find((member) => member.role === role) })
       .filter((port) => isUsed(settings, port))
-      .flatMap((port) => listeners.filter((one) => one.port === port && !isOwn(one, ownGluster)))
+      .flatMap((port) => listeners.filter((one) => one.port === port && !isOwn(one, ownStorage)))
       .filter(({ port, program }) => {
         const known = told.has(`${port} ${program}`);
         told.add(`${port} ${program}`);
@@ -338,8 +346,8 @@ function isUsed({ certificate, smtp }: Settings, port: number): boolean {
   return port === ports.mail ? smtp !== undefined : true;
 }
 
-function isOwn({ program, unit = "" }: Listener, ownGluster: boolean): boolean {
-  return unit.startsWith("hastack-") || (ownGluster && /^gluster(d|fsd)$/.test(program));
+function isOwn({ program, unit = "" }: Listener, ownStorage: boolean): boolean {
+  return unit.startsWith("hastack-") || (ownStorage && storageDriver.listeners.test(program));
 }
 
 /** The service that a program belongs to, if it can be stopped by that. */

@@ -1,22 +1,30 @@
 /**
- * Runs one of a resource's scripts on its machine: `node run.ts APPLY` takes the text from the
- * environment variable of that name. Secrets come by standard input and go on by standard input.
+ * Makes a call on a machine: `node run.ts place REQUEST` takes the request from the environment
+ * variable of that name. Secrets come by standard input and go on by standard input. States of earlier
+ * releases hold whole scripts instead, to take things away: `node run.ts REMOVE`.
  */
 import { fail, readInput, required } from "../../../lib/command.ts";
+import { encode } from "../request.ts";
 import { runOnMachine, type Target } from "./connection.ts";
+import { callText } from "./programs.ts";
 
 /** Not each word of sudo's: it also warns of a name that it cannot resolve, and goes on. */
 const sudoRefusal =
   /sudo: .*(password is required|not found)|is not in the sudoers file|may not run sudo/;
 
-async function runScript(name: string): Promise<void> {
+async function run(call: string, request: string | undefined): Promise<void> {
   const target: Target = JSON.parse(required("TARGET"));
-  const { code, stderr } = await runOnMachine(target, required(name), {
-    input: await readInput(),
-    limitSeconds: Number(process.env.LIMIT_SECONDS ?? "600"),
-    ownMounts: process.env.OWN_MOUNTS === "yes",
-    hear: (text, from) => from === "stdout" && process.stdout.write(text),
-  });
+  const secrets = await readInput();
+  const { code, stderr } = await runOnMachine(
+    target,
+    request === undefined ? required(call) : callText(call, required("NAME")),
+    {
+      input: request === undefined ? secrets : encode(JSON.parse(required(request)), secrets),
+      limitSeconds: Number(process.env.LIMIT_SECONDS ?? "600"),
+      ownMounts: call === "task",
+      hear: (text, from) => from === "stdout" && process.stdout.write(text),
+    },
+  );
   if (code !== 0) throw new Error(problem(target, code, stderr));
 }
 
@@ -27,4 +35,5 @@ function problem({ name, user }: Target, code: number, said: string): string {
   return `machine ${name}: ${said.trim() || `the script ended with ${code}`}`;
 }
 
-await runScript(process.argv[2] ?? "").catch(fail);
+const [call = "", request] = process.argv.slice(2);
+await run(call, request).catch(fail);

@@ -6,7 +6,7 @@
 import { closeSync, openSync } from "node:fs";
 import { fail, required } from "../../../lib/command.ts";
 import { ConnectionError, callMachine, type Target } from "./connection.ts";
-import { folders } from "./machine-script.ts";
+import { folders } from "./layout.ts";
 import { archive } from "./release-archive.ts";
 
 /** Releases that stay on a machine for going back, beside those that run. */

@@ -7,7 +7,6 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "../../settings.ts";
 import type { Member, Topology } from "../../topology.ts";
-import { secretsInput, taskScript } from "../delivery.ts";
 import type {
   Flow,
   PlacementOptions,
@@ -17,27 +16,12 @@ import type {
   Task,
   Workload,
 } from "../platform.ts";
+import { secretsInput, taskRequest } from "../request.ts";
 import type { Target } from "./connection.ts";
-import {
-  brickPackages,
-  brickScript,
-  mountPackages,
-  mountScript,
-  removeBrickScript,
-  removeMountScript,
-  removeVolumeScript,
-  volumeScript,
-} from "./gluster.ts";
-import {
-  baseScript,
-  type Owner,
-  oneAtATime,
-  onlyOf,
-  packagesScript,
-  removeBaseScript,
-} from "./machine-script.ts";
-import { bindRelease, placeScript } from "./place-script.ts";
-import { removeScript } from "./remove-script.ts";
+import { userId } from "./layout.ts";
+import { shippedPrograms } from "./programs.ts";
+import { placeRequest, removalRequest } from "./requests.ts";
+import { storageDriver } from "./storage/driver.ts";
 import { unitName } from "./systemd.ts";
 
 /** What is known of the machines besides their roles. */
@@ -52,16 +36,28 @@ const workSeconds = 300;
 const packageSeconds = 1200;
 const taskSeconds = 300;
 
-interface Script {
+/** A call of a program on a machine. */
+interface Call {
+  readonly call: string;
+  readonly request: object;
+}
+
+interface Work {
   readonly name: string;
   readonly machine: string;
-  /** A file of this folder that Node runs. @default runs `APPLY` on the machine */
-  readonly program?: string;
-  /** Texts and values for the program; they are plain in previews. */
-  readonly environment: Readonly<Record<string, string>>;
+  readonly apply: Call;
+  /** @default nothing is to be taken away */
+  readonly remove?: Call;
+  readonly limitSeconds?: number;
   /** @default none */
   readonly secrets?: Workload["secrets"];
   readonly options: PlacementOptions;
+}
+
+interface NodeCommand extends Pick<Work, "name" | "machine" | "secrets" | "options"> {
+  readonly create: string;
+  readonly delete?: string;
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 export class SshPlatform implements Platform {
@@ -97,11 +93,9 @@ export class SshPlatform implements Platform {
     return this.#inTurn({
       name: host.name,
       machine: host.machine,
-      environment: {
-        APPLY: placeScript(workload, gateTimeoutSeconds),
-        REMOVE: removeScript(workload, keepData),
-        LIMIT_SECONDS: String(gateTimeoutSeconds + workSeconds),
-      },
+      apply: { call: "place", request: placeRequest(workload, gateTimeoutSeconds) },
+      remove: { call: "remove", request: removalRequest(workload, keepData) },
+      limitSeconds: gateTimeoutSeconds + workSeconds,
       secrets: workload.secrets,
       options: { parent, dependsOn: [...dependsOn, ...before] },
     });
@@ -114,37 +108,27 @@ export class SshPlatform implements Platform {
       ...(release ? [this.#release(host.machine, release)] : []),
       ...this.#mounts(host.machine, task.shared),
     ];
-    const script = [
-      "set -eu",
-      ...(release ? [bindRelease(release.hash)] : []),
-      oneAtATime(name),
-      ...(task.shared ?? []).map(mounted),
-      taskScript(task),
-    ];
     return this.#inTurn({
       name,
       machine: host.machine,
-      environment: {
-        APPLY: script.join("\n"),
-        ...(release && { OWN_MOUNTS: "yes" }),
-        LIMIT_SECONDS: String(taskSeconds),
+      apply: {
+        call: "task",
+        request: { ...(release && { release: release.hash }), ...taskRequest(task, unitName) },
       },
+      limitSeconds: taskSeconds,
       secrets,
       options: { parent, dependsOn: [...dependsOn, ...before] },
     });
   }
 
-  /** A GlusterFS volume; machines mount it when something that uses it comes to them. */
+  /** Machines mount it when something that uses it comes to them. */
   sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource {
-    const { brick: bricks, arbiter: arbiters } = this.#topology.members;
-    const placed = [...bricks, ...arbiters].map((brick) => this.#brick(brick, directory, options));
+    const members = storageDriver.members(this.#topology);
+    const placed = members.map((member) => this.#storageMember(member, directory, options));
     const volume = this.#inTurn({
       name: `${directory.name}-volume`,
-      machine: bricks[0]?.machine ?? "",
-      environment: {
-        APPLY: volumeScript(this.#topology, directory),
-        REMOVE: removeVolumeScript(this.#topology, directory, this.#settings.keepData),
-      },
+      machine: members[0]?.machine ?? "",
+      ...storageDriver.volume(this.#topology, directory, this.#settings.keepData),
       options: { ...options, dependsOn: placed },
     });
     this.#volumes.set(directory.name, volume);
@@ -156,25 +140,17 @@ export class SshPlatform implements Platform {
     return [];
   }
 
-  #brick(
-    brick: Member,
+  #storageMember(
+    { name, machine }: Member,
     directory: SharedDirectory,
     { parent, dependsOn }: PlacementOptions,
   ): pulumi.Resource {
+    const packages = this.#packages(machine, `${name}-packages`, storageDriver.packages.members);
     return this.#inTurn({
-      name: brick.name,
-      machine: brick.machine,
-      environment: {
-        APPLY: brickScript(directory),
-        REMOVE: removeBrickScript(this.#topology, directory, this.#settings.keepData),
-      },
-      options: {
-        parent,
-        dependsOn: [
-          ...dependsOn,
-          ...this.#packages(brick.machine, `${brick.name}-packages`, brickPackages),
-        ],
-      },
+      name,
+      machine,
+      ...storageDriver.member(this.#topology, directory, this.#settings.keepData),
+      options: { parent, dependsOn: [...dependsOn, ...packages] },
     });
   }
 
@@ -185,20 +161,15 @@ export class SshPlatform implements Platform {
       const known = this.#mounted.get(name);
       if (known) return known;
       const volume = this.#volumes.get(directory.name);
+      if (!volume) {
+        throw new Error(`${directory.name}: share the directory before ${machine} mounts it`);
+      }
+      const packages = this.#packages(machine, `${name}-packages`, storageDriver.packages.clients);
       const mount = this.#inTurn({
         name,
         machine,
-        environment: {
-          APPLY: mountScript(machine, this.#topology, directory),
-          REMOVE: `${onlyOf(this.#owner(machine))}\n${removeMountScript(directory)}`,
-        },
-        options: {
-          parent: this.#component(machine),
-          dependsOn: [
-            ...(volume ? [volume] : []),
-            ...this.#packages(machine, `${name}-packages`, mountPackages),
-          ],
-        },
+        ...storageDriver.mount(machine, this.#topology, directory),
+        options: { parent: this.#component(machine), dependsOn: [volume, ...packages] },
       });
       this.#mounted.set(name, mount);
       return mount;
@@ -212,7 +183,8 @@ export class SshPlatform implements Platform {
     const resource = this.#command({
       name,
       machine,
-      environment: { APPLY: packagesScript(packages), LIMIT_SECONDS: String(packageSeconds) },
+      apply: { call: "packages", request: { packages } },
+      limitSeconds: packageSeconds,
       options: { parent: this.#component(machine), dependsOn },
     });
     this.#lastPackages.set(machine, resource);
@@ -227,23 +199,26 @@ export class SshPlatform implements Platform {
     return component;
   }
 
-  #owner(machine: string): Owner {
-    return { stack: this.#topology.stack, machine };
-  }
-
   /** What every machine has before anything is placed on it. */
   #base(machine: string): pulumi.Resource {
     const known = this.#bases.get(machine);
     if (known) return known;
+    const owner = { stack: this.#topology.stack, machine };
+    const parent = this.#component(machine);
+    const programs = this.#command({
+      name: `${machine}-programs`,
+      machine,
+      apply: { call: "ship", request: { ...owner, programs: shippedPrograms() } },
+      remove: { call: "unship", request: owner },
+      options: { parent, dependsOn: [] },
+    });
     const base = this.#command({
       name: `${machine}-base`,
       machine,
-      environment: {
-        APPLY: baseScript(this.#owner(machine)),
-        REMOVE: removeBaseScript(this.#owner(machine)),
-        LIMIT_SECONDS: String(packageSeconds),
-      },
-      options: { parent: this.#component(machine), dependsOn: [] },
+      apply: { call: "base", request: { ...owner, userId } },
+      remove: { call: "remove_base", request: owner },
+      limitSeconds: packageSeconds,
+      options: { parent, dependsOn: [programs] },
     });
     this.#bases.set(machine, base);
     return base;
@@ -262,10 +237,10 @@ export class SshPlatform implements Platform {
       },
       addPreviousOutputInEnv: false,
     });
-    const resource = this.#command({
+    const resource = this.#node({
       name: `${machine}-release`,
       machine,
-      program: "ship-release.ts",
+      create: "node platform/ssh/ship-release.ts",
       environment: {
         RELEASE: hash,
         APPLICATION: application,
@@ -278,33 +253,42 @@ export class SshPlatform implements Platform {
   }
 
   /** A command that also waits for all that was placed on its machine before. */
-  #inTurn(script: Script): pulumi.Resource {
-    const { parent, dependsOn } = script.options;
-    const before = this.#last.get(script.machine) ?? this.#base(script.machine);
+  #inTurn(work: Work): pulumi.Resource {
+    const { parent, dependsOn } = work.options;
+    const before = this.#last.get(work.machine) ?? this.#base(work.machine);
     const resource = this.#command({
-      ...script,
+      ...work,
       options: { parent, dependsOn: [...dependsOn, before] },
     });
-    this.#last.set(script.machine, resource);
+    this.#last.set(work.machine, resource);
     return resource;
   }
 
-  #command({
-    name,
-    machine,
-    program,
-    environment,
-    secrets = {},
-    options,
-  }: Script): pulumi.Resource {
+  #command({ name, apply, remove, limitSeconds, secrets = {}, ...rest }: Work): pulumi.Resource {
+    const run = "node platform/ssh/run.ts";
+    return this.#node({
+      ...rest,
+      name,
+      create: `${run} ${apply.call} REQUEST`,
+      ...(remove && { delete: `${run} ${remove.call} REMOVAL` }),
+      environment: {
+        NAME: name,
+        REQUEST: JSON.stringify(apply.request),
+        ...(remove && { REMOVAL: JSON.stringify(remove.request) }),
+        ...(limitSeconds !== undefined && { LIMIT_SECONDS: String(limitSeconds) }),
+      },
+      secrets,
+    });
+  }
+
+  /** A command that Node runs here, about a machine. */
+  #node({ name, machine, environment, secrets = {}, options, ...commands }: NodeCommand) {
     const target = this.#machines.targets.find((one) => one.name === machine);
     if (!target) throw new Error(`machine ${machine} is not known`);
-    const run = "node platform/ssh/run.ts";
     return new command.local.Command(
       name,
       {
-        create: program ? `node platform/ssh/${program}` : `${run} APPLY`,
-        ...(environment.REMOVE !== undefined && { delete: `${run} REMOVE` }),
+        ...commands,
         // What it takes to get there stays with it, so that it can be taken away from there
         environment: { MACHINE: machine, TARGET: JSON.stringify(target), ...environment },
         stdin: pulumi.secret(pulumi.all(secrets).apply(secretsInput)),
@@ -319,12 +303,4 @@ export class SshPlatform implements Platform {
       },
     );
   }
-}
-
-/** What is written where nothing is mounted would be lost from sight. */
-function mounted({ name, path }: SharedDirectory): string {
-  return `mountpoint -q ${path} || {
-  echo '${path} is not mounted; see journalctl --unit=${unitName(name)}, then run up again' >&2
-  exit 1
-}`;
 }

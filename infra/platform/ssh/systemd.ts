@@ -3,50 +3,41 @@
  * all of the machine that it does not need.
  */
 import { dirname } from "node:path";
-import { type Notice, steadyMeaning, steadySeconds } from "../delivery.ts";
-import type { Health, ManagedFile, Process, ReloadSignal, Workload } from "../platform.ts";
+import { type Supervisor, steadyMeaning, steadySeconds } from "../machine.ts";
+import type { Health, ManagedFile, Process, Release, ReloadSignal, Workload } from "../platform.ts";
 import { currentReleaseDirectory } from "../platform.ts";
 import { commandLine } from "../shell.ts";
+import { folders } from "./layout.ts";
 
 /** Name of the unit that runs a process; a shared directory's unit is named the same way. */
 export function unitName(process: string): string {
   return `hastack-${process}.service`;
 }
 
+/** Shell text that shows a release where its programs are looked for. */
+function bindRelease(hash: string): string {
+  return `mount --bind ${folders.releases}/${hash} ${folders.current}`;
+}
+
 /** Where a member's link to its release lies; in its units it is mounted at `currentReleaseDirectory`. */
-export function releaseLink(member: string): string {
+function releaseLink(member: string): string {
   return `${currentReleaseDirectory}/${member}`;
 }
 
-/**
- * The units, to be delivered with the workload's own files.
- * @param folder where the workload has its files, as an absolute path
- */
+export const systemd: Supervisor = { functions: "systemd", files: unitFiles, steady };
+
 export function unitFiles(workload: Workload, folder: string): ManagedFile[] {
   return workload.processes.map((process) => {
     const path = `units/${unitName(process.name)}`;
     return {
       path,
       content: unit(workload, process, folder),
-      check: verify(`${folder}/${path}`, folder),
+      check: verify(`${folder}/${path}`, folder, workload.release),
       restarts: process.name,
     };
   });
 }
 
-/** Shell commands that make a running process take notice of its new files. */
-export function noticeCommands({ name, reloadSignal }: Process): Record<Notice, string> {
-  const restart = commandLine(["systemctl", "restart", unitName(name)]);
-  return {
-    restart,
-    // One that is just down is started: it reads its new files then
-    reload: reloadSignal
-      ? commandLine(["systemctl", "reload-or-restart", unitName(name)])
-      : restart,
-  };
-}
-
-/** Health of processes that nothing else is known of: none has died for some seconds. */
 export function steady(processes: readonly Process[]): Health {
   const checks = processes.flatMap(({ name }) => {
     const unit = unitName(name);
@@ -59,9 +50,13 @@ export function steady(processes: readonly Process[]): Health {
   return { command: checks.join(" && "), meaning: steadyMeaning };
 }
 
-/** A unit's program may be among the new files: for the check they lie where they will be. */
-function verify(path: string, folder: string): string {
-  const script = `mount --bind "$PWD" "$0" && systemd-analyze verify --man=no --recursive-errors=no "$1"`;
+/** A unit's program may be among the new files, or in the new release: both lie where they will be. */
+function verify(path: string, folder: string, release?: Release): string {
+  const script = [
+    ...(release ? [bindRelease(release.hash)] : []),
+    'mount --bind "$PWD" "$0"',
+    'systemd-analyze verify --man=no --recursive-errors=no "$1"',
+  ].join(" && ");
   return commandLine(["unshare", "--mount", "sh", "-euc", script, folder, path]);
 }
 

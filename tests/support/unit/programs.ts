@@ -31,12 +31,12 @@ export class Delivered {
   /**
    * Delivers a recorded member's files, as `up` would.
    * @param container that takes notice @default one that does not exist
-   * @param edit a change of the delivery's script @default none
+   * @param edit a change of the delivery's request @default none
    */
   deliver(
     recording: Recording,
     member: string,
-    { container = "unit-test-nobody", edit = (script: string) => script } = {},
+    { container = "unit-test-nobody", edit = (request: string) => request } = {},
   ): Promise<Outcome> {
     const { inputs } = recording.get("Command", `${member}-files`);
     const environment = inputs.environment as Record<string, string>;
@@ -44,11 +44,13 @@ export class Delivered {
       String(inputs.create),
       {
         ...environment,
-        SCRIPT: edit(environment.SCRIPT ?? ""),
+        REQUEST: edit(environment.REQUEST ?? ""),
+        TARGET: JSON.stringify({
+          volume: this.volume,
+          container,
+          labels: ["hastack-test.passing=yes"],
+        }),
         IMAGE: this.#image,
-        VOLUME: this.volume,
-        CONTAINER: container,
-        LABELS: "--label=hastack-test.passing=yes",
       },
       String(inputs.stdin),
     );

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { serviceFiles } from "../../../infra/platform/docker/s6.ts";
 import type { Workload } from "../../../infra/platform/platform.ts";
-import { factsScript } from "../../../infra/platform/ssh/facts-script.ts";
 import { readProjectFile, root } from "../../../lib/paths.ts";
 import { mustRun } from "../../../lib/run.ts";
 import { type Container, start } from "../../support/unit/containers.ts";
@@ -23,14 +22,16 @@ const exclusions: Readonly<Record<string, string>> = {
   SC2317: "functions that each delivery has, whether it needs them or not",
 };
 
-/** Every shell text that commands of a platform run. */
+/** Shell texts inside of what commands ask for: checks, health, scripts of tasks. */
 function commandTexts(recording: Recording, platform: string): Texts {
   const texts: Texts = new Map();
   for (const { name, inputs } of recording.ofType("Command")) {
-    const environment = (inputs.environment ?? {}) as Record<string, string>;
-    for (const key of ["APPLY", "REMOVE", "SCRIPT", "HEALTH"]) {
-      const text = environment[key];
-      if (text !== undefined) texts.set(`${platform} ${name} ${key}`, text);
+    const { REQUEST } = (inputs.environment ?? {}) as Record<string, string>;
+    const { health, files = {}, script } = JSON.parse(REQUEST ?? "{}");
+    if (script !== undefined) texts.set(`${platform} ${name} script`, script);
+    if (health !== undefined) texts.set(`${platform} ${name} health`, health.command);
+    for (const [path, { check }] of Object.entries<{ check?: string }>(files)) {
+      if (check !== undefined) texts.set(`${platform} ${name} ${path} check`, check);
     }
   }
   return texts;
@@ -46,24 +47,21 @@ function workloadTexts({ host, processes, files, health }: Workload): Texts {
   return texts;
 }
 
-/** Shell files of the project, by their first line. */
+/** Shell files of the project, by their first line or their folder. */
 async function trackedFiles(): Promise<Texts> {
   const listed = await mustRun(["git", "-C", root, "ls-files"]);
   const paths = listed.split("\n").filter((path) => path && !/\.\w+$/.test(path));
   const texts = paths.map((path): [string, string] => [path, readProjectFile(path)]);
-  return new Map(texts.filter(([, text]) => /^#!.*\b(ba)?sh\b/.test(text)));
+  return new Map(texts.filter(([, text]) => /^#(!.*\b(ba)?sh\b| shellcheck shell=sh)/.test(text)));
 }
 
 async function allTexts(): Promise<Texts> {
   const { workloads, tasks } = await describeStack();
-  const keepData = { changes: { keepData: false } };
   return new Map([
     ...commandTexts(await recordStack(), "docker"),
     ...commandTexts(await recordMachines(), "ssh"),
-    ...commandTexts(await recordMachines(keepData), "ssh without keepData"),
     ...workloads.flatMap((workload) => [...workloadTexts(workload)]),
     ...tasks.map(({ name, script }): [string, string] => [`task ${name}`, script]),
-    ["base checks", factsScript(["/", "/opt"], { name: "hastack", id: 880 })],
     ...(await trackedFiles()),
   ]);
 }
@@ -110,7 +108,12 @@ describe("shellcheck", function () {
 
   it("has nothing to say about any shell text of the project", async () => {
     const texts = await allTexts();
-    for (const name of [".ci/run", "lab/machine/init", "ssh db-1 APPLY"]) {
+    for (const name of [
+      ".ci/run",
+      "lab/machine/init",
+      "infra/platform/programs/place",
+      "ssh db-1 health",
+    ]) {
       assert.ok(texts.has(name), name);
     }
     assert.deepEqual(await lint(texts), []);

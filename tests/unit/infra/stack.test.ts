@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import * as pulumi from "@pulumi/pulumi";
 import { planTopology } from "../../../infra/plan.ts";
-import { deliveryScript, taskScript } from "../../../infra/platform/delivery.ts";
 import { serviceFiles } from "../../../infra/platform/docker/s6.ts";
 import type { ManagedFile } from "../../../infra/platform/platform.ts";
 import { readSettings } from "../../../infra/settings.ts";
 import type { WebStack } from "../../../infra/stack.ts";
 import { asPulumiGives, leastConfiguration, tiersOf } from "../../support/unit/fixtures.ts";
 import { mockPassword, type Recording, secret } from "../../support/unit/mocks.ts";
+import { deliveryScript, taskScript } from "../../support/unit/requests.ts";
 import { describeStack, differences, recordStack } from "../../support/unit/stack.ts";
 
 /** Asserts that one thing is only asked for once another is there. */
@@ -231,7 +231,12 @@ describe("WebStack", () => {
   describe("what a reviewer sees", () => {
     it("W3: files in the clear, line by line", async () => {
       const recording = await recordStack();
-      const script = (name: string) => environment(recording, name).SCRIPT?.split("\n") ?? [];
+      const texts = (name: string) => {
+        const { files } = JSON.parse(environment(recording, name).REQUEST ?? "{}");
+        return Object.values<{ content: string }>(files).flatMap(({ content }) =>
+          content.split("\n"),
+        );
+      };
       const lines: Record<string, string> = {
         "lb-1-files": "  server storefront-1 10.2.0.41:3000 check",
         "etcd-1-files": "initial-cluster-token: hastack-test",
@@ -242,7 +247,7 @@ describe("WebStack", () => {
         "cache-1-files": "maxmemory-policy volatile-ttl",
       };
       for (const [name, line] of Object.entries(lines)) {
-        assert.ok(script(name).includes(line), `${name} shows ${line}`);
+        assert.ok(texts(name).includes(line), `${name} shows ${line}`);
       }
     });
 
@@ -251,7 +256,8 @@ describe("WebStack", () => {
       assert.deepEqual(differences(await recordStack(), after), [
         ...["lb-1", "lb-2"].flatMap(deliveryAndGate),
       ]);
-      assert.match(environment(after, "lb-2-files").SCRIPT ?? "", /^ {2}balance leastconn$/m);
+      const { files } = JSON.parse(environment(after, "lb-2-files").REQUEST ?? "{}");
+      assert.match(files["haproxy.cfg"].content, /^ {2}balance leastconn$/m);
     });
 
     it("W3: a new release as a new image, migrations and instances, and nothing else", async () => {

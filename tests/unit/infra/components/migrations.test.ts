@@ -33,14 +33,17 @@ describe("Migrations", () => {
 
   it("A12: runs in a passing container of the new release, in the backend, with the uploads", async () => {
     const { inputs } = (await recordStack()).get("Command", "migrations");
-    const { SCRIPT, ...environment } = inputs.environment as Record<string, string>;
-    assert.deepEqual(environment, {
-      IMAGE: `id-of-hastack-test/release:${release.hash}`,
-      NETWORK: "hastack-test-backend",
-      VOLUMES: "hastack-test-uploads:/var/lib/hastack/uploads",
-      LABELS: "--label=hastack.component=Migrations --label=hastack.stack=test",
+    const { REQUEST = "", TARGET = "", IMAGE } = inputs.environment as Record<string, string>;
+    assert.equal(IMAGE, `id-of-hastack-test/release:${release.hash}`);
+    assert.deepEqual(JSON.parse(TARGET), {
+      network: "hastack-test-backend",
+      volumes: ["hastack-test-uploads:/var/lib/hastack/uploads"],
+      labels: ["hastack.component=Migrations", "hastack.stack=test"],
     });
-    assert.match(SCRIPT ?? "", /exec node_modules\/\.bin\/node src\/run\/migrate\.ts/);
+    assert.match(
+      JSON.parse(REQUEST).script,
+      /exec node_modules\/\.bin\/node src\/run\/migrate\.ts/,
+    );
   });
 
   it("A12: comes after Patroni's settings, and before any instance", async () => {

@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
-import {
-  listingDeliveryScript as deliveryScript,
-  dropNotice,
-  secretsInput,
-  taskScript,
-} from "../../../../infra/platform/delivery.ts";
 import type { ManagedFile, Task } from "../../../../infra/platform/platform.ts";
+import { secretsInput } from "../../../../infra/platform/request.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { baseImage } from "../../../support/unit/images.ts";
+import { deliveryScript, taskScript } from "../../../support/unit/requests.ts";
 
 const root = "/etc/hastack";
 const imageLimit = 600_000;
@@ -55,8 +51,7 @@ describe("delivery", function () {
 
   /** The member has taken notice of everything. */
   async function takeNotice(): Promise<void> {
-    await machine.run(dropNotice(root, "reload", "proxy"));
-    await machine.run(dropNotice(root, "restart", "proxy"));
+    await machine.run(`rm -f ${root}/.notices/*`);
   }
 
   /** Path, mode, owner, time of change and inode of every delivered file. */
@@ -300,7 +295,7 @@ chmod +x /tmp/spy/chown; rm -f /tmp/spy/modes; PATH=/tmp/spy:$PATH\n`;
       const seen = await machine.run(
         "until [ -e /tmp/checking ]; do sleep 0.1; done; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; touch /tmp/seen",
       );
-      assert.match(seen, /touch \/tmp\/checking/);
+      assert.match(seen, /unit\.request\/files\/0000\/check/);
       assert.doesNotMatch(seen, /needle-in-hay/);
       assert.doesNotMatch(seen, new RegExp(Buffer.from("needle-in-hay").toString("hex")));
       assert.equal((await running).code, 0);

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { secretsInput, taskScript } from "../../../../infra/platform/delivery.ts";
+import { secretsInput } from "../../../../infra/platform/request.ts";
 import { etcdHealth, etcdUsersScript, renderEtcd } from "../../../../infra/render/etcd.ts";
 import type { Member } from "../../../../infra/topology.ts";
 import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";
+import { taskScript } from "../../../support/unit/requests.ts";
 import { describeStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
 
 const { topology } = planWith();

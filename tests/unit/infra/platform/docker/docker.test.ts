@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
 import { DockerPlatform } from "../../../../../infra/platform/docker/docker.ts";
-import type { Process, Task, Workload } from "../../../../../infra/platform/platform.ts";
+import type {
+  PlacementOptions,
+  Process,
+  Task,
+  Workload,
+} from "../../../../../infra/platform/platform.ts";
 import { first, planWith } from "../../../../support/unit/fixtures.ts";
 import { record } from "../../../../support/unit/mocks.ts";
 import { imageOf, recordStack } from "../../../../support/unit/stack.ts";
@@ -66,9 +71,11 @@ describe("the docker platform", () => {
 
   it("W4: labels passing containers like those that stay", async () => {
     for (const { name, inputs } of (await recordStack()).ofType("Command")) {
-      const { LABELS } = (inputs.environment ?? {}) as Record<string, string>;
-      if (LABELS === undefined) continue;
-      assert.match(LABELS, /^--label=hastack\.component=\w+ --label=hastack\.stack=test$/, name);
+      const { TARGET } = (inputs.environment ?? {}) as Record<string, string>;
+      if (TARGET === undefined || name === "database-settings") continue;
+      const { labels, container } = JSON.parse(TARGET);
+      if (labels === undefined) assert.ok(container, name);
+      else assert.match(labels.join(" "), /^hastack\.component=\w+ hastack\.stack=test$/, name);
     }
   });
 
@@ -175,20 +182,20 @@ describe("the docker platform", () => {
 
   it("L8: delivers into a passing container that looks like the member", async () => {
     const { inputs } = (await recordStack()).get("Command", "lb-1-files");
-    const { SCRIPT, NOTICES, ...rest } = inputs.environment as Record<string, string>;
-    assert.match(String(rest.IMAGE), /^id-of-hastack-test\/load-balancer:/);
-    assert.deepEqual(
-      { ...rest, IMAGE: "" },
-      {
-        IMAGE: "",
-        VOLUME: "hastack-test-lb-1-files",
-        CONTAINER: "hastack-test-lb-1",
-        LABELS: "--label=hastack.component=LoadBalancer --label=hastack.stack=test",
-        ADDRESSES: "10.1.0.11 10.2.0.11",
-      },
-    );
-    assert.deepEqual(Object.keys(JSON.parse(NOTICES ?? "{}")), ["haproxy", "keepalived"]);
-    assert.match(SCRIPT ?? "", /^set -eu\n/);
+    const { REQUEST = "", TARGET = "", IMAGE } = inputs.environment as Record<string, string>;
+    assert.match(String(IMAGE), /^id-of-hastack-test\/load-balancer:/);
+    assert.deepEqual(JSON.parse(TARGET), {
+      volume: "hastack-test-lb-1-files",
+      container: "hastack-test-lb-1",
+      labels: ["hastack.component=LoadBalancer", "hastack.stack=test"],
+    });
+    const { root, addresses, processes, files } = JSON.parse(REQUEST);
+    assert.deepEqual([root, addresses], ["/etc/hastack", ["10.1.0.11", "10.2.0.11"]]);
+    assert.deepEqual(processes, [
+      { name: "haproxy", reloadSignal: "SIGUSR2" },
+      { name: "keepalived", reloadSignal: "SIGHUP" },
+    ]);
+    assert.equal(files["haproxy.cfg"].notice, "reload:haproxy");
   });
 
   it("W3: names no path of the operator's machine, which differs from one checkout to the next", async () => {
@@ -208,7 +215,8 @@ describe("the docker platform", () => {
     const recording = await recordStack({ changes: { gateTimeoutSeconds: 33 } });
     for (const { name } of recording.ofType("Container")) {
       const { environment } = recording.get("Command", `${name}-gate`).inputs;
-      assert.equal((environment as Record<string, string>).TIMEOUT_SECONDS, "33", name);
+      const { REQUEST = "" } = environment as Record<string, string>;
+      assert.equal(JSON.parse(REQUEST).health.timeoutSeconds, 33, name);
     }
   });
 });
@@ -242,6 +250,20 @@ describe("a workload on docker", () => {
         platform.runOnce({ ...task, files: [], secrets: {}, ...change }, options);
       }
     });
+
+  it("is refused where nobody has said who may talk to whom: it would have no network", async () => {
+    const start = (act: (platform: DockerPlatform, options: PlacementOptions) => void) =>
+      record(() => {
+        const parent = new pulumi.ComponentResource("test:index:Parent", "parent");
+        const platform = new DockerPlatform(plan.settings, plan.topology);
+        assert.throws(() => act(platform, { parent, dependsOn: [] }), {
+          message: /: its networks are not described yet; call allow\(\) before it is placed$/,
+        });
+      });
+    await start((platform, options) => platform.place(workload, options));
+    const task = { name: "task", component: "Test", host, script: "true", files: [], secrets: {} };
+    await start((platform, options) => platform.runOnce(task, options));
+  });
 
   it("may use as much memory as all its processes together, where each has a limit", async () => {
     const limited = (memoryMegabytes: number) => ({ ...one, memoryMegabytes });
@@ -277,8 +299,9 @@ describe("a workload on docker", () => {
 
   it("W8: passes its gate without a health command once its processes have run for some seconds", async () => {
     const { inputs } = (await placed([{}])).get("Command", "app-1-gate");
-    const { HEALTH, MEANING } = inputs.environment as Record<string, string>;
-    assert.equal(MEANING, "its processes have run for 5 s");
-    assert.match(HEALTH ?? "", /s6-svstat .*\/services\/one/);
+    const { REQUEST = "" } = inputs.environment as Record<string, string>;
+    const { meaning, command } = JSON.parse(REQUEST).health;
+    assert.equal(meaning, "its processes have run for 5 s");
+    assert.match(command, /s6-svstat .*\/services\/one/);
   });
 });

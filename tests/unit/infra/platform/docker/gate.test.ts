@@ -18,31 +18,33 @@ describe("gate", function () {
   });
   after(() => member?.remove());
 
-  const pass = (environment: Readonly<Record<string, string>>) =>
+  const pass = (command: string, timeoutSeconds = 2, container = member.name) =>
     runCommand("node platform/docker/gate.ts", {
-      CONTAINER: member.name,
-      MEANING: "it answers",
-      TIMEOUT_SECONDS: "2",
-      ...environment,
+      CONTAINER: container,
+      REQUEST: JSON.stringify({
+        root: "/etc/hastack",
+        member: "web-1",
+        health: { command, meaning: "it answers", timeoutSeconds },
+      }),
     });
 
   it("W8: passes where the health command succeeds in the member's container", async () => {
-    const { code } = await pass({ HEALTH: "hostname | grep -E '^[0-9a-f]{12}$'" });
+    const { code } = await pass("hostname | grep -E '^[0-9a-f]{12}$'");
     assert.equal(code, 0);
   });
 
   it("W8: waits until it does", async () => {
     await member.run("rm -f /tmp/well; (sleep 1; touch /tmp/well) > /dev/null 2>&1 &");
-    const { code } = await pass({ HEALTH: "test -e /tmp/well", TIMEOUT_SECONDS: "60" });
+    const { code } = await pass("test -e /tmp/well", 60);
     assert.equal(code, 0);
   });
 
   it("W8: fails after its limit, with the last answer, the last log lines and what to do", async () => {
-    const { code, stderr } = await pass({ HEALTH: "echo 'it is starting'; exit 1" });
+    const { code, stderr } = await pass("echo 'it is starting'; exit 1");
     assert.equal(code, 1);
     assert.ok(
       stderr.startsWith(
-        `${member.name} must be healthy (it answers): not within 2 s; last answer: it is starting\nIts last log lines:\n`,
+        `web-1 must be healthy (it answers): not within 2 s; last answer: it is starting\nIts last log lines:\n`,
       ),
       stderr,
     );
@@ -51,12 +53,12 @@ describe("gate", function () {
     assert.doesNotMatch(stderr, /^line 5$/m);
     assert.match(
       stderr,
-      /The other members were not touched and serve on, without this one's redundancy\. Mend the cause, then run up again\.\n$/,
+      /The members that come after it were not touched and serve on\. Mend the cause, then run up again\.\n$/,
     );
   });
 
   it("W8: never passes on a health command that hangs", async () => {
-    const { code, stderr } = await pass({ HEALTH: "sleep 60" });
+    const { code, stderr } = await pass("sleep 60");
     assert.equal(code, 1);
     assert.match(stderr, /not within 2 s; last answer: not done within 10 s\n/);
   });
@@ -67,7 +69,7 @@ describe("gate", function () {
       `install -d ${services}/app && printf '#!/bin/sh\\nexit 1\\n' > ${services}/app/run && chmod +x ${services}/app/run; s6-svscan ${services} > /dev/null 2>&1 &`,
     );
     const begin = Date.now();
-    const { code, stderr } = await pass({ HEALTH: "false", TIMEOUT_SECONDS: "85" });
+    const { code, stderr } = await pass("false", 85);
     assert.equal(code, 1);
     assert.match(
       stderr,
@@ -78,13 +80,9 @@ describe("gate", function () {
 
   it("W8: gives up at once when there is no such container", async () => {
     const begin = Date.now();
-    const { code, stderr } = await pass({
-      CONTAINER: "unit-test-nobody",
-      HEALTH: "true",
-      TIMEOUT_SECONDS: "85",
-    });
+    const { code, stderr } = await pass("true", 85, "unit-test-nobody");
     assert.equal(code, 1);
-    assert.match(stderr, /^unit-test-nobody must be healthy .*there is no such container/);
+    assert.match(stderr, /^web-1 must be healthy .*there is no such container/);
     assert.ok(Date.now() - begin < 40_000);
   });
 });

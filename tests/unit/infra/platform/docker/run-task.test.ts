@@ -2,23 +2,26 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { secretsInput, taskScript } from "../../../../../infra/platform/delivery.ts";
 import { runDocker, tryDocker } from "../../../../../infra/platform/docker/engine.ts";
+import { secretsInput, taskRequest } from "../../../../../infra/platform/request.ts";
 import { until } from "../../../../../lib/until.ts";
 import { type Container, passingName, start } from "../../../../support/unit/containers.ts";
 import { first, planWith } from "../../../../support/unit/fixtures.ts";
 import { baseImage } from "../../../../support/unit/images.ts";
 import { runCommand } from "../../../../support/unit/programs.ts";
 
-const script = (text: string) =>
-  taskScript({
-    name: "job",
-    component: "Test",
-    host: first(planWith().topology.members.database),
-    script: text,
-    files: [{ path: "password", content: "@{password}", mode: "0600" }],
-    secrets: {},
-  });
+/** The request that a task with this script makes, as the environment hands it over. */
+const request = (script: string) =>
+  JSON.stringify(
+    taskRequest({
+      name: "job",
+      component: "Test",
+      host: first(planWith().topology.members.database),
+      script,
+      files: [{ path: "password", content: "@{password}", mode: "0600" }],
+      secrets: {},
+    }),
+  );
 const input = secretsInput({ password: "needle-in-hay" });
 
 describe("run-task", function () {
@@ -39,44 +42,45 @@ describe("run-task", function () {
 
   const run = (environment: Readonly<Record<string, string>>) =>
     runCommand("node platform/docker/run-task.ts", environment, input);
-  const passing = (SCRIPT: string) => ({
-    SCRIPT,
+  const inOneShot = (script: string, label = "task") => ({
+    REQUEST: request(script),
     IMAGE: image,
-    NETWORK: "none",
-    VOLUMES: `${volume}:/srv/shared`,
-    LABELS: "--label=hastack-test.passing=yes --label=hastack-test.task=yes",
+    TARGET: JSON.stringify({
+      network: "none",
+      volumes: [`${volume}:/srv/shared`],
+      labels: ["hastack-test.passing=yes", `hastack-test.${label}=yes`],
+    }),
+  });
+  const inMember = (script: string, container = member.name) => ({
+    REQUEST: request(script),
+    TARGET: JSON.stringify({ container }),
   });
 
   it("A12: runs a task in the member's container, with its secrets", async () => {
-    const { code, stdout } = await run({
-      CONTAINER: member.name,
-      SCRIPT: script("wc -c < password; touch /tmp/was-here"),
-    });
+    const { code, stdout } = await run(inMember("wc -c < password; touch /tmp/was-here"));
     assert.equal(code, 0);
-    assert.match(stdout, /^14$/m);
+    assert.match(stdout, /^13$/m);
     await member.run("test -e /tmp/was-here");
   });
 
   it("A12: runs a task that brings an image in a passing container, with its volumes", async () => {
-    const { code, stderr } = await run(passing(script("wc -c < password > /srv/shared/size")));
+    const { code, stderr } = await run(inOneShot("wc -c < password > /srv/shared/size"));
     assert.equal(code, 0, stderr);
     const mount = `--volume=${volume}:/srv/shared`;
     const size = await runDocker(["run", "--rm", mount, image, "cat", "/srv/shared/size"]);
-    assert.equal(size, "14\n");
+    assert.equal(size, "13\n");
   });
 
   it("W4: leaves no container behind, also where the task fails", async () => {
-    await run(passing(script("true")));
-    await run(passing(script("exit 3")));
+    await run(inOneShot("true"));
+    await run(inOneShot("exit 3"));
     const left = await runDocker(["ps", "-aq", "--filter=label=hastack-test.task"]);
     assert.equal(left, "");
   });
 
   it("W6: fails with the task's own words, and without its secrets", async () => {
-    for (const environment of [passing, (SCRIPT: string) => ({ CONTAINER: member.name, SCRIPT })]) {
-      const { code, stderr } = await run(
-        environment(script("echo 'the table is locked' >&2; exit 3")),
-      );
+    for (const environment of [inOneShot, inMember]) {
+      const { code, stderr } = await run(environment("echo 'the table is locked' >&2; exit 3"));
       assert.deepEqual([code, stderr], [1, "the table is locked\n"]);
     }
   });
@@ -105,8 +109,7 @@ wait $client
       const ended = runCommand(
         "node platform/docker/run-task.ts",
         {
-          ...passing("echo begun; sleep 60; echo ended"),
-          LABELS: `--label=${label}=yes`,
+          ...inOneShot("echo begun; sleep 60; echo ended", "limit"),
           PATH: `${folder}:${process.env.PATH}`,
         },
         input,
@@ -129,7 +132,7 @@ wait $client
   });
 
   it("W6: says so where the member's container is not there", async () => {
-    const { code, stderr } = await run({ CONTAINER: "unit-test-nobody", SCRIPT: "true" });
+    const { code, stderr } = await run(inMember("true", "unit-test-nobody"));
     assert.equal(code, 1);
     assert.match(stderr, /No such container: unit-test-nobody/);
   });

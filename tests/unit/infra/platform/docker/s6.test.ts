@@ -1,16 +1,14 @@
 import assert from "node:assert/strict";
-import { deliveryScript, secretsInput } from "../../../../../infra/platform/delivery.ts";
 import { tryDocker } from "../../../../../infra/platform/docker/engine.ts";
-import {
-  noticeCommands,
-  serviceFiles,
-  steady,
-  superviseCommand,
-} from "../../../../../infra/platform/docker/s6.ts";
+import { serviceFiles, steady, superviseCommand } from "../../../../../infra/platform/docker/s6.ts";
+import { readProgram } from "../../../../../infra/platform/machine.ts";
 import type { ManagedFile, Process } from "../../../../../infra/platform/platform.ts";
+import { secretsInput } from "../../../../../infra/platform/request.ts";
+import { mustRun } from "../../../../../lib/run.ts";
 import { until } from "../../../../../lib/until.ts";
 import { type Container, start } from "../../../../support/unit/containers.ts";
 import { baseImage } from "../../../../support/unit/images.ts";
+import { deliveryScript } from "../../../../support/unit/requests.ts";
 
 const proxy: Process = {
   name: "proxy",
@@ -84,19 +82,14 @@ exec s6-svscanctl -t /etc/hastack/services
     );
   });
 
-  it("L8: reload a process with its signal, and restart one that has none", () => {
-    assert.deepEqual(noticeCommands(proxy), {
-      reload: "s6-svc -2 /etc/hastack/services/proxy",
-      restart: "s6-svc -r /etc/hastack/services/proxy",
-    });
-    assert.deepEqual(noticeCommands({ ...proxy, reloadSignal: "SIGHUP" }), {
-      reload: "s6-svc -h /etc/hastack/services/proxy",
-      restart: "s6-svc -r /etc/hastack/services/proxy",
-    });
-    assert.deepEqual(noticeCommands(watcher), {
-      reload: "s6-svc -r /etc/hastack/services/watcher",
-      restart: "s6-svc -r /etc/hastack/services/watcher",
-    });
+  it("L8: reload a process with its signal, and restart one that has none", async () => {
+    const told = (call: string) =>
+      mustRun(["sh", "-euc", `${readProgram("s6").replaceAll("s6-svc ", "echo ")}\n${call}`]);
+    const service = "/etc/hastack/services/proxy";
+    assert.equal(await told("reload_process proxy SIGUSR2"), `-2 ${service}\n`);
+    assert.equal(await told("reload_process proxy SIGHUP"), `-h ${service}\n`);
+    assert.equal(await told("reload_process proxy ''"), `-r ${service}\n`);
+    assert.equal(await told("restart_process proxy"), `-r ${service}\n`);
   });
 
   it("W7: are all that a container starts with; notes of an earlier delivery end there", () => {
@@ -152,6 +145,10 @@ const environment: ManagedFile = {
   mode: "0400",
 };
 const mule: Process = { name: "mule", command: ["/usr/local/bin/stubborn"], stopGraceSeconds: 1 };
+
+/** What tells a process of the container to reload or restart. */
+const tell = (act: "reload" | "restart", { name, reloadSignal }: Process) =>
+  `${readProgram("s6")}\n${act}_process ${name} ${reloadSignal ?? ""}`;
 
 /** Starts a container that supervises these processes, the way the stack's containers do. */
 async function supervise(processes: readonly Process[]): Promise<Container> {
@@ -223,23 +220,23 @@ describe("s6 in a container", function () {
       done: ({ code }) => code === 0,
       limitSeconds: 20,
     });
-    await machine.run(noticeCommands(server).restart);
+    await machine.run(tell("restart", server));
     await said(machine, "server started", 2);
     assert.notEqual((await machine.attempt(command)).code, 0);
   });
 
   it("L8: sends a process its reload signal, and leaves it running", async () => {
     const before = await Promise.all([pid("server"), pid("helper")]);
-    await machine.run(noticeCommands(server).reload);
+    await machine.run(tell("reload", server));
     await said(machine, "server got USR2");
-    await machine.run(noticeCommands(helper).reload);
+    await machine.run(tell("reload", helper));
     await said(machine, "helper got HUP");
     assert.deepEqual(await Promise.all([pid("server"), pid("helper")]), before);
   });
 
   it("restarts a process with its own stop signal, and the other one goes on", async () => {
     const before = await pid("helper");
-    await machine.run(noticeCommands(server).restart);
+    await machine.run(tell("restart", server));
     await said(machine, "server started", 3);
     assert.match(await machine.logs(), /server got USR1\nserver ended\nserver started/);
     assert.equal(await pid("helper"), before);

@@ -2,13 +2,10 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import {
-  brickScript,
-  mountScript,
-  removeBrickScript,
-  removeVolumeScript,
-  volumeScript,
-} from "../../../../../infra/platform/ssh/gluster.ts";
+import { joined } from "../../../../../infra/platform/machine.ts";
+import { encode } from "../../../../../infra/platform/request.ts";
+import type { StorageCall } from "../../../../../infra/platform/ssh/storage/driver.ts";
+import { glusterfs } from "../../../../../infra/platform/ssh/storage/glusterfs/glusterfs.ts";
 import type { Member, Topology } from "../../../../../infra/topology.ts";
 import { type Outcome, run } from "../../../../../lib/run.ts";
 import { planWith } from "../../../../support/unit/fixtures.ts";
@@ -35,46 +32,25 @@ const topology: Topology = {
   },
 };
 
+const step = {
+  member: (keepData: boolean) => glusterfs.member(topology, uploads, keepData),
+  volume: (keepData: boolean) => glusterfs.volume(topology, uploads, keepData),
+  mount: (machine = "node-1") => glusterfs.mount(machine, topology, uploads),
+};
+
 describe("GlusterFS", () => {
-  it("S2: has every file on two machines, and the third one as arbiter", () => {
-    const brick = "/var/lib/hastack/bricks/uploads";
-    const three = [11, 12, 13].map((host) => `10.2.0.${host}:${brick}`).join(" ");
-    assert.ok(
-      volumeScript(topology, uploads).includes(
-        `volume create hastack-uploads replica 3 arbiter 1 ${three} force`,
-      ),
-    );
-  });
-
-  it("S2: gives a brick that hangs up after seconds, and lets the stack's machines in only", () => {
-    const script = volumeScript(topology, uploads);
-    assert.match(script, /^option network\.ping-timeout 5$/m);
-    assert.match(
-      script,
-      /^option auth\.allow 10\.2\.0\.11,10\.2\.0\.12,10\.2\.0\.13,10\.2\.0\.14$/m,
-    );
-  });
-
   it("S2: is mounted from the machine's own server first, and from the others without it", () => {
-    const servers = (machine: string) =>
-      [...mountScript(machine, topology, uploads).matchAll(/--volfile-server=(\S+)/g)].map(
-        ([, address]) => address,
-      );
+    const servers = (machine: string) => {
+      const text = JSON.stringify(step.mount(machine).apply.request);
+      return [...text.matchAll(/--volfile-server=(\S+)/g)].map(([, address]) => address);
+    };
     assert.deepEqual(servers("node-2"), ["10.2.0.12", "10.2.0.11", "10.2.0.13"]);
     assert.deepEqual(servers("node-4"), ["10.2.0.11", "10.2.0.12", "10.2.0.13"]);
   });
 
-  it("W7: is mounted again whenever its client ends, and its service comes back by itself", () => {
-    assert.match(mountScript("node-1", topology, uploads), /^Restart=always$/m);
-    assert.match(brickScript(uploads), /^Restart=always$/m);
-  });
-
-  it("W4: keeps the volume and the bricks with keepData, and neither without", () => {
-    assert.doesNotMatch(removeVolumeScript(topology, uploads, true), /gluster/);
-    assert.match(removeVolumeScript(topology, uploads, false), /volume delete hastack-uploads/);
-    const gone = /rm -rf \S*\/bricks\/uploads/;
-    assert.doesNotMatch(removeBrickScript(topology, uploads, true), gone);
-    assert.match(removeBrickScript(topology, uploads, false), gone);
+  it("W7: is mounted again whenever its client ends", () => {
+    const { unit } = step.mount().apply.request as { unit: string };
+    assert.match(unit, /^Restart=always$/m);
   });
 });
 
@@ -108,11 +84,19 @@ class Pretended {
     return existsSync(join(this.root, path));
   }
 
-  run(script: string): Promise<Outcome> {
-    const here = script.replaceAll(/(?<![\w.*}-])\/(etc|var|run)\//g, `${this.root}$&`);
+  /** @param seconds to wait for what does not come */
+  run({ call, request }: StorageCall, seconds = 60): Promise<Outcome> {
+    const files = ["request", "owner", glusterfs.program];
+    const within = (text: string) =>
+      text.replaceAll(/(?<![\w.*}-])\/(etc|var|run)\//g, `${this.root}$&`);
+    const script = joined(files, "unit", call).replaceAll(
+      /wait_seconds=60|(?<=within )\d+/g,
+      (text) => text.replace(/\d+/, `${seconds}`),
+    );
     const PATH = `${this.root}/bin:${process.env.PATH}`;
-    return run(["sh", "-c", here], {
-      env: { ...process.env, PATH, TMPDIR: this.root },
+    return run(["sh", "-c", within(script)], {
+      env: { ...process.env, PATH },
+      input: encode(JSON.parse(within(JSON.stringify(request)))),
       limitSeconds: 60,
     });
   }
@@ -143,7 +127,7 @@ describe("what is left of GlusterFS, and what is not", function () {
   const stop = "systemctl disable --quiet --now glusterd";
 
   it("W4: a brick goes, and glusterd is stopped, once its volume is gone", async () => {
-    assert.equal((await machine.run(removeBrickScript(topology, uploads, false))).code, 0);
+    assert.equal((await machine.run(step.member(false).remove)).code, 0);
     assert.deepEqual(machine.calls(), [stop, "systemctl daemon-reload"]);
     assert.ok(!machine.has("/var/lib/hastack/bricks"));
     assert.ok(!machine.has(dropIn));
@@ -151,7 +135,7 @@ describe("what is left of GlusterFS, and what is not", function () {
 
   it("a brick that its volume needs stays, and serves on", async () => {
     machine.write(definition);
-    const { code, stderr } = await machine.run(removeBrickScript(topology, uploads, false));
+    const { code, stderr } = await machine.run(step.member(false).remove);
     assert.equal(code, 1);
     assert.match(stderr, /bricks\/uploads is still part of the volume hastack-uploads/);
     assert.match(stderr, /give this machine its role \(brick or arbiter\) back/);
@@ -162,7 +146,7 @@ describe("what is left of GlusterFS, and what is not", function () {
 
   it("W4: a brick that is kept stays with its volume, and glusterd is stopped", async () => {
     machine.write(definition);
-    assert.equal((await machine.run(removeBrickScript(topology, uploads, true))).code, 0);
+    assert.equal((await machine.run(step.member(true).remove)).code, 0);
     assert.ok(machine.calls().includes(stop));
     assert.ok(machine.has(brickFile));
     assert.ok(!machine.has(dropIn));
@@ -170,14 +154,14 @@ describe("what is left of GlusterFS, and what is not", function () {
 
   it("glusterd runs on for volumes of others, whether the brick is kept or not", async () => {
     machine.write("/var/lib/glusterd/vols/archive/info");
-    const { code, stdout } = await machine.run(removeBrickScript(topology, uploads, false));
+    const { code, stdout } = await machine.run(step.member(false).remove);
     assert.equal(code, 0);
     assert.match(stdout, /glusterd runs on: it has other volumes, too \(archive\)/);
     assert.ok(!machine.has("/var/lib/hastack/bricks"));
     machine.write(brickFile);
     machine.write(definition);
     machine.write("/run/gluster/vols/hastack-uploads/brick.pid");
-    assert.equal((await machine.run(removeBrickScript(topology, uploads, true))).code, 0);
+    assert.equal((await machine.run(step.member(true).remove)).code, 0);
     assert.ok(!machine.calls().includes(stop));
     assert.ok(machine.has("/run/gluster/vols/hastack-uploads/brick.pid"));
   });
@@ -187,7 +171,7 @@ describe("what is left of GlusterFS, and what is not", function () {
     for (const address of ["10.2.0.12", "10.9.0.1"]) {
       machine.write(peer(address), `uuid=1\nstate=3\nhostname1=${address}\n`);
     }
-    assert.equal((await machine.run(removeBrickScript(topology, uploads, false))).code, 0);
+    assert.equal((await machine.run(step.member(false).remove)).code, 0);
     assert.ok(!machine.has(peer("10.2.0.12")));
     assert.ok(machine.has(peer("10.9.0.1")));
   });
@@ -205,7 +189,7 @@ describe("what is left of GlusterFS, and what is not", function () {
     );
     const changes = /peer|volume (create|stop|delete)/;
     return {
-      outcome: machine.run(volumeScript(topology, uploads).replaceAll(/within \d+/g, "within 1")),
+      outcome: machine.run(step.volume(false).apply, 1),
       changes: () =>
         machine
           .calls()
@@ -213,6 +197,36 @@ describe("what is left of GlusterFS, and what is not", function () {
           .map((call) => call.replace(/gluster --mode=script (\w+ \w+).*?( 10\S+13)?$/, "$1$2")),
     };
   };
+
+  it("S2: has every file on two machines and the third one as arbiter, gives a brick that hangs up after seconds, and lets the stack's machines in only", async () => {
+    const { outcome } = make(`touch ${machine.root}/made`);
+    await outcome;
+    const bricks = [11, 12, 13].map(
+      (host) => `10.2.0.${host}:${machine.root}/var/lib/hastack/bricks/uploads`,
+    );
+    const told = machine.calls().map((call) => call.replace("gluster --mode=script ", ""));
+    assert.ok(
+      told.includes(`volume create hastack-uploads replica 3 arbiter 1 ${bricks.join(" ")} force`),
+      told.join("\n"),
+    );
+    assert.ok(told.includes("volume set hastack-uploads network.ping-timeout 5"));
+    assert.ok(
+      told.includes(
+        "volume set hastack-uploads auth.allow 10.2.0.11,10.2.0.12,10.2.0.13,10.2.0.14",
+      ),
+    );
+  });
+
+  it("W7: a brick's service comes back by itself", async () => {
+    assert.equal((await machine.run(step.member(false).apply)).code, 0);
+    assert.match(readFileSync(join(machine.root, dropIn), "utf8"), /^Restart=always$/m);
+    assert.ok(machine.calls().includes("systemctl enable --quiet --now glusterd"));
+  });
+
+  it("W4: a volume that is kept is not touched", async () => {
+    const { code, stdout } = await machine.run(step.volume(true).remove);
+    assert.deepEqual([code, stdout, machine.calls()], [0, "the volume is kept\n", []]);
+  });
 
   it("W6: a volume that cannot be made leaves the machines parted as they were", async () => {
     const { outcome, changes } = make("exit 1");
@@ -230,7 +244,7 @@ describe("what is left of GlusterFS, and what is not", function () {
     assert.deepEqual(changes(), ["peer probe 10.2.0.13", "volume create"]);
   });
 
-  const removal = removeVolumeScript(topology, uploads, false);
+  const removal = step.volume(false).remove;
 
   it("W4: glusterd that is down is started, to remove the volume", async () => {
     machine.program("systemctl", `[ "$1" != start ] || touch ${machine.root}/runs`);
@@ -245,7 +259,7 @@ describe("what is left of GlusterFS, and what is not", function () {
 
   it("glusterd that stays down is told, not taken for a volume that is gone", async () => {
     machine.program("gluster", "exit 1");
-    const { code, stderr } = await machine.run(removal.replace("within 30", "within 1"));
+    const { code, stderr } = await machine.run(removal, 1);
     assert.equal(code, 1);
     assert.match(stderr, /glusterd does not answer here.*journalctl --unit=glusterd/);
   });
@@ -262,7 +276,7 @@ describe("what is left of GlusterFS, and what is not", function () {
     machine.write(mountFile, "[Unit]\nDescription=with other servers\n");
     machine.program("mountpoint", "");
     machine.program("stat", "echo 1");
-    const script = mountScript("node-1", topology, uploads);
+    const script = step.mount().apply;
     machine.program("systemctl", '[ "$1" != daemon-reload ] || kill -KILL $PPID');
     assert.notEqual((await machine.run(script)).code, 0);
     assert.match(readFileSync(join(machine.root, mountFile), "utf8"), /volfile-server/);
@@ -283,7 +297,7 @@ describe("what is left of GlusterFS, and what is not", function () {
     machine.program("mountpoint", "");
     machine.program("stat", "echo 1");
     machine.program("systemctl", "");
-    const script = mountScript("node-1", topology, uploads);
+    const script = step.mount().apply;
     assert.equal((await machine.run(script)).code, 0);
     const first = machine.calls().length;
     assert.equal((await machine.run(script)).code, 0);

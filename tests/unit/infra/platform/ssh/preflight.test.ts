@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
+import { commandLine } from "../../../../../infra/platform/shell.ts";
 import type { Target } from "../../../../../infra/platform/ssh/connection.ts";
-import {
-  type Facts,
-  factsScript,
-  noSudo,
-  parseFacts,
-} from "../../../../../infra/platform/ssh/facts-script.ts";
+import { type Facts, noSudo, parseFacts } from "../../../../../infra/platform/ssh/facts.ts";
 import {
   architectureProblems,
+  factsText,
+  factsWords,
   inspectMachines,
   lookProblem,
   offset,
@@ -22,6 +20,10 @@ import { planWith, settingsWith } from "../../../../support/unit/fixtures.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 
 const none: Problem = { path: "", why: "", fix: "" };
+
+const factsScript = (paths: readonly string[]) =>
+  `set -- ${commandLine(factsWords(paths))}\n${factsText()}`;
+
 const target: Target = {
   name: "node-1",
   address: "10.3.0.11",
@@ -54,7 +56,7 @@ const planned: readonly Member[] = [
 /** What is seen where all of these are. */
 const everyMember = {
   placed: ["admin-1", "db-1", "etcd-1", "lb-1", "storefront-1"],
-  ownGluster: true,
+  ownStorage: true,
 };
 /** A machine that everything may be placed on, just so. */
 const good: Facts = {
@@ -74,7 +76,7 @@ const good: Facts = {
   addresses: ["10.1.0.11", "10.2.0.11", "10.3.0.11"],
   listeners: [{ port: 22, place: "0.0.0.0:22", program: "sshd", unit: "ssh.service" }],
   placed: [],
-  ownGluster: false,
+  ownStorage: false,
 };
 const settings = settingsWith();
 
@@ -322,7 +324,7 @@ describe("base checks of a machine", () => {
       "it cannot resolve deb.debian.org (its packages come from there), mend its name servers (/etc/resolv.conf), or name a proxy to apt",
     ]);
     assert.deepEqual(said({ ...facts, placed: everyMember.placed }), []);
-    assert.deepEqual(said({ space, ...everyMember, ownGluster: false }).slice(0, 1), [
+    assert.deepEqual(said({ space, ...everyMember, ownStorage: false }).slice(0, 1), [
       "its file system /srv/bricks has 512 MiB free and shared files (/var/lib/hastack) must have 3072, make room there",
     ]);
   });
@@ -403,7 +405,7 @@ describe("base checks of a machine", () => {
         listener(24007, "glusterd", "glusterd.service"),
         listener(49152, "glusterfsd"),
       ];
-      assert.deepEqual(said({ listeners, ownGluster: true }), []);
+      assert.deepEqual(said({ listeners, ownStorage: true }), []);
       assert.deepEqual(said({ listeners }), [
         "port 24007 (brick) is taken by glusterd of glusterd.service at 0.0.0.0:24007, end it there: systemctl disable --now glusterd.service",
         "port 49152 (brick) is taken by glusterfsd at 0.0.0.0:49152, end it there, or have it use another port",
@@ -470,7 +472,7 @@ placed etcd-2
 placed etcd-2.before
 placed storefront-10
 placed mine
-ownGluster
+ownStorage
 `);
     assert.deepEqual(facts, {
       clock: 1_800_000_000.25,
@@ -493,15 +495,15 @@ ownGluster
         { port: 2049, place: "127.0.0.1:2049", program: "the kernel" },
       ],
       placed: ["etcd-2", "storefront-10"],
-      ownGluster: true,
+      ownStorage: true,
     });
   });
 
   it("is little where it is no Debian at all", () => {
     const facts = parseFacts("This account is not available.\n");
-    const { listeners, space, addresses, placed, ownGluster } = facts;
+    const { listeners, space, addresses, placed, ownStorage } = facts;
     assert.deepEqual(
-      [listeners, space.size, addresses, placed, ownGluster],
+      [listeners, space.size, addresses, placed, ownStorage],
       [undefined, 0, [], [], false],
     );
   });
@@ -594,9 +596,7 @@ describe("base checks of real machines", function () {
 
   it("W5: change nothing", async () => {
     const [one] = machines;
-    const { stdout } = await one.attempt(
-      factsScript(["/", "/no/such/folder"], { name: "hastack", id: 880 }),
-    );
+    const { stdout } = await one.attempt(factsScript(["/", "/no/such/folder"]));
     const facts = parseFacts(stdout);
     assert.equal(facts.space.get("/no/such/folder")?.mount, "/");
     assert.ok((facts.memoryMegabytes ?? 0) > 100);
@@ -604,7 +604,7 @@ describe("base checks of real machines", function () {
     const count =
       "find / -xdev -newer /run/unit-mark -type f -not -path '/var/log/*' -not -path '/proc/*'";
     await one.look("touch /run/unit-mark");
-    await one.attempt(factsScript(["/"], { name: "hastack", id: 880 }));
+    await one.attempt(factsScript(["/"]));
     assert.equal(await one.look(count), "");
   });
 

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
+import { SshPlatform } from "../../../../../infra/platform/ssh/ssh.ts";
+import { first, planWith } from "../../../../support/unit/fixtures.ts";
 import { recordMachines, threeMachines } from "../../../../support/unit/machine-stack.ts";
-import type { Recording, Registration } from "../../../../support/unit/mocks.ts";
+import { type Recording, type Registration, record } from "../../../../support/unit/mocks.ts";
 import { differences } from "../../../../support/unit/stack.ts";
 
 const environmentOf = ({ inputs }: Registration) => inputs.environment as Record<string, string>;
@@ -34,7 +37,7 @@ describe("the ssh platform", () => {
     const { all } = recording;
     assert.deepEqual(recording.names("Machine"), ["node-1", "node-2", "node-3"]);
     for (const { label, parent } of all.filter(({ name }) =>
-      /-(base|packages|release)$/.test(name),
+      /-(programs|base|packages|release)$/.test(name),
     )) {
       assert.match(parent ?? "", /^Machine node-\d$/, label);
     }
@@ -44,7 +47,7 @@ describe("the ssh platform", () => {
     for (const { name } of threeMachines) {
       const placed = onMachines(recording)
         .filter((one) => environmentOf(one).MACHINE === name)
-        .filter((one) => !/-(base|packages|release)$/.test(one.name))
+        .filter((one) => !/-(programs|base|packages|release)$/.test(one.name))
         .sort((one, other) => one.asked - other.asked);
       assert.ok(placed.length > 2, name);
       for (const [index, one] of placed.entries()) {
@@ -54,9 +57,12 @@ describe("the ssh platform", () => {
     }
   });
 
-  it("prepares machines side by side: bases wait for nothing, packages for their own machine", () => {
+  it("prepares machines side by side: programs wait for nothing, packages for their own machine", () => {
     for (const { name } of threeMachines) {
-      assert.deepEqual(recording.get("Command", `${name}-base`).dependencies, []);
+      assert.deepEqual(recording.get("Command", `${name}-programs`).dependencies, []);
+      assert.deepEqual(recording.get("Command", `${name}-base`).dependencies, [
+        `Command ${name}-programs`,
+      ]);
     }
     for (const one of onMachines(recording).filter(({ name }) => name.endsWith("-packages"))) {
       const { MACHINE } = environmentOf(one);
@@ -91,14 +97,25 @@ describe("the ssh platform", () => {
 
   it("W4: can take away whatever it places, from where it is", () => {
     for (const one of onMachines(recording)) {
-      const { REMOVE, TARGET, MACHINE } = environmentOf(one);
-      assert.equal(one.inputs.delete !== undefined, REMOVE !== undefined, one.label);
+      const { REMOVAL, TARGET, MACHINE } = environmentOf(one);
+      assert.equal(one.inputs.delete !== undefined, REMOVAL !== undefined, one.label);
       assert.equal(JSON.parse(TARGET ?? "").name, MACHINE, one.label);
       assert.equal(one.deleteBeforeReplace, true, one.label);
     }
-    for (const name of ["lb-1", "db-1", "storefront-1", "cache-1", "node-1-base", "brick-1"]) {
+    const calls: Readonly<Record<string, string>> = {
+      "lb-1": "remove",
+      "db-1": "remove",
+      "storefront-1": "remove",
+      "cache-1": "remove",
+      "node-1-base": "remove_base",
+      "node-1-programs": "unship",
+      "node-1-uploads": "unmount_volume",
+      "brick-1": "remove_brick",
+      "uploads-volume": "remove_volume",
+    };
+    for (const [name, call] of Object.entries(calls)) {
       const { inputs } = recording.get("Command", name);
-      assert.equal(inputs.delete, "node platform/ssh/run.ts REMOVE", name);
+      assert.equal(inputs.delete, `node platform/ssh/run.ts ${call} REMOVAL`, name);
     }
   });
 
@@ -155,6 +172,17 @@ describe("the ssh platform", () => {
     }
   });
 
+  it("W3: shows the programs that a machine gets in one place, line by line", () => {
+    const { REQUEST = "" } = environmentOf(recording.get("Command", "node-2-programs"));
+    const { programs } = JSON.parse(REQUEST);
+    assert.match(programs.gate, /^gate\(\) \{$/m);
+    for (const one of onMachines(recording).filter(({ name }) => !name.endsWith("-programs"))) {
+      for (const [name, text] of Object.entries<string>(programs)) {
+        assert.ok(!JSON.stringify(one.inputs).includes(JSON.stringify(text).slice(1, -1)), name);
+      }
+    }
+  });
+
   it("W3: changes nothing but the load balancers for a setting of theirs", async () => {
     const changed = await recordMachines({ changes: { loadBalancer: { balance: "leastconn" } } });
     assert.deepEqual(differences(recording, changed), ["Command lb-1", "Command lb-2"]);
@@ -176,8 +204,39 @@ describe("the ssh platform", () => {
 
   it("W4: keeps data directories only where keepData is on", async () => {
     const without = await recordMachines({ changes: { keepData: false } });
-    const removal = (one: Recording) => environmentOf(one.get("Command", "db-1")).REMOVE ?? "";
-    assert.match(removal(without), /rm -rf .*\/var\/lib\/postgresql/);
-    assert.doesNotMatch(removal(recording), /rm -rf .*\/var\/lib\/postgresql/);
+    const goes = (one: Recording) =>
+      JSON.parse(environmentOf(one.get("Command", "db-1")).REMOVAL ?? "").data;
+    assert.match(JSON.stringify(goes(without)), /\/var\/lib\/postgresql/);
+    assert.deepEqual(goes(recording), []);
+  });
+
+  it("S2: refuses to place what mounts a directory that nobody has shared", async () => {
+    const { settings, topology } = planWith({ platform: "ssh", machines: threeMachines });
+    await record(() => {
+      const parent = new pulumi.ComponentResource("test:index:Parent", "parent");
+      const targets = threeMachines.map(({ name, address, user, hostKey }) => ({
+        name,
+        address,
+        port: 22,
+        user,
+        hostKey,
+      }));
+      const platform = new SshPlatform(settings, topology, { targets, architecture: "x64" });
+      const shared = [{ name: "uploads", path: "/var/lib/hastack/uploads", owner: "hastack" }];
+      const task = {
+        name: "task",
+        component: "Test",
+        host: first(topology.members.database),
+        shared,
+      };
+      assert.throws(
+        () =>
+          platform.runOnce(
+            { ...task, script: "true", files: [], secrets: {} },
+            { parent, dependsOn: [] },
+          ),
+        { message: "uploads: share the directory before node-1 mounts it" },
+      );
+    });
   });
 });

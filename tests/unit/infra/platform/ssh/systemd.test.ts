@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { deliveryScript } from "../../../../../infra/platform/delivery.ts";
+import { readProgram } from "../../../../../infra/platform/machine.ts";
 import type { Process, Workload } from "../../../../../infra/platform/platform.ts";
-import { noticeCommands, unitFiles, unitName } from "../../../../../infra/platform/ssh/systemd.ts";
+import { unitFiles, unitName } from "../../../../../infra/platform/ssh/systemd.ts";
+import { mustRun } from "../../../../../lib/run.ts";
 import { type Container, start } from "../../../../support/unit/containers.ts";
 import { first } from "../../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../../support/unit/images.ts";
+import { deliveryScript } from "../../../../support/unit/requests.ts";
 import { describeStack, workloadOf } from "../../../../support/unit/stack.ts";
 
 const proxy: Process = {
@@ -177,14 +179,17 @@ describe("systemd units", () => {
     assert.deepEqual(said(linesOf("proxy", outliving), "KillMode"), ["process"]);
   });
 
-  it("L8: are reloaded by their signal, and restarted where they have none", () => {
+  it("L8: are reloaded by their signal, and restarted where they have none", async () => {
     assert.deepEqual(said(linesOf("proxy"), "ExecReload"), ["/bin/kill -s USR2 $MAINPID"]);
     assert.deepEqual(said(linesOf("watcher"), "ExecReload"), []);
-    assert.deepEqual(noticeCommands(proxy), {
-      restart: "systemctl restart hastack-proxy.service",
-      reload: "systemctl reload-or-restart hastack-proxy.service",
-    });
-    assert.equal(noticeCommands(watcher).reload, "systemctl restart hastack-watcher.service");
+    const told = async (call: string) => {
+      const text = `systemctl() { echo "$*"; }\n${readProgram("systemd")}\n${call}`;
+      return (await mustRun(["sh", "-euc", text])).split("\n").filter(Boolean).at(-1);
+    };
+    const unit = "hastack-proxy.service";
+    assert.equal(await told("reload_process proxy SIGUSR2"), `reload-or-restart ${unit}`);
+    assert.equal(await told("reload_process proxy ''"), `restart ${unit}`);
+    assert.equal(await told("restart_process proxy"), `restart ${unit}`);
   });
 });
 

@@ -1,10 +1,4 @@
-/**
- * The shell text that looks at a machine and changes nothing: it runs as whoever logs in, also on a
- * machine that is no Debian, and prints one fact a line, its name first.
- */
-import { quote } from "../shell.ts";
-import { dropIn } from "./gluster.ts";
-import { folders } from "./machine-script.ts";
+/** What `programs/facts` tells of a machine. */
 
 /** What was seen of a machine; what could not be read is missing. */
 export interface Facts {
@@ -33,8 +27,10 @@ export interface Facts {
   readonly idOfUser?: number;
   /** Members of the stack that were placed there before. */
   readonly placed: readonly string[];
-  /** Whether its GlusterFS is the stack's own. */
-  readonly ownGluster: boolean;
+  /** The stack that it belongs to, and its name there. */
+  readonly owner?: string;
+  /** Whether what its storage is made with is the stack's own. */
+  readonly ownStorage: boolean;
 }
 
 /** A program that takes connections. */
@@ -49,64 +45,6 @@ export interface Listener {
 
 /** What stands in place of sudo's words where there is no sudo. */
 export const noSudo = "sudo is not there";
-
-/** A name server that does not answer must not hold up all the others. */
-const lookUpSeconds = 4;
-
-/**
- * @param paths whose free space is asked for; they need not be there yet
- * @param user the stack's own user, and its number
- */
-export function factsScript(
-  paths: readonly string[],
-  user: { readonly name: string; readonly id: number },
-): string {
-  return `export PATH="$PATH:/usr/sbin:/sbin" LC_ALL=C
-echo "clock $(date +%s.%N)"
-become=
-if [ "$(id -u)" != 0 ]; then
-  become='sudo -n'
-  if ! command -v sudo > /dev/null; then echo 'notRoot ${noSudo}'
-  elif ! said=$(sudo -n true 2>&1); then echo "notRoot $said" | head -n 1
-  fi
-fi
-[ ! -r /etc/os-release ] || (. /etc/os-release; echo "system \${ID:-?} \${VERSION_ID:-?} \${PRETTY_NAME:-}")
-echo "architecture $(uname -m)"
-[ -d /run/systemd/system ] || echo "otherInit $(cat /proc/1/comm)"
-echo "memory $(sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/\\1/p' /proc/meminfo)"
-paths=${quote(paths.join(" "))}
-for there in $paths; do
-  until [ -e "$there" ]; do there=\${there%/*}; there=\${there:-/}; done
-  set -- "$@" "$there"
-done
-df -Pk "$@" | awk -v paths="$paths" 'BEGIN { split(paths, path) } NR > 1 { print "space", path[NR - 1], $4, $6 }'
-echo "addresses $(hostname -I)"
-echo "hostName $(hostname)"
-echo "userOfId $(getent passwd ${user.id} | cut -d : -f 1)"
-echo "idOfUser $(getent passwd ${quote(user.name)} | cut -d : -f 3)"
-for file in ${folders.files}/*/.files; do
-  folder=\${file%/*}
-  [ ! -e "$file" ] || echo "placed \${folder##*/}"
-done
-[ ! -e ${dropIn} ] || echo ownGluster
-knows() { timeout ${lookUpSeconds} getent ahosts "$1" > /dev/null || echo "unknownName $1"; }
-knows "$(hostname)" &
-proxy=$(apt-config shell a Acquire::http::Proxy b Acquire::https::Proxy c Acquire::http::Proxy-Auto-Detect)
-[ -n "$proxy" ] || cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources |
-  grep -v '^ *#' | grep -o 'https\\?://[^/ ]*' | sed 's|.*[/@]||; s|:[0-9]*$||' | sort -u | {
-    while read -r host; do knows "$host" & done
-    wait
-  }
-# Programs of others are shown to root alone
-if listeners=$($become ss -Hltnp); then
-  echo listenersSeen
-  echo "$listeners" | sed 's/^/listener /'
-  for pid in $(echo "$listeners" | grep -o 'pid=[0-9]*' | sort -u); do
-    sed "s/^/group $pid /" "/proc/\${pid#*=}/cgroup"
-  done
-fi
-wait`;
-}
 
 /** Reads what the script printed. Lines that it did not print, such as a greeting, are passed over. */
 export function parseFacts(text: string): Facts {
@@ -134,7 +72,8 @@ export function parseFacts(text: string): Facts {
     idOfUser: number("idOfUser"),
     // Not the copies beside them, which a run that was cut off leaves
     placed: all("placed").filter((name) => /^[a-z]+-[1-9]\d*$/.test(name)),
-    ownGluster: all("ownGluster").length > 0,
+    owner: one("owner"),
+    ownStorage: all("ownStorage").length > 0,
   };
 }
 

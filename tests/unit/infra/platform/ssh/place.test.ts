@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { secretsInput } from "../../../../../infra/platform/delivery.ts";
+import { joined } from "../../../../../infra/platform/machine.ts";
 import type { Workload } from "../../../../../infra/platform/platform.ts";
-import { baseScript, removeBaseScript } from "../../../../../infra/platform/ssh/machine-script.ts";
-import { placeScript } from "../../../../../infra/platform/ssh/place-script.ts";
-import { removeScript } from "../../../../../infra/platform/ssh/remove-script.ts";
+import { encode, secretsInput } from "../../../../../infra/platform/request.ts";
+import { userId } from "../../../../../infra/platform/ssh/layout.ts";
+import { callText, shippedPrograms } from "../../../../../infra/platform/ssh/programs.ts";
+import { placeRequest, removalRequest } from "../../../../../infra/platform/ssh/requests.ts";
 import { inRoot } from "../../../../../lib/paths.ts";
 import { until } from "../../../../../lib/until.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 
 const needle = "needle-in-hay";
-/** The program counts the end of the line too. */
-const length = needle.length + 1;
+const length = needle.length;
 const input = secretsInput({ password: needle });
 const state = "/run/unit-web/state";
 const unit = "hastack-web.service";
@@ -41,10 +41,15 @@ interface Wish {
   readonly word?: string;
   /** A file that it must be started anew for. */
   readonly fixed?: string;
+  /** What the second one is checked by. */
+  readonly check?: string;
   readonly health?: string;
 }
 
-function web({ hash = releases.one, word = "hello", fixed = "good", health }: Wish = {}): Workload {
+const goodOnly = "grep -qx good fixed";
+
+function web(wish: Wish = {}): Workload {
+  const { hash = releases.one, word = "hello", fixed = "good", check = goodOnly, health } = wish;
   return {
     host: { name: "web-1", role: "cache", machine: "node-1", backend: "10.2.0.11" },
     component: "Test",
@@ -62,7 +67,7 @@ function web({ hash = releases.one, word = "hello", fixed = "good", health }: Wi
     ],
     files: [
       { path: "word", content: `${word}\n`, reloads: "web" },
-      { path: "fixed", content: `${fixed}\n`, check: "grep -qx good fixed", restarts: "web" },
+      { path: "fixed", content: `${fixed}\n`, check, restarts: "web" },
       { path: "password", content: "@{password}", owner: "hastack", mode: "0400", reloads: "web" },
     ],
     secrets: {},
@@ -81,8 +86,7 @@ describe("placing a workload on a machine", function () {
   before(async function () {
     this.timeout(900_000);
     [machine] = await standIns();
-    const { code, stderr } = await machine.attempt(baseScript(owner), { limitSeconds: 600 });
-    assert.equal(code, 0, stderr);
+    for (const { code, stderr } of [await ship(), await base()]) assert.equal(code, 0, stderr);
     for (const hash of Object.values(releases)) {
       const program = hash === releases.dying ? dying : serving(hash);
       const folder = `/opt/hastack/releases/${hash}`;
@@ -94,22 +98,37 @@ describe("placing a workload on a machine", function () {
   });
 
   beforeEach(async () => {
-    await machine.attempt(removeScript(web(), true));
+    await remove(web(), true);
     const { code, stderr } = await place();
     assert.equal(code, 0, stderr);
   });
 
-  const place = (wish?: Wish, edit = (script: string) => script) =>
-    machine.attempt(edit(placeScript(web(wish), healthSeconds)), { input, ownMounts: false });
+  const call = (name: string, request: object) =>
+    machine.attempt(callText(name, "web-1"), { input: encode(request), limitSeconds: 600 });
+  const ship = (one = owner) => call("ship", { ...one, programs: shippedPrograms() });
+  const base = () => call("base", { ...owner, userId });
+  const remove = (workload: Workload, keepData: boolean) =>
+    call("remove", removalRequest(workload, keepData));
+  /** @param edit a change of the program's text @default none */
+  const place = (wish?: Wish, edit = (text: string) => text) =>
+    machine.attempt(edit(placeText), {
+      input: encode(placeRequest(web(wish), healthSeconds), input),
+    });
+  const placeText = joined(
+    ["request", "systemd", "deliver", "notify", "gate", "place"],
+    "web-1",
+    "place",
+  );
   /** Places by a process of its own. @returns ends it at once, and its connection with it */
   const fromOperator = (wish: Wish) => {
-    const child = spawn(globalThis.process.execPath, ["platform/ssh/run.ts", "APPLY"], {
+    const child = spawn(globalThis.process.execPath, ["platform/ssh/run.ts", "place", "REQUEST"], {
       cwd: inRoot("infra"),
       detached: true,
       env: {
         ...globalThis.process.env,
         TARGET: JSON.stringify(machine.target),
-        APPLY: placeScript(web(wish), healthSeconds),
+        NAME: "web-1",
+        REQUEST: JSON.stringify(placeRequest(web(wish), healthSeconds)),
       },
       stdio: ["pipe", "ignore", "ignore"],
     });
@@ -162,8 +181,7 @@ describe("placing a workload on a machine", function () {
 
   it("restarts for a file that cannot", async () => {
     const before = await process();
-    const edit = (script: string) => script.replaceAll("grep -qx good fixed", "true");
-    const { code, stdout } = await place({ fixed: "better" }, edit);
+    const { code, stdout } = await place({ fixed: "better", check: "true" });
     assert.deepEqual([code, stdout], [0, "changed fixed\nrestart of web\n"]);
     assert.notEqual(await process(), before);
   });
@@ -197,9 +215,9 @@ describe("placing a workload on a machine", function () {
     assert.match(
       stderr,
       new RegExp(
-        `web-1 must be healthy \\(it serves release ${releases.dying}\\); its processes died \\d+ times; the last answer: none\n` +
+        `web-1 must be healthy \\(it serves release ${releases.dying}\\): its processes died \\d+ times; last answer: none\n` +
           "Its last log lines:\n[\\s\\S]*there is no database[\\s\\S]*\n" +
-          "Members that come after it were not touched\\. Mend the cause, then run up again\\.\n" +
+          "The members that come after it were not touched and serve on\\. Mend the cause, then run up again\\.\n" +
           `web-1 is back at release ${releases.one}, which was healthy before\\.\n$`,
       ),
     );
@@ -215,7 +233,7 @@ describe("placing a workload on a machine", function () {
   });
 
   it("W8: claims no old release where there was none that was ever healthy", async () => {
-    await machine.attempt(removeScript(web(), true));
+    await remove(web(), true);
     for (let run = 0; run < 2; run++) {
       const { code, stderr } = await place({ hash: releases.dying });
       assert.equal(code, 1);
@@ -232,7 +250,7 @@ describe("placing a workload on a machine", function () {
     };
 
     it("before a process took notice of its new files", async () => {
-      const cut = await place({ word: "new" }, cutBefore("systemctl daemon-reload\nfor unit"));
+      const cut = await place({ word: "new" }, cutBefore("  enable_units\n"));
       assert.notEqual(cut.code, 0);
       assert.equal(await shown(), `${releases.one} hello ${length}`);
       const { code, stdout } = await place({ word: "new" });
@@ -242,7 +260,7 @@ describe("placing a workload on a machine", function () {
 
     it("between the link to a new release and the restart", async () => {
       const wish = { hash: releases.two };
-      assert.notEqual((await place(wish, cutBefore("systemctl daemon-reload\nfor unit"))).code, 0);
+      assert.notEqual((await place(wish, cutBefore("  enable_units\n"))).code, 0);
       const { code, stderr } = await place(wish);
       assert.equal(code, 0, stderr);
       assert.equal(await shown(), `${releases.two} hello ${length}`);
@@ -257,7 +275,7 @@ describe("placing a workload on a machine", function () {
     });
 
     it("at a release that is not healthy: the one before it serves in the end", async () => {
-      const cut = await place({ hash: releases.dying }, cutBefore("await_health || go_back"));
+      const cut = await place({ hash: releases.dying }, cutBefore("gate || go_back"));
       assert.notEqual(cut.code, 0);
       const { code, stderr } = await place({ hash: releases.dying, word: "again" });
       assert.equal(code, 1);
@@ -300,41 +318,62 @@ describe("placing a workload on a machine", function () {
 
   it("W8: a removal leaves what is another member's by now", async () => {
     const other = { ...web(), host: { ...web().host, name: "web-2" } };
-    const { code, stderr } = await machine.attempt(removeScript(other, false));
+    const { code, stderr } = await remove(other, false);
     assert.equal(code, 0, stderr);
     assert.equal(await machine.look(`systemctl is-active ${unit}`), "active");
     assert.equal(await machine.look("ls /var/lib/unit-web"), "own");
   });
 
   it("refuses a machine that is another stack's", async () => {
-    const { code, stderr } = await machine.attempt(baseScript({ ...owner, stack: "another" }));
+    const { code, stderr } = await ship({ ...owner, stack: "another" });
     assert.equal(code, 1);
     assert.match(stderr, /it belongs to the stack unit: take that away first, or use another/);
   });
 
   it("W4: a machine's removal takes members that are in no state, but not under another name", async () => {
-    const { stdout } = await machine.attempt(removeBaseScript({ ...owner, machine: "old-name" }));
+    const { stdout } = await call("remove_base", { ...owner, machine: "old-name" });
     assert.match(stdout, /it has another name by now; nothing was removed/);
     assert.equal(await machine.look(`systemctl is-active ${unit}`), "active");
-    const { code, stderr } = await machine.attempt(
-      `mv /opt/hastack/releases /root/\n${removeBaseScript(owner)}`,
-    );
-    assert.equal(code, 0, stderr);
+    await call("unship", owner);
+    assert.equal(await machine.look("test -e /opt/hastack/programs/place; echo $?"), "0");
+    await machine.look("mv /opt/hastack/releases /root/");
+    for (const name of ["remove_base", "unship"]) {
+      const { code, stderr } = await call(name, owner);
+      assert.equal(code, 0, stderr);
+    }
     const left =
       "ls -d /etc/hastack /opt/hastack /run/hastack 2> /dev/null || :; id hastack 2> /dev/null || :";
     assert.equal(await machine.look(`systemctl is-active ${unit} || :\n${left}`), "inactive");
-    const again = await machine.attempt(
-      `${baseScript(owner)}\nmv /root/releases/* /opt/hastack/releases/`,
-    );
-    assert.equal(again.code, 0, again.stderr);
+    for (const { code, stderr } of [await ship(), await base()]) assert.equal(code, 0, stderr);
+    await machine.look("mv /root/releases/* /opt/hastack/releases/");
+  });
+
+  it("W4: a removal finds nothing to do on a machine that was installed anew", async () => {
+    await machine.look("mv /opt/hastack/programs /root/");
+    try {
+      const { code, stdout } = await remove(web(), true);
+      assert.deepEqual([code, stdout], [0, "nothing of the stack is on this machine\n"]);
+      const { stderr } = await call("place", placeRequest(web(), healthSeconds));
+      assert.match(stderr, /\/opt\/hastack\/programs is missing: was the machine installed anew\?/);
+    } finally {
+      await machine.look("mv /root/programs /opt/hastack/");
+    }
+  });
+
+  it("W6: a request that was cut off on its way is refused, and nothing is changed", async () => {
+    const before = await files();
+    const whole = encode(placeRequest(web({ word: "new" }), healthSeconds), input);
+    for (const cut of [whole.replace(/end\n$/, ""), whole.slice(0, whole.length / 2)]) {
+      const { code, stderr } = await machine.attempt(placeText, { input: cut });
+      assert.equal(code, 1);
+      assert.match(stderr, /the request was cut off on its way/);
+    }
+    assert.equal(await files(), before);
   });
 
   it("N3: shows its secrets to nobody but the file's owner", async () => {
     const watch = "ps -ww -eo args > /run/unit-processes; grep -qx good fixed";
-    const edit = (script: string) => script.replaceAll("grep -qx good fixed", watch);
-    const script = edit(placeScript(web({ word: "new" }), healthSeconds));
-    assert.doesNotMatch(script, new RegExp(needle));
-    const { code, stdout, stderr } = await place({ word: "new" }, edit);
+    const { code, stdout, stderr } = await place({ word: "new", check: watch });
     assert.equal(code, 0, stderr);
     assert.doesNotMatch(stdout + stderr, new RegExp(needle));
     const hex = Buffer.from(needle).toString("hex");
@@ -350,14 +389,14 @@ describe("placing a workload on a machine", function () {
     const look = `ls -A /etc/hastack /opt/hastack/current /run/hastack; ls -d /run/unit-web 2>&1 || :
       ls /var/lib/unit-web; find /etc/systemd /run/systemd -name 'hastack-web*'
       systemctl list-units --all --plain --no-legend 'hastack-web*'`;
-    await machine.attempt(removeScript(web(), true));
+    await remove(web(), true);
     const kept = await machine.look(look);
-    await machine.attempt(removeScript(web(), false));
+    await remove(web(), false);
     const gone = await machine.look(look);
     const rest = "/etc/hastack:\n.machine\n\n/opt/hastack/current:\n\n/run/hastack:\nweb-1.lock";
     assert.equal(kept.replace(/\n.*unit-web.*$/m, ""), `${rest}\nown`);
     assert.equal(gone.replace(/\n.*unit-web.*$/m, ""), rest);
-    const { code, stderr } = await machine.attempt(removeScript(web(), false));
+    const { code, stderr } = await remove(web(), false);
     assert.equal(code, 0, stderr);
     await machine.look("mkdir -p /var/lib/unit-web/own");
   });

@@ -1,0 +1,42 @@
+/**
+ * The small seam below the verbs: how a program gets to a machine and runs there, and what keeps
+ * processes running. The programs are shell, in `programs/`. What they do is written there once; each
+ * platform brings a connection and a supervisor.
+ */
+import { readProjectFile } from "../../lib/paths.ts";
+import type { Outcome } from "../../lib/run.ts";
+import type { Health, ManagedFile, Process, Workload } from "./platform.ts";
+
+/** Runs programs on one machine, as root. */
+export interface Connection {
+  /**
+   * @param input the request, as `encode` writes it
+   * @returns how the program ended, also when it failed
+   */
+  run(program: string, input: string, limitSeconds: number): Promise<Outcome>;
+}
+
+/** What starts processes again, and is told to start, stop and reload them: s6 or systemd. */
+export interface Supervisor {
+  /** The file of `programs/` by which the other programs speak to it. */
+  readonly functions: "s6" | "systemd";
+  /** Its own files for a workload's processes, delivered with the workload's. */
+  files(workload: Workload, folder: string): ManagedFile[];
+  /** Health of processes that nothing else is known of: none has died for some seconds. */
+  steady(processes: readonly Process[]): Health;
+}
+
+/** How long that is. */
+export const steadySeconds = 5;
+export const steadyMeaning = `its processes have run for ${steadySeconds} s`;
+
+/** The text of a file of `programs/`; some lie where they are used. */
+export function readProgram(name: string): string {
+  const path = name === "install-packages" ? `docker/image/${name}` : `programs/${name}`;
+  return readProjectFile(`infra/platform/${name.includes("/") ? name : path}`);
+}
+
+/** One text of several files, which makes this call once it has read its request. */
+export function joined(files: readonly string[], name: string, call: string): string {
+  return [...files.map(readProgram), `receive ${name}`, call, ""].join("\n");
+}

@@ -1,0 +1,91 @@
+/**
+ * GlusterFS as the driver of a shared directory: what is asked of the shell functions in `program`,
+ * and the unit that mounts the directory.
+ */
+import type { Member, Topology } from "../../../../topology.ts";
+import type { SharedDirectory } from "../../../platform.ts";
+import type { StorageDriver } from "../driver.ts";
+
+const volumeOf = ({ name }: SharedDirectory): string => `hastack-${name}`;
+
+/** The arbiter is the last one. */
+const membersOf = ({ members }: Topology): readonly Member[] => [
+  ...members.brick,
+  ...members.arbiter,
+];
+
+const addresses = (topology: Topology) =>
+  membersOf(topology).map(({ name, backend }) => ({ name, address: backend }));
+
+export const glusterfs: StorageDriver = {
+  name: "glusterfs",
+  roles: ["brick", "arbiter"],
+  packages: { members: ["glusterfs-server"], clients: ["glusterfs-client"] },
+  program: "ssh/storage/glusterfs/program",
+  mark: "/etc/systemd/system/glusterd.service.d/hastack.conf",
+  listeners: /^gluster(d|fsd)$/,
+  members: membersOf,
+
+  member(topology, { name }, keepData) {
+    const request = { directory: name, keepData, members: addresses(topology) };
+    return {
+      apply: { call: "place_brick", request: { directory: name } },
+      remove: { call: "remove_brick", request },
+    };
+  },
+
+  volume(topology, { name }, keepData) {
+    const members = addresses(topology);
+    const clients = topology.machines.map(({ backend }) => backend).join(",");
+    return {
+      apply: { call: "make_volume", request: { directory: name, members, clients } },
+      remove: { call: "remove_volume", request: { directory: name, keepData, members } },
+    };
+  },
+
+  mount(machine, topology, directory) {
+    const { stack } = topology;
+    const { name, path } = directory;
+    const unit = mountUnit(machine, topology, directory);
+    return {
+      apply: { call: "mount_volume", request: { directory: name, path, unit } },
+      remove: { call: "unmount_volume", request: { stack, machine, directory: name, path } },
+    };
+  },
+};
+
+function mountUnit(machine: string, topology: Topology, directory: SharedDirectory): string {
+  const { name, path } = directory;
+  // A server on the machine itself is asked first
+  const servers = [...membersOf(topology)].sort(
+    (a, b) => Number(b.machine === machine) - Number(a.machine === machine),
+  );
+  const client = [
+    "/usr/sbin/glusterfs --no-daemon --process-name=fuse --log-level=WARNING --log-file=-",
+    ...servers.map(({ backend }) => `--volfile-server=${backend}`),
+    `--volfile-id=/${volumeOf(directory)} ${path}`,
+  ].join(" ");
+  return `[Unit]
+Description=hastack: ${name}, mounted from GlusterFS
+Wants=network-online.target
+After=network-online.target glusterd.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+# What a client that died has left
+ExecStartPre=-/usr/bin/umount --lazy --quiet ${path}
+ExecStart=${client}
+ExecStartPost=/bin/sh -c 'until [ "$$(stat -c %%i ${path} 2> /dev/null)" = 1 ]; do kill -0 $MAINPID || exit 1; sleep 0.2; done'
+ExecStopPost=-/usr/bin/umount --lazy --quiet ${path}
+TimeoutStartSec=30
+TimeoutStopSec=10
+Restart=always
+RestartSec=1
+SyslogIdentifier=hastack-${name}
+LimitNOFILE=65536
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
