@@ -52,7 +52,7 @@ describe("dev, end to end", function () {
       try {
         const { code, stdout } = await stack.up();
         assert.notEqual(code, 0);
-        assert.match(stdout, /port 18080 of 127.0.0.1 is in use by another program/);
+        assert.match(stdout, /18080 is in use by another program on 127.0.0.1/);
       } finally {
         server.close();
       }

@@ -33,6 +33,9 @@ const ownSettings: Configuration = {
   "hastack:loadBalancer": { publishedPorts: [18080, 18081], publishedStatsPorts: [18404, 18405] },
 };
 
+/** Behind the release's hash stands that of its packages, where it has any. */
+const releaseOfTag = (tag: string) => tag.split("-")[0] ?? "";
+
 export class ContainerPlace implements Place {
   readonly base = "Pulumi.dev.yaml";
   readonly settings: Configuration;
@@ -101,14 +104,14 @@ export class ContainerPlace implements Place {
 
   async releases(): Promise<string[]> {
     const images = ["docker", "images", `hastack-${this.#stack}/release`, "--format", "{{.Tag}}"];
-    return (await mustRun(images)).trim().split("\n");
+    return (await mustRun(images)).trim().split("\n").map(releaseOfTag);
   }
 
   async releaseOf(instance: string): Promise<string> {
     const ask = ["docker", "inspect", "-f", "{{.Image}}", this.container(instance)];
     const image = (await mustRun(ask)).trim();
     const tags = await mustRun(["docker", "inspect", "-f", "{{index .RepoTags 0}}", image]);
-    return tags.trim().split(":").at(-1) ?? "";
+    return releaseOfTag(tags.trim().split(":").at(-1) ?? "");
   }
 
   processId(process: string): string {

@@ -86,7 +86,7 @@ export function portProblems(settings: Settings, taken: ReadonlySet<number>): Pr
       .map((value) => ({
         path: `loadBalancer.${name}`,
         value,
-        why: "is a port of 127.0.0.1 that another program uses",
+        why: "is in use by another program on 127.0.0.1",
         fix: "use another port, or end that program",
       })),
   );

@@ -105,7 +105,7 @@ describe("preflight", () => {
 
   describe("W5: refuses a published port that is in use", () => {
     const inUse = (setting: string, port: number) =>
-      `hastack:loadBalancer.${setting}: ${port} is a port of 127.0.0.1 that another program uses, use another port, or end that program`;
+      `hastack:loadBalancer.${setting}: ${port} is in use by another program on 127.0.0.1, use another port, or end that program`;
     const cases: readonly [string, readonly number[], readonly string[]][] = [
       ["none, where none is", [], []],
       ["none, where another is", [8082], []],
