@@ -17,7 +17,7 @@ export interface HostKey {
 }
 
 /**
- * Reads a host key; a comment behind it is left out.
+ * Reads a host key; a comment after it is ignored.
  * @returns nothing when the text is none of an accepted type
  */
 export function parseHostKey(text: string): HostKey | undefined {
@@ -31,7 +31,7 @@ export function parseHostKey(text: string): HostKey | undefined {
     : undefined;
 }
 
-/** What a key consists of: its type again, then numbers, each behind its length; nothing if not so. */
+/** The parts of a key: its type again, then numbers, each after its length; none if malformed. */
 function fieldsOf(bytes: Buffer): Buffer[] {
   const fields: Buffer[] = [];
   let at = 0;

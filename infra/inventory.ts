@@ -24,7 +24,7 @@ export interface Target {
   readonly name: string;
   readonly address: string;
   readonly port: number;
-  /** root, or somebody who may become root by sudo without a password. */
+  /** root, or a user with sudo and no password for it. */
   readonly user: string;
   /** Type and key, as in ssh_host_ed25519_key.pub. */
   readonly hostKey: string;
@@ -54,7 +54,7 @@ function userPath(path: string): string {
 }
 
 /**
- * The settings, with what the inventory says in place of what they say.
+ * The settings, with the inventory's values in place of theirs.
  * @param read gives the inventory's text @default reads the file
  * @throws SettingsError with every problem of the inventory, by its file and the machine
  */
@@ -77,7 +77,7 @@ function readFile(path: string): string | undefined {
 function readInventory(text: string, { ssh, machines = [] }: Settings): Inventory {
   const file = ssh.inventory ?? "";
   const document = parseDocument(text);
-  // The first says where; what follows is mostly of its making
+  // The first says where; the others mostly follow from it
   const [error] = document.errors;
   if (error) {
     const why = error.message.split(/:?\n/)[0] ?? "is not YAML";
@@ -95,7 +95,7 @@ function readInventory(text: string, { ssh, machines = [] }: Settings): Inventor
         source: file,
         path: `machines.${name}`,
         why: "is not in hastack:machines",
-        fix: "take it out, or add it there",
+        fix: "remove it, or add it there",
       })),
     );
   }

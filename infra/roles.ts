@@ -16,9 +16,9 @@ export const ports = {
   etcdClient: 2379,
   etcdPeer: 2380,
   cache: 6379,
-  /** Way out to the mail server, on the load balancers. */
+  /** On the load balancers: leads to the mail server. */
   mail: 2525,
-  /** The same to the first host outside that the application names; the next ones follow. */
+  /** The same for the application's first host outside; the next ones follow. */
   firstOutside: 2600,
   /** GlusterFS: its management, and the first brick of a machine. */
   gluster: 24007,
@@ -73,7 +73,7 @@ export const roleTable = {
     ports: [ports.http, ports.https, ports.stats, ports.primary, ports.replicas, ports.mail],
     countProblem: (count) =>
       count < 2
-        ? { why: "leaves the virtual IPs without a second holder", fix: "use 2" }
+        ? { why: "leaves no second load balancer to take over the virtual IPs", fix: "use 2" }
         : undefined,
     apart: false,
     frontend: true,
@@ -84,7 +84,7 @@ export const roleTable = {
     memberPrefix: "etcd",
     ports: [ports.etcdClient, ports.etcdPeer],
     countProblem(count) {
-      if (count < 3) return { why: "cannot outvote a lost one", fix: "use 3" };
+      if (count < 3) return { why: "has no majority when one is lost", fix: "use 3" };
       if (count % 2 === 1) return undefined;
       const fix = `use ${count - 1}`;
       return { why: `is even and survives no more losses than ${count - 1}`, fix };
@@ -99,7 +99,7 @@ export const roleTable = {
     memberPrefix: "db",
     ports: [ports.postgres, ports.patroni],
     countProblem: (count) =>
-      count === 2 ? undefined : { why: "is not a primary and a standby", fix: "use 2" },
+      count === 2 ? undefined : { why: "is not one primary and one standby", fix: "use 2" },
     apart: true,
     frontend: false,
     // An empty database and 1 GiB of its log, and room to grow
@@ -134,7 +134,9 @@ export const roleTable = {
     memberPrefix: "arbiter",
     ports: [ports.gluster, ports.brick],
     countProblem: (count) =>
-      count === 1 ? undefined : { why: "is not one third vote beside two bricks", fix: "use 1" },
+      count === 1
+        ? undefined
+        : { why: "is not the one arbiter that two bricks need", fix: "use 1" },
     apart: true,
     frontend: false,
     disk: [],

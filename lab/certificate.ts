@@ -5,7 +5,7 @@ import { inMachine } from "./machines.ts";
 
 /** The longest that browsers accept. */
 const days = 825;
-/** One that ends sooner is made anew. */
+/** One that expires sooner is replaced. */
 const sparedDays = 7;
 
 export interface CertificateOptions {
@@ -32,7 +32,7 @@ export function isCurrent(pem: string, addresses: readonly string[], now = new D
   }
 }
 
-/** Makes a certificate that vouches for itself, and its key. */
+/** Makes a self-signed certificate and its key. */
 export function makeCertificate(
   addresses: readonly string[],
   set: string,

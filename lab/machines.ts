@@ -201,7 +201,7 @@ function ownAddressIn(subnet: string): string | undefined {
   return own.map(({ address }) => address).find((address) => address.startsWith(prefix));
 }
 
-/** @throws where containers' addresses lead nowhere, as on a Mac or with an engine elsewhere. */
+/** @throws where containers' addresses are unreachable, as on a Mac or with an engine elsewhere. */
 function mustReach({ networks }: MachineSet): void {
   if (ownAddressIn(networks.management) !== undefined) return;
   throw new Error(
@@ -218,14 +218,14 @@ async function ensureNetwork(set: MachineSet, network: NetworkName): Promise<voi
   if (there.code === 0 && there.stdout.trim() === subnet) return;
   if (there.code === 0) {
     throw new Error(
-      `network ${name} has the subnet ${there.stdout.trim()}, not ${subnet}: take the set away first`,
+      `network ${name} has the subnet ${there.stdout.trim()}, not ${subnet}: remove the set of machines first`,
     );
   }
   const taken = ownAddressIn(subnet);
   if (taken !== undefined) {
     throw new Error(
-      `network ${name}: this machine has ${taken} in ${subnet} already, and what is there would be ` +
-        "hidden: give the stand-ins another subnet, or take away the Docker network that has it",
+      `network ${name}: this machine already has ${taken} in ${subnet}, which would become ` +
+        "unreachable: give the stand-ins another subnet, or remove the Docker network that has it",
     );
   }
   await mustRun([
@@ -275,7 +275,7 @@ async function ensureContainer(set: MachineSet, machine: StandIn, image: string)
   else if (there.stdout.trim() !== contentOf(set, machine, image)) {
     throw new Error(
       `machine ${machine.name} was made by another version of its recipe, or with other addresses: ` +
-        `take the set ${set.set} away first`,
+        `remove the set ${set.set} first`,
     );
   }
   await mustRun(["docker", "start", container]);

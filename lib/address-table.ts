@@ -4,7 +4,7 @@ const hidden = "[secret]";
 /** These come first, in this order; other outputs follow by name. */
 const first = ["url", "localUrls", "adminUrl", "adminPassword", "statsUrl", "statsUrls"];
 
-/** An output's value in a line or more; nothing for what is no text, such as the list of machines. */
+/** An output's value in a line or more; nothing if it is not text, such as the list of machines. */
 function lines(name: string, value: unknown, stack: string): string[] {
   if (value === hidden) return [`npx pulumi stack output ${name} --show-secrets --stack ${stack}`];
   const values = Array.isArray(value) ? value : [value];

@@ -17,18 +17,18 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** For its standard input: a text, or an open file. @default nothing: the input is empty */
   readonly input?: string | number;
-  /** It is told to end after this long, and the outcome says so. @default no limit */
+  /** It gets SIGTERM after this long, and the outcome says so. @default no limit */
   readonly limitSeconds?: number;
-  /** `stderr`: show all output live on our standard error. @default kept, and shown to nobody */
+  /** `stderr`: show all output live on our standard error. @default kept, not shown */
   readonly show?: "stderr";
-  /** Gets all output as it comes. @default nobody */
+  /** Gets all output as it comes. @default none */
   readonly hear?: (text: string, from: "stdout" | "stderr") => void;
 }
 
 const timedOut = 124;
 const missingProgram = 127;
 const killed = 128;
-/** Time to end in order, for whoever was told to end. */
+/** Time between SIGTERM and SIGKILL. */
 const graceSeconds = 5;
 
 /** Runs a program to its end and keeps its output. Never throws: look at `code`. */
@@ -92,5 +92,7 @@ export async function mustRun(
 ): Promise<string> {
   const outcome = await run(command, options);
   if (outcome.code === 0) return outcome.stdout;
-  throw new Error(`\`${command.join(" ")}\` ended with ${outcome.code}:\n${lastWords(outcome)}`);
+  throw new Error(
+    `\`${command.join(" ")}\` failed with exit code ${outcome.code}:\n${lastWords(outcome)}`,
+  );
 }

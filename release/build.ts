@@ -25,7 +25,7 @@ import { type Architecture, aboutFile, builtReleaseFolder, type ReleaseRecipe } 
 
 /** How many releases of an application are kept, the newest used first: enough to go back by hand. */
 const keptReleases = 3;
-/** A build that was killed leaves its staging folder; after this long it is nobody's. */
+/** A build that was killed leaves its staging folder; after this long it is removed. */
 const abandonedAfterSeconds = 3600;
 /** Files carry one date, so that image layers of the same content are the same. */
 const date = new Date("2000-01-01T00:00:00Z");
@@ -53,7 +53,7 @@ export async function ensureRelease(
   const folder = builtReleaseFolder(hash, architecture);
   if (!existsSync(folder)) await build(recipe, hash, architecture);
   const now = new Date();
-  utimesSync(folder, now, now); // last used: what prune() goes by
+  utimesSync(folder, now, now); // last used: prune() keeps the newest
   prune(recipe.name);
   return folder;
 }
@@ -68,7 +68,7 @@ async function build(
   mkdirSync(staging, { recursive: true });
   try {
     copyFiles(recipe, staging);
-    // Somebody may have saved a file in between
+    // A file may have been saved in between
     if (releaseHash({ ...recipe, folder: staging }) !== hash) throw changed(recipe, hash);
     await runBuild(recipe, staging, architecture);
     const about = { release: hash, architecture, application: recipe.name };
@@ -108,8 +108,8 @@ async function runBuild(
   if (outcome.code === 0) return;
   const indented = command.trim().replace(/^/gm, "  ");
   throw new Error(
-    `the release of ${name} could not be built: release.build ended with ${outcome.code}; ` +
-      `what served before serves on. The command:\n${indented}\nIts last words:\n` +
+    `the release of ${name} could not be built: release.build failed with exit code ${outcome.code}; ` +
+      `what served before keeps serving. The command:\n${indented}\nIts last output:\n` +
       (lastWords(outcome) || "(none)"),
   );
 }
@@ -136,7 +136,7 @@ function publish(staging: string, folder: string): void {
   }
 }
 
-/** Whether a release is this application's. Those of before applications had names are anybody's. */
+/** Whether a release is this application's, or was made before applications had names. */
 export function isReleaseOf(application: string, folder: string): boolean {
   try {
     const about = JSON.parse(readFileSync(aboutFile(folder), "utf8"));

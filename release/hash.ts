@@ -11,7 +11,7 @@ const isLeftOut = (name: string): boolean => name.startsWith(".") || name === "n
 
 /**
  * The files that a release is made of, relative to the application's folder, each once and sorted.
- * @throws where a path in the list is not there, or leads out of the folder
+ * @throws where a path in the list does not exist, or is outside the folder
  */
 export function filesOf({ folder, files }: Pick<ReleaseRecipe, "folder" | "files">): string[] {
   const listed = files?.map((path) => checkedPath(folder, path)) ?? ["."];
@@ -23,14 +23,14 @@ function checkedPath(folder: string, path: string): string {
   const plain = normalize(path).replace(/\/$/, "");
   if (isAbsolute(plain) || leadsOut(plain)) {
     throw new Error(
-      `release.files: ${path} leads out of the application's folder ${folder}; ` +
-        "a release is made of what is in there, so put it there",
+      `release.files: ${path} is outside the application's folder ${folder}; ` +
+        "a release has only what is in it, so move it there",
     );
   }
   if (lstatSync(join(folder, plain), { throwIfNoEntry: false }) === undefined) {
     throw new Error(
-      `release.files: ${path} is not there; there is no ${join(folder, plain)}: ` +
-        "make it, or take it off the list",
+      `release.files: ${path} does not exist (${join(folder, plain)}): ` +
+        "create it, or remove it from the list",
     );
   }
   return plain;
@@ -52,15 +52,15 @@ function checkedFile(folder: string, path: string, stat: Stats): string {
   if (stat.isFile()) return path;
   if (!stat.isSymbolicLink()) {
     throw new Error(
-      `${join(folder, path)} is neither a file, a folder nor a link; a release cannot have it: ` +
-        "take it away, or leave it out by release.files",
+      `${join(folder, path)} is neither a file, a folder nor a link; a release cannot contain it: ` +
+        "remove it, or exclude it by release.files",
     );
   }
   const target = readlinkSync(join(folder, path));
   if (!isAbsolute(target) && !leadsOut(normalize(join(dirname(path), target)))) return path;
   throw new Error(
-    `${join(folder, path)} is a link to ${target}, outside of the application's folder, which a ` +
-      "release does not have; put a copy in its place, or leave it out by release.files",
+    `${join(folder, path)} is a link to ${target}, which is outside the application's folder and not in a ` +
+      "release; put a copy in its place, or exclude it by release.files",
   );
 }
 

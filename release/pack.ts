@@ -31,9 +31,9 @@ export async function packedRelease(
 
 /** Fast rather than small: a machine is usually nearer than that is worth. */
 async function pack(release: string, archive: string): Promise<void> {
-  const passing = `${archive}.${process.pid}`;
+  const temporary = `${archive}.${process.pid}`;
   const owners = ["--owner=0", "--group=0", "--numeric-owner", "--sort=name"];
-  const compress = ["--use-compress-program=gzip -1", "--file", passing];
+  const compress = ["--use-compress-program=gzip -1", "--file", temporary];
   await mustRun(["tar", "--create", ...owners, ...compress, `--directory=${release}`, "."]);
-  renameSync(passing, archive);
+  renameSync(temporary, archive);
 }

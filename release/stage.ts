@@ -22,13 +22,13 @@ export async function stagedRelease(
   const folder = join(images, hash);
   if (existsSync(folder)) return folder;
   const release = await ensureRelease(recipe, hash, architecture);
-  const passing = `${folder}.${process.pid}`;
-  mkdirSync(passing, { recursive: true });
-  cpSync(image, passing, { recursive: true });
-  rmSync(join(passing, "release"), { recursive: true, force: true });
+  const temporary = `${folder}.${process.pid}`;
+  mkdirSync(temporary, { recursive: true });
+  cpSync(image, temporary, { recursive: true });
+  rmSync(join(temporary, "release"), { recursive: true, force: true });
   // Hard links: the folder costs no time and, once the older ones are gone, no space
-  await mustRun(["cp", "-al", release, join(passing, "release")]);
-  renameSync(passing, folder);
+  await mustRun(["cp", "-al", release, join(temporary, "release")]);
+  renameSync(temporary, folder);
   prune(images, recipe.name, hash);
   return folder;
 }

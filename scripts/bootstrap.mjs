@@ -89,7 +89,7 @@ function chooseNode() {
   if (existsSync(ownNode)) return ownNode;
   if (runsTypeScript(process.versions.node)) return process.execPath;
   throw new Error(
-    `Node ${process.versions.node} cannot run this project, and npm has no Node of its own for ` +
+    `Node ${process.versions.node} cannot run this project, and npm has no package with Node for ` +
       `${process.platform}-${process.arch}: install Node 24 (https://nodejs.org) and try again`,
   );
 }

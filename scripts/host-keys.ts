@@ -14,8 +14,8 @@ import { readSettings, type Settings } from "../infra/settings.ts";
 import { run } from "../lib/run.ts";
 import { trackedFile } from "./launcher/overlay.ts";
 
-// Whoever answers first is believed, as ssh does at a first login: the operator compares the
-// fingerprints. From then on a key is only replaced when its machine is named.
+// The first answer is trusted, as by ssh at a first login; the operator compares the fingerprints.
+// From then on a key is only replaced when its machine is named.
 
 const usage = "npm run host-keys -- [--stack NAME] [--machine NAME]… [--replace NAME]…";
 
@@ -130,14 +130,13 @@ export type Finding =
 export function judge(answer: Answer, known: string | undefined, mayReplace: boolean): Finding {
   if ("problem" in answer) return { state: "unreachable", problem: answer.problem };
   const [best] = answer.offered;
-  if (best === undefined)
-    return { state: "unreachable", problem: "it has no key that can be used" };
+  if (best === undefined) return { state: "unreachable", problem: "it has no usable host key" };
   if (known === undefined) return { state: "new", key: best };
   const kept = parseHostKey(known);
   const same = answer.offered.find(({ key, type }) => key === kept?.key && type === kept.type);
   if (same) return { state: "unchanged", key: same };
   const state = mayReplace ? "replaced" : "changed";
-  return { state, key: best, known: kept ? describeKey(kept) : "a text that is no key" };
+  return { state, key: best, known: kept ? describeKey(kept) : "text that is not a host key" };
 }
 
 function describeKey(key: HostKey): string {
@@ -200,13 +199,13 @@ function problemsOf(findings: ReadonlyMap<string, Finding>, stack: string): stri
   const changed = all.flatMap(([name, finding]) =>
     finding.state === "changed"
       ? [
-          `${name}: its host key is not the known one (${finding.known}), which stays: either it was installed anew, or something else answers in its place; compare on its console, and if it is right: npm run host-keys -- --stack ${stack} --replace ${name}`,
+          `${name}: its host key is not the known one (${finding.known}), which is kept: either the machine was reinstalled, or this is a man-in-the-middle; compare on its console, and if it is right: npm run host-keys -- --stack ${stack} --replace ${name}`,
         ]
       : [],
   );
   if (lost.length > 0) {
     lost.push(
-      "see that they run, that address and port are right, and that they let you in, then run this again; of a machine that is behind another one, give the `hostKey` by hand",
+      "check that they run, that address and port are right, and that no firewall is in between, then run this again; for a machine behind a jump host, set its `hostKey` by hand",
     );
   }
   return [...changed, ...lost];
@@ -225,7 +224,7 @@ export async function collectHostKeys(
   const path = inventoryPath(settings);
   if (path === undefined) {
     throw new Error(
-      `hastack:ssh.inventory: is missing, so that there is no place for host keys; use a file such as .hastack/inventory/${call.stack}.yaml`,
+      `hastack:ssh.inventory: is missing, and host keys are saved there; set it to a file such as .hastack/inventory/${call.stack}.yaml`,
     );
   }
   const asked = chosenMachines(settings, call).map(async (machine) => {
@@ -246,7 +245,7 @@ export async function collectHostKeys(
   }
   const problems = problemsOf(findings, call.stack);
   if (problems.length > 0)
-    throw new Error(`host keys are missing or not the known ones:\n  ${problems.join("\n  ")}`);
+    throw new Error(`host keys are missing or have changed:\n  ${problems.join("\n  ")}`);
 }
 
 /** `npm run host-keys`: asks the machines of a stack for their SSH host keys. */

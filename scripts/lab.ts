@@ -60,35 +60,35 @@ function readPlan(stack: string): Plan {
   return planLab(stack, readFileSync(file, "utf8"));
 }
 
-/** An inventory of somebody's own machines is theirs. */
+/** Never overwrites an inventory of real machines. */
 function refuseForeignInventory(stack: string): void {
   const files = setFiles(stack);
   if (!existsSync(files.inventory) || hasOwnInventory(files)) return;
   throw new Error(
-    `${here(files.inventory)} was not made for stand-ins, and would be overwritten: move it away. If it ` +
-      "was collected from stand-ins, `npm run lab -- --destroy` takes them and it away",
+    `${here(files.inventory)} was not made by npm run lab and would be overwritten: move it away. If it ` +
+      "belongs to stand-ins, `npm run lab -- --destroy` removes them and it",
   );
 }
 
-/** The program must look where the stand-ins are written down. */
+/** The program must read the inventory that the stand-ins are written to. */
 function checkInventoryPath({ set, inventory: expected }: Plan): void {
   const { inventory } = setFiles(set.set);
   if (expected !== undefined && resolve(root, expected) === inventory) return;
   throw new Error(
-    `${here(trackedFile(set.set))}: hastack:ssh.inventory is ${expected ?? "not set"}: stand-ins ` +
-      `are found by ${here(inventory)}, name that one`,
+    `${here(trackedFile(set.set))}: hastack:ssh.inventory is ${expected ?? "not set"}, but the inventory ` +
+      `of the stand-ins is ${here(inventory)}: set it to that`,
   );
 }
 
-/** What a state knows of machines that are not there is void; whose they were, it does not tell. */
+/** A state of stand-ins that are gone is of no use, but it may be one of real machines. */
 async function refuseOrphanedState(stack: string): Promise<void> {
   const exported = JSON.parse(await pulumiOutput(["stack", "export", "--stack", stack]));
   const resources: unknown[] = exported.deployment?.resources ?? [];
   if (resources.length <= 1) return; // the stack itself
   throw new Error(
-    `the stack ${stack} has ${resources.length - 1} resources, and its stand-ins are not there. If it ` +
-      `was on stand-ins that were taken away, forget it by \`npx pulumi stack rm --force ${stack}\`; ` +
-      `if it is on machines of your own, use \`npx pulumi --stack ${stack}\` for it`,
+    `the stack ${stack} has ${resources.length - 1} resources, but its stand-ins do not exist. If they ` +
+      `were removed, delete the stack's state: \`npx pulumi stack rm --force ${stack}\`; ` +
+      `if it runs on machines of your own, use \`npx pulumi --stack ${stack}\``,
   );
 }
 
@@ -141,32 +141,32 @@ async function up(plan: Plan, options: readonly string[]): Promise<number> {
   const code = await pulumi(["up", ...stack, ...quiet, ...options]);
   if (code !== 0) {
     process.stderr.write(
-      `\nerror: \`pulumi up\` ended with ${code}; the reason is above. What was there before serves ` +
-        "on; `npm run lab` again goes on from where it stopped\n",
+      `\nerror: \`pulumi up\` failed (exit code ${code}); the reason is above. What was there before ` +
+        "keeps serving; run `npm run lab` again to continue\n",
     );
     return code;
   }
   const outputs = JSON.parse(await pulumiOutput(["stack", "output", "--json", ...stack]));
   process.stdout.write(
-    `\nThe stack ${name} is up:\n\n${addressTable(outputs, name)}\n${advice(plan)}`,
+    `\nThe stack ${name} is up:\n\n${addressTable(outputs, name)}\n${advice(plan, "adminUrl" in outputs)}`,
   );
   return 0;
 }
 
-/** What to try next. */
-function advice({ set, vip }: Plan): string {
+/** What to try next. @param administered whether the application has an administration */
+function advice({ set, vip }: Plan, administered: boolean): string {
   const { sshConfig } = setFiles(set.set);
   const first = set.machines[0]?.name ?? "";
   const container = `hastack-${set.set}-${first}`;
   const named = set.set === labStack ? "" : `--stack ${set.set} `;
-  return `The administrator is the user admin, the statistics' user is operator. The certificate was made
-for this lab, so a browser asks before it goes on.
+  return `${administered ? "The administrator is the user admin. " : ""}The statistics page's user is operator.
+The certificate is self-signed, so browsers show a warning.
 
   curl --cacert .hastack/${set.set}/certificate.pem https://${vip}/api/health
   ssh -F ${here(sshConfig)} ${first}
   docker kill ${container}     lose a machine; docker start ${container} brings it back
   npm run lab ${named && `-- ${named}`}                     brings the machines and the stack up to date
-  npm run lab -- ${named}--destroy         takes the stack and the machines away
+  npm run lab -- ${named}--destroy         removes the stack and the machines
 `;
 }
 
@@ -175,8 +175,8 @@ async function destroy(stack: string): Promise<number> {
     const code = await pulumi(["destroy", "--yes", "--skip-preview", "--stack", stack]);
     if (code !== 0) {
       process.stderr.write(
-        `\nerror: \`pulumi destroy\` ended with ${code}; the reason is above. The machines are still ` +
-          "there: `npm run lab -- --destroy` again goes on from where it stopped\n",
+        `\nerror: \`pulumi destroy\` failed (exit code ${code}); the reason is above. The machines are still ` +
+          "there: run `npm run lab -- --destroy` again to continue\n",
       );
       return code;
     }

@@ -33,7 +33,7 @@ export interface AdminAccess {
   /** Addresses of the site; the first that can be reached is asked. */
   readonly sites: readonly string[];
   readonly password: string;
-  /** PEM of the site's own certificate, believed whoever vouches for it. @default there is none */
+  /** PEM of the site's own certificate, trusted even if self-signed. @default there is none */
   readonly certificate?: string | undefined;
 }
 
@@ -81,7 +81,7 @@ function post(site: string, email: string, access: AdminAccess): Promise<Answer>
   });
 }
 
-/** The site's own certificate is enough, by whatever address it is reached; so is any known one. */
+/** The site's own certificate is trusted at any address, and so is any from a known authority. */
 function trust(pem: string): https.RequestOptions {
   const chain = pem.match(/^-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/gm) ?? [];
   const own = new X509Certificate(pem).fingerprint256;
@@ -95,7 +95,7 @@ function trust(pem: string): https.RequestOptions {
 
 function refusal({ status, body }: Answer): string {
   if (status === 401) {
-    return `the administrator's password is another one by now: give it in ${passwordVariable}`;
+    return `the administrator's password has been changed: set ${passwordVariable} to the current one`;
   }
   try {
     return (JSON.parse(body) as { message: string }).message;
@@ -122,6 +122,8 @@ export async function main(args: readonly string[]): Promise<number> {
     certificate: settings["hastack:certificate"]?.value,
   });
   process.stdout.write(`${url}\n`);
-  process.stderr.write(`Works once, until ${expiresAt}. Whoever has it has the account.\n`);
+  process.stderr.write(
+    `Works once, until ${expiresAt}. Whoever has it can take over the account.\n`,
+  );
   return 0;
 }

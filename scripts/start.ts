@@ -16,17 +16,18 @@ export async function main(args: readonly string[]): Promise<number> {
   const code = await pulumi(["up", ...stack, ...quiet, ...args]);
   if (code !== 0) {
     process.stderr.write(
-      `\nerror: \`pulumi up\` ended with ${code}; the reason is above. What was there before serves ` +
-        "on; `npm start` again goes on from where it stopped\n",
+      `\nerror: \`pulumi up\` failed (exit code ${code}); the reason is above. What was there before ` +
+        "keeps serving; run `npm start` again to continue\n",
     );
     return code;
   }
   const outputs = JSON.parse(await pulumiOutput(["stack", "output", "--json", ...stack]));
   process.stdout.write(
     `\nThe stack ${name} is up:\n\n${addressTable(outputs, name)}\n` +
-      "The administrator is the user admin, the statistics' user is operator. " +
+      `${"adminUrl" in outputs ? "The administrator is the user admin. " : ""}` +
+      "The statistics page's user is operator. " +
       'What to try next: docs/operate.md, "See it fail"; ' +
-      `\`npm run destroy${name === defaultStack ? "" : ` -- --stack ${name}`}\` takes the stack away.\n`,
+      `\`npm run destroy${name === defaultStack ? "" : ` -- --stack ${name}`}\` removes the stack.\n`,
   );
   return 0;
 }

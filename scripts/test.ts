@@ -58,7 +58,7 @@ async function check(
   const limit = limitMinutes * 60_000;
   const code = await become(inRoot("node_modules/.bin", program), args, process.env, listen, limit);
   if (code === 0) return { ...nothing, passed: 1 };
-  const title = `${program} ended with ${code}`;
+  const title = `${program} failed with exit code ${code}`;
   return { ...nothing, failed: 1, failures: [{ title, error: ending(output) }] };
 }
 

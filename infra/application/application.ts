@@ -62,7 +62,7 @@ export function readDescription(path: string): ApplicationDescription {
  */
 export function parseDescription(text: string, file: string): ApplicationDescription {
   const document = parseDocument(text);
-  // The first says where; what follows is mostly of its making
+  // The first says where; the others mostly follow from it
   const [error] = document.errors;
   if (error) {
     const why = error.message.split(/:?\n/)[0] ?? "it cannot be read";

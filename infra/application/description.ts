@@ -282,7 +282,7 @@ function tierProblems({ tiers }: ApplicationDescription): Problem[] {
     const at = ["tiers", index];
     if (names.indexOf(one.name) !== index) refuse([...at, "name"], "is a duplicate, use another");
     if (taken.has(one.name) || one.name.startsWith("job-")) {
-      refuse([...at, "name"], "is a name of the stack's own, use another");
+      refuse([...at, "name"], "is reserved for the stack, use another");
     }
     if (one.port === undefined && one.routes.length > 0) {
       refuse([...at, "routes"], "need a port that HAProxy can send requests to, give one");
@@ -294,7 +294,7 @@ function tierProblems({ tiers }: ApplicationDescription): Problem[] {
       if (one.port !== undefined) refuse([...at, "port"], "is another tier's port, use another");
     }
     if (one.port !== undefined && one.port >= 2600 && one.port < 2700) {
-      refuse([...at, "port"], "must not be 2600 to 2699: there HAProxy leads to hosts outside");
+      refuse([...at, "port"], "must not be 2600 to 2699, which HAProxy uses for hosts outside");
     }
     if (one.drainSeconds >= one.stopGraceSeconds) {
       refuse([...at, "drainSeconds"], "must be less than stopGraceSeconds");
@@ -303,8 +303,11 @@ function tierProblems({ tiers }: ApplicationDescription): Problem[] {
   const served = tiers.filter((one) => one.port !== undefined);
   const rest = served.filter((one) => one.routes.length === 0).map(({ name }) => name);
   if (served.length > 0 && rest.length !== 1) {
-    const who = rest.length === 0 ? "none has" : `${rest.join(" and ")} have`;
-    refuse(["tiers"], `must have exactly one with a port and without routes (${who} none)`);
+    const who = rest.length === 0 ? "there is none" : rest.join(" and ");
+    refuse(
+      ["tiers"],
+      `must have exactly one with a port and without routes, for all other requests (now: ${who})`,
+    );
   }
   return found;
 }

@@ -1,7 +1,6 @@
 /**
  * Jobs: programs that run at set times, beside the instances of a tier. Each instance waits for the
- * time; who first notes it in the database runs the job, so that it runs once and on whatever
- * instance is there.
+ * time; the first to note it in the database runs the job, so that it runs once, on any instance.
  */
 import {
   currentReleaseDirectory,
@@ -56,7 +55,7 @@ first_to_note() {
     if mine=$(note "$1"); then [ "$mine" = mine ]; return; fi
     await sleep 5
   done
-  echo 'job ${job.name}: left out this time, the database could not be asked' >&2
+  echo 'job ${job.name}: skipped this time, the database did not answer' >&2
   return 1
 }
 while :; do
@@ -67,12 +66,12 @@ while :; do
     now=$(date +%s)
   done
   first_to_note "$due" || continue
-  echo 'job ${job.name}: begins'
+  echo 'job ${job.name}: started'
   code=0
   (cd ${currentReleaseDirectory} && exec timeout ${job.limitSeconds} ${commandLine(job.command)}) & child=$!
   wait "$child" || code=$?
   child=
-  echo "job ${job.name}: ended with $code after $(($(date +%s) - now)) s"
+  echo "job ${job.name}: exit code $code after $(($(date +%s) - now)) s"
 done
 `;
 }

@@ -21,7 +21,7 @@ find_primary() {
 until=$(($(date +%s) + ${findSeconds}))
 until find_primary; do
   [ "$(date +%s)" -lt "$until" ] || {
-    echo 'no database member says that it is the primary (asked for ${findSeconds} s); see what patronictl list shows, then run up again' >&2
+    echo 'no database member was the primary within ${findSeconds} s; patronictl list shows why; then run up again' >&2
     exit 1
   }
   sleep 1

@@ -53,7 +53,7 @@ export class LoadBalancer extends pulumi.ComponentResource {
     this.registerOutputs({ url: this.url, localUrls: this.localUrls, statsUrls: this.statsUrls });
   }
 
-  /** One after the other: the other one has the addresses meanwhile. */
+  /** One at a time: the other one holds the virtual addresses meanwhile. */
   #placePair(args: LoadBalancerArgs): void {
     let last: pulumi.Resource[] = [];
     for (const [index, member] of args.topology.members.loadBalancer.entries()) {

@@ -13,7 +13,7 @@ export interface QuorumArgs {
   readonly patroniPassword: pulumi.Output<string>;
 }
 
-/** The etcd members that outvote a lost one; Patroni keeps there who is primary. */
+/** The etcd members: they keep a majority when one is lost. Patroni stores there who is primary. */
 export class Quorum extends pulumi.ComponentResource {
   /** Where clients reach the members. */
   readonly endpoints: readonly string[];

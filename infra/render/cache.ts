@@ -23,12 +23,12 @@ port ${ports.cache}
 protected-mode yes
 maxclients 1000
 tcp-keepalive 10
-# Room is made by dropping what would be the next to end; nothing is written to a disk
+# When memory is full, the keys that expire next are dropped; nothing is written to disk
 maxmemory ${cache.megabytes}mb
 maxmemory-policy volatile-ttl
 save ""
 appendonly no
-# What remains of a value too large for its client, and a script that does not end
+# Limits for a client that does not read its answers, and for a script that does not end
 client-output-buffer-limit normal 8mb 4mb 10
 busy-reply-threshold 100
 user default off resetpass resetkeys resetchannels -@all
@@ -44,8 +44,8 @@ export function cacheHealth(self: Member): string {
 }
 
 /**
- * Valkey has no check of its own: one that nobody reaches is started with the new files, and must
- * answer to the new password.
+ * Valkey cannot check a configuration: an instance that no client reaches is started with the new
+ * files, and must accept the new password.
  */
 export const cacheCheck = `d=$(mktemp -d)
 chown valkey: "$d"

@@ -30,8 +30,8 @@ export function renderEtcd(topology: Topology, self: Member): string {
 }
 
 /**
- * Health of a member: the quorum answers through it. While too few members are there for one, it is
- * enough that it listens to them, or the first of a new quorum could never be followed by the others.
+ * Health of a member: it answers with a quorum. While too few members run for a quorum, it is
+ * enough that it listens for the others; else the first one of a new quorum would never be healthy.
  */
 export function etcdHealth(topology: Topology, self: Member): string {
   const others = topology.members.quorum.filter((one) => one.name !== self.name);
@@ -40,7 +40,7 @@ export function etcdHealth(topology: Topology, self: Member): string {
     `curl -fsS --max-time 1 ${peerUrl(member)}/version > /dev/null 2>&1`;
   return [
     `curl -fsS --max-time 2 ${clientUrl(self)}/health 2>&1 | grep -F '"health":"true"' && exit 0`,
-    `${listens(self)} || { echo 'it does not listen to the others'; exit 1; }`,
+    `${listens(self)} || { echo 'its peer port does not answer'; exit 1; }`,
     "there=1",
     ...others.map((one) => `! ${listens(one)} || there=$((there + 1))`),
     `[ "$there" -lt ${majority} ] || { echo "$there members answer, but there is no quorum"; exit 1; }`,
@@ -55,7 +55,7 @@ until etcdctl --command-timeout=1s endpoint health --endpoints=${topology.member
   ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat root) etcdctl --command-timeout=1s auth status > /dev/null 2>&1
 do
   tries=$((\${tries:-0} + 1))
-  [ "$tries" -lt 60 ] || { echo 'etcd has no quorum after 60 tries, or its root password is another' >&2; exit 1; }
+  [ "$tries" -lt 60 ] || { echo 'etcd has no quorum after 60 tries, or does not accept the root password' >&2; exit 1; }
   sleep 0.5
 done
 if etcdctl auth status 2> /dev/null | grep -q 'Authentication Status: false'; then

@@ -36,8 +36,7 @@ export function renderHaproxy(
 
 /**
  * Shell command that succeeds if the HAProxy that serves has read this very file, and the certificate
- * that it was rendered for. A reload that fails leaves the old one serving, and its health does not
- * tell.
+ * that it was rendered for. A reload that fails leaves the old one serving, which stays healthy.
  */
 export function haproxyHasRead(file: string): string {
   const description = /^ {2}description (.*)$/m.exec(file)?.[1] ?? "";
@@ -96,7 +95,7 @@ function global({ loadBalancer, certificate }: HaproxySettings, version: string)
 
 /**
  * Mozilla's intermediate configuration, version 5.7. Resumed sessions live in HAProxy's own cache:
- * a ticket's key would be as old as the process, and open all that was said under it.
+ * a ticket key would live as long as the process, and could decrypt all of its sessions.
  */
 const tls = `  ssl-default-bind-options prefer-client-ciphers ssl-min-ver TLSv1.2 no-tls-tickets
   ssl-default-bind-ciphers ${[
@@ -122,7 +121,7 @@ function defaults({ loadBalancer }: HaproxySettings): string {
   timeout check 1s
   timeout client 30s
   timeout server 30s
-  # A client that sends its request slowly, or takes its time between two
+  # For a client that sends its request slowly, or pauses between two requests
   timeout http-request 10s
   timeout http-keep-alive 10s
   # How long a request waits for a free place at an instance before it gets a 503
@@ -146,7 +145,7 @@ function site(
     [frontend, network.frontend.vip].map((one) => `  bind ${one}:${port}${how}`).join("\n");
   if (certificate === undefined) return [web(listen(ports.http), "http", routes), pages];
   const secured = `${listen(ports.https, ` ssl crt ${certificateFile} alpn h2,http/1.1`)}
-  # For this name alone: what else its owner has, and for how long, is not this stack's to promise
+  # For this name only, not for its subdomains: those are not this stack's
   http-after-response set-header Strict-Transport-Security max-age=${hstsSeconds}`;
   return [web(secured, "https", routes), redirects(listen(ports.http)), pages];
 }
@@ -162,19 +161,19 @@ function web(binds: string, scheme: "http" | "https", routes: string): string {
   option idle-close-on-response
 ${binds}
   errorfiles pages
-  # None of these headers can be brought along from outside
+  # Clients cannot forge any of these headers
   unique-id-format %[uuid()]
   http-request set-header X-Request-Id %[unique-id]
   http-request set-header X-Forwarded-For %[src]
   http-request set-header X-Forwarded-Proto ${scheme}
   http-request del-header Forwarded
   ${accessLog("%b/%s %tsc %ID")}
-  # An instance's own figures are not for visitors, however they write the path
+  # An instance's metrics are not for visitors, however they write the path
   http-request deny deny_status 404 if { path -i /metrics /metrics/ }
 ${routes}`;
 }
 
-/** Which requests go to which tier: the longest path decides, and what no route has goes to the rest. */
+/** Which requests go to which tier: the longest path wins; a tier without routes gets the others. */
 function routing(application: Routed): string {
   const tiers = served(application);
   const routes = tiers
@@ -245,7 +244,7 @@ function tier(one: Served, members: readonly Member[], settings: HaproxySettings
   ].join("\n");
 }
 
-/** TCP listeners in the backend network: Patroni's word decides which member serves which. */
+/** TCP listeners in the backend network: Patroni's health checks say which member serves which. */
 function database(topology: Topology, self: LoadBalancerMember, settings: HaproxySettings): string {
   const listener = (name: string, port: number, routes: string) => `frontend ${name}
   mode tcp
@@ -297,7 +296,7 @@ function wayOut(
   server ${name} ${host}:${port} init-addr none resolvers system`;
 }
 
-/** The operator's page, by HTTPS as the site is; this machine's own health check asks for it bare. */
+/** The operator's page, by HTTPS as the site; this machine's own health check uses plain HTTP. */
 function statistics({ certificate }: HaproxySettings, self: LoadBalancerMember): string {
   const secured = certificate === undefined ? "" : ` ssl crt ${certificateFile}`;
   return `userlist operators

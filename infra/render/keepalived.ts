@@ -1,4 +1,4 @@
-/** keepalived's configuration: two virtual IPs that move together, to where HAProxy lives. */
+/** keepalived's configuration: two virtual IPs that move together, to where HAProxy runs. */
 
 import { prefixLength } from "../addresses.ts";
 import { ports } from "../roles.ts";
@@ -83,11 +83,11 @@ echo "$3" > ${vrrpStateFile}
 
 /**
  * Health of a load balancer: HAProxy answers here with this configuration, keepalived is not in
- * trouble, and the site answers at the virtual address, wherever that is. The other load balancer may
- * still be without the certificate that this one has, or the other way round: what it answers there
- * leads on to HTTPS where it serves that. Which certificate is in force, HAProxy itself has told.
+ * state FAULT, and the site answers at the virtual address, whichever machine has it. The other load
+ * balancer may still be without the certificate that this one has, or the other way round, so a
+ * redirect to HTTPS is followed. Which certificate is in use is asked of HAProxy itself.
  *
- * @param path where the site tells its health; nothing where no tier serves requests
+ * @param path of the site's health; none where no tier serves requests
  */
 export function loadBalancerHealth(
   { certificate }: Pick<Settings, "certificate">,

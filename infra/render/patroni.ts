@@ -87,7 +87,7 @@ export function renderPatroni(
         data_dir: dataDirectory,
         pgpass: "/run/hastack-database/pgpass",
         use_unix_socket: true,
-        // A new standby would else wait for the primary's next, leisurely checkpoint: 95 s, seen
+        // Else a new standby waits for the primary's next checkpoint, which took 95 s
         basebackup: [{ checkpoint: "fast" }],
         remove_data_directory_on_diverged_timelines: true,
         remove_data_directory_on_rewind_failure: true,
@@ -110,8 +110,8 @@ export function renderPatroni(
 }
 
 /**
- * pg_hba.conf: who may come from where. The application's roles come through the load balancers; which
- * roles those are, their right to connect to the database says, so that no rule changes with them.
+ * pg_hba.conf: who may connect from where. The application's roles connect through the load
+ * balancers. Which roles those are is decided by their CONNECT privilege: no rule here names them.
  */
 function accessRules({ members, network }: Topology): string[] {
   const scram = (database: string, user: string, from: readonly Member[]) =>
@@ -130,14 +130,15 @@ function accessRules({ members, network }: Topology): string[] {
 
 /**
  * Script that becomes Patroni; run in the folder of the workload's files. A first start or a copy
- * that was cut off leaves a directory that PostgreSQL cannot start from, and that Patroni neither
- * uses nor replaces; and a note in etcd that somebody is making the cluster, which keeps everybody
- * else from it. As long as that note stands PostgreSQL has never started, so nothing is lost when
- * it begins anew. A directory from elsewhere, one that was restored by hand for example, is left as it is.
+ * that was interrupted leaves a directory that PostgreSQL cannot start from and that Patroni does
+ * not replace, and a key in etcd which says that a member is creating the cluster and which blocks
+ * all others. As long as that key is there PostgreSQL has never started, so nothing is lost by
+ * starting over. A directory from elsewhere, for example one restored by hand, is left as it is.
  *
- * Patroni makes a cluster of whatever data the first member has when etcd knows none. Kept data of a
- * member that was not there at the end must not become that: what the other one acknowledged alone
- * would be lost. So it takes the data of an orderly end only, and else waits for a person.
+ * Patroni makes a cluster of whatever data the first member has when etcd knows no cluster. Kept
+ * data of a member that was down at the end must not become the cluster: what the other member
+ * acknowledged alone would be lost. So only data of a clean shutdown is used; otherwise the script
+ * waits for the operator.
  */
 export const patroniStart = `#!/bin/sh -eu
 data=${dataDirectory}
@@ -222,9 +223,9 @@ sys.exit("role %s, state %s, replication %s, synchronous %s" % (
 
 /**
  * Brings the dynamic configuration into etcd, and restarts the members where a changed parameter
- * wants that: the standby first, and the primary once that standby is synchronous again. If it does
- * not end well, what was in etcd before is put back: then going back to the old setting is no change
- * for anybody.
+ * wants that: the standby first, and the primary once that standby is synchronous again. If this
+ * fails, the configuration before is put back into etcd, so that no member has to change again when
+ * the operator returns to the old setting.
  */
 export function settingsScript(topology: Topology): string {
   const urls = topology.members.database.map((one) => `http://${one.backend}:${ports.patroni}`);

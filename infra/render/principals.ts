@@ -25,7 +25,7 @@ standby=$(sql --dbname=postgres --command='SELECT pg_is_in_recovery()')`;
 export function principalsScript({ roles }: WantedDatabase): string {
   return `${atPrimary}
 if [ "$standby" = t ]; then
-  echo 'a standby: its primary has the principals'
+  echo 'this member is a standby: the roles are set at the primary'
   exit 0
 fi
 sql --dbname=postgres --file=principals.sql
@@ -34,7 +34,7 @@ there=$(sql --dbname=postgres --command="SELECT 1 FROM pg_database WHERE datname
 sql --dbname=postgres --command='REVOKE ALL ON DATABASE ${databaseName} FROM PUBLIC' \\
   --command='GRANT CONNECT ON DATABASE ${databaseName} TO ${roles.join(", ")}'
 sql --dbname=${databaseName} --file=database.sql
-echo 'the principals have their passwords'`;
+echo 'the database roles have their passwords'`;
 }
 
 /** SQL that makes the roles; the passwords are placeholders. */
@@ -93,7 +93,7 @@ export function renderDatabase({ roles, extensions, jobs }: WantedDatabase): str
 export function formerRolesScript(): string {
   return `${atPrimary}
 if [ "$standby" = t ]; then
-  echo 'a standby: its primary has the roles'
+  echo 'this member is a standby: the roles are changed at the primary'
   exit 0
 fi
 sql --dbname=${databaseName} --file=former-roles.sql`;

@@ -13,7 +13,7 @@ export interface Problem {
   readonly source?: string;
 }
 
-/** `hastack:members.quorum: 2 cannot outvote a lost one, use 3` */
+/** `hastack:members.quorum: 2 has no majority when one is lost, use 3` */
 export function formatProblem({ source, path, value, why, fix }: Problem): string {
   const place = source === undefined ? [`hastack:${path}`] : [source, path].filter(Boolean);
   const seen = value === undefined ? why : `${value} ${why}`;

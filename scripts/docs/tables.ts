@@ -1,4 +1,4 @@
-/** From a JSON schema to tables in Markdown: one row for each value that somebody may give. */
+/** From a JSON schema to tables in Markdown: one row for each value that can be set. */
 import type { JsonSchema } from "./json-schema.ts";
 
 const header = ["setting", "type", "default", "what it is"];

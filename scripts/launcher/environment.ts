@@ -8,7 +8,7 @@ export const cliFolder = (): string =>
 export const passphraseFile = (): string => inHastack("passphrase");
 export const stateFolder = (): string => inHastack("state");
 
-/** An empty one of these names nothing, yet Pulumi would take it for an answer. */
+/** Pulumi would use an empty value of these, which names nothing. */
 const neverEmpty = ["PULUMI_HOME", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"];
 
 /**

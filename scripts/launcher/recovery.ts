@@ -8,10 +8,9 @@ import { lastWords, mustRun, run } from "../../lib/run.ts";
 import { cliFolder, fileBackend } from "./environment.ts";
 import { projectName, stateFile } from "./stack.ts";
 
-// An `up` that was killed leaves five things: its lock, plugins that work on without it, things that
-// they made and nobody recorded, things of which the state does not know how far they got, and the
-// note in the state that operations were under way. The next command clears them, so that it simply
-// works.
+// An `up` that was killed leaves five things: its lock, plugins that go on without it, things that
+// they made and that are not in the state, things that may be half done, and a list of pending
+// operations in the state. The next command clears them, so that it simply works.
 
 /** A lock of Pulumi's file backend, as its file says. */
 export interface Lock {
@@ -130,7 +129,7 @@ export function doubts(pending: readonly Pending[], known: readonly string[]): D
   };
 }
 
-/** The lock files of a stack that are certain to be nobody's, and whether others remain. */
+/** The lock files of a stack whose owners are certainly gone, and whether others remain. */
 function sortLocks(folder: string, all: readonly Process[]) {
   const files = existsSync(folder)
     ? readdirSync(folder).filter((name) => name.endsWith(".json"))
@@ -190,7 +189,7 @@ async function mend(args: readonly string[], stack: string, env: NodeJS.ProcessE
   const command = [join(cliFolder(), "pulumi"), ...args, "--stack", stack, "--non-interactive"];
   const outcome = await run(command, { env, cwd: root });
   if (outcome.code === 0) return;
-  throw new Error(`an interrupted run's state cannot be mended:\n${lastWords(outcome)}`);
+  throw new Error(`the state of an interrupted run cannot be repaired:\n${lastWords(outcome)}`);
 }
 
 /** Pulumi's own way to drop the notes of interrupted operations: importing what it exported. */
@@ -222,7 +221,7 @@ async function settlePending(file: string, stack: string, env: NodeJS.ProcessEnv
   }
   await clearPending(stack, env);
   const names = pending.map(({ type, resource }) => `${type} ${resource.urn.split("::").at(-1)}`);
-  say(`an interrupted run is cleared (${names.join(", ")})`);
+  say(`cleaned up after an interrupted run (${names.join(", ")})`);
 }
 
 /**

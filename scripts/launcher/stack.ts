@@ -44,7 +44,7 @@ export function selectedStack(env: NodeJS.ProcessEnv): string | undefined {
   return name === undefined || name === "" ? undefined : bareStack(name);
 }
 
-/** The stack that a command is about, and whether somebody named it. */
+/** The stack that a command is about, and whether the user named it. */
 export function stackOf(call: Call, env: NodeJS.ProcessEnv): { name: string; named: boolean } {
   const asked = namedStack(call) ?? call.stack ?? env.PULUMI_STACK ?? selectedStack(env);
   return { name: bareStack(asked ?? defaultStack), named: asked !== undefined };
@@ -78,7 +78,7 @@ export function ensureBackend(): { made: boolean } {
   if (hasStacks()) {
     throw new Error(
       `${file} is gone, but the stacks in ${stateFolder()} were encrypted with it: put it back from ` +
-        `a backup. If the stacks are of no value: remove their containers, networks and volumes ` +
+        `a backup. If you do not need the stacks: remove their containers, networks and volumes ` +
         "(label hastack.stack), then the folder, and start again",
     );
   }

@@ -14,7 +14,7 @@ const aptGet = ["apt-get", "-q", "-y", "-o", `DPkg::Lock::Timeout=${lockSeconds}
 
 /** Why packages cannot be installed on this machine; nothing when they can. */
 export function cannotInstall(machine: Machine): string | undefined {
-  if (!machine.debianLike) return `${machine.distribution} is neither Debian nor made from it`;
+  if (!machine.debianLike) return `${machine.distribution} is neither Debian nor based on it`;
   if (!machine.root) return `user ${machine.user} is not root`;
   return undefined;
 }

@@ -90,12 +90,12 @@ export async function ensureBaseImage(say: (line: string) => void): Promise<stri
   say(`pulling ${name}`);
   const pull = await run(["docker", "pull", "--quiet", name], { limitSeconds: pullSeconds });
   if (pull.code === 0) return `${name} pulled`;
-  say(`no image registry gives it (${lastWords(pull, 1)}); making it with mmdebstrap`);
+  say(`no image registry has it (${lastWords(pull, 1)}); making it with mmdebstrap`);
   if (onPath("mmdebstrap") === undefined) {
     const reason = cannotInstall(thisMachine());
     if (reason !== undefined) {
       throw new Error(
-        `${name} can neither be pulled nor made: mmdebstrap is not installed, and ${reason}. ` +
+        `${name} can neither be pulled nor built: mmdebstrap is not installed, and ${reason}. ` +
           `Load the image by hand (\`docker load\`), or \`sudo apt-get install mmdebstrap\``,
       );
     }
@@ -105,7 +105,7 @@ export async function ensureBaseImage(say: (line: string) => void): Promise<stri
     await makeImage();
   } catch (error) {
     throw new Error(
-      `${(error as Error).message}\n${name} can neither be pulled nor made: give this machine an image ` +
+      `${(error as Error).message}\n${name} can neither be pulled nor built: give this machine an image ` +
         "registry or a Debian mirror that it can reach, or load the image by hand (`docker load`)",
     );
   }

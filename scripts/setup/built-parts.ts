@@ -131,7 +131,7 @@ async function whyNoGo(module: string): Promise<string | undefined> {
 
 const progressSeconds = 15;
 
-/** Tells from time to time how many lines a program has printed that say so, while it runs. */
+/** Reports from time to time how many lines of one kind a running program has printed. */
 async function withProgress<T>(
   counts: (line: string) => boolean,
   tell: (count: number, seconds: number) => void,
@@ -176,7 +176,7 @@ function reason(outcome: Outcome): string {
   const isProgress = (line: string) => /^(go: downloading |[\w.-]+(\/[\w.~-]+)*$)/.test(line);
   const stderr = outcome.stderr.split("\n").filter((line) => !isProgress(line));
   const words = lastWords({ ...outcome, stdout: "", stderr: stderr.join("\n") }, 5);
-  return words || `ended with ${outcome.code}`;
+  return words || `exit code ${outcome.code}`;
 }
 
 /** Builds a part; the sources of Go's packages come from where Go's own settings say. */
@@ -189,7 +189,9 @@ export const built: Source = {
       if (lacking !== undefined) return { lacking };
     }
     const hash = sourcesHash();
-    say(`${partLabel(part)}: Go builds it here from its public sources; minutes, once`);
+    say(
+      `${partLabel(part)}: building it from its public sources with Go; this takes minutes, once`,
+    );
     for (const program of goPrograms(part)) {
       const outcome = await build(program, into, say);
       if (outcome.code !== 0) return { lacking: `go build ${program.package}: ${reason(outcome)}` };

@@ -53,7 +53,7 @@ export function decideEngine(facts: EngineFacts, machine: Machine): EngineDecisi
   }
   if (facts.client && facts.socket === "answers") {
     return impossible(
-      `the Docker engine at ${socket} and the \`docker\` on PATH do not understand each other: ` +
+      `the Docker engine at ${socket} and the \`docker\` on PATH are incompatible: ` +
         `${facts.clientError}. Install the engine's own client, or a newer engine`,
     );
   }

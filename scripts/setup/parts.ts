@@ -13,7 +13,7 @@ export interface Part {
 
 const plugins = ["docker", "random", "command"];
 export const cliPrograms = ["pulumi", "pulumi-language-nodejs"];
-/** Optional company of the two: dynamic providers' runner and the policy analyzer. */
+/** Optional beside the two: the dynamic providers' runner and the policy analyzer. */
 export const cliCompany = ["pulumi-resource-pulumi-nodejs", "pulumi-analyzer-policy"];
 
 /** All parts, in the versions of the npm packages that speak with them. */
@@ -58,7 +58,7 @@ export interface Source {
   /**
    * Puts the part's programs into the empty folder `into`.
    * @param say told in a line what takes a while
-   * @returns where it came from, or why this source has it not
+   * @returns where it came from, or why this source does not have it
    */
   provide(
     part: Part,

@@ -34,7 +34,7 @@ const probeSeconds = 5;
 /** A program that tells its version, on a busy machine. */
 const versionSeconds = 30;
 const downloadSeconds = 600;
-/** No run is at work for so long. */
+/** No run takes this long. */
 const leftoverHours = 3;
 
 /** [major, minor, patch] of `v3.259.0`, `3.259.0-dev` and the like; nothing for other text. */
@@ -72,16 +72,18 @@ const installed: Source = {
       const folder = partFolder(part, join(homedir(), ".pulumi"));
       if (!holds(folder, part)) return { lacking: `no ${folder}` };
       if (builtFrom(folder) !== undefined)
-        return { lacking: `${folder} is no release of Pulumi's` };
+        return { lacking: `${folder} is not a release of Pulumi` };
       for (const name of readdirSync(folder)) symlinkSync(join(folder, name), join(into, name));
       return { from: folder };
     }
     const cli = usersCli();
     if (cli === undefined) return { lacking: "no pulumi on PATH" };
     const { stdout } = await run([cli, "version"], { limitSeconds: versionSeconds });
-    if (isBuilt(stdout)) return { lacking: `${cli} is no release of Pulumi's: ${stdout.trim()}` };
+    if (isBuilt(stdout)) return { lacking: `${cli} is not a release of Pulumi: ${stdout.trim()}` };
     if (!isCompatible(stdout, part.version)) {
-      return { lacking: `${cli} is ${stdout.trim() || "mute"}, not ${part.version} or newer` };
+      return {
+        lacking: `${cli} is ${stdout.trim() || "without a version"}, not ${part.version} or newer`,
+      };
     }
     if (!holds(dirname(cli), part)) {
       return { lacking: `${cli} has no pulumi-language-nodejs beside it` };
@@ -110,7 +112,9 @@ async function unpack(archive: string, part: Part, into: string): Promise<string
     const outcome = await run(["tar", "xf", archive, "-C", scratch]);
     if (outcome.code !== 0) return `${archive} cannot be unpacked: ${lastWords(outcome, 2)}`;
     gather(scratch, into, [...programsOf(part), ...(part.kind === "cli" ? cliCompany : [])]);
-    return holds(into, part) ? undefined : `${archive} has not ${programsOf(part).join(", ")}`;
+    return holds(into, part)
+      ? undefined
+      : `${archive} does not contain ${programsOf(part).join(", ")}`;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -200,7 +204,7 @@ export interface Wish {
 
 const tell = (line: string): void => console.error(`Pulumi: ${line}`);
 
-/** What runs that were ended have left; others may be at work. */
+/** Leftovers of runs that were interrupted; other runs may be in progress. */
 function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder).filter((one) => one.startsWith(".new-"))) {
     const path = join(folder, name);
@@ -235,7 +239,7 @@ export async function obtain(part: Part, wish: Wish = {}): Promise<string> {
     }
   }
   throw new Error(
-    `${partLabel(part)} is nowhere to be had:\n${answers.join("\n")}\n` +
+    `${partLabel(part)} was not found anywhere:\n${answers.join("\n")}\n` +
       "Install Pulumi (https://www.pulumi.com/docs/install), or name a folder with its archives " +
       "in HASTACK_TOOLCHAIN, or give this machine access to get.pulumi.com, or install Go; then " +
       "`npm run setup`",

@@ -49,8 +49,8 @@ export function suiteOutcome(report: string | undefined, code: number, minutes: 
   const { ended, ...told } = report === undefined ? { ended: false, ...nothing } : read(report);
   const failures = (told.failures ?? []).map((one) => ({ ...one, error: beginning(one.error) }));
   if (ended && (code === 0 || told.failed > 0)) return { ...told, failures };
-  const error = `mocha ended with ${code}; at the latest after ${minutes} minutes it is ended. See above`;
-  const brokeOff = { title: "the run broke off", error };
+  const error = `mocha failed with exit code ${code} (its time limit is ${minutes} minutes). See above`;
+  const brokeOff = { title: "the run was interrupted", error };
   return { ...told, failed: told.failed + 1, failures: [...failures, brokeOff] };
 }
 

@@ -34,7 +34,7 @@ describe("dev, end to end", function () {
       stack.configure({ "hastack:members": { quorum: 2, loadBalancer: 1 } });
       const { code, stdout } = await stack.pulumi(["preview"], 60);
       assert.notEqual(code, 0);
-      assert.match(stdout, /hastack:members.quorum: 2 cannot outvote a lost one, use 3/);
+      assert.match(stdout, /hastack:members.quorum: 2 has no majority when one is lost, use 3/);
       assert.match(stdout, /hastack:members.loadBalancer: 1 leaves the virtual IPs without/);
       assert.doesNotMatch(stdout, /at .*\.ts:\d+/, "no stack trace");
     });

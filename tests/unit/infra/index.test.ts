@@ -99,7 +99,7 @@ describe("the program", function () {
   it("W5: refuses an unsafe topology before it makes anything", async () => {
     await assert.rejects(run({ "hastack:network": network, "hastack:members": { quorum: 2 } }), {
       name: "SettingsError",
-      message: /hastack:members\.quorum: 2 cannot outvote a lost one, use 3/,
+      message: /hastack:members\.quorum: 2 has no majority when one is lost, use 3/,
     });
   });
 

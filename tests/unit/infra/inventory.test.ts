@@ -99,8 +99,8 @@ machines:
         "machines that the configuration has not",
         "machines: { node-1: {}, node-9: { port: 22 }, lb-1: {} }",
         [
-          ".hastack/inventory/three.yaml: machines.node-9: is not in hastack:machines, take it out, or add it there",
-          ".hastack/inventory/three.yaml: machines.lb-1: is not in hastack:machines, take it out, or add it there",
+          ".hastack/inventory/three.yaml: machines.node-9: is not in hastack:machines, remove it, or add it there",
+          ".hastack/inventory/three.yaml: machines.lb-1: is not in hastack:machines, remove it, or add it there",
         ],
       ],
       [

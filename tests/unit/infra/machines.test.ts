@@ -171,28 +171,28 @@ describe("a topology of machines that are there already", () => {
         "a quorum of two",
         dropRole("quorum", "node-3"),
         [
-          "hastack:machines: role quorum is on 2 machines (node-1, node-2): 2 cannot outvote a lost one, use 3",
+          "hastack:machines: role quorum is on 2 machines (node-1, node-2): 2 has no majority when one is lost, use 3",
         ],
       ],
       [
         "one database member",
         dropRole("database", "node-2"),
         [
-          "hastack:machines: role database is on 1 machine (node-1): 1 is not a primary and a standby, use 2",
+          "hastack:machines: role database is on 1 machine (node-1): 1 is not one primary and one standby, use 2",
         ],
       ],
       [
         "three database members",
         addRole("node-3", "database"),
         [
-          "hastack:machines: role database is on 3 machines (node-1, node-2, node-3): 3 is not a primary and a standby, use 2",
+          "hastack:machines: role database is on 3 machines (node-1, node-2, node-3): 3 is not one primary and one standby, use 2",
         ],
       ],
       [
         "one load balancer",
         dropRole("loadBalancer", "node-1"),
         [
-          "hastack:machines: role loadBalancer is on 1 machine (node-2): 1 leaves the virtual IPs without a second holder, use 2",
+          "hastack:machines: role loadBalancer is on 1 machine (node-2): 1 leaves no second load balancer to take over the virtual IPs, use 2",
         ],
       ],
       [
@@ -221,7 +221,7 @@ describe("a topology of machines that are there already", () => {
         "bricks without an arbiter",
         dropRole("arbiter", "node-3"),
         [
-          "hastack:machines: role arbiter is on 0 machines (none): 0 is not one third vote beside two bricks, use 1",
+          "hastack:machines: role arbiter is on 0 machines (none): 0 is not the one arbiter that two bricks need, use 1",
         ],
       ],
       [
@@ -235,7 +235,7 @@ describe("a topology of machines that are there already", () => {
         "both database members on one machine",
         all(dropRole("database", "node-2"), addRole("node-1", "database")),
         [
-          "hastack:machines: role database is on 1 machine (node-1): 1 is not a primary and a standby, use 2",
+          "hastack:machines: role database is on 1 machine (node-1): 1 is not one primary and one standby, use 2",
           "hastack:machines.node-1.roles: database is a duplicate, and two members on one machine would be lost together, put them on two machines",
         ],
       ],
@@ -256,7 +256,7 @@ describe("a topology of machines that are there already", () => {
         without("node-2", "address"),
       );
       assert.deepEqual(problemsOf(change, { tiers: { admin: { drainSeconds: 25 } } }), [
-        "hastack:machines: role quorum is on 2 machines (node-1, node-2): 2 cannot outvote a lost one, use 3",
+        "hastack:machines: role quorum is on 2 machines (node-1, node-2): 2 has no majority when one is lost, use 3",
         "hastack:tiers.admin.drainSeconds: 25 leaves requests no time before stopGraceSeconds (25) is over, use less",
         "hastack:machines.node-1.frontend: is missing, and the role loadBalancer needs it, give the machine's address in the frontend network",
         "hastack:machines: node-2 has no address, give it as `address`, there or in the inventory (hastack:ssh.inventory)",

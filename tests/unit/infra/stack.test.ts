@@ -316,11 +316,11 @@ describe("WebStack", () => {
       ],
       [
         { "hastack:members": { loadBalancer: 1 } },
-        "hastack:members.loadBalancer: 1 leaves the virtual IPs without a second holder, use 2",
+        "hastack:members.loadBalancer: 1 leaves no second load balancer to take over the virtual IPs, use 2",
       ],
       [
         { "hastack:members": { database: 1 } },
-        "hastack:members.database: 1 is not a primary and a standby, use 2",
+        "hastack:members.database: 1 is not one primary and one standby, use 2",
       ],
       [
         { "hastack:tiers": { storefront: { poolSize: 50 } } },

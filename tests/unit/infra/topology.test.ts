@@ -113,8 +113,8 @@ describe("topology", () => {
     };
     assert.throws(() => planWith({ ...changes, database: { maxConnections: 20 } }), {
       message: `the configuration is not valid:
-  hastack:members.quorum: 2 cannot outvote a lost one, use 3
-  hastack:members.database: 1 is not a primary and a standby, use 2
+  hastack:members.quorum: 2 has no majority when one is lost, use 3
+  hastack:members.database: 1 is not one primary and one standby, use 2
   hastack:network.frontend.subnet: 10.1.0.7/24 has host bits set, use 10.1.0.0/24`,
     });
   });

@@ -64,7 +64,7 @@ describe("running programs", () => {
   it("fails with the command, its code and its last words where it must succeed", async () => {
     assert.equal(await mustRun(sh("echo fine")), "fine\n");
     await assert.rejects(mustRun(sh("echo words >&2; exit 2")), {
-      message: "`sh -c echo words >&2; exit 2` ended with 2:\nwords",
+      message: "`sh -c echo words >&2; exit 2` failed with exit code 2:\nwords",
     });
   });
 

@@ -133,9 +133,9 @@ describe("release: built", function () {
     const failing = recipe({ build: "echo begun\nfalse\necho not here" });
     await assert.rejects(buildRelease(failing, "x64"), {
       message:
-        `the release of ${name} could not be built: release.build ended with 1; what served ` +
-        "before serves on. The command:\n  echo begun\n  false\n  echo not here\n" +
-        "Its last words:\nbegun",
+        `the release of ${name} could not be built: release.build failed with exit code 1; what served ` +
+        "before keeps serving. The command:\n  echo begun\n  false\n  echo not here\n" +
+        "Its last output:\nbegun",
     });
     assert.deepEqual(stagings(), []);
     assert.equal(existsSync(builtReleaseFolder(releaseHash(failing), "x64")), false);

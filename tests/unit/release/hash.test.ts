@@ -166,14 +166,14 @@ describe("release: its files", () => {
 
   it("must be there: a typing error would leave something out without a word", () => {
     assert.throws(() => filesOf({ folder, files: ["a.py", "nowhere"] }), {
-      message: `release.files: nowhere is not there; there is no ${folder}/nowhere: make it, or take it off the list`,
+      message: `release.files: nowhere does not exist (${folder}/nowhere): create it, or remove it from the list`,
     });
   });
 
   for (const path of ["../x", "/etc/hosts", "b/../../x", ".."]) {
     it(`are refused outside of the application's folder: ${path}`, () => {
       assert.throws(() => filesOf({ folder, files: [path] }), {
-        message: `release.files: ${path} leads out of the application's folder ${folder}; a release is made of what is in there, so put it there`,
+        message: `release.files: ${path} is outside the application's folder ${folder}; a release has only what is in it, so move it there`,
       });
     });
   }
@@ -182,7 +182,7 @@ describe("release: its files", () => {
     it(`are refused where a link leads out of the folder: ${target}`, () => {
       symlinkSync(target, join(folder, "b/link"));
       assert.throws(() => filesOf({ folder }), {
-        message: `${folder}/b/link is a link to ${target}, outside of the application's folder, which a release does not have; put a copy in its place, or leave it out by release.files`,
+        message: `${folder}/b/link is a link to ${target}, which is outside the application's folder and not in a release; put a copy in its place, or exclude it by release.files`,
       });
     });
   }

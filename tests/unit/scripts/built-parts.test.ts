@@ -80,7 +80,7 @@ esac
     assert.match(from, /^its public sources, built here \(not Pulumi's release; sources \w{16}\)$/);
     assert.equal(builtFrom(partFolder(random, home)), sourcesHash());
     assert.ok(asked().includes(` -X main.version=${random.version}+hastack -o `), asked());
-    assert.match(said.join("\n"), /^random plugin \S+: Go builds it here/);
+    assert.match(said.join("\n"), /^random plugin \S+: building it from its public sources/);
   });
 
   it("builds the CLI and its language host, each in the module that pins it, without C", async () => {

@@ -250,9 +250,9 @@ describe("npm run host-keys asks machines", function () {
     assert.match(told, /^node-1 {2}new .*\nnode-2 {2}new .*\nnode-3 {2}unreachable\n/);
     assert.equal(
       problem,
-      `host keys are missing or not the known ones:
+      `host keys are missing or have changed:
   node-3: no SSH server answers at 127.0.0.1, port ${port} within 5 s
-  see that they run, that address and port are right, and that they let you in, then run this again; of a machine that is behind another one, give the \`hostKey\` by hand`,
+  check that they run, that address and port are right, and that no firewall is in between, then run this again; for a machine behind a jump host, set its \`hostKey\` by hand`,
     );
     assert.deepEqual(Object.keys(parse(text()).machines), ["node-1", "node-2"]);
   });
@@ -299,8 +299,8 @@ describe("npm run host-keys asks machines", function () {
       assert.match(told, /^node-1 {2}changed .*\nnode-2 {2}unchanged /);
       assert.equal(
         problem,
-        `host keys are missing or not the known ones:
-  node-1: its host key is not the known one (ssh-ed25519 ${old}), which stays: either it was installed anew, or something else answers in its place; compare on its console, and if it is right: npm run host-keys -- --stack test --replace node-1`,
+        `host keys are missing or have changed:
+  node-1: its host key is not the known one (ssh-ed25519 ${old}), which is kept: either the machine was reinstalled, or this is a man-in-the-middle; compare on its console, and if it is right: npm run host-keys -- --stack test --replace node-1`,
       );
       assert.equal(text(), before);
       const [target] = targets({ ...settings(), machines: settings().machines?.slice(0, 1) });

@@ -82,7 +82,7 @@ describe("set-up: where Pulumi's parts come from", () => {
   it("leaves nothing half-done, and says what each source answered and what to do", async () => {
     const from = [hasNot("one"), hasNot("two")];
     await assert.rejects(obtain(docker, { from, home }), (error: Error) => {
-      assert.match(error.message, /^docker plugin 5\.0\.0 is nowhere to be had:/);
+      assert.match(error.message, /^docker plugin 5\.0\.0 was not found anywhere:/);
       assert.match(error.message, /one: one is empty\n {2}two: two is empty\n/);
       assert.match(error.message, /HASTACK_TOOLCHAIN.*npm run setup/s);
       return true;

@@ -251,8 +251,8 @@ describe("npm test: counting", () => {
   });
 
   it("a suite that broke off, or left no report, counts as one failure and says so", () => {
-    const error = "mocha ended with 130; at the latest after 9 minutes it is ended. See above";
-    const failures = [{ title: "the run broke off", error }];
+    const error = "mocha failed with exit code 130 (its time limit is 9 minutes). See above";
+    const failures = [{ title: "the run was interrupted", error }];
     assert.deepEqual(suiteOutcome(undefined, 130, 9), { ...nothing, failed: 1, failures });
     for (const ended of [true, false]) {
       const counted = { passed: 4, failed: 0, skipped: 0 };
@@ -330,14 +330,14 @@ describe("npm test: what failed, told again at the end", () => {
         file: "tests/unit/a.test.ts",
         error: "Error: no\n\n    at x",
       },
-      { title: "tsc ended with 2", error: "a.ts(1,1): wrong" },
+      { title: "tsc failed with exit code 2", error: "a.ts(1,1): wrong" },
     ];
     assert.equal(
       failureList([{ step: "lint" }, { step: "unit", failures }]),
       "FAILED  unit: until keeps to its limit\n" +
         "  tests/unit/a.test.ts\n" +
         "    Error: no\n\n        at x\n\n" +
-        "FAILED  unit: tsc ended with 2\n" +
+        "FAILED  unit: tsc failed with exit code 2\n" +
         "    a.ts(1,1): wrong\n\n",
     );
   });
@@ -372,7 +372,7 @@ describe("npm test: what failed, told again at the end", () => {
       assert.deepEqual(told, [
         ["a suite fails", "odd.test.mjs"],
         [`a suite "after all" hook for "fails"`, "odd.test.mjs"],
-        ["the run broke off", undefined],
+        ["the run was interrupted", undefined],
       ]);
       assert.deepEqual(
         (cases ?? []).map(({ title }) => title),

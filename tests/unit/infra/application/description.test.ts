@@ -55,9 +55,9 @@ describe("an application's description", () => {
       `name: shop\ntiers: [${web}, { name: b, command: [b], port: 8000, routes: [{ path: /b }] }]`,
       "is another tier's port",
     ],
-    "a tier called as a role": [least.replace("web,", "quorum,"), "a name of the stack's own"],
-    "a tier called as a member": [least.replace("web,", "etcd,"), "a name of the stack's own"],
-    "a tier called as a program": [least.replace("web,", "haproxy,"), "a name of the stack's own"],
+    "a tier called as a role": [least.replace("web,", "quorum,"), "is reserved for the stack"],
+    "a tier called as a member": [least.replace("web,", "etcd,"), "is reserved for the stack"],
+    "a tier called as a program": [least.replace("web,", "haproxy,"), "is reserved for the stack"],
     "a tier's name that ends in a digit": [least.replace("web,", "web2,"), "must be a short name"],
     "two tiers without routes": [
       `name: shop\ntiers: [${web}, { name: b, command: [b], port: 8001 }]`,

@@ -209,7 +209,7 @@ describe("etcd with its real files", function () {
     await healthy("etcd-1");
     await healthy("etcd-2");
     const { code, stdout } = await health("etcd-3");
-    assert.deepEqual([code, stdout], [1, "it does not listen to the others\n"]);
+    assert.deepEqual([code, stdout], [1, "its peer port does not answer\n"]);
   });
 });
 
@@ -291,7 +291,7 @@ log-level: warn
 `;
 
 const health = `curl -fsS --max-time 2 http://10.2.0.22:2379/health 2>&1 | grep -F '"health":"true"' && exit 0
-curl -fsS --max-time 1 http://10.2.0.22:2380/version > /dev/null 2>&1 || { echo 'it does not listen to the others'; exit 1; }
+curl -fsS --max-time 1 http://10.2.0.22:2380/version > /dev/null 2>&1 || { echo 'its peer port does not answer'; exit 1; }
 there=1
 ! curl -fsS --max-time 1 http://10.2.0.21:2380/version > /dev/null 2>&1 || there=$((there + 1))
 ! curl -fsS --max-time 1 http://10.2.0.23:2380/version > /dev/null 2>&1 || there=$((there + 1))

@@ -365,7 +365,7 @@ describe("haproxy.cfg in HAProxy", function () {
     assert.notEqual(id(answer), id(await ask(`${site}/`)));
   });
 
-  it("L3: shows the instances' own figures to nobody, however the path is written", async () => {
+  it("L3: does not show the instances' metrics to visitors, however the path is written", async () => {
     for (const path of ["/metrics", "/metrics?a=b", "/metrics/", "/METRICS", "/Metrics/"]) {
       assert.match(await ask(`${site}${path}`), /^404 /, path);
     }
@@ -670,7 +670,7 @@ defaults
   timeout check 1s
   timeout client 30s
   timeout server 30s
-  # A client that sends its request slowly, or takes its time between two
+  # For a client that sends its request slowly, or pauses between two requests
   timeout http-request 10s
   timeout http-keep-alive 10s
   # How long a request waits for a free place at an instance before it gets a 503
@@ -685,7 +685,7 @@ frontend web
   bind 10.1.0.11:80
   bind 10.1.0.100:80
   errorfiles pages
-  # None of these headers can be brought along from outside
+  # Clients cannot forge any of these headers
   unique-id-format %[uuid()]
   http-request set-header X-Request-Id %[unique-id]
   http-request set-header X-Forwarded-For %[src]
@@ -693,7 +693,7 @@ frontend web
   http-request del-header Forwarded
   log-format "%ci %[var(txn.path)] %HM %ST %B %Ta ms %b/%s %tsc %ID"
   http-request set-var(txn.path) path
-  # An instance's own figures are not for visitors, however they write the path
+  # An instance's metrics are not for visitors, however they write the path
   http-request deny deny_status 404 if { path -i /metrics /metrics/ }
   use_backend admin if { path /api/content } { method POST PUT PATCH DELETE } || { path_beg /api/content/ } { method POST PUT PATCH DELETE }
   use_backend admin if { path /api/offers } { method POST PUT PATCH DELETE } || { path_beg /api/offers/ } { method POST PUT PATCH DELETE }

@@ -45,7 +45,7 @@ describe("haproxy.cfg with a certificate", () => {
     assert.deepEqual(added(before, after), [
       "bind 10.1.0.11:443 ssl crt certificate.pem alpn h2,http/1.1",
       "bind 10.1.0.100:443 ssl crt certificate.pem alpn h2,http/1.1",
-      "# For this name alone: what else its owner has, and for how long, is not this stack's to promise",
+      "# For this name only, not for its subdomains: those are not this stack's",
       "http-after-response set-header Strict-Transport-Security max-age=31536000",
       "http-request set-header X-Forwarded-Proto https",
     ]);

@@ -151,7 +151,7 @@ describe("principals on PostgreSQL 17", function () {
     for (const _ of [1, 2]) {
       const { code, stdout, stderr } = await give("one");
       assert.equal(code, 0, stderr);
-      assert.match(stdout, /^the principals have their passwords$/m);
+      assert.match(stdout, /^the database roles have their passwords$/m);
     }
   });
 
@@ -367,11 +367,14 @@ describe("principals on PostgreSQL 17", function () {
       );
       const { code, stdout } = await give("three");
       assert.equal(code, 0);
-      assert.match(stdout, /^a standby: its primary has the principals$/m);
+      assert.match(stdout, /^this member is a standby: the roles are set at the primary$/m);
       const task = taskOf(await describeStack(), "db-1-former-roles");
       const former = await machine.attempt(taskScript(task));
       assert.equal(former.code, 0);
-      assert.match(former.stdout, /^a standby: its primary has the roles$/m);
+      assert.match(
+        former.stdout,
+        /^this member is a standby: the roles are changed at the primary$/m,
+      );
     });
   });
 });
@@ -382,7 +385,7 @@ const shopScript = `sql() {
 }
 standby=$(sql --dbname=postgres --command='SELECT pg_is_in_recovery()')
 if [ "$standby" = t ]; then
-  echo 'a standby: its primary has the principals'
+  echo 'this member is a standby: the roles are set at the primary'
   exit 0
 fi
 sql --dbname=postgres --file=principals.sql
@@ -391,7 +394,7 @@ there=$(sql --dbname=postgres --command="SELECT 1 FROM pg_database WHERE datname
 sql --dbname=postgres --command='REVOKE ALL ON DATABASE hastack FROM PUBLIC' \\
   --command='GRANT CONNECT ON DATABASE hastack TO app_web, app_back_office'
 sql --dbname=hastack --file=database.sql
-echo 'the principals have their passwords'`;
+echo 'the database roles have their passwords'`;
 
 const shopDatabase = `-- What the application wants of its database, beside its own migrations
 CREATE EXTENSION IF NOT EXISTS "pg_trgm";

@@ -35,32 +35,34 @@ describe("rules on counts", () => {
     [
       "a quorum of one",
       { members: { quorum: 1 } },
-      ["hastack:members.quorum: 1 cannot outvote a lost one, use 3"],
+      ["hastack:members.quorum: 1 has no majority when one is lost, use 3"],
     ],
     [
       "a quorum of two",
       { members: { quorum: 2 } },
-      ["hastack:members.quorum: 2 cannot outvote a lost one, use 3"],
+      ["hastack:members.quorum: 2 has no majority when one is lost, use 3"],
     ],
     [
       "no quorum",
       { members: { quorum: 0 } },
-      ["hastack:members.quorum: 0 cannot outvote a lost one, use 3"],
+      ["hastack:members.quorum: 0 has no majority when one is lost, use 3"],
     ],
     [
       "one load balancer",
       { members: { loadBalancer: 1 } },
-      ["hastack:members.loadBalancer: 1 leaves the virtual IPs without a second holder, use 2"],
+      [
+        "hastack:members.loadBalancer: 1 leaves no second load balancer to take over the virtual IPs, use 2",
+      ],
     ],
     [
       "one database member",
       { members: { database: 1 } },
-      ["hastack:members.database: 1 is not a primary and a standby, use 2"],
+      ["hastack:members.database: 1 is not one primary and one standby, use 2"],
     ],
     [
       "three database members",
       { members: { database: 3 } },
-      ["hastack:members.database: 3 is not a primary and a standby, use 2"],
+      ["hastack:members.database: 3 is not one primary and one standby, use 2"],
     ],
     [
       "tiers without an instance",
@@ -140,7 +142,7 @@ describe("rules on counts", () => {
       ],
     );
     assert.deepEqual(onMachines(["cache"]).slice(-3), [
-      "hastack:machines: role arbiter is on 0 machines (none): 0 is not one third vote beside two bricks, use 1",
+      "hastack:machines: role arbiter is on 0 machines (none): 0 is not the one arbiter that two bricks need, use 1",
       "hastack:machines: tier storefront is on 0 machines (none): 0 leaves the tier without an instance, use 2",
       "hastack:machines: tier admin is on 0 machines (none): 0 leaves the tier without an instance, use 2",
     ]);
