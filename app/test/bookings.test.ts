@@ -334,7 +334,7 @@ describe("bookings", function () {
       assert.notEqual(key(text), "form-1");
       const broken = await ada.form("/bookings", { ...fields, quantity: "two" });
       assert.equal(broken.status, 422);
-      assert.match(await broken.text(), /id="quantity-error">The quantity is no plain number/);
+      assert.match(await broken.text(), /id="quantity-error">The quantity is not a plain number/);
       assert.equal((await ada.form("/bookings", { offerId: "x", quantity: "1" })).status, 404);
     });
 

@@ -125,7 +125,7 @@ describe("numbers", function () {
       const answer = await desk.form("/admin/offers", form({ [field]: typed }));
       const text = await answer.text();
       assert.equal(answer.status, 422, `${field} ${typed}`);
-      assert.match(text, new RegExp(`id="${field}-error">The ${field} is no plain number`));
+      assert.match(text, new RegExp(`id="${field}-error">The ${field} is not a plain number`));
       assert.ok(text.includes(`name="${field}"`) && text.includes(`value="${escaped(typed)}"`));
     }
     const sql = "SELECT count(*)::integer AS offers FROM offer";

@@ -211,7 +211,7 @@ describe("offers", function () {
     it("A3: a search that makes no sense is told at its field, and typed values are escaped", async () => {
       const { status, text } = await page("/offers?from=2027-02-31&place=%22%3E%3Cscript%3E");
       assert.equal(status, 422);
-      assert.match(text, /id="from-error">The earliest day is no date like 2027-05-12\./);
+      assert.match(text, /id="from-error">The earliest day is not a date like 2027-05-12\./);
       assert.ok(!text.includes("<script>"));
       assert.match(text, /value="&quot;>|value="&quot;&gt;/);
     });
@@ -499,7 +499,7 @@ describe("offers", function () {
       const text = await answer.text();
       assert.equal(answer.status, 422);
       assert.match(text, /name="name"[^>]*value="Kept &lt;b(>|&gt;)"/);
-      assert.match(text, /id="price-error">The price is no plain number: write it like 1200 or/);
+      assert.match(text, /id="price-error">The price is not a plain number: write it like 1200 or/);
       assert.match(text, /id="quantity-error">The quantity is less than 0\./);
       assert.match(text, /id="endsOn-error">/);
       assert.deepEqual(await rows(), []);
@@ -515,7 +515,10 @@ describe("offers", function () {
       const bad = await set("1.5", "12");
       assert.equal(bad.status, 422);
       const text = await bad.text();
-      assert.match(text, new RegExp(`id="quantity-${id}-error">The quantity is no plain number`));
+      assert.match(
+        text,
+        new RegExp(`id="quantity-${id}-error">The quantity is not a plain number`),
+      );
       assert.match(text, new RegExp(`id="quantity-${id}"[^>]*value="1.5"`));
       const gone = await set("1", "1", id + 1);
       assert.match(gone.headers.get("set-cookie") ?? "", /offer-gone/);

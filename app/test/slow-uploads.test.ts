@@ -140,7 +140,10 @@ describe("uploads on a slow line", function () {
     const line = { first: picture + 10, bytesPerSecond: 1000 };
     const answer = await sendSlowly(admin.url, "/api/content", headers, body, line);
     assert.equal(answer.status, 408, answer.text);
-    assert.match(answer.text, /"error":"upload-too-slow","message":"It arrived too slowly/);
+    assert.match(
+      answer.text,
+      /"error":"upload-too-slow","message":"Your request arrived too slowly/,
+    );
     assert.ok(answer.seconds < 10, `${answer.seconds} s`);
     assert.deepEqual(await unfinished(), []);
   });
@@ -152,7 +155,7 @@ describe("uploads on a slow line", function () {
     const line = { first: picture + 10, bytesPerSecond: 500 };
     const answer = await sendSlowly(admin.url, "/admin/content", headers, body, line);
     assert.equal(answer.status, 408, answer.text);
-    assert.match(answer.text, /id="image-error">It arrived too slowly/);
+    assert.match(answer.text, /id="image-error">Your request arrived too slowly/);
     assert.match(answer.text, /Typed &lt;with care&gt;/);
     assert.match(answer.text, /name="title"[^>]*value="Rome"/);
     assert.deepEqual(await unfinished(), []);
@@ -164,7 +167,10 @@ describe("uploads on a slow line", function () {
     const line = { first: picture + 10, bytesPerSecond: 500 };
     const answer = await sendSlowly(storefront.url, `/bookings/${trip}/items`, headers, body, line);
     assert.equal(answer.status, 408, answer.text);
-    assert.match(answer.text, /id="image-error">It arrived too slowly[^<]*Your text is kept/);
+    assert.match(
+      answer.text,
+      /id="image-error">Your request arrived too slowly[^<]*Your text is kept/,
+    );
     assert.match(answer.text, /name="text"[^>]*value="Pack the tent"/);
     assert.deepEqual(await unfinished(), []);
   });
@@ -191,7 +197,7 @@ describe("uploads on a slow line", function () {
     const typed = Buffer.from(`email=${"x".repeat(5000)}`);
     const shown = await sendSlowly(storefront.url, "/login", fields, typed, line);
     assert.equal(shown.status, 408, shown.text);
-    assert.match(shown.text, /<h1>That did not work<\/h1>\s*<p>It arrived too slowly/);
+    assert.match(shown.text, /<h1>That did not work<\/h1>\s*<p>Your request arrived too slowly/);
     const nowhere = await sendSlowly(storefront.url, "/nowhere", json, text, line);
     assert.equal(nowhere.status, 404);
     assert.ok(nowhere.seconds < 10, "the rest of a body that nobody reads is not waited for");

@@ -4,11 +4,11 @@ import { createClient } from "@redis/client";
 import type { Logger } from "pino";
 import { cacheErrors } from "../lib/metrics.ts";
 
-/** What any question to the cache may cost a request, milliseconds. */
+/** How long a request waits for an answer of the cache, milliseconds. */
 const defaultAnswerMs = 100;
-/** A new connection with its login; nobody waits for it. */
+/** Limit for a new connection with its login; no request waits for it. */
 const connectMs = 1000;
-/** Between two looks at the cache, whether it answers or not. */
+/** Between two checks of the cache, whether it answers or not. */
 const lookEveryMs = 1000;
 
 /** Where the cache is, and as whom. */
@@ -25,19 +25,19 @@ export type Client = ReturnType<typeof open>;
 
 /**
  * A Redis-protocol server that may be lost, hung or emptied at any time. The first question without
- * an answer closes the connection; from then on nobody asks, until a look in the background has found
- * the server well again.
+ * an answer closes the connection; from then on none is asked, until a check in the background finds
+ * the server healthy again.
  */
 export class Cache {
   readonly #config: CacheConfig;
   readonly #log: Logger;
   readonly #answerMs: number;
   #client: Client | undefined;
-  /** Of the last look; so that the log says each trouble once. */
+  /** Of the last check, so that each problem is logged once. */
   #trouble = "";
   readonly #stopping = new AbortController();
   #looking: Promise<void> | undefined;
-  /** Done at every look, and before anybody may use a new connection. */
+  /** Run at every check, and before a new connection is used. */
   onLook: (client: Client) => Promise<void> = async () => {};
 
   constructor(config: CacheConfig, log: Logger, answerMs: number = defaultAnswerMs) {
@@ -50,7 +50,7 @@ export class Cache {
     return this.#client ? "ok" : "down";
   }
 
-  /** Looks once, for as long as that takes (`connectMs`), and goes on in the background. */
+  /** Checks once, for at most `connectMs`, and goes on in the background. */
   async start(): Promise<void> {
     await this.#look();
     this.#looking = this.#keepLooking(this.#stopping.signal);
@@ -63,7 +63,7 @@ export class Cache {
     this.#client = undefined;
   }
 
-  /** @returns undefined where the cache is down: at once, or after `answerMs` for those who find out */
+  /** @returns undefined where the cache is down: at once, or after `answerMs` for the questions that find it so */
   async ask<T>(question: (client: Client) => Promise<T>): Promise<T | undefined> {
     const client = this.#client;
     if (!client) return undefined;
@@ -129,7 +129,7 @@ function open({ url }: CacheConfig) {
       ...(authority !== undefined && { tls: true as const, ca: readFileSync(authority) }),
     },
     disableOfflineQueue: true,
-    // Nothing that the server's rights would have to allow besides
+    // No commands that the cache's user would need more rights for
     ...{ disableClientInfo: true, maintNotifications: "disabled" },
   });
 }
@@ -143,7 +143,7 @@ function close(client: Client): void {
   try {
     client.destroy();
   } catch {
-    // It had never been open, or has gone by itself.
+    // It was never open, or is closed already.
   }
 }
 

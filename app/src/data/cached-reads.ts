@@ -21,12 +21,12 @@ export const topics: readonly Topic[] = ["content", "offers"];
 /** Where an answer came from; `bypass`: the cache was not asked. */
 export type CacheUse = "hit" | "miss" | "bypass";
 
-/** How long an answer is kept; the life of what no write could be told of. Milliseconds. */
+/** How long an answer is kept, also when a write could not reach the cache. Milliseconds. */
 const entryMs = 30_000;
 /** Larger answers are not kept, characters. */
 const longestEntry = 256 * 1024;
 
-/** Only ever up; an empty value is as good as none. */
+/** Only ever raises the value; an empty one counts as none. */
 const raise = `local old = redis.call('GET', KEYS[1])
 if not old or old < ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[1])
@@ -112,7 +112,7 @@ export class CachedReads {
     if (!told) this.#owed.set(topic, later(position, this.#owed.get(topic)));
   }
 
-  /** As `changed`, for every topic: a commit went unanswered, and nobody knows what it changed. */
+  /** As `changed`, for every topic: a commit went unanswered, so it is unknown what it changed. */
   async changedPerhaps(): Promise<void> {
     await Promise.all(topics.map((topic) => this.changed(topic, unknownPosition)));
   }

@@ -128,7 +128,8 @@ export class Database {
     after?: Position,
     rather?: Position,
   ): Promise<T> {
-    if (this.#reads >= this.#limits.readRequests) throw new Unavailable("Too many are waiting.", 1);
+    if (this.#reads >= this.#limits.readRequests)
+      throw new Unavailable("Too many requests are waiting.", 1);
     this.#reads += 1;
     try {
       return await this.#readUntil(Date.now() + this.#limits.readMs, work, after, rather);
@@ -149,7 +150,7 @@ export class Database {
     options: { idempotent: boolean },
   ): Promise<{ value: T; position: Position }> {
     if (this.#writes >= this.#limits.writeRequests) {
-      throw new Unavailable("Too many are waiting.", 1);
+      throw new Unavailable("Too many requests are waiting.", 1);
     }
     this.#writes += 1;
     try {

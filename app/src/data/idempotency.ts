@@ -78,7 +78,7 @@ export async function forgetAccountKeys(query: Query, accountId: number): Promis
 /** Forgets keys after this long, hours. */
 export const keepKeysHours = 24;
 
-/** Removes keys that nobody will repeat any more, of both tiers. */
+/** Removes keys that are too old to be repeated, of both tiers. */
 export async function forgetOldKeys(query: Query): Promise<void> {
   for (const table of ["idempotency_key", "visitor_idempotency_key"]) {
     await query(`DELETE FROM ${table} WHERE created_at < now() - make_interval(hours => $1)`, [

@@ -21,7 +21,7 @@ export interface Mail {
   text: string;
 }
 
-/** Sends mail behind the caller's back, so that nobody sees by the time whether one was sent. */
+/** Sends mail in the background, so that the response time does not tell whether one was sent. */
 export class Mailer {
   readonly #transport: Transporter;
   readonly #from: string;

@@ -89,7 +89,7 @@ function jpg(bytes: Buffer): BarePicture {
   let hasScan = false;
   let at = 2;
   while (at < bytes.length) {
-    if (bytes[at] !== 0xff) throw new BrokenPicture("there is no marker where one must be");
+    if (bytes[at] !== 0xff) throw new BrokenPicture("a marker is missing");
     const code = bytes.readUInt8(at + 1);
     if (code === 0xff) {
       // Markers may be filled up
@@ -183,7 +183,7 @@ function png(bytes: Buffer): BarePicture {
     if (name === "eXIf") orientation = orientationOf(withoutHeading(chunk.subarray(8, -4)));
     if (pngChunks.has(name)) kept.push(chunk);
     // A capital letter: it cannot be shown without this chunk.
-    else if (/^[A-Z]/.test(name)) throw new BrokenPicture("it has a part that nobody knows");
+    else if (/^[A-Z]/.test(name)) throw new BrokenPicture("it has an unknown chunk");
     if (name === "IEND") break;
   }
   if (orientation > 1) kept.splice(2, 0, pngChunk("eXIf", exifOf(orientation)));
@@ -235,7 +235,7 @@ function gifColours(flags: number): number {
 
 function gifBlockLength(bytes: Buffer, at: number): number {
   if (bytes[at] === gifBlock.extension) return 2 + gifDataLength(bytes, at + 2);
-  if (bytes[at] !== gifBlock.image) throw new BrokenPicture("it has a block that nobody knows");
+  if (bytes[at] !== gifBlock.image) throw new BrokenPicture("it has an unknown block");
   const head = 11 + gifColours(bytes.readUInt8(at + 9));
   return head + gifDataLength(bytes, at + head);
 }

@@ -101,7 +101,7 @@ export async function receiveForm(
     return { fields: receiver.fields, upload };
   } catch (error) {
     parser.destroy();
-    // The store's own error comes first: the parser's is only its echo.
+    // The store's own error comes first: the parser's only follows from it.
     const cause = await (receiver.upload ?? Promise.resolve()).then(
       () => error,
       (uploadError: unknown) => uploadError,
@@ -292,7 +292,7 @@ function withoutMetadata(content: Uint8Array, extension: PictureKind): BarePictu
   }
 }
 
-/** Keeps the formats that nobody needs away from the parser behind it. */
+/** Keeps unneeded formats away from the parser behind it. */
 function signature(content: Uint8Array): boolean {
   const start = Buffer.from(content.subarray(0, 12)).toString("latin1");
   return (

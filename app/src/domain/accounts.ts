@@ -24,12 +24,12 @@ export interface Visitor {
 
 const email = text("e-mail address", 254)
   .toLowerCase()
-  .regex(z.regexes.email, "This is no e-mail address: write it like name@example.com.")
+  .regex(z.regexes.email, "This is not an e-mail address: write it like name@example.com.")
   .meta({ description: "ASCII only; case does not matter.", examples: ["ada@example.com"] });
 
 const passwordText = z.string({
   error: ({ input }) =>
-    input === undefined ? "The password is missing." : "The password is no text.",
+    input === undefined ? "The password is missing." : "The password is not text.",
 });
 
 /** A password that somebody chooses. */

@@ -13,13 +13,13 @@ export const mostPlaces = 100;
 export const bookingInput = z
   .object({
     offerId: z
-      .number({ error: "offerId is missing, or no number." })
-      .int("offerId is no whole number.")
+      .number({ error: "offerId is missing, or not a number." })
+      .int("offerId is not a whole number.")
       .min(1, "There is no such offer.")
       .max(2_147_483_647, "There is no such offer."),
     quantity: z
       .number({ error: noNumber("quantity", "2") })
-      .int("The quantity is no whole number.")
+      .int("The quantity is not a whole number.")
       .min(1, "The quantity is less than 1.")
       .max(mostPlaces, `One booking takes at most ${mostPlaces}.`)
       .meta({ description: "How many are taken." }),

@@ -25,7 +25,7 @@ export function centsFrom(value: unknown): unknown {
 export function noNumber(what: string, example: string): (issue: { input?: unknown }) => string {
   return ({ input }) => {
     if (input === undefined || input === "") return `The ${what} is missing.`;
-    const help = `The ${what} is no plain number: write it like ${example}`;
+    const help = `The ${what} is not a plain number: write it like ${example}`;
     return typeof input === "string" ? `${help}, with no separator of thousands.` : `${help}.`;
   };
 }

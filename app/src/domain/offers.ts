@@ -18,13 +18,13 @@ const kind = z
 const whole = (name: string, most: number) =>
   z
     .number({ error: noNumber(name, "1200") })
-    .int(`The ${name} is no whole number.`)
+    .int(`The ${name} is not a whole number.`)
     .min(0, `The ${name} is less than 0.`)
     .max(most, `The ${name} is more than ${most}.`);
 
 const date = (name: string) =>
   z.iso
-    .date({ error: `The ${name} is no date like 2027-05-12.` })
+    .date({ error: `The ${name} is not a date like 2027-05-12.` })
     .regex(/^20\d\d-/, `The ${name} is not between 2000 and 2099.`);
 
 const fields = {
@@ -268,7 +268,7 @@ export const quantityInput = z.object({
   quantity: fields.quantity,
   was: z
     .int({ error: "How many were left is missing: open the page again." })
-    .max(2_147_483_647, "How many were left is no such number: open the page again."),
+    .max(2_147_483_647, "How many were left is not a valid number: open the page again."),
 });
 
 /** Another quantity is left than the one that was to be replaced. */

@@ -57,7 +57,7 @@ async function derive(password: string, salt: Buffer, { ln, r, p }: typeof cost)
 
 async function takeTurn(): Promise<void> {
   if (running >= atOnce) {
-    if (waiting.length >= mayWait) throw new Unavailable("Too many are logging in.");
+    if (waiting.length >= mayWait) throw new Unavailable("Too many people are logging in.");
     await new Promise<void>((resolve) => waiting.push(resolve));
   }
   running += 1;

@@ -11,7 +11,7 @@ export const resetMinutes = 60;
 
 export const tokenText = z
   .string("The link's token is missing.")
-  .max(200, "This is no token of a link.");
+  .max(200, "This is not the token of a reset link.");
 
 export const resetInput = z.object({ token: tokenText, password: newPassword });
 
@@ -64,7 +64,7 @@ export async function requestReset(
       await countAttempt(query, mailSubjects(email, client));
       return await addLink(query, email, publicUrl);
     },
-    // A link whose commit went unanswered is known to nobody.
+    // A link whose commit went unanswered was never shown.
     { idempotent: true },
   );
   return value;

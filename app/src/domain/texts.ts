@@ -59,7 +59,9 @@ function normalise(value: string): string {
 export function text(name: string, longest: number, { empty = false } = {}): z.ZodString {
   const missing = `The ${name} is missing.`;
   const schema = z
-    .string({ error: (issue) => (issue.input === undefined ? missing : `The ${name} is no text.`) })
+    .string({
+      error: (issue) => (issue.input === undefined ? missing : `The ${name} is not text.`),
+    })
     .refine((value) => !unfit.test(value), `The ${name} has a character that cannot be stored.`)
     .overwrite(normalise)
     .max(longest, `The ${name} is longer than ${longest} characters.`);

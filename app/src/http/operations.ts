@@ -186,7 +186,7 @@ const accounts: Operations = {
       },
       requestBody: jsonContent(emailInput),
       responses: {
-        202: empty("If anybody has this address, a mail is on its way."),
+        202: empty("If there is an account with this address, a mail is on its way."),
         ...refusals(403, 409, 413, 415, 422, 429),
       },
     },

@@ -148,7 +148,7 @@ export function loadSession(
 }
 
 /**
- * Starts a session under a new id: one that somebody planted in the browser before gets nowhere.
+ * Starts a session under a new id: one that was planted in the browser before is useless.
  * @throws HttpError 401 where the password was changed at the same moment
  */
 export async function startSession(request: Request, login: Login): Promise<void> {

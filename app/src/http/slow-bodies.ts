@@ -88,6 +88,6 @@ function closeSoon(request: Request, response: Response): void {
 
 function tooSlow(seconds: number): HttpError {
   const time = `${Math.round(seconds)} seconds`;
-  const help = `It arrived too slowly and was given up after ${time}. Nothing was changed: try again with a smaller picture or over a better connection.`;
+  const help = `Your request arrived too slowly and was ended after ${time}. Nothing was changed: try again with a smaller picture or over a better connection.`;
   return new HttpError(408, "upload-too-slow", help);
 }

@@ -28,7 +28,7 @@ export function answerOddTargets(): RequestHandler {
       response.set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS").status(204).end();
       return;
     }
-    const help = "The target of the request is no path: it begins with neither / nor http://.";
+    const help = "The target of the request is not a path: it begins with neither / nor http://.";
     throw new HttpError(400, "bad-target", help);
   };
 }

@@ -59,7 +59,7 @@ async function sweepShelf(database: Database, shelf: Shelf, graceMs: number): Pr
 async function oldFiles(shelf: Shelf, graceMs: number): Promise<string[]> {
   const found: string[] = [];
   for (const file of await filesOf(shelf)) {
-    // Names that are not ours are somebody else's.
+    // Other names are not files of this application.
     if (!imageName.test(file) && !temporaryName.test(file)) continue;
     const changed = await stat(join(shelf.directory, file)).then(
       ({ ctimeMs }) => ctimeMs,
@@ -132,7 +132,7 @@ async function namedFiles(
 }
 
 /**
- * Sweeps files, and forgets what has had its time in the database, every minute. Each on its own: a
+ * Sweeps files, and removes what has expired in the database, every minute. Each on its own: a
  * store that fails or hangs leaves the database no fuller.
  * @param options.everyMs between two rounds, milliseconds. @default a minute
  * @returns how to stop it

@@ -43,7 +43,7 @@ export async function sendPicture(
   const options = { root: directory, cacheControl: false };
   await new Promise<void>((resolve, reject) => {
     response.sendFile(file, options, (error?: NodeJS.ErrnoException & { status?: number }) => {
-      // A client that went away is nobody's fault.
+      // A client that went away is not an error.
       if (!error || error.code === "ECONNABORTED") return resolve();
       response.removeHeader("Content-Type");
       if (error.status === 416) return reject(new HttpError(416, "bad-range", "No such range."));

@@ -87,7 +87,7 @@ async function sendLink({ database, config, mail }: Services, request: Request):
 
 const mailText = ({ url }: ResetLink) => `Hello,
 
-somebody, you we hope, asked to set a new password for your account at Lodestar Travel.
+somebody (you, we hope) asked to set a new password for your account at Lodestar Travel.
 This link does it, once, within the next ${resetMinutes} minutes:
 
 ${url}
