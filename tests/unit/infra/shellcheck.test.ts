@@ -22,13 +22,16 @@ const exclusions: Readonly<Record<string, string>> = {
   SC2317: "functions that each delivery has, whether it needs them or not",
 };
 
+/** A task ends with the first of its commands that fails. */
+const inTask = (script: string) => `set -eu\n${script}`;
+
 /** Shell texts inside of what commands ask for: checks, health, scripts of tasks. */
 function commandTexts(recording: Recording, platform: string): Texts {
   const texts: Texts = new Map();
   for (const { name, inputs } of recording.ofType("Command")) {
     const { REQUEST } = (inputs.environment ?? {}) as Record<string, string>;
     const { health, files = {}, script } = JSON.parse(REQUEST ?? "{}");
-    if (script !== undefined) texts.set(`${platform} ${name} script`, script);
+    if (script !== undefined) texts.set(`${platform} ${name} script`, inTask(script));
     if (health !== undefined) texts.set(`${platform} ${name} health`, health.command);
     for (const [path, { check }] of Object.entries<{ check?: string }>(files)) {
       if (check !== undefined) texts.set(`${platform} ${name} ${path} check`, check);
@@ -61,7 +64,7 @@ async function allTexts(): Promise<Texts> {
     ...commandTexts(await recordStack(), "docker"),
     ...commandTexts(await recordMachines(), "ssh"),
     ...workloads.flatMap((workload) => [...workloadTexts(workload)]),
-    ...tasks.map(({ name, script }): [string, string] => [`task ${name}`, script]),
+    ...tasks.map(({ name, script }): [string, string] => [`task ${name}`, inTask(script)]),
     ...(await trackedFiles()),
   ]);
 }

@@ -69,9 +69,9 @@ describe("AppServers", () => {
 
   it("A12: passes the gate only where the instance answers as the new release", async () => {
     const { inputs } = (await recordStack()).get("Command", "admin-2-gate");
-    const { HEALTH } = inputs.environment as Record<string, string>;
+    const { REQUEST = "" } = inputs.environment as Record<string, string>;
     assert.equal(
-      HEALTH,
+      JSON.parse(REQUEST).health.command,
       `curl -fsS --max-time 3 http://10.2.0.52:3001/api/health | grep -F '${release.hash}'`,
     );
   });

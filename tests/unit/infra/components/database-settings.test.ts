@@ -10,8 +10,8 @@ describe("DatabaseSettings", () => {
       "Command database-settings",
     ]);
     const { inputs, asked } = recording.get("Command", "database-settings");
-    const { CONTAINER } = inputs.environment as Record<string, string>;
-    assert.equal(CONTAINER, "hastack-test-db-1");
+    const { TARGET = "" } = inputs.environment as Record<string, string>;
+    assert.deepEqual(JSON.parse(TARGET), { container: "hastack-test-db-1" });
     assert.ok(asked > recording.get("Command", "db-2-principals").done);
   });
 
