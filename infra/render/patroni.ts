@@ -176,17 +176,22 @@ if has hastack.begin-anew; then
 elif has backup_label && ! has global/pg_control; then
   # pg_basebackup begins with the label and ends with the control file
   begin_anew
-elif [ -n "$(ls -A "$data")" ] && ! has postgresql.base.conf; then
-  # initdb: Patroni gives this name to its file before PostgreSQL's first start
+elif ! has postgresql.base.conf; then
+  # initdb: Patroni gives this name to its file before PostgreSQL's first start. An empty directory
+  # is one that initdb had not reached yet, unless another member is at it
   answer=$(python3 -c '
-import sys
+import os, sys
 from patroni.config import Config
 from patroni.dcs import get_dcs
-dcs = get_dcs(Config("patroni.yml"))
-if dcs.get_cluster().initialize == "":
-    open(sys.argv[1], "w").close()
+config = Config("patroni.yml")
+dcs = get_dcs(config)
+cluster = dcs.get_cluster()
+marker, data = sys.argv[1:]
+begun = os.listdir(data) or all(one.name == config["name"] for one in cluster.members)
+if cluster.initialize == "" and begun:
+    open(marker, "w").close()
     dcs.cancel_initialization()
-    print("unfinished")' "$marker")
+    print("unfinished")' "$marker" "$data")
   [ "$answer" != unfinished ] || begin_anew
 elif has global/pg_control && ! ${binDirectory}/pg_ctl status -D "$data" > /dev/null 2>&1; then
   while ! has hastack.adopt && ! ended_well && no_cluster; do

@@ -254,7 +254,7 @@ describe("Patroni's files with the real programs", function () {
     const called = '#!/bin/sh\nbasename "$0" >&2\n';
 
     it("D2: is Patroni, with a directory that is empty or whole as it is", async () => {
-      assert.deepEqual(await launch(""), { calls: ["patroni"], left: "" });
+      assert.deepEqual(await launch(""), { calls: ["python3", "patroni"], left: "" });
       const whole = ["PG_VERSION", "global/pg_control", "postgresql.base.conf"];
       assert.deepEqual(await launch("", ...whole), { calls: ["patroni"], left: whole.join(" ") });
       // A standby that stopped before it had replayed its base backup
@@ -278,6 +278,52 @@ describe("Patroni's files with the real programs", function () {
         left: "",
       });
     });
+
+    /** What etcd knows, what is in the directory, and whether the making of the cluster begins anew. */
+    const made: readonly [string, readonly string[], readonly string[], boolean][] = [
+      ["''", [], [], true],
+      ["''", [], ["db-1"], true],
+      ["''", [], ["db-1", "db-2"], false],
+      ["''", ["PG_VERSION"], ["db-1", "db-2"], true],
+      ["'7123456789'", [], [], false],
+      ["'7123456789'", ["PG_VERSION"], [], false],
+      ["None", [], [], false],
+    ];
+    for (const [initialize, files, members, anew] of made) {
+      const others = members.join(" and ") || "nobody";
+      it(`W6: ${anew ? "begins anew" : "leaves etcd alone"} where initialize is ${initialize}, the directory has ${files.length} files and etcd knows ${others}`, async () => {
+        const fake = "/tmp/fake-patroni/patroni";
+        await machine.run(`rm -rf ${dataDirectory} ${fake} && install -d ${dataDirectory} ${fake}`);
+        for (const file of files) await machine.run(`: > ${dataDirectory}/${file}`);
+        await machine.run(`: > ${fake}/__init__.py`);
+        await machine.run(`cat > ${fake}/config.py`, "Config = lambda file: {'name': 'db-1'}\n");
+        const known = members.map((name) => `Member(${JSON.stringify(name)})`).join(", ");
+        const dcs = `from collections import namedtuple
+Member = namedtuple("Member", "name")
+Cluster = namedtuple("Cluster", "initialize members")
+class Dcs:
+    def get_cluster(self): return Cluster(${initialize}, [${known}])
+    def cancel_initialization(self): open("${fake}/cancelled", "w").close()
+get_dcs = lambda config: Dcs()
+`;
+        await machine.run(`cat > ${fake}/dcs.py`, dcs);
+        await machine.run(
+          "install -d /tmp/only-patroni && cat > /tmp/only-patroni/patroni",
+          called,
+        );
+        await machine.run(
+          "chmod +x /tmp/only-patroni/patroni; cat > /tmp/patroni-start",
+          patroniStart,
+        );
+        await machine.run(
+          "PYTHONPATH=/tmp/fake-patroni PATH=/tmp/only-patroni:$PATH sh -eu /tmp/patroni-start 2>&1",
+        );
+        const { code } = await machine.attempt(`test -e ${fake}/cancelled`);
+        assert.equal(code === 0, anew);
+        const left = await machine.run(`find ${dataDirectory} -type f -printf '%P '`);
+        assert.equal(left.trim(), anew ? "" : files.join(" "));
+      });
+    }
 
     it("W6, W7: begins anew where the copy of the primary was cut off", async () => {
       const files = ["PG_VERSION", "backup_label", "postgresql.base.conf", "base/1/1259"];
