@@ -85,7 +85,7 @@ const tier = z.strictObject({
     .int()
     .min(32, "must be 32 megabytes or more")
     .optional()
-    .describe("Memory that an instance may use. @default no limit"),
+    .describe("Memory that an instance may use, and each of its jobs. @default no limit"),
   bodyLimitMegabytes: z
     .int()
     .min(1)
@@ -121,7 +121,11 @@ const job = z.strictObject({
     .regex(/^([01]\d|2[0-3]):[0-5]\d$/, "must be a time of day in UTC such as 03:15")
     .optional()
     .describe("It starts at this time of each day, UTC."),
-  limitSeconds: seconds(86_400).default(3600).describe("After which a run is ended."),
+  limitSeconds: seconds(86_400)
+    .optional()
+    .describe(
+      "How long after its time a run is ended. @default 3600, or everySeconds where that is less",
+    ),
 });
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
@@ -326,6 +330,9 @@ function jobProblems({ tiers, jobs }: ApplicationDescription): Problem[] {
     }
     if ((one.everySeconds === undefined) === (one.dailyAt === undefined)) {
       refuse(at, "must have either everySeconds or dailyAt");
+    }
+    if ((one.limitSeconds ?? 0) > (one.everySeconds ?? Number.POSITIVE_INFINITY)) {
+      refuse([...at, "limitSeconds"], "must be everySeconds or less, or two runs would overlap");
     }
   }
   return found;

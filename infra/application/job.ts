@@ -1,6 +1,7 @@
 /**
  * Jobs: programs that run at set times, beside the instances of a tier. Each instance waits for the
- * time; the first to note it in the database runs the job, so that it runs once, on any instance.
+ * time; who first notes it in the database runs the job, so that it runs once and on whatever
+ * instance is there.
  */
 import {
   currentReleaseDirectory,
@@ -9,13 +10,20 @@ import {
 } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
 import { jobTable } from "../render/principals.ts";
-import type { JobDescription } from "./description.ts";
+import type { JobDescription, TierDescription } from "./description.ts";
 import { applicationUser, environmentFile } from "./environment.ts";
 
 export const jobFile = ({ name }: JobDescription): string => `jobs/${name}`;
 
-/** The process that waits and runs. A run under way is told to end with it. */
-export function jobProcess(job: JobDescription, shared: readonly SharedDirectory[]): Process {
+/**
+ * The process that waits and runs. A run under way is told to end with it.
+ * @param tier whose memory limit it has, too
+ */
+export function jobProcess(
+  job: JobDescription,
+  { memoryMegabytes }: Pick<TierDescription, "memoryMegabytes">,
+  shared: readonly SharedDirectory[],
+): Process {
   return {
     name: `job-${job.name}`,
     command: [jobFile(job)],
@@ -23,40 +31,66 @@ export function jobProcess(job: JobDescription, shared: readonly SharedDirectory
     environmentFile,
     directories: shared.map(({ path }) => ({ path, mode: "0755" })),
     stopGraceSeconds: 30,
+    ...(memoryMegabytes !== undefined && { memoryMegabytes }),
   };
 }
 
 const daySeconds = 86_400;
+/** How long a run may take where its description does not say. */
+const usualLimitSeconds = 3600;
+/** How long the database may be away, and the run is still made: a failover takes half of it. */
+const databaseSeconds = 60;
+/** What a program that does not end when it is told to may take, before it is killed. */
+const killSeconds = 5;
 
-/** Seconds between two runs, and of the first after midnight. */
-function schedule({ everySeconds, dailyAt }: JobDescription): { every: number; offset: number } {
-  if (dailyAt === undefined) return { every: everySeconds ?? daySeconds, offset: 0 };
-  const [hours = 0, minutes = 0] = dailyAt.split(":").map(Number);
-  return { every: daySeconds, offset: hours * 3600 + minutes * 60 };
+/** Seconds between two runs, of the first after midnight, and until a run is ended. */
+function schedule({ everySeconds, dailyAt, limitSeconds }: JobDescription) {
+  const every = everySeconds ?? daySeconds;
+  const [hours = 0, minutes = 0] = (dailyAt ?? "00:00").split(":").map(Number);
+  const offset = hours * 3600 + minutes * 60;
+  return { every, offset, limit: limitSeconds ?? Math.min(usualLimitSeconds, every) };
 }
 
-/** Script of a job's process. */
+/**
+ * Script of a job's process. A run counts from the time when it was due, so that it has ended when
+ * the next one is due, on whatever instance. What runs in the background can be interrupted by a
+ * signal, so all that takes time does.
+ */
 export function renderJob(job: JobDescription): string {
-  const { every, offset } = schedule(job);
+  const { every, offset, limit } = schedule(job);
   return `#!/bin/sh -eu
 # Runs the job ${job.name} when it is due, if no other instance has noted that it does
 child=
-trap '[ -z "$child" ] || { kill "$child" 2> /dev/null; wait "$child"; }; exit 0' TERM INT
-# What runs in the background can be interrupted by a signal
-await() { "$@" & child=$!; code=0; wait "$child" || code=$?; child=; return "$code"; }
+end() {
+  [ -z "$child" ] || { kill "$child" 2> /dev/null || :; wait "$child" || :; }
+  exit 0
+}
+trap end TERM INT
+await() {
+  "$@" & child=$!
+  code=0
+  wait "$child" || code=$?
+  child=
+  return "$code"
+}
+# 1 where another instance was the first, 2 where the database did not answer
 note() {
-  PGCONNECT_TIMEOUT=5 psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --command="
+  mine=$(PGCONNECT_TIMEOUT=5 timeout 20 psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --command="
     DELETE FROM ${jobTable} WHERE job = '${job.name}' AND due < now() - interval '30 days';
-    INSERT INTO ${jobTable} (job, due) VALUES ('${job.name}', to_timestamp($1)) ON CONFLICT DO NOTHING RETURNING 'mine'"
+    INSERT INTO ${jobTable} (job, due) VALUES ('${job.name}', to_timestamp($due)) ON CONFLICT DO NOTHING RETURNING 'mine'") || return 2
+  [ "$mine" = mine ]
 }
 # The database may be failing over
 first_to_note() {
-  for _ in 1 2 3 4 5 6 7 8; do
-    if mine=$(note "$1"); then [ "$mine" = mine ]; return; fi
+  until await note; do
+    [ "$code" = 2 ] || return 1
+    [ "$(date +%s)" -lt $((due + ${Math.min(databaseSeconds, Math.floor(limit / 2))})) ] || return 2
     await sleep 5
   done
-  echo 'job ${job.name}: skipped this time, the database did not answer' >&2
-  return 1
+}
+run() {
+  cd ${currentReleaseDirectory} || exit
+  exec timeout --kill-after=${killSeconds} "$((due + ${limit} - now))" ${commandLine(job.command)}
 }
 while :; do
   now=$(date +%s)
@@ -65,12 +99,17 @@ while :; do
     await sleep "$((due - now))"
     now=$(date +%s)
   done
-  first_to_note "$due" || continue
+  first=0
+  first_to_note || first=$?
+  [ "$first" != 1 ] || continue
+  now=$(date +%s)
+  if [ "$first" = 2 ] || [ "$now" -ge $((due + ${limit})) ]; then
+    echo 'job ${job.name}: skipped this time, the database did not answer' >&2
+    continue
+  fi
   echo 'job ${job.name}: started'
   code=0
-  (cd ${currentReleaseDirectory} && exec timeout ${job.limitSeconds} ${commandLine(job.command)}) & child=$!
-  wait "$child" || code=$?
-  child=
+  await run || :
   echo "job ${job.name}: exit code $code after $(($(date +%s) - now)) s"
 done
 `;

@@ -71,7 +71,7 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
     component: "AppServers",
     packages: applicationPackages(application),
     release,
-    processes: [program(tier, shared), ...jobs.map((job) => jobProcess(job, shared))],
+    processes: [program(tier, shared), ...jobs.map((job) => jobProcess(job, tier, shared))],
     files: [
       ...files(args, tier, member),
       ...jobs.map((job) => ({

@@ -90,6 +90,10 @@ describe("an application's description", () => {
       `${least}jobs: [{ name: sweep, tier: b, command: [s], everySeconds: 60 }]`,
       "must be one of the tiers (web)",
     ],
+    "a job that may run into its next time": [
+      `${least}jobs: [{ name: sweep, tier: web, command: [s], everySeconds: 60, limitSeconds: 61 }]`,
+      "must be everySeconds or less, or two runs would overlap",
+    ],
     "a job without a time": [
       `${least}jobs: [{ name: sweep, tier: web, command: [s] }]`,
       "either everySeconds or dailyAt",
