@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { parseDescription } from "../../infra/application/application.ts";
 import { stackVariables } from "../../infra/application/names.ts";
 import { inRoot, readProjectFile, root } from "../../lib/paths.ts";
 
@@ -36,6 +37,13 @@ function pathsIn(page: string): string[] {
     .map(([, text = ""]) => text)
     .filter((text) => /^[\w./-]+$/.test(text) && !/[A-Z]{3,}/.test(dirname(text)))
     .filter((text) => folders.test(text) || /^Pulumi(\.[a-z]+)?\.yaml$/.test(text));
+}
+
+/** The descriptions of applications that are shown whole. */
+function descriptionsIn(page: string): string[] {
+  return [...page.matchAll(/^( *)```yaml\n([\s\S]*?)^ *```$/gm)]
+    .map(([, indent = "", text = ""]) => text.replaceAll(new RegExp(`^${indent}`, "gm"), ""))
+    .filter((text) => /^name:/m.test(text) && /^tiers:/m.test(text));
 }
 
 describe("documents", () => {
@@ -75,6 +83,14 @@ describe("documents", () => {
     assert.deepEqual(pathsIn(page), ["infra/index.ts"]);
     assert.deepEqual(linksIn("```md\n[a](b)\n```\n"), []);
   });
+
+  for (const page of ["README.md", "docs/your-application.md"]) {
+    it(`${page}: its applications are described as they must be`, () => {
+      const descriptions = descriptionsIn(readProjectFile(page));
+      assert.ok(descriptions.length > 0, "there is none");
+      for (const text of descriptions) parseDescription(text, page);
+    });
+  }
 
   it("docs/your-application.md has every variable that the stack gives, and no other", () => {
     const page = readProjectFile("docs/your-application.md");

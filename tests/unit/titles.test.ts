@@ -22,7 +22,7 @@ describe("titles of tests", () => {
   });
 
   it("begin with codes of which each is one row of docs/rows.md", () => {
-    assert.equal(new Set(rows).size, rows.length, "a row is there twice");
+    assert.equal(new Set(rows).size, rows.length, "duplicate rows");
     const unknown = files.flatMap((file) =>
       codesIn(readFileSync(inRoot(file), "utf8"))
         .filter((code) => !rows.includes(code))
