@@ -268,7 +268,7 @@ describe("npm run host-keys asks machines", function () {
     const call = readHostKeysCall(["--stack", "test"]);
     await assert.rejects(
       collectHostKeys({ ...settings(), ssh: {} }, call, () => assert.fail("it told something")),
-      /^Error: hastack:ssh.inventory: is missing, .* use a file such as \.hastack\/inventory\/test\.yaml$/,
+      /^Error: hastack:ssh.inventory: is missing, .* set it to a file such as \.hastack\/inventory\/test\.yaml$/,
     );
     assert.equal(existsSync(inventory), false);
   });
