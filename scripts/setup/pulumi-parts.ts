@@ -134,7 +134,7 @@ const folder: Source = {
     if (lacking !== undefined) return { lacking };
     if (part.kind === "plugin") return { from: archive };
     const version = await run([join(into, "pulumi"), "version"], { limitSeconds: versionSeconds });
-    const said = version.stdout.trim() || "mute";
+    const said = version.stdout.trim() || "without a version";
     if (!isCompatible(said, part.version)) return { lacking: `${archive} is ${said}` };
     return { from: archive };
   },
