@@ -1,7 +1,6 @@
 /**
  * Jobs: programs that run at set times, beside the instances of a tier. Each instance waits for the
- * time; who first notes it in the database runs the job, so that it runs once and on whatever
- * instance is there.
+ * time; the first to note it in the database runs the job, so that it runs once, on any instance.
  */
 import {
   currentReleaseDirectory,

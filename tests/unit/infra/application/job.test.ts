@@ -195,10 +195,10 @@ describe("a job's script", function () {
     const { said, stop } = launch(job({ everySeconds: 4 }));
     await wait("it ran", () => existsSync(path("release/swept")));
     await stop();
-    assert.doesNotMatch(said(), /left out/);
+    assert.doesNotMatch(said(), /skipped/);
   });
 
-  it("O6: leaves a run out, and says so, where the database does not answer", async () => {
+  it("O6: skips a run, and says so, where the database does not answer", async () => {
     stand("sleep", "exec /bin/sleep 0.1");
     stand("psql", "echo 'no route to host' >&2; exit 2");
     const { said, stop } = launch(job({ everySeconds: 2 }));
@@ -209,10 +209,10 @@ describe("a job's script", function () {
     assert.equal((await stop()).code, 0);
   });
 
-  it("O6: leaves a run out where the database says only at its end that this instance is first", async () => {
+  it("O6: skips a run where the database says only at its end that this instance is first", async () => {
     stand("psql", "/bin/sleep 2; echo mine");
     const { said, stop } = launch(job({ everySeconds: 1 }));
-    await wait("it says so", () => said().includes("left out this time"));
+    await wait("it says so", () => said().includes("skipped this time"));
     assert.ok(!existsSync(path("release/swept")));
     await stop();
   });
