@@ -209,7 +209,7 @@ export const settingsSchema = z.strictObject({
     .describe("Whether the site may be served without a certificate, by plain HTTP."),
   publicUrl: z
     .string()
-    .refine(isOrigin, "must be an address such as https://travel.example, without a path")
+    .refine(isOrigin, "must be an address such as https://shop.example, without a path")
     .optional()
     .meta({
       description: "What links to the site begin with, in mails for example.",
@@ -336,7 +336,7 @@ export const settingsSchema = z.strictObject({
         .optional()
         .meta({ description: "Login; it needs `smtpPassword` too.", absent: "no login" }),
       from: z
-        .email("must be a mail address such as travel@example.org")
+        .email("must be a mail address such as shop@example.org")
         .describe("The address that mails come from."),
     })
     .optional()

@@ -13,7 +13,7 @@ export interface Machine {
   readonly backend: string;
 }
 
-/** One role on one machine: `db-1`, `storefront-2`. */
+/** One role on one machine: `db-1`, `web-2`. */
 export interface Member {
   readonly name: string;
   /** The name of its role or tier. */

@@ -28,7 +28,7 @@ const port = z.int().min(1024, "must be 1024 to 65535").max(65535, "must be 1024
 /** It becomes a part of HAProxy's configuration. */
 const urlPath = z
   .string()
-  .regex(/^\/[\w.~/-]*$/, "must be a path such as /admin, without a query or special characters");
+  .regex(/^\/[\w.~/-]*$/, "must be a path such as /office, without a query or special characters");
 /** Stays inside the application's folder. */
 const relativePath = z
   .string()
@@ -185,7 +185,7 @@ const stackOutputs = ["url", "localUrls", "statsUrls", "statsPassword", "machine
 const plainSchema = z.strictObject({
   name: z
     .string()
-    .regex(/^[a-z][a-z0-9-]{0,40}$/, "must be a name such as travel-agency")
+    .regex(/^[a-z][a-z0-9-]{0,40}$/, "must be a name such as web-shop")
     .describe("What the application is called in images and messages."),
   release: z
     .strictObject({
@@ -235,7 +235,9 @@ const plainSchema = z.strictObject({
     .prefault({})
     .describe("What it wants of the database besides a role for each tier."),
   shared: z
-    .array(z.string().regex(/^[a-z][a-z0-9-]{0,30}$/, "must be a directory's name such as uploads"))
+    .array(
+      z.string().regex(/^[a-z][a-z0-9-]{0,30}$/, "must be a directory's name such as pictures"),
+    )
     .default([])
     .describe("Directories that all instances share, each at /var/lib/hastack/NAME."),
   cache: z.boolean().default(false).describe("Whether it uses the stack's cache."),

@@ -2,7 +2,7 @@
 import type { Target } from "../../../infra/platform/ssh/connection.ts";
 import { SshPlatform } from "../../../infra/platform/ssh/ssh.ts";
 import { WebStack } from "../../../infra/stack.ts";
-import { planWith } from "./fixtures.ts";
+import { type Plan, planWith } from "./fixtures.ts";
 import { type Recording, record } from "./mocks.ts";
 import { release, type StackOptions } from "./stack.ts";
 
@@ -37,16 +37,12 @@ export const threeMachines = [
 
 const identityFile = ".hastack/lab/id_ed25519";
 
-/** Everything that the stack asks of the engine on machines. */
-export function recordMachines({
-  changes = {},
-  hash = release.hash,
-  text,
-  ...options
-}: StackOptions = {}): Promise<Recording> {
-  const wished = { platform: "ssh", machines: threeMachines, ssh: { identityFile }, ...changes };
-  const plan = planWith(wished, text);
-  const targets = (plan.settings.machines ?? []).map(
+/** What a stack on these machines says, beside its other settings. */
+export const onMachines = { platform: "ssh", machines: threeMachines, ssh: { identityFile } };
+
+/** The platform for a plan on machines. */
+export function machinePlatform({ settings, topology }: Plan): SshPlatform {
+  const targets = (settings.machines ?? []).map(
     ({ name, address = "", port, user }): Target => ({
       name,
       address,
@@ -56,11 +52,19 @@ export function recordMachines({
       identityFile,
     }),
   );
+  return new SshPlatform(settings, topology, { targets, architecture: "x64" });
+}
+
+/** Everything that the stack asks of the engine on machines. */
+export function recordMachines({
+  changes = {},
+  hash = release.hash,
+  text,
+  ...options
+}: StackOptions = {}): Promise<Recording> {
+  const plan = planWith({ ...onMachines, ...changes }, text);
   return record(() => {
-    const platform = new SshPlatform(plan.settings, plan.topology, {
-      targets,
-      architecture: "x64",
-    });
+    const platform = machinePlatform(plan);
     return new WebStack("hastack", { ...plan, platform, release: { ...release, hash } });
   }, options);
 }

@@ -174,21 +174,21 @@ describe("settings", () => {
         "a public address that is none, and one that ends with a slash",
         { publicUrl: "travel.example" },
         [
-          'hastack:publicUrl: "travel.example" is not valid, it must be an address such as https://travel.example, without a path',
+          'hastack:publicUrl: "travel.example" is not valid, it must be an address such as https://shop.example, without a path',
         ],
       ],
       [
         "a public address that ends with a slash",
         { publicUrl: "https://travel.example/" },
         [
-          'hastack:publicUrl: "https://travel.example/" is not valid, it must be an address such as https://travel.example, without a path',
+          'hastack:publicUrl: "https://travel.example/" is not valid, it must be an address such as https://shop.example, without a path',
         ],
       ],
       [
         "a public address with a login and a query",
         { publicUrl: "https://me:x@travel.example?y" },
         [
-          'hastack:publicUrl: "https://me:x@travel.example?y" is not valid, it must be an address such as https://travel.example, without a path',
+          'hastack:publicUrl: "https://me:x@travel.example?y" is not valid, it must be an address such as https://shop.example, without a path',
         ],
       ],
       [
@@ -196,7 +196,7 @@ describe("settings", () => {
         { smtp: { host: "mail server", from: "travel", password: "x" } },
         [
           'hastack:smtp.host: "mail server" is not valid, it must be a host\'s name or address, such as mail.example',
-          'hastack:smtp.from: "travel" is not valid, it must be a mail address such as travel@example.org',
+          'hastack:smtp.from: "travel" is not valid, it must be a mail address such as shop@example.org',
           "hastack:smtp.password: is not a setting, see docs/settings.md",
         ],
       ],

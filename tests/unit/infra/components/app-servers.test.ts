@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
+import { AppServers } from "../../../../infra/components/app-servers.ts";
+import {
+  assertNothingShown,
+  assertOrder,
+  platforms,
+  recordAlone,
+  type Surroundings,
+} from "../../../support/unit/alone.ts";
 import { describeStack, recordStack, release, workloadOf } from "../../../support/unit/stack.ts";
 
 const instances = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
@@ -100,5 +108,56 @@ describe("AppServers", () => {
         ["secrets/cookieSecret", "hastack", "0400"],
       ],
     );
+  });
+});
+
+describe("AppServers on its own", () => {
+  const build = ({ platform, topology, application, settings, secrets, ...given }: Surroundings) =>
+    new AppServers(
+      "app",
+      {
+        platform,
+        topology,
+        application,
+        settings,
+        secrets,
+        release: given.release,
+        shared: given.shared,
+      },
+      given.options,
+    );
+  const inOrder = ["storefront-1", "storefront-2", "admin-1", "admin-2"];
+
+  it("A12: gives out the release that every instance runs", async () => {
+    for (const where of platforms) {
+      const { outputs } = (await recordAlone(where, build)).get("AppServers", "app");
+      assert.deepEqual(outputs, { release: release.hash });
+    }
+  });
+
+  it("W1: is one command for each instance on machines", async () => {
+    const children = (await recordAlone("ssh", build)).childrenOf("AppServers", "app");
+    assert.deepEqual(
+      children,
+      instances.map((name) => `Command ${name}`),
+    );
+  });
+
+  it("A12: starts one instance after the other, over all tiers", async () => {
+    const docker = await recordAlone("docker", build);
+    const gates = inOrder.flatMap((name) => [`Command ${name}-files`, `Command ${name}-gate`]);
+    assertOrder(docker, ...gates);
+    const ssh = await recordAlone("ssh", build);
+    assertOrder(ssh, ...inOrder.map((name) => `Command ${name}`));
+  });
+
+  it("N3: shows no password", async () => {
+    const changes = {
+      smtp: { host: "mail.example", user: "me", from: "me@example.org" },
+      smtpPassword: "mock-password-of-mail",
+    };
+    for (const where of platforms) {
+      assertNothingShown(await recordAlone(where, build, { changes }));
+    }
   });
 });

@@ -1,4 +1,12 @@
 import assert from "node:assert/strict";
+import { Cache } from "../../../../infra/components/cache.ts";
+import {
+  assertNothingShown,
+  assertOrder,
+  platforms,
+  recordAlone,
+  type Surroundings,
+} from "../../../support/unit/alone.ts";
 import {
   describeStack,
   differences,
@@ -71,5 +79,35 @@ describe("Cache", () => {
     const recording = await recordStack();
     const { done } = recording.get("Command", "cache-1-gate");
     assert.ok(recording.get("Command", "storefront-1-files").asked > done);
+  });
+});
+
+describe("Cache on its own", () => {
+  const build = ({ platform, topology, settings, password, options }: Surroundings) =>
+    new Cache(
+      "cache",
+      { platform, topology, cache: settings.cache, password: password("cache") },
+      options,
+    );
+
+  it("A9: gives out where it is reached, or that there is none", async () => {
+    const addresses = { docker: ["10.2.0.61:6379"], ssh: ["10.2.0.13:6379"] };
+    for (const where of platforms) {
+      const { outputs } = (await recordAlone(where, build)).get("Cache", "cache");
+      assert.deepEqual(outputs, { addresses: addresses[where] });
+    }
+    const none = await recordAlone("docker", build, { changes: { members: { cache: 0 } } });
+    assert.deepEqual(none.get("Cache", "cache").outputs, { addresses: [] });
+  });
+
+  it("W1: is one command on machines, and files, a container and a gate in that order on docker", async () => {
+    const ssh = await recordAlone("ssh", build);
+    assert.deepEqual(ssh.childrenOf("Cache", "cache"), ["Command cache-1"]);
+    const docker = await recordAlone("docker", build);
+    assertOrder(docker, "Command cache-1-files", "Container cache-1", "Command cache-1-gate");
+  });
+
+  it("N3: shows no password", async () => {
+    for (const where of platforms) assertNothingShown(await recordAlone(where, build));
   });
 });

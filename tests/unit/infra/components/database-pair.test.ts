@@ -1,4 +1,12 @@
 import assert from "node:assert/strict";
+import { DatabasePair } from "../../../../infra/components/database-pair.ts";
+import {
+  assertNothingShown,
+  assertOrder,
+  platforms,
+  recordAlone,
+  type Surroundings,
+} from "../../../support/unit/alone.ts";
 import {
   describeStack,
   imageOf,
@@ -94,5 +102,58 @@ describe("DatabasePair", () => {
     assert.equal(processes[0]?.reloadSignal, "SIGHUP");
     const patroni = files.find(({ path }) => path === "patroni.yml");
     assert.deepEqual([patroni?.reloads, patroni?.restarts], ["patroni", undefined]);
+  });
+});
+
+describe("DatabasePair on its own", () => {
+  const build = ({ platform, topology, settings, password, options }: Surroundings) =>
+    new DatabasePair(
+      "database",
+      {
+        platform,
+        topology,
+        database: settings.database,
+        passwords: {
+          postgres: password("postgres"),
+          replicator: password("replicator"),
+          rewinder: password("rewinder"),
+          migrator: password("migrator"),
+          patroniApi: password("patroniApi"),
+          etcdPatroni: password("etcdPatroni"),
+          application: { app_web: password("web") },
+        },
+        wanted: { roles: ["app_web"], extensions: [], jobs: false },
+      },
+      options,
+    );
+
+  it("L5: gives out where primary and standby are reached, through the load balancers", async () => {
+    for (const where of platforms) {
+      const { outputs } = (await recordAlone(where, build)).get("DatabasePair", "database");
+      assert.deepEqual(outputs, { primary: "10.2.0.100:5000", replicas: "10.2.0.100:5001" });
+    }
+  });
+
+  it("W1: is one command for each member and its principals on machines", async () => {
+    const recording = await recordAlone("ssh", build);
+    assert.deepEqual(recording.childrenOf("DatabasePair", "database"), [
+      "Command db-1",
+      "Command db-1-principals",
+      "Command db-2",
+      "Command db-2-principals",
+    ]);
+  });
+
+  it("D6: gives the first member its principals before the second comes", async () => {
+    const docker = await recordAlone("docker", build);
+    assertOrder(docker, "Command db-1-gate", "Command db-1-principals", "Container db-2");
+    assertOrder(docker, "Command db-2-gate", "Command db-2-principals");
+    const ssh = await recordAlone("ssh", build);
+    const names = ["db-1", "db-1-principals", "db-2", "db-2-principals"];
+    assertOrder(ssh, ...names.map((name) => `Command ${name}`));
+  });
+
+  it("N3: shows no password", async () => {
+    for (const where of platforms) assertNothingShown(await recordAlone(where, build));
   });
 });

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
+import { DatabaseSettings } from "../../../../infra/components/database-settings.ts";
 import { dynamicConfiguration } from "../../../../infra/render/patroni.ts";
+import {
+  assertNothingShown,
+  platforms,
+  recordAlone,
+  type Surroundings,
+} from "../../../support/unit/alone.ts";
 import { settingsWith } from "../../../support/unit/fixtures.ts";
 import { describeStack, differences, recordStack, taskOf } from "../../../support/unit/stack.ts";
 
@@ -43,5 +50,32 @@ describe("DatabaseSettings", () => {
       changed.filter((label) => !label.startsWith("Command ")),
       [],
     );
+  });
+});
+
+describe("DatabaseSettings on its own", () => {
+  const build = ({ platform, topology, settings, password, options }: Surroundings) =>
+    new DatabaseSettings(
+      "settings",
+      { platform, topology, database: settings.database, apiPassword: password("patroniApi") },
+      options,
+    );
+
+  it("D2: is one command on both platforms, beside the first member", async () => {
+    for (const where of platforms) {
+      const recording = await recordAlone(where, build);
+      assert.deepEqual(recording.childrenOf("DatabaseSettings", "settings"), [
+        "Command database-settings",
+      ]);
+    }
+    const { environment } = (await recordAlone("ssh", build)).get(
+      "Command",
+      "database-settings",
+    ).inputs;
+    assert.equal((environment as Record<string, string>).MACHINE, "node-1");
+  });
+
+  it("N3: shows no password", async () => {
+    for (const where of platforms) assertNothingShown(await recordAlone(where, build));
   });
 });

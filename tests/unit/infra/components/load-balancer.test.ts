@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { certificateVersion } from "../../../../infra/certificate.ts";
+import { LoadBalancer } from "../../../../infra/components/load-balancer.ts";
 import { haproxyHasRead } from "../../../../infra/render/haproxy.ts";
 import { makeCertificate, pemOf } from "../../../support/certificates.ts";
+import {
+  assertNothingShown,
+  assertOrder,
+  platforms,
+  recordAlone,
+  type Surroundings,
+} from "../../../support/unit/alone.ts";
 import { secret } from "../../../support/unit/mocks.ts";
 import {
   describeStack,
@@ -195,5 +203,58 @@ describe("LoadBalancer", () => {
       assert.equal(new Set(await Promise.all(commands)).size, 2);
       assert.notEqual(certificateVersion(certificate), certificateVersion(renewed));
     });
+  });
+});
+
+describe("LoadBalancer on its own", () => {
+  const build = ({ platform, topology, settings, application, password, options }: Surroundings) =>
+    new LoadBalancer(
+      "load-balancer",
+      { platform, topology, settings, application, statisticsPassword: password("statistics") },
+      options,
+    );
+  const outputs = async (where: (typeof platforms)[number], changes = {}) =>
+    (await recordAlone(where, build, { changes })).get("LoadBalancer", "load-balancer").outputs;
+
+  it("W2: gives out where the site and its statistics are, on docker also the published ports", async () => {
+    const own = {
+      url: "http://10.1.0.100/",
+      localUrls: [],
+      statsUrls: ["http://10.1.0.11:8404/", "http://10.1.0.12:8404/"],
+    };
+    for (const where of platforms) assert.deepEqual(await outputs(where), own);
+    assert.deepEqual(await outputs("docker", published), {
+      url: "http://10.1.0.100/",
+      localUrls: ["http://127.0.0.1:8080/", "http://127.0.0.1:8081/"],
+      statsUrls: ["http://127.0.0.1:8405/", "http://127.0.0.1:8404/"],
+    });
+  });
+
+  it("L9: gives out addresses by HTTPS where there is a certificate", async () => {
+    const certificate = pemOf(await makeCertificate({ names: ["IP:10.1.0.100"] }));
+    for (const where of platforms) {
+      assert.deepEqual(await outputs(where, { certificate }), {
+        url: "https://10.1.0.100/",
+        localUrls: [],
+        statsUrls: ["https://10.1.0.11:8404/", "https://10.1.0.12:8404/"],
+      });
+    }
+  });
+
+  it("W1: is one command for each member on machines", async () => {
+    const recording = await recordAlone("ssh", build);
+    const children = recording.childrenOf("LoadBalancer", "load-balancer");
+    assert.deepEqual(children, ["Command lb-1", "Command lb-2"]);
+  });
+
+  it("L4: places the second once the first has passed its gate", async () => {
+    const docker = await recordAlone("docker", build);
+    assertOrder(docker, "Command lb-1-files", "Container lb-1", "Command lb-1-gate");
+    assertOrder(docker, "Command lb-1-gate", "Command lb-2-files", "Command lb-2-gate");
+    assertOrder(await recordAlone("ssh", build), "Command lb-1", "Command lb-2");
+  });
+
+  it("N3: shows no password", async () => {
+    for (const where of platforms) assertNothingShown(await recordAlone(where, build));
   });
 });

@@ -1,4 +1,12 @@
 import assert from "node:assert/strict";
+import { Migrations } from "../../../../infra/components/migrations.ts";
+import {
+  assertNothingShown,
+  assertOrder,
+  platforms,
+  recordAlone,
+  type Surroundings,
+} from "../../../support/unit/alone.ts";
 import {
   describeStack,
   imageOf,
@@ -74,5 +82,53 @@ describe("Migrations", () => {
         ["secrets/adminPassword", "hastack", "0400"],
       ],
     );
+  });
+});
+
+describe("Migrations on its own", () => {
+  const build = ({ platform, topology, application, settings, secrets, ...given }: Surroundings) =>
+    new Migrations(
+      "migrations",
+      {
+        platform,
+        topology,
+        application,
+        settings,
+        secrets,
+        migratorPassword: given.password("migrator"),
+        release: given.release,
+        shared: given.shared,
+      },
+      given.options,
+    );
+
+  it("A12: is one command on machines, once the release is there", async () => {
+    const recording = await recordAlone("ssh", build);
+    assert.deepEqual(recording.childrenOf("Migrations", "migrations"), ["Command migrations"]);
+    const { MACHINE } = recording.get("Command", "migrations").inputs.environment as {
+      MACHINE: string;
+    };
+    assert.equal(MACHINE, "node-1");
+    assertOrder(recording, "Command node-1-release", "Command migrations");
+  });
+
+  it("A12: waits for its image on docker", async () => {
+    const recording = await recordAlone("docker", build);
+    assertOrder(
+      recording,
+      "Command release",
+      `RemoteImage release-image-${release.hash}`,
+      "Command migrations",
+    );
+  });
+
+  it("O6: is nothing for an application without migrations", async () => {
+    const text = "{ name: shop, tiers: [{ name: web, command: [./web], port: 8000 }] }";
+    const recording = await recordAlone("docker", build, { text });
+    assert.deepEqual(recording.childrenOf("Migrations", "migrations"), []);
+  });
+
+  it("N3: shows no password", async () => {
+    for (const where of platforms) assertNothingShown(await recordAlone(where, build));
   });
 });

@@ -1,4 +1,12 @@
 import assert from "node:assert/strict";
+import { Quorum } from "../../../../infra/components/quorum.ts";
+import {
+  assertNothingShown,
+  assertOrder,
+  platforms,
+  recordAlone,
+  type Surroundings,
+} from "../../../support/unit/alone.ts";
 import {
   describeStack,
   imageOf,
@@ -77,5 +85,49 @@ describe("Quorum", () => {
       { path: "patroni", content: "@{patroni_password}", mode: "0600" },
     ]);
     assert.deepEqual(Object.keys(secrets), ["root_password", "patroni_password"]);
+  });
+});
+
+describe("Quorum on its own", () => {
+  const build = ({ platform, topology, password, options }: Surroundings) =>
+    new Quorum(
+      "quorum",
+      {
+        platform,
+        topology,
+        rootPassword: password("etcdRoot"),
+        patroniPassword: password("etcdPatroni"),
+      },
+      options,
+    );
+  const members = ["etcd-1", "etcd-2", "etcd-3"];
+
+  it("D2: gives out where clients reach the members", async () => {
+    const addresses = { docker: ["21", "22", "23"], ssh: ["11", "12", "13"] };
+    for (const where of platforms) {
+      const { outputs } = (await recordAlone(where, build)).get("Quorum", "quorum");
+      const endpoints = addresses[where].map((host) => `http://10.2.0.${host}:2379`);
+      assert.deepEqual(outputs, { endpoints });
+    }
+  });
+
+  it("W1: is one command for each member, and one for the users, on machines", async () => {
+    const recording = await recordAlone("ssh", build);
+    assert.deepEqual(recording.childrenOf("Quorum", "quorum"), [
+      ...members.map((name) => `Command ${name}`),
+      "Command etcd-users",
+    ]);
+  });
+
+  it("W8: places one member after the other, and the users come last", async () => {
+    const docker = await recordAlone("docker", build);
+    assertOrder(docker, ...members.map((name) => `Command ${name}-gate`), "Command etcd-users");
+    assertOrder(docker, "Command etcd-1-gate", "Container etcd-2");
+    const ssh = await recordAlone("ssh", build);
+    assertOrder(ssh, ...members.map((name) => `Command ${name}`), "Command etcd-users");
+  });
+
+  it("N3: shows no password", async () => {
+    for (const where of platforms) assertNothingShown(await recordAlone(where, build));
   });
 });

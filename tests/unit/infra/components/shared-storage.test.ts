@@ -1,4 +1,13 @@
 import assert from "node:assert/strict";
+import { SharedStorage } from "../../../../infra/components/shared-storage.ts";
+import {
+  assertNothingShown,
+  assertOrder,
+  platforms,
+  recordAlone,
+  type Surroundings,
+} from "../../../support/unit/alone.ts";
+import { agency } from "../../../support/unit/fixtures.ts";
 import { recordStack } from "../../../support/unit/stack.ts";
 
 describe("SharedStorage", () => {
@@ -24,5 +33,49 @@ describe("SharedStorage", () => {
       const recording = await recordStack({ changes: { keepData } });
       assert.equal(recording.get("Volume", "uploads").retainOnDelete, keepData);
     }
+  });
+});
+
+describe("SharedStorage on its own", () => {
+  const none = agency.replace(/^shared: .*$/m, "shared: []");
+  const alone = (where: (typeof platforms)[number], names: readonly string[]) =>
+    recordAlone(
+      where,
+      ({ platform, options }: Surroundings) =>
+        new SharedStorage("storage", { platform, names }, options),
+      { text: none },
+    );
+
+  it("S1: gives out where each directory is on every machine", async () => {
+    for (const where of platforms) {
+      const recording = await alone(where, ["pictures", "papers"]);
+      assert.deepEqual(recording.get("SharedStorage", "storage").outputs, {
+        paths: { pictures: "/var/lib/hastack/pictures", papers: "/var/lib/hastack/papers" },
+      });
+    }
+  });
+
+  it("S1: is nothing where the application shares nothing", async () => {
+    for (const where of platforms) {
+      const recording = await alone(where, []);
+      assert.deepEqual(recording.childrenOf("SharedStorage", "storage"), []);
+      assert.deepEqual(recording.get("SharedStorage", "storage").outputs, { paths: {} });
+    }
+  });
+
+  it("S1: is a volume on docker; bricks, then a volume of them, on machines", async () => {
+    const docker = await alone("docker", ["pictures"]);
+    assert.deepEqual(docker.childrenOf("SharedStorage", "storage"), ["Volume pictures"]);
+    const ssh = await alone("ssh", ["pictures"]);
+    const bricks = ["Command arbiter-1", "Command brick-1", "Command brick-2"];
+    assert.deepEqual(ssh.childrenOf("SharedStorage", "storage"), [
+      ...bricks,
+      "Command pictures-volume",
+    ]);
+    for (const brick of bricks) assertOrder(ssh, brick, "Command pictures-volume");
+  });
+
+  it("W1: hands no argument to the engine", async () => {
+    for (const where of platforms) assertNothingShown(await alone(where, ["pictures"]));
   });
 });

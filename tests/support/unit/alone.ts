@@ -1,0 +1,85 @@
+/** One component alone, without the stack around it, recorded on both platforms. */
+import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
+import type { ApplicationSecrets } from "../../../infra/components/application-secrets.ts";
+import { DockerPlatform } from "../../../infra/platform/docker/docker.ts";
+import type { Platform, Release, SharedDirectory } from "../../../infra/platform/platform.ts";
+import { type Plan, planWith } from "./fixtures.ts";
+import { machinePlatform, onMachines } from "./machine-stack.ts";
+import { mockPassword, type Recording, record } from "./mocks.ts";
+import { release, type StackOptions } from "./stack.ts";
+
+export const platforms = ["docker", "ssh"] as const;
+
+/** What components are given. */
+export interface Surroundings extends Plan {
+  readonly platform: Platform;
+  readonly release: Release;
+  /** The directories that the application wants to be shared, which are there already. */
+  readonly shared: readonly SharedDirectory[];
+  readonly secrets: ApplicationSecrets;
+  /** A password, as a secret. */
+  password(of: string): pulumi.Output<string>;
+  /** Options for the component. */
+  readonly options: pulumi.ComponentResourceOptions;
+}
+
+/**
+ * Makes one component, with networks and shared directories there already.
+ * @param build makes it, and nothing else
+ */
+export function recordAlone(
+  where: (typeof platforms)[number],
+  build: (given: Surroundings) => pulumi.ComponentResource,
+  { changes = {}, text, ...options }: Omit<StackOptions, "hash"> = {},
+): Promise<Recording> {
+  const plan = planWith({ ...(where === "ssh" && onMachines), ...changes }, text);
+  const password = (of: string) => pulumi.secret(mockPassword(of));
+  return record(() => {
+    const platform =
+      where === "ssh" ? machinePlatform(plan) : new DockerPlatform(plan.settings, plan.topology);
+    const parent = new pulumi.ComponentResource("test:index:Surroundings", "surroundings");
+    platform.allow([], { parent, dependsOn: [] });
+    const shared = plan.application.shared.map((name) => ({
+      name,
+      path: `/var/lib/hastack/${name}`,
+      owner: "hastack",
+    }));
+    for (const one of shared) platform.sharedDirectory(one, { parent, dependsOn: [] });
+    return build({
+      ...plan,
+      platform,
+      release,
+      shared,
+      secrets: { tier: password, cache: password("cache"), generated: password },
+      password,
+      options: {},
+    });
+  }, options);
+}
+
+/** Asserts that a reviewer sees no password, and the engine no argument of a component. */
+export function assertNothingShown({ all }: Recording): void {
+  for (const { label, custom, inputs, shown, outputs } of all) {
+    if (!custom) assert.deepEqual(inputs, {}, `${label} sends its arguments to the engine`);
+    const text = JSON.stringify([shown, outputs]);
+    for (const code of ["utf8", "hex", "base64"] as const) {
+      const trace = Buffer.from("mock-password").toString(code).replace(/.=*$/, "");
+      assert.ok(!text.includes(trace), `${label} shows a password`);
+    }
+  }
+}
+
+/** Asserts that each of these is only asked for once the one before it is there. */
+export function assertOrder(recording: Recording, ...labels: readonly string[]): void {
+  const find = (label: string) => {
+    const [type = "", name = ""] = label.split(" ");
+    return recording.get(type, name);
+  };
+  assert.ok(labels.length > 1);
+  for (const [index, label] of labels.entries()) {
+    const before = labels[index - 1];
+    if (before === undefined) continue;
+    assert.ok(find(label).asked > find(before).done, `${label} waits for ${before}`);
+  }
+}
