@@ -12,7 +12,7 @@ import { missingWrites, request } from "../../support/traffic.ts";
 import { Visitor } from "../../support/visitor.ts";
 
 const refused = (stack: string) =>
-  `hastack:certificate: is missing; give chain and key by cat CHAIN.pem KEY.pem | npx pulumi config set --stack ${stack} --secret hastack:certificate, or serve plain HTTP by hastack:plainHttp: true`;
+  `hastack:certificate: is missing, give chain and key by cat CHAIN.pem KEY.pem | npx pulumi config set --stack ${stack} --secret hastack:certificate, or serve plain HTTP by hastack:plainHttp: true`;
 
 /** A stack that has no certificate gets one, and goes back to plain HTTP in the end. */
 export function httpsSuite(stack: TestStack): void {
@@ -92,7 +92,7 @@ export function httpsSuite(stack: TestStack): void {
 
     it("N3: certificate and key are in no state and no configuration in the clear, and root's alone", async () => {
       const folder = stack.place.files("lb-1");
-      const look = `cat ${folder}/certificate.pem; stat -c '%a %U' ${folder}/certificate.pem`;
+      const look = `cat ${folder}/certificate.pem; echo; stat -c '%a %U' ${folder}/certificate.pem`;
       const file = (await inside(stack, "lb-1", look)).trim().split("\n");
       assert.equal(file.pop(), "600 root");
       const lines = file.filter((line) => /^[\w+/=]{32,}$/.test(line));
