@@ -148,6 +148,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "taken-over-lab",
+    about: "the same on three machines",
+    minutes: 10,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/taken-over-lab.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "lab-command",
     about: "npm run lab in a fresh clone, and its end",
     minutes: 7,

@@ -1,0 +1,92 @@
+/** A running stack of an earlier release, taken over by `up` under load. */
+import assert from "node:assert/strict";
+import { mkdirSync, rmSync } from "node:fs";
+import { inRoot } from "../../../lib/paths.ts";
+import { mustRun, run } from "../../../lib/run.ts";
+import { addOffer, Bookers } from "../../support/bookers.ts";
+import { show, timed, underLoad } from "../../support/measure.ts";
+import { inside, sql } from "../../support/members.ts";
+import type { Configuration } from "../../support/place.ts";
+import { promises } from "../../support/promises.ts";
+import type { TestStack } from "../../support/test-stack.ts";
+import { missingWrites, postDestination } from "../../support/traffic.ts";
+
+/** The last commit whose stacks served one application that was built into the program. */
+const earlier = "c1f4f0cd3cef0f88ff43be210968a57fb1daf887";
+
+/** Takes the earlier release's sources out of the project's history. @returns nothing without one */
+export async function earlierCheckout(name: string): Promise<string | undefined> {
+  const there = await run(["git", "cat-file", "-e", `${earlier}^{commit}`], { cwd: inRoot() });
+  if (there.code !== 0) {
+    console.log(`      skipped: this checkout has no history (no commit ${earlier})`);
+    return undefined;
+  }
+  const checkout = inRoot(".hastack/test", name);
+  rmSync(checkout, { recursive: true, force: true });
+  mkdirSync(checkout, { recursive: true });
+  await mustRun(["sh", "-c", `git archive ${earlier} | tar -x -C '${checkout}'`], {
+    cwd: inRoot(),
+  });
+  return checkout;
+}
+
+/** Settings of the earlier release, for those that it knew by other names. */
+export const earlierSettings: Configuration = {
+  "hastack:application": undefined,
+  "hastack:sampleData": true,
+};
+
+/** What tells the data from data that was made anew: inode and birth of their directories. */
+async function dataOf(stack: TestStack): Promise<string[]> {
+  const database = "stat -c '%i %W' /var/lib/postgresql/17/hastack";
+  return [
+    await inside(stack, "db-1", database),
+    await inside(stack, "db-2", database),
+    await inside(stack, "storefront-1", "stat -c '%i' /var/lib/hastack/uploads"),
+  ];
+}
+
+/** @param stack of the earlier release, up */
+export function takenOverSuite(stack: TestStack): void {
+  it("O6, W3, W8: is taken over by up: no data is replaced, no request fails, nothing is lost", async () => {
+    const quote = "written before";
+    const written = { ...(await postDestination(stack, quote)), quote };
+    const offer = await addOffer(stack, 100_000);
+    const bookers = await Bookers.register(stack.doors, offer.id, 4);
+    const before = await dataOf(stack);
+    stack.takeSources();
+    const preview = await stack.must(["preview", "--diff"]);
+    assert.doesNotMatch(
+      preview,
+      /^\s*(\+-|\+\+|--|-) docker:index\/volume:Volume/m,
+      "no volume is replaced",
+    );
+    bookers.start();
+    const report = await underLoad(stack, () => timed("taken over", () => stack.mustUp()), 10);
+    const booked = await bookers.stop();
+    show("taken over", report, promises.release);
+    assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
+    assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+    assert.equal(booked.failed, 0, JSON.stringify(booked.failures));
+    assert.ok(bookers.acknowledged > 50, `${bookers.acknowledged} bookings`);
+    assert.deepEqual(await bookers.missing(), []);
+    assert.deepEqual(await missingWrites(stack, [written, ...report.acknowledged]), []);
+    assert.deepEqual(await dataOf(stack), before);
+  });
+
+  it("O6, A5: has its tiers' new logins, and the old ones no more", async () => {
+    const logins =
+      "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles " +
+      "WHERE rolcanlogin AND rolname IN ('storefront', 'admin', 'app_storefront', 'app_admin');";
+    assert.equal(await sql(stack, "db-1", logins), "app_admin app_storefront");
+  });
+
+  it("W3: is as the new release wants it: another up changes nothing", async () => {
+    assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
+  });
+
+  it("W4: is taken away whole", async () => {
+    await stack.destroy();
+    assert.deepEqual(await stack.place.leftovers(), []);
+  });
+}
