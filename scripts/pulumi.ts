@@ -11,6 +11,7 @@ import {
   passphraseFile,
   pulumiEnvironment,
 } from "./launcher/environment.ts";
+import { noticeMissing } from "./launcher/missing.ts";
 import { adoptSalt, makeOverlay } from "./launcher/overlay.ts";
 import { recover } from "./launcher/recovery.ts";
 import { ensureBackend, ensureStack, stackOf } from "./launcher/stack.ts";
@@ -39,6 +40,7 @@ async function prepareStack(call: Call, env: NodeJS.ProcessEnv): Promise<Prepare
   const config = own ?? overlay?.path;
   if (stackUse(call) === "changes") {
     await recover(stack, { ...full, PULUMI_OPTION_CONFIG_FILE: config });
+    Object.assign(full, await noticeMissing(stack, full));
   }
   return { env: full, settle: () => overlay?.settle() };
 }

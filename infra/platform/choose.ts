@@ -10,10 +10,8 @@ import { SshPlatform } from "./ssh/ssh.ts";
 type Start = (settings: Settings, topology: Topology) => Platform | Promise<Platform>;
 
 const platforms: Readonly<Record<Settings["platform"], Start>> = {
-  docker: (settings, topology) => {
-    preflight(settings, topology);
-    return new DockerPlatform(settings, topology);
-  },
+  docker: (settings, topology) =>
+    new DockerPlatform(settings, topology, preflight(settings, topology)),
   ssh: async (settings, topology) =>
     new SshPlatform(settings, topology, await inspectMachines(settings, topology)),
 };

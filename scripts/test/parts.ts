@@ -114,6 +114,14 @@ export const parts: readonly Part[] = [
     sideBySide: 2,
   },
   {
+    name: "by-hand",
+    about: "containers, volumes and networks on Docker that somebody removes, or does not know",
+    minutes: 1.5,
+    limitMinutes: 20,
+    files: () => ["tests/e2e/by-hand.test.ts"],
+    sideBySide: 2,
+  },
+  {
     name: "example-dev",
     about: "the example in Python on Docker, in place of the travel agency",
     minutes: 8,

@@ -10,6 +10,7 @@ import { readProjectFile } from "../../../lib/paths.ts";
 import { addressPlan, hostAddress } from "../../addresses.ts";
 import type { Settings } from "../../settings.ts";
 import type { Topology } from "../../topology.ts";
+import { Ownership } from "../ownership.ts";
 import type {
   DataDirectory,
   Flow,
@@ -29,6 +30,7 @@ import {
 } from "../request.ts";
 import type { DeliveryTarget } from "./deliver-files.ts";
 import { dockerNames } from "./names.ts";
+import { type Engine, strangersProblem } from "./preflight.ts";
 import type { TaskTarget } from "./run-task.ts";
 import { configurationDirectory, s6, superviseCommand } from "./s6.ts";
 
@@ -42,14 +44,23 @@ export class DockerPlatform implements Platform {
   readonly #images = new Map<string, docker.RemoteImage>();
   readonly #staged = new Map<string, pulumi.Resource>();
   readonly #networks: docker.Network[] = [];
+  readonly #engine: Engine | undefined;
+  readonly #ownership: Ownership;
 
-  constructor(settings: Settings, topology: Topology) {
+  /** @param engine what it has @default all that the stack needs, and nothing that is a stranger's */
+  constructor(settings: Settings, topology: Topology, engine?: Engine) {
     this.#settings = settings;
+    this.#engine = engine;
+    const { containers = [] } = engine ?? {};
+    this.#ownership = new Ownership(
+      containers.length > 0 ? strangersProblem(settings.stack, containers) : undefined,
+    );
     this.#topology = topology;
     this.#names = dockerNames(settings.stack);
   }
 
   place(workload: Workload, options: PlacementOptions): pulumi.Resource {
+    this.#warnOfMissing(workload);
     const image = this.#image(workload, options);
     const files = this.#deliver(workload, image, options);
     const container = this.#container(workload, image, {
@@ -116,7 +127,21 @@ export class DockerPlatform implements Platform {
         ),
       );
     }
+    for (const network of this.#networks) this.#ownership.watch(network);
     return this.#networks;
+  }
+
+  /** The launcher asks for `--refresh` by itself; who has a Pulumi of their own must. */
+  #warnOfMissing({ host, data = [] }: Workload): void {
+    const volume = (name: string) => this.#names.volume(`${host.name}-${name}`);
+    const { containers, volumes } = this.#engine ?? {};
+    if (!containers || !volumes?.has(volume("files")) || process.env.PULUMI_OPTION_REFRESH) return;
+    if (containers.includes(this.#names.container(host.name))) return;
+    const lost = data.map(({ name }) => volume(name)).filter((name) => !volumes.has(name));
+    const gone = lost.length > 0 ? ` The data of ${lost.join(", ")} is gone, too.` : "";
+    pulumi.log.warn(
+      `${host.name}: its container is not there. If it was removed by hand, add --refresh, so that it is made anew.${gone}`,
+    );
   }
 
   /** Whatever is placed is attached to them. */
@@ -219,6 +244,8 @@ export class DockerPlatform implements Platform {
       labels: this.#labelWords(component),
     };
     const stdin = secretInput(workload.secrets);
+    // A volume that is not there, new or removed by hand, is filled, though the files are the same
+    const isMissing = this.#engine?.volumes.has(target.volume) === false;
     const resource = new command.local.Command(
       `${host.name}-files`,
       {
@@ -227,11 +254,16 @@ export class DockerPlatform implements Platform {
           REQUEST: JSON.stringify(request),
           TARGET: JSON.stringify(target),
           IMAGE: image.imageId,
+          ...(isMissing && { VOLUME_OF: new Date().toISOString() }),
         },
         stdin,
         addPreviousOutputInEnv: false,
       },
-      { parent: options.parent, dependsOn: [...options.dependsOn, ...volumes] },
+      {
+        parent: options.parent,
+        dependsOn: [...options.dependsOn, ...volumes],
+        ignoreChanges: isMissing ? [] : ["environment.VOLUME_OF"],
+      },
     );
     const version = stdin.apply((secrets) => hash(JSON.stringify(request), secrets));
     return { resource, version: pulumi.unsecret(version) };
@@ -267,11 +299,13 @@ export class DockerPlatform implements Platform {
   }
 
   #volume(name: string, keep: boolean, options: pulumi.CustomResourceOptions): docker.Volume {
-    return new docker.Volume(
+    const volume = new docker.Volume(
       name,
       { name: this.#names.volume(name), labels: this.#labels("Data") },
       { ...options, retainOnDelete: keep, deleteBeforeReplace: true },
     );
+    this.#ownership.watch(volume);
+    return volume;
   }
 
   /** One image for each set of packages and release; a change of either has another tag. */

@@ -16,8 +16,17 @@ export interface UsedSubnet {
   readonly user: string;
 }
 
+/** What the engine has. */
+export interface Engine {
+  /** The stack's own, by name. */
+  readonly containers: readonly string[];
+  /** All of them, by name. */
+  readonly volumes: ReadonlySet<string>;
+}
+
 /** @throws SettingsError with every problem as setting, value, fix */
-export function preflight(settings: Settings, topology: Topology): void {
+export function preflight(settings: Settings, topology: Topology): Engine {
+  const containers = ownContainers(settings);
   const networks = dockerNetworks();
   const own = new Set(
     [...dockerNamesOf(settings)].flatMap((name) => networks.get(name)?.subnets ?? []),
@@ -32,9 +41,13 @@ export function preflight(settings: Settings, topology: Topology): void {
   const problems = [
     ...movedProblems(settings, networks),
     ...subnetProblems(topology.network, used),
-    ...portProblems(settings, listeningPorts(settings)),
+    ...portProblems(settings, listeningPorts(settings, containers)),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
+  return {
+    containers: containers.map(({ name }) => name),
+    volumes: new Set(dockerLines(["volume", "ls", "--quiet"])),
+  };
 }
 
 /** Subnets that are not those in which the stack runs: etcd keeps its members' addresses. */
@@ -124,14 +137,35 @@ function isOneOf(subnet: string, networks: ReadonlyMap<string, { subnets: string
   );
 }
 
+interface OwnContainer {
+  readonly name: string;
+  /** As Docker shows them. */
+  readonly ports: string;
+}
+
+function ownContainers({ stack }: Settings): OwnContainer[] {
+  const filter = `--filter=label=hastack.stack=${stack}`;
+  return dockerLines(["ps", "--all", filter, "--format={{.Names}}\t{{.Ports}}"]).map((line) => {
+    const [name = "", ports = ""] = line.split("\t");
+    return { name, ports };
+  });
+}
+
+/** What to say where this checkout's state knows none of the stack's containers. */
+export function strangersProblem(stack: string, containers: readonly string[]): Problem {
+  const filter = `--filter label=hastack.stack=${stack}`;
+  return {
+    source: `stack ${stack}`,
+    path: "",
+    why: `its containers are there already (${containers.join(", ")}) and the state of this checkout knows nothing of them: another checkout made them, or the state (.hastack) was lost`,
+    fix: `destroy the stack from the checkout that made it, or give this one another name. Only if that state is lost for good, remove them, with all their data: docker rm --force $(docker ps --all --quiet ${filter}); docker network rm $(docker network ls --quiet ${filter}); docker volume rm $(docker volume ls --quiet ${filter})`,
+  };
+}
+
 /** Published ports that cannot be listened on, less those that this stack's own containers hold. */
-function listeningPorts(settings: Settings): Set<number> {
+function listeningPorts(settings: Settings, containers: readonly OwnContainer[]): Set<number> {
   const { publishedPorts, publishedStatsPorts } = settings.loadBalancer;
-  const own = dockerLines([
-    "ps",
-    `--filter=label=hastack.stack=${settings.stack}`,
-    "--format={{.Ports}}",
-  ]).join(" ");
+  const own = containers.map(({ ports }) => ports).join(" ");
   const candidates = [...publishedPorts, ...publishedStatsPorts].filter(
     (port) => !own.includes(`127.0.0.1:${port}->`),
   );

@@ -13,8 +13,16 @@ import { readProgram } from "../machine.ts";
 import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
 import { type Facts, type Listener, noSudo, parseFacts } from "./facts.ts";
 import { userId } from "./layout.ts";
-import type { Machines } from "./ssh.ts";
-import { storageDriver } from "./storage/driver.ts";
+import { storageDriver } from "./storage/storage.ts";
+
+/** What is known of the machines besides their roles. */
+export interface Machines {
+  readonly targets: readonly Target[];
+  /** Of all machines that run a release, in Node's words. */
+  readonly architecture: "x64" | "arm64";
+  /** Machines that carry members of a stack of this name. @default none */
+  readonly held?: readonly string[];
+}
 
 /** One machine, and what was seen there. */
 export interface Seen {
@@ -75,7 +83,12 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
   ];
   if (problems.length > 0) throw new SettingsError(problems);
   const [{ facts } = {}] = [...seen.filter(runsRelease), ...seen];
-  return { targets: all, architecture: architectures[facts?.architecture ?? ""] ?? "x64" };
+  const held = seen.filter((one) => one.facts.owner !== undefined && one.facts.placed.length > 0);
+  return {
+    targets: all,
+    architecture: architectures[facts?.architecture ?? ""] ?? "x64",
+    held: held.map(({ target }) => target.name),
+  };
 }
 
 function membersOn(topology: Topology, { name }: Machine): Member[] {
@@ -137,6 +150,16 @@ export function lookProblem(
   return { ...about, why, fix: `give ${target.user} a shell there` };
 }
 
+/** What to say where this checkout's state knows nothing of the machines that carry the stack. */
+export function strangersProblem(stack: string, machines: readonly string[]): Problem {
+  return {
+    source: `stack ${stack}`,
+    path: "",
+    why: `it is on its machines already (${machines.join(", ")}) and the state of this checkout knows nothing of it: another checkout placed it there, or the state (.hastack) was lost`,
+    fix: "destroy the stack from the checkout that placed it, or use other machines. If that state is lost for good, install the machines anew",
+  };
+}
+
 /** How far a clock is off that was read between two moments of ours. */
 export function offset(clock: number | undefined, begin: number, end: number): number {
   if (clock === undefined) return 0;
@@ -157,6 +180,7 @@ export function problemsOf(settings: Settings, seen: Seen): Problem[] {
     ...portProblems(settings, seen),
     ...userProblems(seen),
     ...memberProblems(seen),
+    ...ownerProblems(settings, seen),
   ];
   return found.map((one) => ({ source: describeTarget(seen.target), path: "", ...one }));
 }
@@ -371,6 +395,19 @@ function userProblems({ facts: { userOfId = user, idOfUser = userId } }: Seen): 
     });
   }
   return problems;
+}
+
+/** A machine is one stack's; its removal would take the other's things along. */
+function ownerProblems({ stack }: Settings, { facts }: Seen): Found[] {
+  const [owner = stack] = (facts.owner ?? "").split(" ").filter(Boolean);
+  return owner === stack
+    ? []
+    : [
+        {
+          why: `it belongs to the stack ${owner}`,
+          fix: "take that away first, or use another machine",
+        },
+      ];
 }
 
 /**

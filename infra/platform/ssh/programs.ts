@@ -1,7 +1,7 @@
 /** The programs on machines: what each call is made of, and the text that makes it. */
 import { joined, readProgram } from "../machine.ts";
 import { folders } from "./layout.ts";
-import { storageDriver } from "./storage/driver.ts";
+import { storageDriver } from "./storage/storage.ts";
 
 /** Files that every machine gets; the storage driver's goes by its name. */
 const shippedFiles = [

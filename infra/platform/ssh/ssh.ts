@@ -7,6 +7,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "../../settings.ts";
 import type { Member, Topology } from "../../topology.ts";
+import { Ownership } from "../ownership.ts";
 import type {
   Flow,
   PlacementOptions,
@@ -17,19 +18,12 @@ import type {
   Workload,
 } from "../platform.ts";
 import { secretsInput, taskRequest } from "../request.ts";
-import type { Target } from "./connection.ts";
 import { userId } from "./layout.ts";
+import { type Machines, strangersProblem } from "./preflight.ts";
 import { shippedPrograms } from "./programs.ts";
 import { placeRequest, removalRequest } from "./requests.ts";
-import { storageDriver } from "./storage/driver.ts";
+import { storageDriver } from "./storage/storage.ts";
 import { unitName } from "./systemd.ts";
-
-/** What is known of the machines besides their roles. */
-export interface Machines {
-  readonly targets: readonly Target[];
-  /** Of all machines that run a release, in Node's words. */
-  readonly architecture: "x64" | "arm64";
-}
 
 /** Seconds beyond waiting for health that a transaction may take. */
 const workSeconds = 300;
@@ -74,12 +68,17 @@ export class SshPlatform implements Platform {
   /** Shared directories by name, and where they are mounted. */
   readonly #volumes = new Map<string, pulumi.Resource>();
   readonly #mounted = new Map<string, pulumi.Resource>();
+  readonly #ownership: Ownership;
   #built: pulumi.Resource | undefined;
 
   constructor(settings: Settings, topology: Topology, machines: Machines) {
     this.#settings = settings;
     this.#topology = topology;
     this.#machines = machines;
+    const { held = [] } = machines;
+    this.#ownership = new Ownership(
+      held.length > 0 ? strangersProblem(settings.stack, held) : undefined,
+    );
   }
 
   place(workload: Workload, { parent, dependsOn }: PlacementOptions): pulumi.Resource {
@@ -220,6 +219,7 @@ export class SshPlatform implements Platform {
       limitSeconds: packageSeconds,
       options: { parent, dependsOn: [programs] },
     });
+    this.#ownership.watch(base);
     this.#bases.set(machine, base);
     return base;
   }
@@ -264,7 +264,14 @@ export class SshPlatform implements Platform {
     return resource;
   }
 
-  #command({ name, apply, remove, limitSeconds, secrets = {}, ...rest }: Work): pulumi.Resource {
+  #command({
+    name,
+    apply,
+    remove,
+    limitSeconds,
+    secrets = {},
+    ...rest
+  }: Work): command.local.Command {
     const run = "node platform/ssh/run.ts";
     return this.#node({
       ...rest,

@@ -1,8 +1,7 @@
-/** What a shared directory of machines is made with; GlusterFS is the one there is. */
+/** What a shared directory of machines is made with. */
 import type { Role } from "../../../roles.ts";
 import type { Member, Topology } from "../../../topology.ts";
 import type { SharedDirectory } from "../../platform.ts";
-import { glusterfs } from "./glusterfs/glusterfs.ts";
 
 /** A call of one of the driver's shell functions. */
 export interface StorageCall {
@@ -35,5 +34,3 @@ export interface StorageDriver {
   volume(topology: Topology, directory: SharedDirectory, keepData: boolean): StorageStep;
   mount(machine: string, topology: Topology, directory: SharedDirectory): StorageStep;
 }
-
-export const storageDriver: StorageDriver = glusterfs;

@@ -247,6 +247,11 @@ describe("base checks of a machine", () => {
           "its user hastack has the number 1001 (shared files want 880), rename or remove that user",
         ],
       ],
+      [
+        "another stack's things",
+        { owner: "shop node-1" },
+        ["it belongs to the stack shop, take that away first, or use another machine"],
+      ],
     ];
     for (const [what, facts, problems] of cases) {
       it(what, () => assert.deepEqual(said(facts), problems));
@@ -472,6 +477,7 @@ placed etcd-2
 placed etcd-2.before
 placed storefront-10
 placed mine
+owner lab node-1
 ownStorage
 `);
     assert.deepEqual(facts, {
@@ -495,6 +501,7 @@ ownStorage
         { port: 2049, place: "127.0.0.1:2049", program: "the kernel" },
       ],
       placed: ["etcd-2", "storefront-10"],
+      owner: "lab node-1",
       ownStorage: true,
     });
   });

@@ -1,0 +1,81 @@
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import { run } from "../../lib/run.ts";
+import { fileBackend } from "./environment.ts";
+import { stateFile } from "./stack.ts";
+
+// What was removed by hand is in the state still: `up` would find it unchanged, and the next change of
+// it would fail. Pulumi's `--refresh` asks for everything, which takes seconds; so it is asked for
+// where something is missing, and Docker can tell that at once.
+
+/** A resource as the state has it. */
+interface StateResource {
+  readonly type: string;
+  readonly id?: string;
+  readonly outputs?: { readonly name?: string };
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  "docker:index/container:Container": "container",
+  "docker:index/network:Network": "network",
+  "docker:index/volume:Volume": "volume",
+};
+
+/** Lists all that the engine has of a kind by the same ids as the state. */
+const lists: readonly (readonly string[])[] = [
+  ["ps", "--all", "--quiet", "--no-trunc"],
+  ["network", "ls", "--quiet", "--no-trunc"],
+  ["volume", "ls", "--quiet"],
+];
+
+/**
+ * Things of Docker that a state knows and the engine has not, as texts for the user.
+ * @param ids of all that the engine has
+ */
+export function missing(resources: readonly StateResource[], ids: ReadonlySet<string>): string[] {
+  return resources.flatMap(({ type, id, outputs }) => {
+    const kind = kinds[type];
+    if (kind === undefined || id === undefined || ids.has(id)) return [];
+    const name = outputs?.name ?? id;
+    const holdsData = kind === "volume" && !name.endsWith("-files");
+    return [`${kind} ${name}${holdsData ? " with all the data that was in it" : ""}`];
+  });
+}
+
+const say = (text: string) => process.stderr.write(`hastack: ${text}\n`);
+
+function readResources(file: string): StateResource[] {
+  const bytes = readFileSync(file);
+  const text = (file.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8");
+  return JSON.parse(text).checkpoint?.latest?.resources ?? [];
+}
+
+/**
+ * Says what of a stack was removed by hand, in a `file://` backend.
+ * @returns variables that let Pulumi look at everything before it does what it is asked for
+ */
+export async function noticeMissing(
+  stack: string,
+  env: NodeJS.ProcessEnv,
+): Promise<NodeJS.ProcessEnv> {
+  const backend = fileBackend(env);
+  const file = backend === undefined ? undefined : stateFile(backend, stack);
+  if (file === undefined) return {};
+  const resources = readResources(file).filter(({ type }) => type in kinds);
+  if (resources.length === 0) return {};
+  const outcomes = await Promise.all(lists.map((words) => run(["docker", ...words])));
+  // An engine that does not answer is the program's to tell
+  if (outcomes.some(({ code }) => code !== 0)) return {};
+  const ids = new Set(outcomes.flatMap(({ stdout }) => stdout.split("\n")));
+  const gone = missing(resources, ids);
+  if (gone.length === 0) return {};
+  if (gone.length === resources.length) {
+    // Looking at another engine would make the state forget what the right one has
+    say(
+      `nothing of the stack ${stack} is in this Docker engine. If it is another engine than before, go back to that one (DOCKER_HOST, docker context); if it was emptied, run this again with --refresh`,
+    );
+    return {};
+  }
+  say(`removed by hand, and made anew by up:\n${gone.map((one) => `  ${one}`).join("\n")}`);
+  return { PULUMI_OPTION_REFRESH: "true" };
+}
