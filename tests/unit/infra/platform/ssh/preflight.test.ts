@@ -627,7 +627,7 @@ describe("base checks of real machines", function () {
       assert.equal(all.length, 3, all.join("\n"));
       assert.match(
         all[0] ?? "",
-        /^machine node-1 \(deploy@172\.29\.54\.11\): its file system \/opt has 100 MiB free, /,
+        /^machine node-1 \(deploy@172\.29\.54\.11\): its file system \/opt has 100 MiB free and /,
       );
       assert.match(
         all[1] ?? "",
@@ -657,7 +657,7 @@ describe("base checks of real machines", function () {
         name === "node-2" ? { address: "172.29.54.99" } : {},
       );
       assert.equal(all.length, 2, all.join("\n"));
-      assert.match(all[0] ?? "", /^machine node-1 .*: its user bob has the number 880, /);
+      assert.match(all[0] ?? "", /^machine node-1 .*: its user bob has the number 880 \(/);
       assert.match(
         all[1] ?? "",
         /^machine node-2 \(deploy@172\.29\.54\.99\): it cannot be reached, /,
