@@ -16,10 +16,11 @@ export interface Connection {
   run(program: string, input: string, limitSeconds: number): Promise<Outcome>;
 }
 
-/** What starts processes again, and is told to start, stop and reload them: s6 or systemd. */
+/**
+ * What starts processes again, and is told to start, stop and reload them: s6 or systemd. The other
+ * programs speak to it by the functions in the program of its name.
+ */
 export interface Supervisor {
-  /** The file of `programs/` by which the other programs speak to it. */
-  readonly functions: "s6" | "systemd";
   /** Its own files for a workload's processes, delivered with the workload's. */
   files(workload: Workload, folder: string): ManagedFile[];
   /** Health of processes that nothing else is known of: none has died for some seconds. */

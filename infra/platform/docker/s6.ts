@@ -20,7 +20,6 @@ export const superviseCommand: readonly string[] = [
 ];
 
 export const s6: Supervisor = {
-  functions: "s6",
   files: ({ processes }) => serviceFiles(processes),
   steady,
 };

@@ -9,6 +9,7 @@ import { root } from "../../../lib/paths.ts";
 import { type RunOptions as LocalOptions, type Outcome, run } from "../../../lib/run.ts";
 import type { Target } from "../../inventory.ts";
 import { formatProblem, type Problem } from "../../rules/problem.ts";
+import type { Connection } from "../machine.ts";
 import { commandLine, quote } from "../shell.ts";
 
 export type { Target } from "../../inventory.ts";
@@ -56,6 +57,19 @@ export async function runOnMachine(
   // The script's own 255 must not pass for ssh's
   const command = ["sh", "-c", `${shell} || { code=$?; [ $code != 255 ] || code=1; exit $code; }`];
   return callMachine(target, command, { ...options, input: framed(script, input) });
+}
+
+/** Programs on this machine, whose output goes to our own. */
+export function onMachine(target: Target, { ownMounts = false } = {}): Connection {
+  return {
+    run: (program, input, limitSeconds) =>
+      runOnMachine(target, program, {
+        input,
+        limitSeconds,
+        ownMounts,
+        hear: (text, from) => from === "stdout" && process.stdout.write(text),
+      }),
+  };
 }
 
 /** A script with its input, as one text; cut off on the way, be it in the input, it does not run. */

@@ -5,7 +5,7 @@
  */
 import { fail, readInput, required } from "../../../lib/command.ts";
 import { encode } from "../request.ts";
-import { runOnMachine, type Target } from "./connection.ts";
+import { onMachine, type Target } from "./connection.ts";
 import { callText } from "./programs.ts";
 
 /** Not each word of sudo's: it also warns of a name that it cannot resolve, and goes on. */
@@ -15,16 +15,16 @@ const sudoRefusal =
 async function run(call: string, request: string | undefined): Promise<void> {
   const target: Target = JSON.parse(required("TARGET"));
   const secrets = await readInput();
-  const { code, stderr } = await runOnMachine(
-    target,
-    request === undefined ? required(call) : callText(call, required("NAME")),
-    {
-      input: request === undefined ? secrets : encode(JSON.parse(required(request)), secrets),
-      limitSeconds: Number(process.env.LIMIT_SECONDS ?? "600"),
-      ownMounts: call === "task",
-      hear: (text, from) => from === "stdout" && process.stdout.write(text),
-    },
-  );
+  const connection = onMachine(target, { ownMounts: call === "task" });
+  const limitSeconds = Number(process.env.LIMIT_SECONDS ?? "600");
+  const { code, stderr } =
+    request === undefined
+      ? await connection.run(required(call), secrets, limitSeconds)
+      : await connection.run(
+          callText(call, required("NAME")),
+          encode(JSON.parse(required(request)), secrets),
+          limitSeconds,
+        );
   if (code !== 0) throw new Error(problem(target, code, stderr));
 }
 

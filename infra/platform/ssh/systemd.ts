@@ -24,7 +24,7 @@ function releaseLink(member: string): string {
   return `${currentReleaseDirectory}/${member}`;
 }
 
-export const systemd: Supervisor = { functions: "systemd", files: unitFiles, steady };
+export const systemd: Supervisor = { files: unitFiles, steady };
 
 export function unitFiles(workload: Workload, folder: string): ManagedFile[] {
   return workload.processes.map((process) => {
