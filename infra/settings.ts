@@ -5,6 +5,7 @@
  */
 import { RunError } from "@pulumi/pulumi";
 import { z } from "zod";
+import { addressPlan } from "./addresses.ts";
 import { type GeneratedRole, generatedRoles, roleTable } from "./roles.ts";
 import { movedTo } from "./rules/moved.ts";
 import { platformProblems } from "./rules/platforms.ts";
@@ -113,6 +114,11 @@ const tier = z.strictObject({
   instances: count.optional().meta({
     description: "Instances, where the platform makes the machines (docker).",
     absent: "as hastack.yaml says",
+  }),
+  firstHost: z.literal(addressPlan.firstHostOfTiers).optional().meta({
+    description:
+      "Last number of its first instance's address (docker): it keeps its addresses when tiers are added, removed or put in another order.",
+    absent: "the first that no other tier has, in the order of hastack.yaml",
   }),
   poolSize: z.int().min(1).optional().meta({
     description: "Connections of one instance to the primary, and as many to the replicas.",

@@ -114,7 +114,10 @@ export class WebStack extends pulumi.ComponentResource {
 
 function credentialsOf({ tiers, secrets }: Application) {
   const generated = Object.entries(secrets).filter(([, { generated: made }]) => made);
-  return { tiers: tiers.map(({ name }) => name), secrets: Object.fromEntries(generated) };
+  return {
+    tiers: Object.fromEntries(tiers.map(({ name, formerly }) => [name, { formerly }])),
+    secrets: Object.fromEntries(generated),
+  };
 }
 
 function databasePasswords({ tiers }: Application, passwords: Credentials) {

@@ -22,6 +22,8 @@ export interface Member {
   readonly backend: string;
   /** Where an instance of a tier listens. @default as its role does, or nowhere */
   readonly port?: number;
+  /** The name it had before its tier was renamed. @default it had none */
+  readonly formerName?: string;
 }
 
 /** A load balancer: the one kind of member that is in both networks. */
@@ -32,6 +34,8 @@ export interface LoadBalancerMember extends Member {
 /** A tier of the application, as far as the plan and the rules need it. */
 export interface TierPlan {
   readonly name: string;
+  /** The name it had before. @default it had none */
+  readonly formerly?: string;
   /** @default none: a worker, which listens nowhere */
   readonly port?: number;
   /** How many instances, where the platform makes the machines (docker). */
@@ -78,8 +82,9 @@ export function generateMachines(settings: Settings, tiers: readonly TierPlan[])
       backend: hostAddress(backend.subnet, generated.firstHost + index),
     }));
   });
-  const ofTiers = tiers.flatMap(({ name, instances }, place) => {
-    const firstHost = addressPlan.firstHostOfTiers[place];
+  const firstHosts = firstHostsOf(settings, tiers);
+  const ofTiers = tiers.flatMap(({ name, instances }) => {
+    const firstHost = firstHosts.get(name);
     if (firstHost === undefined) return [];
     return Array.from({ length: instances }, (_, index) => ({
       name: `${name}-${index + 1}`,
@@ -88,6 +93,24 @@ export function generateMachines(settings: Settings, tiers: readonly TierPlan[])
     }));
   });
   return [...ofRoles, ...ofTiers];
+}
+
+/**
+ * Host number of each tier's first instance: what the stack sets, else the next block that no other
+ * tier is set to. There are fewer blocks than tiers only where the rules refuse it.
+ */
+export function firstHostsOf(
+  settings: Pick<Settings, "tiers">,
+  tiers: readonly Pick<TierPlan, "name">[],
+): ReadonlyMap<string, number> {
+  const set = new Set(tiers.map(({ name }) => settings.tiers[name]?.firstHost));
+  const free = addressPlan.firstHostOfTiers.filter((block) => !set.has(block));
+  return new Map(
+    tiers.flatMap(({ name }): [string, number][] => {
+      const block = settings.tiers[name]?.firstHost ?? free.shift();
+      return block === undefined ? [] : [[name, block]];
+    }),
+  );
 }
 
 /** The members of these machines. */
@@ -117,9 +140,13 @@ export function topologyOf(
       ),
     },
     tiers: Object.fromEntries(
-      tiers.map(({ name, port }) => [
+      tiers.map(({ name, port, formerly }) => [
         name,
-        membersOf(name, name).map((member) => (port === undefined ? member : { ...member, port })),
+        membersOf(name, name).map((member, index) => ({
+          ...member,
+          ...(port !== undefined && { port }),
+          ...(formerly !== undefined && { formerName: `${formerly}-${index + 1}` }),
+        })),
       ]),
     ),
   };

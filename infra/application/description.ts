@@ -62,6 +62,11 @@ const health = z.strictObject({
 
 const tier = z.strictObject({
   name: tierName.describe("Its instances are called NAME-1, NAME-2 …"),
+  formerly: tierName
+    .optional()
+    .describe(
+      "The name it had before: its instances take the places of those, one by one. @default it had none",
+    ),
   command: words.describe("The program of an instance, run in the release's folder."),
   port: port.optional().describe("Where it listens for HTTP. @default none: it is a worker"),
   health: health.prefault({}).describe("How its health is asked for."),
@@ -290,6 +295,7 @@ function tierProblems({ tiers }: ApplicationDescription): Problem[] {
     if (taken.has(one.name) || one.name.startsWith("job-")) {
       refuse([...at, "name"], "is reserved for the stack, use another");
     }
+    found.push(...formerlyProblems(tiers, index));
     if (one.port === undefined && one.routes.length > 0) {
       refuse([...at, "routes"], "need a port that HAProxy can send requests to, give one");
     }
@@ -316,6 +322,19 @@ function tierProblems({ tiers }: ApplicationDescription): Problem[] {
     );
   }
   return found;
+}
+
+/** Two tiers cannot take the places of the same instances, nor of instances that stay. */
+function formerlyProblems(tiers: ApplicationDescription["tiers"], index: number): Problem[] {
+  const formerly = tiers[index]?.formerly;
+  if (formerly === undefined) return [];
+  const path = ["tiers", index, "formerly"];
+  if (tiers.some(({ name }) => name === formerly)) {
+    return [{ path, message: "is the name of a tier that there is, leave it out" }];
+  }
+  return tiers.findIndex((other) => other.formerly === formerly) < index
+    ? [{ path, message: "is another tier's former name, leave it out in one of them" }]
+    : [];
 }
 
 function jobProblems({ tiers, jobs }: ApplicationDescription): Problem[] {

@@ -16,8 +16,8 @@ export const principals = [
 export type Principal = (typeof principals)[number];
 
 export interface CredentialsArgs {
-  /** The application's tiers; each has a password for its database role. */
-  readonly tiers: readonly string[];
+  /** The application's tiers, with their former names; each has a password for its database role. */
+  readonly tiers: Readonly<Record<string, { readonly formerly?: string | undefined }>>;
   /** The application's generated secrets, with the names that they were generated under before. */
   readonly secrets: Readonly<Record<string, { readonly formerly?: string | undefined }>>;
 }
@@ -28,8 +28,9 @@ export class Credentials extends pulumi.ComponentResource {
 
   constructor(name: string, args: CredentialsArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:Credentials", name, {}, options);
-    for (const principal of [...principals, ...args.tiers]) {
-      this.#generate(`password-${principal}`);
+    for (const principal of principals) this.#generate(`password-${principal}`);
+    for (const [tier, { formerly }] of Object.entries(args.tiers)) {
+      this.#generate(`password-${tier}`, formerly && `password-${formerly}`);
     }
     for (const [secret, { formerly }] of Object.entries(args.secrets)) {
       this.#generate(`secret-${secret}`, formerly && `password-${formerly}`);

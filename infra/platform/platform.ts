@@ -18,6 +18,17 @@ export interface Host extends Member {
   readonly frontend?: string;
 }
 
+/**
+ * Has a resource of a member take over the one of the name that the member had before. It is then
+ * replaced in its turn, and not made beside the old one.
+ */
+export function takesOver(
+  { formerName }: Pick<Host, "formerName">,
+  suffix = "",
+): { aliases?: pulumi.Alias[] } {
+  return formerName === undefined ? {} : { aliases: [{ name: formerName + suffix }] };
+}
+
 /** A text file on a machine, delivered together with the others of its workload. */
 export interface ManagedFile {
   /** Path below the workload's own folder; where that is, only the platform knows. */

@@ -7,16 +7,22 @@ import { didYouMean } from "./spelling.ts";
 
 export function nameProblems(
   settings: Pick<Settings, "machines" | "tiers">,
-  tiers: readonly Pick<TierPlan, "name">[],
+  tiers: readonly Pick<TierPlan, "name" | "formerly">[],
 ): Problem[] {
   const names = tiers.map(({ name }) => name);
+  const fix = (name: string, all: readonly string[]) => {
+    const renamed = tiers.find(({ formerly }) => formerly === name);
+    return renamed
+      ? `use its new name ${renamed.name}`
+      : didYouMean(name, all, `use ${listOf(all)}`);
+  };
   const known = [...roles, ...names];
   const strangers = Object.keys(settings.tiers)
     .filter((name) => !names.includes(name))
     .map((name) => ({
       path: `tiers.${name}`,
       why: "is not a tier of the application",
-      fix: didYouMean(name, names, `use ${listOf(names)}`),
+      fix: fix(name, names),
     }));
   return [
     ...strangers,
@@ -27,7 +33,7 @@ export function nameProblems(
           path: `machines.${machine.name}.roles`,
           value: name,
           why: "is neither a role nor a tier of the application",
-          fix: didYouMean(name, known, `use ${listOf(known)}`),
+          fix: fix(name, known),
         })),
     ),
   ];

@@ -21,6 +21,11 @@ const onlyOn: readonly { readonly path: string; readonly platform: Platform; fix
     platform: "docker",
     fix: "leave it out (hastack:machines says where each tier runs)",
   },
+  {
+    path: "tiers.*.firstHost",
+    platform: "docker",
+    fix: "leave it out (hastack:machines says which addresses there are)",
+  },
   ...["publishedPorts", "publishedStatsPorts"].map((name) => ({
     path: `loadBalancer.${name}`,
     platform: "docker" as const,

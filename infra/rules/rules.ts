@@ -4,6 +4,7 @@ import type { Machine, TierPlan, Topology } from "../topology.ts";
 import { addressProblems } from "./addresses.ts";
 import { certificateProblems } from "./certificate.ts";
 import { countProblems, singleInstanceWarnings } from "./counts.ts";
+import { firstHostProblems } from "./first-hosts.ts";
 import { machineProblems } from "./machines.ts";
 import { mailProblems } from "./mail.ts";
 import { nameProblems } from "./names.ts";
@@ -26,6 +27,7 @@ export function settingsProblems(
   return [
     ...nameProblems(settings, tiers),
     ...countProblems(settings, tiers),
+    ...firstHostProblems(settings, tiers),
     ...networkProblems(settings),
     ...timingProblems(settings, tiers),
     ...mailProblems(settings),

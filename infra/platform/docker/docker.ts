@@ -11,15 +11,16 @@ import { addressPlan, hostAddress } from "../../addresses.ts";
 import type { Settings } from "../../settings.ts";
 import type { Topology } from "../../topology.ts";
 import { Ownership } from "../ownership.ts";
-import type {
-  DataDirectory,
-  Flow,
-  PlacementOptions,
-  Platform,
-  Release,
-  SharedDirectory,
-  Task,
-  Workload,
+import {
+  type DataDirectory,
+  type Flow,
+  type PlacementOptions,
+  type Platform,
+  type Release,
+  type SharedDirectory,
+  type Task,
+  takesOver,
+  type Workload,
 } from "../platform.ts";
 import {
   filesRequest,
@@ -193,7 +194,12 @@ export class DockerPlatform implements Platform {
         ...(workload.sysctls && { sysctls: workload.sysctls }),
         ...memoryOf(processes),
       },
-      { ...mutable(options), deleteBeforeReplace: true, replaceOnChanges: ["*"] },
+      {
+        ...mutable(options),
+        ...takesOver(host),
+        deleteBeforeReplace: true,
+        replaceOnChanges: ["*"],
+      },
     );
   }
 
@@ -225,6 +231,8 @@ export class DockerPlatform implements Platform {
   /** The files of a workload with the supervisor's own, in a volume that a passing container fills. */
   #deliver(workload: Workload, image: docker.RemoteImage, options: PlacementOptions): Delivery {
     const { host, component, processes } = workload;
+    // A renamed member's has another name, so it is another one: the old one is mounted until its
+    // container is replaced, and goes at the end
     const volumes = [
       this.#volume(`${host.name}-files`, false, mutable(options)),
       ...(workload.data ?? []).map(({ name, keep }) =>
@@ -260,6 +268,7 @@ export class DockerPlatform implements Platform {
         addPreviousOutputInEnv: false,
       },
       {
+        ...takesOver(host, "-files"),
         parent: options.parent,
         dependsOn: [...options.dependsOn, ...volumes],
         ignoreChanges: isMissing ? [] : ["environment.VOLUME_OF"],
@@ -294,7 +303,7 @@ export class DockerPlatform implements Platform {
         },
         addPreviousOutputInEnv: false,
       },
-      { parent, dependsOn: [container, files.resource] },
+      { ...takesOver(host, "-gate"), parent, dependsOn: [container, files.resource] },
     );
   }
 

@@ -1,13 +1,14 @@
 /**
  * Looks at the operator's machine before anything is changed: whether the Docker engine answers,
- * the published ports are free, and no network overlaps the stack's subnets. All problems at once.
+ * the published ports are free, no network overlaps the stack's subnets, and tiers keep their addresses.
+ * All problems at once.
  */
 import { spawnSync } from "node:child_process";
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
-import { overlaps } from "../../addresses.ts";
+import { addressPlan, hostNumber, overlaps } from "../../addresses.ts";
 import type { Problem } from "../../rules/problem.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
-import type { Topology } from "../../topology.ts";
+import { allMembers, type Topology } from "../../topology.ts";
 import { dockerNames } from "./names.ts";
 
 /** A subnet that something else on this machine uses. */
@@ -42,6 +43,7 @@ export function preflight(settings: Settings, topology: Topology): Engine {
     ...movedProblems(settings, networks),
     ...subnetProblems(topology.network, used),
     ...portProblems(settings, listeningPorts(settings, containers)),
+    ...placeProblems(topology, runningMembers(settings, containers)),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
   return {
@@ -102,6 +104,52 @@ export function portProblems(settings: Settings, taken: ReadonlySet<number>): Pr
         why: "is in use by another program on 127.0.0.1",
         fix: "use another port, or end that program",
       })),
+  );
+}
+
+/**
+ * Tiers that cannot have the addresses of the plan: they run at others, where the load balancers look
+ * for them until the end of `up`, or a tier that goes runs there until then.
+ * @param running address in the backend network of each member that has a container
+ */
+export function placeProblems(topology: Topology, running: ReadonlyMap<string, string>): Problem[] {
+  const { subnet } = topology.network.backend;
+  const planned = allMembers(topology);
+  const own = new Set(planned.flatMap(({ name, formerName = name }) => [name, formerName]));
+  const goes = new Map([...running].map(([name, address]) => [address, name]));
+  for (const [address, name] of goes) if (own.has(name)) goes.delete(address);
+  const free = freeBlock(subnet, [...planned.map(({ backend }) => backend), ...running.values()]);
+  return Object.entries(topology.tiers).flatMap(([tier, instances]): Problem[] => {
+    const path = `tiers.${tier}`;
+    const set = (host: number) => `set hastack:${path}.firstHost: ${host}`;
+    for (const [index, { name, formerName = name, backend }] of instances.entries()) {
+      const there = running.get(name) ?? running.get(formerName);
+      const holder = goes.get(backend);
+      if (there !== undefined && there !== backend) {
+        const why = `${name} runs at ${there} and cannot move to ${backend}`;
+        return [{ path, why, fix: set(hostNumber(subnet, there) - index) }];
+      }
+      if (holder !== undefined) {
+        const former = holder.replace(/-\d+$/, "");
+        const other = free === undefined ? "add it once that is gone" : set(free);
+        return [
+          {
+            path,
+            why: `${name} cannot have ${backend}, where ${holder} still runs`,
+            fix: `write formerly: ${former} in hastack.yaml if ${tier} is its new name, or else ${other}`,
+          },
+        ];
+      }
+    }
+    return [];
+  });
+}
+
+/** The first block of host numbers that holds none of these addresses. */
+function freeBlock(subnet: string, addresses: readonly string[]): number | undefined {
+  const hosts = addresses.map((address) => hostNumber(subnet, address));
+  return addressPlan.firstHostOfTiers.find(
+    (block) => !hosts.some((host) => host >= block && host < block + addressPlan.membersPerRole),
   );
 }
 
@@ -175,6 +223,24 @@ function listeningPorts(settings: Settings, containers: readonly OwnContainer[])
     encoding: "utf8",
   });
   return new Set(stdout.split("\n").filter(Boolean).map(Number));
+}
+
+/** Addresses of the stack's members; containers that run a task and end have no fixed one. */
+function runningMembers(
+  { stack }: Settings,
+  containers: readonly OwnContainer[],
+): Map<string, string> {
+  const { container, network } = dockerNames(stack);
+  const names = containers.map(({ name }) => name).filter((name) => name.startsWith(container("")));
+  if (names.length === 0) return new Map();
+  const address = `{{with index .NetworkSettings.Networks "${network("backend")}"}}{{with .IPAMConfig}}{{.IPv4Address}}{{end}}{{end}}`;
+  const lines = dockerLines(["inspect", `--format={{.Name}} ${address}`, ...names]);
+  return new Map(
+    lines.flatMap((line): [string, string][] => {
+      const [name = "", there = ""] = line.slice(1).trim().split(" ");
+      return there === "" ? [] : [[name.slice(container("").length), there]];
+    }),
+  );
 }
 
 function dockerLines(args: readonly string[]): string[] {

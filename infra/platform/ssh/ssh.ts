@@ -8,14 +8,15 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "../../settings.ts";
 import type { Member, Topology } from "../../topology.ts";
 import { Ownership } from "../ownership.ts";
-import type {
-  Flow,
-  PlacementOptions,
-  Platform,
-  Release,
-  SharedDirectory,
-  Task,
-  Workload,
+import {
+  type Flow,
+  type PlacementOptions,
+  type Platform,
+  type Release,
+  type SharedDirectory,
+  type Task,
+  takesOver,
+  type Workload,
 } from "../platform.ts";
 import { secretsInput, taskRequest } from "../request.ts";
 import { userId } from "./layout.ts";
@@ -38,6 +39,8 @@ interface Call {
 
 interface Work {
   readonly name: string;
+  /** The member's former name. @default it is no member, or had none */
+  readonly formerName?: string;
   readonly machine: string;
   readonly apply: Call;
   /** @default nothing is to be taken away */
@@ -48,7 +51,8 @@ interface Work {
   readonly options: PlacementOptions;
 }
 
-interface NodeCommand extends Pick<Work, "name" | "machine" | "secrets" | "options"> {
+interface NodeCommand
+  extends Pick<Work, "name" | "formerName" | "machine" | "secrets" | "options"> {
   readonly create: string;
   readonly delete?: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -91,6 +95,7 @@ export class SshPlatform implements Platform {
     ];
     return this.#inTurn({
       name: host.name,
+      formerName: host.formerName,
       machine: host.machine,
       apply: { call: "place", request: placeRequest(workload, gateTimeoutSeconds) },
       remove: { call: "remove", request: removalRequest(workload, keepData) },
@@ -289,7 +294,8 @@ export class SshPlatform implements Platform {
   }
 
   /** A command that Node runs here, about a machine. */
-  #node({ name, machine, environment, secrets = {}, options, ...commands }: NodeCommand) {
+  #node({ name, formerName, machine, environment, options, ...rest }: NodeCommand) {
+    const { secrets = {}, ...commands } = rest;
     const target = this.#machines.targets.find((one) => one.name === machine);
     if (!target) throw new Error(`machine ${machine} is not known`);
     return new command.local.Command(
@@ -302,10 +308,12 @@ export class SshPlatform implements Platform {
         addPreviousOutputInEnv: false,
       },
       {
+        ...takesOver({ formerName }),
         parent: options.parent,
         dependsOn: [...options.dependsOn],
-        // On another machine it is another thing: it has to go from the old one
-        replaceOnChanges: ["environment.MACHINE"],
+        // On another machine it is another thing: it has to go from the old one. So it is by another
+        // name, which states of earlier releases do not have: nothing is replaced for that
+        replaceOnChanges: ["environment.MACHINE", ...(formerName ? ["environment.NAME"] : [])],
         deleteBeforeReplace: true,
       },
     );

@@ -9,7 +9,7 @@ import { record } from "../../../support/unit/mocks.ts";
 import { recordStack } from "../../../support/unit/stack.ts";
 
 const args = {
-  tiers: ["web", "office"],
+  tiers: { web: {}, office: { formerly: "admin" } },
   secrets: { cookieSecret: { formerly: "cookies" }, tokenKey: {} },
 };
 const make = () => new Credentials("credentials", args);
@@ -56,6 +56,12 @@ describe("Credentials", () => {
     assert.deepEqual(aliases("password-web"), []);
   });
 
+  it("O6: keeps the password of a tier that had another name before", async () => {
+    const recording = await record(make);
+    const aliases = (name: string) => recording.get("RandomPassword", name).aliases;
+    assert.deepEqual(aliases("password-office"), ["password-admin"]);
+  });
+
   it("N3: of 32 letters and digits, which no file format gives a meaning", async () => {
     const generated = (await recordStack()).ofType("RandomPassword");
     assert.ok(generated.length > principals.length);
@@ -68,7 +74,7 @@ describe("Credentials", () => {
       const credentials = result as Credentials;
       const all = {
         ...Object.fromEntries(principals.map((one) => [one, credentials.of(one)])),
-        ...Object.fromEntries(args.tiers.map((one) => [one, credentials.ofTier(one)])),
+        ...Object.fromEntries(Object.keys(args.tiers).map((one) => [one, credentials.ofTier(one)])),
         ...Object.fromEntries(
           Object.keys(args.secrets).map((one) => [one, credentials.ofSecret(one)]),
         ),
