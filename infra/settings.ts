@@ -118,7 +118,7 @@ const tier = z.strictObject({
   firstHost: z.literal(addressPlan.firstHostOfTiers).optional().meta({
     description:
       "Last number of its first instance's address (docker): it keeps its addresses when tiers are added, removed or put in another order.",
-    absent: "the first that no other tier has, in the order of hastack.yaml",
+    absent: "by its place in hastack.yaml, or the first that no other tier has",
   }),
   poolSize: z.int().min(1).optional().meta({
     description: "Connections of one instance to the primary, and as many to the replicas.",

@@ -96,20 +96,25 @@ export function generateMachines(settings: Settings, tiers: readonly TierPlan[])
 }
 
 /**
- * Host number of each tier's first instance: what the stack sets, else the next block that no other
- * tier is set to. There are fewer blocks than tiers only where the rules refuse it.
+ * Host number of each tier's first instance: what the stack sets, else the block at the tier's place.
+ * Where another tier is set to that, it is the first block that nobody has. The rules refuse more tiers
+ * than there are blocks.
  */
 export function firstHostsOf(
   settings: Pick<Settings, "tiers">,
   tiers: readonly Pick<TierPlan, "name">[],
 ): ReadonlyMap<string, number> {
+  const blocks = addressPlan.firstHostOfTiers;
   const set = new Set(tiers.map(({ name }) => settings.tiers[name]?.firstHost));
-  const free = addressPlan.firstHostOfTiers.filter((block) => !set.has(block));
+  const wanted = tiers.map(({ name }, place) => {
+    const byPlace = set.has(blocks[place]) ? undefined : blocks[place];
+    return { name, block: settings.tiers[name]?.firstHost ?? byPlace };
+  });
+  const free = blocks.filter((block) => !wanted.some((one) => one.block === block));
   return new Map(
-    tiers.flatMap(({ name }): [string, number][] => {
-      const block = settings.tiers[name]?.firstHost ?? free.shift();
-      return block === undefined ? [] : [[name, block]];
-    }),
+    wanted.flatMap(({ name, block = free.shift() }): [string, number][] =>
+      block === undefined ? [] : [[name, block]],
+    ),
   );
 }
 

@@ -71,7 +71,7 @@ export function parseFacts(text: string): Facts {
     userOfId: one("userOfId"),
     idOfUser: number("idOfUser"),
     // Not the copies beside them, which a run that was cut off leaves
-    placed: all("placed").filter((name) => /^[a-z]+-[1-9]\d*$/.test(name)),
+    placed: all("placed").filter((name) => /^[a-z]([a-z0-9-]*[a-z])?-[1-9]\d*$/.test(name)),
     owner: one("owner"),
     ownStorage: all("ownStorage").length > 0,
   };

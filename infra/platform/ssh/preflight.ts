@@ -251,8 +251,13 @@ function memoryProblems({ database }: Settings, { machine, facts }: Seen): Found
 function holds({ planned, facts: { placed, ownStorage } }: Seen, role: string): boolean {
   const stores = storageDriver.roles.some((one) => one === role);
   return planned.some(
-    (member) => member.role === role && (stores ? ownStorage : placed.includes(member.name)),
+    (member) => member.role === role && (stores ? ownStorage : isPlaced(member, placed)),
   );
+}
+
+/** Whether a member is there, be it by its former name. */
+function isPlaced({ name, formerName = name }: Member, placed: readonly string[]): boolean {
+  return placed.includes(name) || placed.includes(formerName);
 }
 
 function holdsAll(seen: Seen): boolean {
@@ -341,7 +346,8 @@ function addressProblems({ network }: Settings, { machine, facts }: Seen): Found
 }
 
 /** Ports of its roles that others hold: not the stack's own units, nor its own GlusterFS. */
-function portProblems(settings: Settings, { machine, planned, facts }: Seen): Found[] {
+function portProblems(settings: Settings, seen: Seen): Found[] {
+  const { machine, planned, facts } = seen;
   const { listeners, notRoot, ownStorage } = facts;
   if (listeners === undefined) {
     return notRoot === undefined
@@ -349,7 +355,7 @@ function portProblems(settings: Settings, { machine, planned, facts }: Seen): Fo
       : [];
   }
   const told = new Set<string>();
-  return machine.roles.flatMap((role) =>
+  const ofOthers = machine.roles.flatMap((role) =>
     portsOf({ role, ...planned.find((member) => member.role === role) })
       .filter((port) => isUsed(settings, port))
       .flatMap((port) => listeners.filter((one) => one.port === port && !isOwn(one, ownStorage)))
@@ -363,7 +369,38 @@ function portProblems(settings: Settings, { machine, planned, facts }: Seen): Fo
         fix: `end it there${ofUnit(one) ? `: systemctl disable --now ${one.unit}` : ", or have it use another port"}`,
       })),
   );
+  return [...ofOthers, ...ownPortProblems(seen)];
 }
+
+/**
+ * Ports of tiers that another unit of the stack holds: new units start before the old ones of a tier
+ * that goes are stopped.
+ */
+function ownPortProblems({ planned, facts: { listeners = [], placed } }: Seen): Found[] {
+  return planned
+    .filter(({ role }) => !isRole(role))
+    .flatMap(({ name, role, port, formerName = name }) => {
+      const units = listeners.filter((one) => one.port === port).map(processOf);
+      return [...new Set(units)]
+        .filter((holder) => holder !== undefined && ![role, kind(formerName)].includes(holder))
+        .map((holder = "") => {
+          const goes =
+            placed.some((there) => kind(there) === holder) &&
+            !planned.some((member) => member.role === holder);
+          const fix = `give ${role} another port in hastack.yaml`;
+          return {
+            why: `port ${port} (${role}) is held by ${holder} of this stack while ${name} is made`,
+            fix: goes
+              ? `write formerly: ${holder} in hastack.yaml if ${role} is its new name, or else ${fix}`
+              : fix,
+          };
+        });
+    });
+}
+
+/** The process of the stack that a unit runs, if it is the stack's. */
+const processOf = ({ unit = "" }: Listener): string | undefined =>
+  /^hastack-(.*)\.service$/.exec(unit)?.[1];
 
 function isUsed({ certificate, smtp }: Settings, port: number): boolean {
   if (port === ports.https) return certificate !== undefined;
@@ -416,10 +453,10 @@ function ownerProblems({ stack }: Settings, { facts }: Seen): Found[] {
  */
 function memberProblems({ planned, facts: { placed } }: Seen): Found[] {
   return planned
-    .filter(({ name }) => !placed.includes(name))
-    .flatMap(({ name }) =>
+    .filter((member) => !isPlaced(member, placed))
+    .flatMap(({ name, formerName = name }) =>
       placed
-        .filter((there) => kind(there) === kind(name))
+        .filter((there) => [kind(name), kind(formerName)].includes(kind(there)))
         .map((there) => ({
           why: `it is ${there} and would become ${name}`,
           fix: "keep the order of hastack:machines, and add new ones at the end",

@@ -96,6 +96,12 @@ export function machineSettings(
 /** The description of the travel agency, as it is shipped. */
 export const agency = readProjectFile("app/hastack.yaml");
 
+/** The same with its first tier by another name, which says how that was called before. */
+export const renamed = agency.replace(
+  "- name: storefront\n",
+  "- name: shop-front\n    formerly: storefront\n",
+);
+
 /** The application that a description makes, with what the settings give it. */
 export function applicationWith(text: string, settings = settingsWith()): Application {
   return applicationOf(parseDescription(text, "app/hastack.yaml"), settings);

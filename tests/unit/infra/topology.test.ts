@@ -4,7 +4,7 @@ import { addressPlan, hostAddress } from "../../../infra/addresses.ts";
 import { planTopology } from "../../../infra/plan.ts";
 import { SettingsError } from "../../../infra/settings.ts";
 import { allMembers, type Machine, type Topology } from "../../../infra/topology.ts";
-import { planWith, settingsWith } from "../../support/unit/fixtures.ts";
+import { agency, planWith, renamed, settingsWith } from "../../support/unit/fixtures.ts";
 import { numberOf, rangeOf, subnets } from "../../support/unit/subnets.ts";
 
 const networks = (frontend: readonly [string, string], backend: readonly [string, string]) => ({
@@ -104,6 +104,45 @@ describe("topology", () => {
       ["tier-g", "10.2.0.111", "10.2.0.119", "tier-g-9", 3006],
     ]);
     assert.equal(topology.members.cache[0]?.backend, "10.2.0.61");
+  });
+
+  it("W8: tiers keep the addresses that the stack sets, whatever comes before them", () => {
+    const worker = "tiers:\n  - { name: worker, command: [work] }\n";
+    const text = agency.replace("tiers:\n", worker);
+    const firsts = (changes: Readonly<Record<string, unknown>>) =>
+      Object.entries(planWith(changes, text).topology.tiers).map(([name, [one]]) => [
+        name,
+        one?.backend,
+      ]);
+    assert.deepEqual(firsts({}), [
+      ["worker", "10.2.0.41"],
+      ["storefront", "10.2.0.51"],
+      ["admin", "10.2.0.71"],
+    ]);
+    const set = { storefront: { firstHost: 41 }, admin: { firstHost: 51 } };
+    assert.deepEqual(firsts({ tiers: set }), [
+      ["worker", "10.2.0.71"],
+      ["storefront", "10.2.0.41"],
+      ["admin", "10.2.0.51"],
+    ]);
+    assert.deepEqual(firsts({ tiers: { admin: set.admin } }), [
+      ["worker", "10.2.0.41"],
+      ["storefront", "10.2.0.71"],
+      ["admin", "10.2.0.51"],
+    ]);
+  });
+
+  it("W8: knows each instance's name from before its tier was renamed", () => {
+    const { tiers } = planWith({}, renamed).topology;
+    const names = Object.values(tiers).flatMap((all) =>
+      all.map((one) => [one.name, one.formerName]),
+    );
+    assert.deepEqual(names, [
+      ["shop-front-1", "storefront-1"],
+      ["shop-front-2", "storefront-2"],
+      ["admin-1", undefined],
+      ["admin-2", undefined],
+    ]);
   });
 
   it("W5: refuses all that is wrong at once, and what follows from it only then", () => {

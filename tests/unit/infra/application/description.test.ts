@@ -43,6 +43,11 @@ describe("an application's description", () => {
     );
   });
 
+  it("O6: may say what a tier was called before", () => {
+    const { tiers } = parse(least.replace("web,", "web, formerly: shop,"));
+    assert.equal(tiers[0]?.formerly, "shop");
+  });
+
   const web = "{ name: web, command: [./web], port: 8000 }";
   const refused: Readonly<Record<string, readonly [string, string]>> = {
     "no tiers": ["name: shop", "tiers"],
@@ -54,6 +59,22 @@ describe("an application's description", () => {
     "two tiers on one port": [
       `name: shop\ntiers: [${web}, { name: b, command: [b], port: 8000, routes: [{ path: /b }] }]`,
       "is another tier's port",
+    ],
+    "a former name that a tier has": [
+      `name: shop\ntiers: [${web}, { name: b, formerly: web, command: [b] }]`,
+      "is the name of a tier that there is",
+    ],
+    "its own name as the former one": [
+      least.replace("web,", "web, formerly: web,"),
+      "is the name of a tier that there is",
+    ],
+    "a former name of two tiers": [
+      `name: shop\ntiers: [${web.replace("web,", "web, formerly: shop,")}, { name: b, formerly: shop, command: [b] }]`,
+      "is another tier's former name",
+    ],
+    "a former name that is none": [
+      least.replace("web,", "web, formerly: Shop 1,"),
+      "must be a short name",
     ],
     "a tier called as a role": [least.replace("web,", "quorum,"), "is reserved for the stack"],
     "a tier called as a member": [least.replace("web,", "etcd,"), "is reserved for the stack"],

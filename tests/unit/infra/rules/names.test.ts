@@ -1,11 +1,17 @@
 import assert from "node:assert/strict";
 import { nameProblems } from "../../../../infra/rules/names.ts";
 import { formatProblem } from "../../../../infra/rules/problem.ts";
-import { type Cases, settingsWith, tiersOf } from "../../../support/unit/fixtures.ts";
+import {
+  agency,
+  applicationWith,
+  type Cases,
+  renamed,
+  settingsWith,
+} from "../../../support/unit/fixtures.ts";
 
-const problemsOf = (changes: Readonly<Record<string, unknown>>) => {
+const problemsOf = (changes: Readonly<Record<string, unknown>>, text = agency) => {
   const settings = settingsWith(changes);
-  return nameProblems(settings, tiersOf(settings)).map(formatProblem);
+  return nameProblems(settings, applicationWith(text, settings).tiers).map(formatProblem);
 };
 const onMachine = (...roles: readonly string[]) => ({
   platform: "ssh",
@@ -39,6 +45,15 @@ describe("rules on names of roles and tiers", () => {
   for (const [what, changes, problems] of refused) {
     it(`W5: refuse ${what}`, () => assert.deepEqual(problemsOf(changes), problems));
   }
+
+  it("W5: refuse the former name of a tier, and tell the new one", () => {
+    assert.deepEqual(problemsOf({ tiers: { storefront: { poolSize: 3 } } }, renamed), [
+      "hastack:tiers.storefront: is not a tier of the application, use its new name shop-front",
+    ]);
+    assert.deepEqual(problemsOf(onMachine("cache", "storefront"), renamed), [
+      "hastack:machines.node-1.roles: storefront is neither a role nor a tier of the application, use its new name shop-front",
+    ]);
+  });
 
   it("take every role and every tier", () => {
     assert.deepEqual(problemsOf({ tiers: { storefront: {}, admin: {} } }), []);

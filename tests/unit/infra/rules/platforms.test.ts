@@ -22,11 +22,12 @@ describe("rules on settings of one platform", () => {
         platform: "ssh",
         machines: [],
         members: {},
-        tiers: { web: { instances: 2, poolSize: 3 }, admin: { poolSize: 2 } },
+        tiers: { web: { instances: 2, poolSize: 3 }, admin: { poolSize: 2, firstHost: 41 } },
       },
       [
         "hastack:members: is for the platform docker only, leave it out (hastack:machines says who has which role)",
         "hastack:tiers.web.instances: is for the platform docker only, leave it out (hastack:machines says where each tier runs)",
+        "hastack:tiers.admin.firstHost: is for the platform docker only, leave it out (hastack:machines says which addresses there are)",
       ],
     ],
     [

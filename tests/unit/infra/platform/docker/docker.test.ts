@@ -7,7 +7,7 @@ import type {
   Task,
   Workload,
 } from "../../../../../infra/platform/platform.ts";
-import { first, planWith } from "../../../../support/unit/fixtures.ts";
+import { first, planWith, renamed } from "../../../../support/unit/fixtures.ts";
 import { record } from "../../../../support/unit/mocks.ts";
 import { imageOf, recordStack } from "../../../../support/unit/stack.ts";
 
@@ -146,6 +146,34 @@ describe("the docker platform", () => {
     for (const { label, deleteBeforeReplace } of fixed) {
       assert.equal(deleteBeforeReplace, true, label);
     }
+  });
+
+  it("W8: lets a renamed tier's instances take over those of the old name, one by one", async () => {
+    const recording = await recordStack({ text: renamed });
+    const aliased = recording.all.filter(({ aliases, kind }) => {
+      return aliases.length > 0 && kind !== "RandomPassword";
+    });
+    assert.deepEqual(
+      aliased.map(({ label, aliases }) => [label, ...aliases]).sort(),
+      ["1", "2"]
+        .flatMap((number) => [
+          [`Command shop-front-${number}-files`, `storefront-${number}-files`],
+          [`Command shop-front-${number}-gate`, `storefront-${number}-gate`],
+          [`Container shop-front-${number}`, `storefront-${number}`],
+        ])
+        .sort(),
+    );
+    const { inputs, deleteBeforeReplace, dependencies } = recording.get(
+      "Container",
+      "shop-front-2",
+    );
+    assert.equal(inputs.name, "hastack-test-shop-front-2");
+    assert.equal(deleteBeforeReplace, true, "its address is free only then");
+    assert.ok(dependencies.includes("Command shop-front-2-files"));
+    const files = recording.get("Command", "shop-front-2-files");
+    assert.ok(files.dependencies.includes("Command shop-front-1-gate"), "in its turn");
+    const password = recording.get("RandomPassword", "password-shop-front");
+    assert.deepEqual(password.aliases, ["password-storefront"]);
   });
 
   it("W8: replaces a container for any change of its inputs: the engine's update skips some", async () => {

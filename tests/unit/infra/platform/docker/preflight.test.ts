@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import {
   movedProblems,
+  placeProblems,
   portProblems,
   subnetProblems,
   type UsedSubnet,
 } from "../../../../../infra/platform/docker/preflight.ts";
 import { formatProblem } from "../../../../../infra/rules/problem.ts";
-import { planWith, settingsWith } from "../../../../support/unit/fixtures.ts";
+import { agency, planWith, renamed, settingsWith } from "../../../../support/unit/fixtures.ts";
 
 const { network } = planWith().topology;
 const settings = settingsWith({
@@ -101,6 +102,111 @@ describe("preflight", () => {
         assert.deepEqual(movedProblems(settings, networks).map(formatProblem), problems);
       });
     }
+  });
+
+  describe("W5, W8: keeps tiers where they run", () => {
+    const running = (...tiers: readonly (readonly [string, number])[]) =>
+      new Map(
+        [...tiers, ["db", 31] as const].flatMap(([name, host]) =>
+          [1, 2].map((number): [string, string] => [
+            `${name}-${number}`,
+            `10.2.0.${host + number - 1}`,
+          ]),
+        ),
+      );
+    const both = running(["storefront", 41], ["admin", 51]);
+    const with3 = "tiers:\n  - { name: worker, command: [work] }\n";
+    const first = agency.replace("tiers:\n", with3);
+    const formerly = (tier: string, instance: string, block: number, host: number) =>
+      `hastack:tiers.${tier}: ${tier}-1 cannot have 10.2.0.${block}, where ${instance}-1 still runs, write formerly: ${instance} in hastack.yaml if ${tier} is its new name, or else set hastack:tiers.${tier}.firstHost: ${host}`;
+    const move = (tier: string, from: number, to: number) =>
+      `hastack:tiers.${tier}: ${tier}-1 runs at 10.2.0.${from} and cannot move to 10.2.0.${to}, set hastack:tiers.${tier}.firstHost: ${from}`;
+    const swapped = { storefront: { firstHost: 51 }, admin: { firstHost: 41 } };
+    const cases: readonly [
+      string,
+      ReadonlyMap<string, string>,
+      { readonly text?: string; readonly tiers?: object },
+      readonly string[],
+    ][] = [
+      ["nothing, where nothing runs", new Map(), {}, []],
+      ["nothing, where all run where they shall", both, {}, []],
+      ["nothing, where a tier has another name that is known", both, { text: renamed }, []],
+      [
+        "nothing, where a renaming stopped half-way",
+        new Map([...both].map(([name, at]) => [name.replace("storefront-1", "shop-front-1"), at])),
+        { text: renamed },
+        [],
+      ],
+      [
+        "a tier by another name that is not known as the same",
+        both,
+        { text: renamed.replace("    formerly: storefront\n", "") },
+        [formerly("shop-front", "storefront", 41, 71)],
+      ],
+      [
+        "nothing, where that begins elsewhere",
+        both,
+        {
+          text: renamed.replace("    formerly: storefront\n", ""),
+          tiers: { "shop-front": { firstHost: 71 } },
+        },
+        [],
+      ],
+      [
+        "all that run behind a new tier",
+        both,
+        { text: first },
+        [move("storefront", 41, 51), move("admin", 51, 71)],
+      ],
+      [
+        "nothing, where they keep their places",
+        both,
+        { text: first, tiers: { storefront: { firstHost: 41 }, admin: { firstHost: 51 } } },
+        [],
+      ],
+      [
+        "tiers that would change places",
+        both,
+        { tiers: swapped },
+        [move("storefront", 41, 51), move("admin", 51, 41)],
+      ],
+      [
+        "a tier that would move to where nobody is",
+        both,
+        { tiers: { admin: { firstHost: 91 } } },
+        [move("admin", 51, 91)],
+      ],
+      [
+        "a tier that would move up because one before it goes",
+        running(["worker", 41], ["storefront", 51], ["admin", 71]),
+        {},
+        [move("storefront", 51, 41), move("admin", 71, 51)],
+      ],
+      [
+        "a renamed tier that would move, too",
+        running(["storefront", 71], ["admin", 51]),
+        { text: renamed },
+        [
+          "hastack:tiers.shop-front: shop-front-1 runs at 10.2.0.71 and cannot move to 10.2.0.41, set hastack:tiers.shop-front.firstHost: 71",
+        ],
+      ],
+    ];
+    for (const [what, there, { text, tiers }, problems] of cases) {
+      it(what, () => {
+        const { topology } = planWith(tiers && { tiers }, text);
+        assert.deepEqual(placeProblems(topology, there).map(formatProblem), problems);
+      });
+    }
+
+    it("and names no place where there is none left", () => {
+      const full = running(
+        ...([41, 51, 71, 81, 91, 101, 111] as const).map(
+          (host, index) => [`old-${"abcdefg"[index]}`, host] as const,
+        ),
+      );
+      const [line] = placeProblems(planWith().topology, full).map(formatProblem);
+      assert.match(line ?? "", /formerly: old-a .*, or else add it once that is gone$/);
+    });
   });
 
   describe("W5: refuses a published port that is in use", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
 import { SshPlatform } from "../../../../../infra/platform/ssh/ssh.ts";
-import { first, planWith } from "../../../../support/unit/fixtures.ts";
+import { first, planWith, renamed } from "../../../../support/unit/fixtures.ts";
 import { recordMachines, threeMachines } from "../../../../support/unit/machine-stack.ts";
 import { type Recording, type Registration, record } from "../../../../support/unit/mocks.ts";
 import { differences } from "../../../../support/unit/stack.ts";
@@ -140,6 +140,38 @@ describe("the ssh platform", () => {
     const { replaceOnChanges, deleteBeforeReplace } = after.get("Command", "cache-1");
     assert.ok(replaceOnChanges.includes("environment.MACHINE"));
     assert.equal(deleteBeforeReplace, true);
+  });
+
+  it("W8: lets a renamed tier's instance take over the one of the old name, which goes first", async () => {
+    const machines = threeMachines.map((one) => ({
+      ...one,
+      roles: one.roles.map((role) => (role === "storefront" ? "shop-front" : role)),
+    }));
+    const after = await recordMachines({ changes: { machines }, text: renamed });
+    const aliased = after.ofType("Command").filter(({ aliases }) => aliases.length > 0);
+    assert.deepEqual(
+      aliased.map(({ name, aliases }) => [name, ...aliases]),
+      [
+        ["shop-front-1", "storefront-1"],
+        ["shop-front-2", "storefront-2"],
+      ],
+    );
+    for (const one of onMachines(after)) {
+      const { name, replaceOnChanges, deleteBeforeReplace } = one;
+      // What it is replaced by is what states of earlier releases do not have
+      assert.equal(replaceOnChanges.includes("environment.NAME"), aliased.includes(one), name);
+      assert.equal(deleteBeforeReplace, true, name);
+    }
+    const [was, is] = [
+      recording.get("Command", "storefront-1"),
+      after.get("Command", "shop-front-1"),
+    ];
+    assert.deepEqual(
+      [environmentOf(was).NAME, environmentOf(is).NAME],
+      ["storefront-1", "shop-front-1"],
+    );
+    assert.equal(JSON.parse(environmentOf(was).REMOVAL ?? "").member, "storefront-1");
+    assert.ok(after.get("Command", "shop-front-2").dependencies.includes("Command shop-front-1"));
   });
 
   it("N3: gives secrets by standard input alone, where no reviewer sees them", () => {
