@@ -164,6 +164,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "tiers",
+    about: "tiers that are renamed, added and removed while the stack runs, under load",
+    minutes: 10,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/tiers.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "lab-command",
     about: "npm run lab in a fresh clone, and its end",
     minutes: 7,
