@@ -114,7 +114,7 @@ const tier = z.strictObject({
 const job = z.strictObject({
   name: tierName.describe("Its name in logs."),
   tier: z.string().describe("The tier whose environment, database role and machines it has."),
-  command: words.describe("The program, run in the release's folder, on one instance at a time."),
+  command: words.describe("The program, run in the release's folder, once for each due time."),
   everySeconds: z
     .int()
     .min(10, "must be 10 seconds or more")

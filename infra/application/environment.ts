@@ -46,11 +46,12 @@ export interface Given {
   readonly release: string;
 }
 
-type Variables = Readonly<Record<string, string>>;
+/** Environment variables by their names; `@{…}` are secrets. */
+export type Variables = Readonly<Record<string, string>>;
 /** The compiler knows the stack's own names. */
 const stack = (variables: Partial<Record<StackVariable, string>>): Variables => variables;
 
-/** Variables of one instance of a tier; `@{…}` are secrets. */
+/** Variables of one instance of a tier. */
 export function instanceVariables(given: Given, tier: Tier, self: Member): Variables {
   const { settings, topology, release } = given;
   const { vip } = topology.network.backend;

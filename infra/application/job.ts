@@ -4,34 +4,46 @@
  */
 import {
   currentReleaseDirectory,
+  type ManagedFile,
   type Process,
   type SharedDirectory,
 } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
 import { jobTable } from "../render/principals.ts";
-import type { JobDescription, TierDescription } from "./description.ts";
-import { applicationUser, environmentFile } from "./environment.ts";
+import type { Tier } from "./application.ts";
+import type { JobDescription } from "./description.ts";
+import { applicationUser, renderEnvironment, type Variables } from "./environment.ts";
 
-export const jobFile = ({ name }: JobDescription): string => `jobs/${name}`;
+const processName = ({ name }: JobDescription): string => `job-${name}`;
+const scriptFile = ({ name }: JobDescription): string => `jobs/${name}`;
+const variablesFile = ({ name }: JobDescription): string => `jobs/${name}.environment`;
 
-/**
- * The process that waits and runs. A run under way is told to end with it.
- * @param tier whose memory limit it has, too
- */
+/** The process that waits and runs. A run under way is told to end with it. */
 export function jobProcess(
   job: JobDescription,
-  { memoryMegabytes }: Pick<TierDescription, "memoryMegabytes">,
+  { memoryMegabytes }: Pick<Tier, "memoryMegabytes">,
   shared: readonly SharedDirectory[],
 ): Process {
   return {
-    name: `job-${job.name}`,
-    command: [jobFile(job)],
+    name: processName(job),
+    command: [scriptFile(job)],
     user: applicationUser,
-    environmentFile,
+    environmentFile: variablesFile(job),
     directories: shared.map(({ path }) => ({ path, mode: "0755" })),
     stopGraceSeconds: 30,
+    // As much as the instance beside it, so that neither takes the other's
     ...(memoryMegabytes !== undefined && { memoryMegabytes }),
   };
+}
+
+/** @param variables those of the instance that it runs beside */
+export function jobFiles(job: JobDescription, variables: Variables): ManagedFile[] {
+  const restarts = processName(job);
+  return [
+    { path: scriptFile(job), content: renderJob(job), mode: "0755", restarts },
+    // Not the instance's file: one file restarts one process
+    { path: variablesFile(job), content: renderEnvironment(variables), mode: "0400", restarts },
+  ];
 }
 
 const daySeconds = 86_400;
@@ -79,6 +91,7 @@ note() {
     INSERT INTO ${jobTable} (job, due) VALUES ('${job.name}', to_timestamp($due)) ON CONFLICT DO NOTHING RETURNING 'mine'") || return 2
   [ "$mine" = mine ]
 }
+say() { echo "job ${job.name}, due $(date -u -d "@$due" +%FT%TZ): $*"; }
 # The database may be failing over
 first_to_note() {
   until await note; do
@@ -103,13 +116,13 @@ while :; do
   [ "$first" != 1 ] || continue
   now=$(date +%s)
   if [ "$first" = 2 ] || [ "$now" -ge $((due + ${limit})) ]; then
-    echo 'job ${job.name}: skipped this time, the database did not answer' >&2
+    say 'skipped, the database did not answer' >&2
     continue
   fi
-  echo 'job ${job.name}: started'
+  say started
   code=0
   await run || :
-  echo "job ${job.name}: exit code $code after $(($(date +%s) - now)) s"
+  say "exit code $code after $(($(date +%s) - now)) s"
 done
 `;
 }

@@ -8,10 +8,9 @@ import {
   instanceVariables,
   usesCache,
 } from "../application/environment.ts";
-import { jobFile, jobProcess, renderJob } from "../application/job.ts";
+import { jobFiles, jobProcess } from "../application/job.ts";
 import {
   currentReleaseDirectory,
-  type ManagedFile,
   type Platform,
   type Process,
   type Release,
@@ -64,8 +63,10 @@ export class AppServers extends pulumi.ComponentResource {
 }
 
 function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
-  const { application, release, shared } = args;
+  const { application, settings, topology, release, shared } = args;
   const jobs = application.jobs.filter((one) => one.tier === tier.name);
+  const given = { application, settings, topology, release: release.hash };
+  const variables = instanceVariables(given, tier, member);
   return {
     host: member,
     component: "AppServers",
@@ -73,13 +74,8 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
     release,
     processes: [program(tier, shared), ...jobs.map((job) => jobProcess(job, tier, shared))],
     files: [
-      ...files(args, tier, member),
-      ...jobs.map((job) => ({
-        path: jobFile(job),
-        content: renderJob(job),
-        mode: "0755",
-        restarts: `job-${job.name}`,
-      })),
+      ...givenFiles(application, variables, tier),
+      ...jobs.flatMap((job) => jobFiles(job, variables)),
     ],
     secrets: secrets(args, tier),
     shared,
@@ -99,12 +95,6 @@ function program(tier: Tier, shared: readonly SharedDirectory[]): Process {
     stopGraceSeconds: tier.stopGraceSeconds + 2,
     ...(tier.memoryMegabytes !== undefined && { memoryMegabytes: tier.memoryMegabytes }),
   };
-}
-
-function files(args: AppServersArgs, tier: Tier, member: Member): ManagedFile[] {
-  const { application, settings, topology, release } = args;
-  const given = { application, settings, topology, release: release.hash };
-  return givenFiles(application, instanceVariables(given, tier, member), tier);
 }
 
 function secrets(args: AppServersArgs, tier: Tier): Workload["secrets"] {

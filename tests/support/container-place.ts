@@ -118,6 +118,17 @@ export class ContainerPlace implements Place {
     return `s6-svstat -o pid ${folder}/services/${process}`;
   }
 
+  /** The container has the sum, in equal shares. */
+  async memoryLimit(member: string): Promise<number | undefined> {
+    const name = this.container(member);
+    const ask = ["docker", "inspect", "-f", "{{.HostConfig.Memory}}", name];
+    const bytes = Number(await mustRun(ask));
+    if (bytes === 0) return undefined;
+    const list = ["docker", "exec", name, "ls", `${folder}/services`];
+    const processes = (await mustRun(list)).trim().split("\n").length;
+    return bytes / processes / 1024 / 1024;
+  }
+
   async identity(member: string): Promise<string> {
     return (await run(["docker", "inspect", "-f", "{{.Id}}", this.container(member)])).stdout;
   }

@@ -34,14 +34,14 @@ const configurations: Readonly<Record<Layout, string>> = {
   three: "docs/three-machines.yaml",
 };
 
-/** What the members of a role are called, and their own units. */
+/** What the members of a role are called, and patterns of their own units. */
 const kinds: Readonly<Record<string, { member: string; units: readonly string[] }>> = {
   loadBalancer: { member: "lb", units: ["haproxy", "keepalived"] },
   quorum: { member: "etcd", units: ["etcd"] },
   database: { member: "db", units: ["patroni"] },
   storefront: { member: "storefront", units: ["storefront"] },
   admin: { member: "admin", units: ["admin"] },
-  web: { member: "web", units: ["web"] },
+  web: { member: "web", units: ["web", "job-*"] },
   cache: { member: "cache", units: ["valkey"] },
   brick: { member: "brick", units: [] },
   arbiter: { member: "arbiter", units: [] },
@@ -216,6 +216,13 @@ export class MachinePlace implements Place {
 
   processId(process: string): string {
     return `systemctl show --property=MainPID --value hastack-${process}.service`;
+  }
+
+  async memoryLimit(member: string): Promise<number | undefined> {
+    const [unit = ""] = this.#units(member).split(" ");
+    const show = `systemctl show --property=MemoryMax --value ${unit}`;
+    const told = (await this.#ask(member, show)).trim();
+    return told === "infinity" ? undefined : Number(told) / 1024 / 1024;
   }
 
   /** Which release an instance's link leads to, and which start of its units this is. */

@@ -1,7 +1,7 @@
 /** The example in Python on a running stack: its clients, and what they check afterwards. */
 import { randomUUID } from "node:crypto";
 import { until } from "../../lib/until.ts";
-import { holders, wholePair } from "./members.ts";
+import { holders, inside, wholePair } from "./members.ts";
 import { instancesOf, type Served } from "./place.ts";
 import { limits } from "./promises.ts";
 import type { TestStack } from "./test-stack.ts";
@@ -133,4 +133,29 @@ export async function notesHealed(stack: TestStack): Promise<void> {
     done: (names) => names.join() === instancesOf(notes).join(),
     limitSeconds: limits.rejoin,
   });
+}
+
+/** Name of the file of some note's picture. */
+export async function pictureOf(door: Door): Promise<string> {
+  const [[shown] = []] = (await allNotes(door)).values();
+  const name = shown?.picture.split("/").at(-1);
+  if (!name) throw new Error("no note has a picture");
+  return name;
+}
+
+/** Names of the jobs whose processes wait or run beside an instance. */
+export async function jobsUnderWay(stack: TestStack, instance: string): Promise<string[]> {
+  const list = "for one in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $one || :; echo; done";
+  const lines = (await inside(stack, instance, list)).split("\n");
+  const names = lines.flatMap((line) => /^\/bin\/sh -eu \S*jobs\/(\S+) $/.exec(line)?.[1] ?? []);
+  return [...new Set(names)].sort();
+}
+
+/** Runs of a job that an instance has logged the end of: when they were due, and the exit code. */
+export async function jobRuns(stack: TestStack, instance: string, job: string) {
+  const log = await stack.place.log(instance, Number.POSITIVE_INFINITY);
+  const ends = log.matchAll(/^job (\S+), due (\S+): exit code (\d+) after \d+ s$/gm);
+  return [...ends]
+    .filter(([, name]) => name === job)
+    .map(([, , due = "", code]) => ({ due: Date.parse(due) / 1000, code: Number(code) }));
 }

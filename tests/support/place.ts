@@ -68,6 +68,8 @@ export interface Place {
   releaseOf(instance: string): Promise<string>;
   /** Shell command that tells the process id of one of a member's processes. */
   processId(process: string): string;
+  /** How many megabytes a member's first process may use. @returns nothing where there is no limit */
+  memoryLimit(member: string): Promise<number | undefined>;
   /** Something else whenever the member was replaced. @returns nothing while there is none */
   identity(member: string): Promise<string>;
   /** Something else whenever the member or one of its processes was started anew. */

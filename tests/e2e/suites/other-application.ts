@@ -3,12 +3,22 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../lib/until.ts";
 import { assertWithin, show, timed, underLoad } from "../../support/measure.ts";
-import { primaries, primary, promisedWithout, sql, startMember } from "../../support/members.ts";
 import {
+  inside,
+  primaries,
+  primary,
+  promisedWithout,
+  sql,
+  startMember,
+} from "../../support/members.ts";
+import {
+  jobRuns,
+  jobsUnderWay,
   missingNotes,
   notes,
   notesHealed,
   noteVisits,
+  pictureOf,
   postNote,
   servedReleases,
   servingNotes,
@@ -32,6 +42,11 @@ const components = [
 
 const template = `${notes.path}/templates/notes.html`;
 const program = `${notes.path}/notes.py`;
+const description = `${notes.path}/hastack.yaml`;
+/** What the stack gives each instance, in place of what the description says. */
+const memoryMegabytes = 400;
+/** How often a job is due that a test waits for. */
+const dueSeconds = 10;
 /** Long enough that everything that follows from a lost member has happened. */
 const awaySeconds = 5;
 
@@ -54,6 +69,7 @@ export function otherApplicationSuite(stack: TestStack): void {
 
   describe("another application", () => {
     it("O6, W1: comes up by the same components", async () => {
+      stack.configure({ "hastack:tiers": { web: { memoryMegabytes } } });
       await timed("up, with the example", () => stack.mustUp());
       const types = new Set(
         [...stack.storedState().matchAll(/"hastack:index:(\w+)"/g)].map(([, type]) => type),
@@ -103,6 +119,77 @@ export function otherApplicationSuite(stack: TestStack): void {
                      WHERE rolname = 'app_web';
                    SELECT tableowner FROM pg_tables WHERE tablename = 'note';`;
       assert.equal(await sql(stack, await primary(stack), ask), "t|f|f|f\nmigrator");
+    });
+
+    it("O6: a process has the memory that its tier says, where it says so", async () => {
+      for (const instance of [first, second]) {
+        assert.equal(await stack.place.memoryLimit(instance), memoryMegabytes);
+      }
+      assert.equal(await stack.place.memoryLimit("db-1"), undefined);
+    });
+
+    it("O6: a job runs once per due time over all instances, also while one hangs", async () => {
+      const [used = "", orphan, young] = [await pictureOf(stack), "no-note.png", "young.png"];
+      const folder = "/var/lib/hastack/uploads";
+      const files = async () => (await inside(stack, second, `ls -A ${folder}`)).split("\n");
+      await inside(
+        stack,
+        first,
+        `cd ${folder}; touch ${orphan} ${young}; touch -d '2 hours ago' ${orphan} ${used}`,
+      );
+      const [release] = await servedReleases(stack);
+      // Under another name: it is a new job, and the one before is no more
+      stack.edit(description, (text) =>
+        text
+          .replace("name: sweep,", "name: often,")
+          .replace("everySeconds: 3600", `everySeconds: ${dueSeconds}`),
+      );
+      await stack.mustUp();
+      assert.deepEqual(await servedReleases(stack), [release], "the release is the same");
+      for (const instance of [first, second]) {
+        assert.deepEqual(await jobsUnderWay(stack, instance), ["often"], instance);
+      }
+
+      const begin = await afterDueTime();
+      await sleep(3 * dueSeconds * 1000);
+      await stack.place.hang(first);
+      await sleep(3 * dueSeconds * 1000);
+      const end = Date.now();
+      await stack.place.goOn(first);
+      await notesHealed(stack);
+      const due = dueTimes(begin, end);
+      assert.equal(due.length, 6);
+
+      const noted = await sql(
+        stack,
+        await primary(stack),
+        `SELECT extract(epoch FROM due)::bigint FROM hastack.job_run WHERE job = 'often'
+           AND due > to_timestamp(${begin / 1000}) AND due <= to_timestamp(${end / 1000})
+           ORDER BY due;`,
+      );
+      assert.deepEqual(noted.split("\n").map(Number), due, "in the database");
+      const runs = await Promise.all([first, second].map((one) => jobRuns(stack, one, "often")));
+      const all = runs.flat().filter((run) => due.includes(run.due));
+      all.sort((a, b) => a.due - b.due);
+      assert.deepEqual(
+        all,
+        due.map((time) => ({ due: time, code: 0 })),
+        "in the logs",
+      );
+      const hung = dueTimes(begin + 3 * dueSeconds * 1000, end);
+      const seconds = runs[1]?.map((run) => run.due) ?? [];
+      assert.ok(hung.every((time) => seconds.includes(time)));
+
+      const left = await files();
+      assert.ok(!left.includes(orphan), "the picture of no note is gone");
+      for (const name of [used, young]) assert.ok(left.includes(name), name);
+      await inside(stack, first, `rm ${folder}/${young}`);
+
+      stack.restore(description);
+      await stack.mustUp();
+      for (const instance of [first, second]) {
+        assert.deepEqual(await jobsUnderWay(stack, instance), ["sweep"], instance);
+      }
     });
 
     it("O6, D4: the machine of the primary is lost, and no acknowledged note is", async () => {
@@ -162,4 +249,21 @@ export function otherApplicationSuite(stack: TestStack): void {
       assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
     });
   });
+}
+
+/** Waits until all that was due is done, and the next is seconds away. @returns the time then */
+async function afterDueTime(): Promise<number> {
+  const period = dueSeconds * 1000;
+  await sleep((1.4 * period - (Date.now() % period)) % period);
+  return Date.now();
+}
+
+/** Due times between two points in time, in seconds. */
+function dueTimes(begin: number, end: number): number[] {
+  const firstOne = Math.floor(begin / 1000 / dueSeconds) + 1;
+  const lastOne = Math.floor(end / 1000 / dueSeconds);
+  return Array.from(
+    { length: lastOne - firstOne + 1 },
+    (_, index) => (firstOne + index) * dueSeconds,
+  );
 }

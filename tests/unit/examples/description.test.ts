@@ -35,7 +35,10 @@ describe("the example's description", () => {
     for (const file of files) assert.ok(existsSync(inRoot(folder, file)), file);
     const needed = globSync("{*.py,*.sql,templates}", { cwd: inRoot(folder) });
     assert.deepEqual([...files].sort(), needed.sort());
-    const commands = [web?.command ?? [], application.migrations?.command ?? []];
+    const commands = [
+      ...[web?.command ?? [], application.migrations?.command ?? []],
+      ...application.jobs.map(({ command }) => command),
+    ];
     for (const [, file = ""] of commands) assert.ok(files.includes(file), file);
   });
 
@@ -43,7 +46,7 @@ describe("the example's description", () => {
     const [member] = topology.tiers.web ?? [];
     assert.ok(web && member);
     const variables = instanceVariables(given, web, member);
-    const read = ["serve.py", "database.py", "notes.py"].flatMap(readIn);
+    const read = ["serve.py", "database.py", "notes.py", "sweep.py"].flatMap(readIn);
     assert.ok(read.length > 8, `${read}`);
     for (const name of read) assert.ok(name in variables, name);
     assert.equal(variables.TITLE, "Our notes");

@@ -13,7 +13,7 @@ import { type Container, start } from "../../support/unit/containers.ts";
 import { imageFor } from "../../support/unit/images.ts";
 import { PostgresPair } from "../../support/unit/postgres-pair.ts";
 
-const { packages, migrations, tiers } = parse(readProjectFile("examples/notes/hastack.yaml"));
+const { packages, migrations, tiers, jobs } = parse(readProjectFile("examples/notes/hastack.yaml"));
 const folder = "/opt/hastack/current";
 const release = "0123456789ab";
 const title = 'Notes <b>&"';
@@ -414,6 +414,51 @@ describe("the example in Python", function () {
           assert.ok(status >= 200 && status < 500, `${method} ${path}: ${status}`);
         }
       }
+    });
+  });
+
+  describe("the job", () => {
+    const sweep = () =>
+      container.run(`${environment({ DATABASE_URL: pair.url("app_web", "hastack", "read-write") })}
+        cd ${folder}; ${asUser} ${jobs[0].command.join(" ")}`);
+    const files = async () =>
+      (await container.run("find /srv/uploads -type f -printf '%f\\n'"))
+        .split("\n")
+        .filter(Boolean);
+    const age = (minutes: number, ...names: string[]) =>
+      container.run(`cd /srv/uploads; touch -d '${minutes} minutes ago' ${names.join(" ")}`);
+
+    it("removes old pictures that no note has, and no other", async () => {
+      const picture = pictureOn(await page(await add({ title: "swept", picture: png() })));
+      const used = picture.split("/").at(-1) ?? "";
+      const old = ["no-note.png", ".upload-0123"];
+      await age(90, ...(await files()), ...old);
+      // An upload whose note is about to be stored
+      await age(50, "young.png");
+      await container.run(
+        "mkdir -p /srv/uploads/folder; touch -d '2 hours ago' /srv/uploads/folder",
+      );
+      const before = await files();
+      assert.ok([...old, used].every((name) => before.includes(name)));
+      const noted = await pair.sql("SELECT picture FROM note WHERE picture IS NOT NULL", "hastack");
+      const stay = [...new Set(noted.split("\n")), "young.png"];
+      const gone = before.filter((name) => !stay.includes(name));
+      assert.equal(await sweep(), `${gone.length} pictures removed that no note has`);
+      assert.deepEqual((await files()).sort(), stay.sort());
+      assert.equal((await fetch(bases["web-1"] + picture)).status, 200);
+      assert.equal(await sweep(), "0 pictures removed that no note has");
+      await container.run("rm -r /srv/uploads/young.png /srv/uploads/folder");
+    });
+
+    it("removes nothing when it cannot ask the database", async () => {
+      await age(90, "no-note.png");
+      const nowhere = environment({ DATABASE_URL: "postgresql://app_web@127.0.0.1:1/hastack" });
+      const { code } = await container.attempt(
+        `${nowhere}\ncd ${folder}; ${asUser} ${jobs[0].command.join(" ")}`,
+      );
+      assert.equal(code, 1);
+      assert.ok((await files()).includes("no-note.png"));
+      await sweep();
     });
   });
 
