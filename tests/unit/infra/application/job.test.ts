@@ -65,7 +65,7 @@ describe("a job's script", function () {
   });
   afterEach(async () => {
     if (running?.exitCode === null) running.kill("SIGKILL");
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
   });
 
   /** Starts the script in the release's folder. @returns what it says, and how it ends */
