@@ -87,12 +87,13 @@ function said(
     machine = everyRole,
     clockOffset = 0,
     changes = settings,
+    planned: members = planned,
   }: Partial<Seen & { changes: typeof settings }> = {},
 ): string[] {
   const all = problemsOf(changes, {
     target,
     machine,
-    planned: planned.filter(({ role }) => machine.roles.includes(role)),
+    planned: members.filter(({ role }) => machine.roles.includes(role)),
     clockOffset,
     facts: { ...good, ...facts },
   });
@@ -362,6 +363,61 @@ describe("base checks of a machine", () => {
     assert.deepEqual(said({ placed: ["etcd-1", "etcd-2"] }), []);
   });
 
+  describe("W5, W8: a tier of another name", () => {
+    const machine: Machine = { ...everyRole, roles: ["shop-front", "admin"] };
+    const member = { machine: "node-1", backend: "10.2.0.11" };
+    const shopFront = { ...member, name: "shop-front-1", role: "shop-front", port: 3000 };
+    const admin = { ...member, name: "admin-1", role: "admin", port: 3001 };
+    const there = {
+      ...everyMember,
+      listeners: [
+        listener(3000, "node", "hastack-storefront.service"),
+        listener(3001, "node", "hastack-admin.service"),
+      ],
+    };
+    const held = (port: number, role: string, by: string) =>
+      `port ${port} (${role}) is held by ${by} of this stack while ${role}-1 is made, `;
+
+    it("takes the port of the old one, which goes first", () => {
+      const renamed = [{ ...shopFront, formerName: "storefront-1" }, admin];
+      assert.deepEqual(said(there, { machine, planned: renamed }), []);
+    });
+
+    it("is refused the port where the old name is not known, with both ways out", () => {
+      assert.deepEqual(said(there, { machine, planned: [shopFront, admin] }), [
+        `${held(3000, "shop-front", "storefront")}write formerly: storefront in hastack.yaml if shop-front is its new name, or else give shop-front another port in hastack.yaml`,
+      ]);
+      const elsewhere = [{ ...shopFront, port: 3002 }, admin];
+      assert.deepEqual(said(there, { machine, planned: elsewhere }), []);
+    });
+
+    it("is refused the port of a tier that stays: that is started anew after it", () => {
+      const staying = [
+        { ...shopFront, port: 3001, formerName: "storefront-1" },
+        { ...admin, port: 3003 },
+      ];
+      assert.deepEqual(said(there, { machine, planned: staying }), [
+        `${held(3001, "shop-front", "admin")}give shop-front another port in hastack.yaml`,
+      ]);
+    });
+
+    it("is refused another number than the old one had", () => {
+      const second = { ...shopFront, name: "shop-front-2", formerName: "storefront-2" };
+      assert.deepEqual(said({ placed: ["storefront-1"] }, { machine, planned: [second] }), [
+        "it is storefront-1 and would become shop-front-2, keep the order of hastack:machines, and add new ones at the end",
+      ]);
+    });
+
+    it("finds what the old one has used of the disk", () => {
+      const space = new Map([
+        ["/", { mount: "/", freeMegabytes: 512 }],
+        ["/opt/hastack", { mount: "/opt", freeMegabytes: 512 }],
+      ]);
+      const renamed = [{ ...shopFront, formerName: "storefront-1" }, admin];
+      assert.deepEqual(said({ ...there, space }, { machine, planned: renamed }), []);
+    });
+  });
+
   describe("W5: tell a clock that is off", () => {
     const cases: readonly [number, readonly string[]][] = [
       [2, []],
@@ -476,6 +532,8 @@ group pid=7 0::/system.slice/nginx.service
 placed etcd-2
 placed etcd-2.before
 placed storefront-10
+placed shop-front-1
+placed shop-front-1.copy
 placed mine
 owner lab node-1
 ownStorage
@@ -500,8 +558,8 @@ ownStorage
         { port: 80, place: "[::]:80", program: "nginx", unit: "nginx.service" },
         { port: 2049, place: "127.0.0.1:2049", program: "the kernel" },
       ],
-      placed: ["etcd-2", "storefront-10"],
-      owner: "lab node-1",
+      placed: ["etcd-2", "storefront-10", "shop-front-1"],
+      owner: undefined,
       ownStorage: true,
     });
   });
