@@ -559,7 +559,7 @@ ownStorage
         { port: 2049, place: "127.0.0.1:2049", program: "the kernel" },
       ],
       placed: ["etcd-2", "storefront-10", "shop-front-1"],
-      owner: undefined,
+      owner: "lab node-1",
       ownStorage: true,
     });
   });
