@@ -116,8 +116,9 @@ export function placeProblems(topology: Topology, running: ReadonlyMap<string, s
   const { subnet } = topology.network.backend;
   const planned = allMembers(topology);
   const own = new Set(planned.flatMap(({ name, formerName = name }) => [name, formerName]));
-  const goes = new Map([...running].map(([name, address]) => [address, name]));
-  for (const [address, name] of goes) if (own.has(name)) goes.delete(address);
+  const goes = new Map(
+    [...running].filter(([name]) => !own.has(name)).map(([name, address]) => [address, name]),
+  );
   const free = freeBlock(subnet, [...planned.map(({ backend }) => backend), ...running.values()]);
   return Object.entries(topology.tiers).flatMap(([tier, instances]): Problem[] => {
     const path = `tiers.${tier}`;
