@@ -23,6 +23,7 @@ const deliver = joined(
   "files",
   "pretend_addresses\ndeliver\nlist_notices",
 );
+const clean = joined(["request", "s6"], "files", "forget_processes");
 const notify = joined(["request", "s6", "notify"], "files", "notify");
 
 async function run(): Promise<void> {
@@ -39,10 +40,13 @@ async function run(): Promise<void> {
   ).split("\n");
   const changed = report.filter((line) => /^(changed|removed) /.test(line));
   console.log(changed.join(", ") || "nothing changed");
-  // A container that does not run reads its new files when it starts
-  if (!report.some((line) => /^(reload|restart) /.test(line))) return;
-  if ((await containerState(container)) !== "running") return;
+  if (!report.some((line) => /^(reload|restart|removed) /.test(line))) return;
   const { root, processes } = request;
+  if ((await containerState(container)) !== "running") {
+    // It reads its new files when it starts
+    succeeded(await oneShot.run(clean, encode({ root, processes }), limitSeconds));
+    return;
+  }
   const told = await inContainer(container).run(notify, encode({ root, processes }), limitSeconds);
   process.stdout.write(succeeded(told));
 }

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import type { JobDescription } from "../../../infra/application/description.ts";
+import { renderJob } from "../../../infra/application/job.ts";
 import { serviceFiles } from "../../../infra/platform/docker/s6.ts";
 import type { Workload } from "../../../infra/platform/platform.ts";
 import { readProjectFile, root } from "../../../lib/paths.ts";
@@ -8,6 +10,15 @@ import { imageFor } from "../../support/unit/images.ts";
 import { recordMachines } from "../../support/unit/machine-stack.ts";
 import type { Recording } from "../../support/unit/mocks.ts";
 import { describeStack, recordStack } from "../../support/unit/stack.ts";
+
+/** One of no application that is shipped. */
+const job: JobDescription = {
+  name: "tidy",
+  tier: "web",
+  command: ["tidy", "it's"],
+  dailyAt: "03:15",
+  limitSeconds: 60,
+};
 
 /** A shell text, and whose it is. */
 type Texts = Map<string, string>;
@@ -65,6 +76,7 @@ async function allTexts(): Promise<Texts> {
     ...commandTexts(await recordMachines(), "ssh"),
     ...workloads.flatMap((workload) => [...workloadTexts(workload)]),
     ...tasks.map(({ name, script }): [string, string] => [`task ${name}`, inTask(script)]),
+    ["a job", renderJob(job)],
     ...(await trackedFiles()),
   ]);
 }

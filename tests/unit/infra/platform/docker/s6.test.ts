@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { tryDocker } from "../../../../../infra/platform/docker/engine.ts";
 import { serviceFiles, steady, superviseCommand } from "../../../../../infra/platform/docker/s6.ts";
-import { readProgram } from "../../../../../infra/platform/machine.ts";
+import { joined, readProgram } from "../../../../../infra/platform/machine.ts";
 import type { ManagedFile, Process } from "../../../../../infra/platform/platform.ts";
-import { secretsInput } from "../../../../../infra/platform/request.ts";
+import { encode, processesRequest, secretsInput } from "../../../../../infra/platform/request.ts";
 import { mustRun } from "../../../../../lib/run.ts";
 import { until } from "../../../../../lib/until.ts";
 import { type Container, start } from "../../../../support/unit/containers.ts";
@@ -249,6 +249,31 @@ describe("s6 in a container", function () {
     assert.notEqual(await pid("server"), before);
   });
 
+  it("ends a process that is no more, and starts one that is new, while the others go on", async () => {
+    const successor: Process = { ...helper, name: "successor", environmentFile: "helper.env" };
+    const request = (processes: readonly Process[]) =>
+      encode({ root: "/etc/hastack", processes: processesRequest(processes) });
+    const follow = async (...processes: readonly Process[]) => {
+      const files = [...serviceFiles(processes), environment];
+      await machine.run(deliveryScript("/etc/hastack", files), secretsInput({ word: "secret" }));
+      return machine.run(
+        joined(["request", "s6", "notify"], "files", "notify"),
+        request(processes),
+      );
+    };
+    const before = await pid("server");
+    const others = { ...successor, command: ["/usr/local/bin/child", "successor"] };
+    assert.match(await follow(server, others), /^end of helper$/m);
+    await said(machine, "helper ended");
+    await said(machine, "successor started");
+    assert.equal(await machine.run("cd /etc/hastack/services && echo *"), "server successor");
+    assert.match(await follow(server, helper), /^end of successor$/m);
+    await said(machine, "successor ended");
+    await said(machine, "helper started", 2);
+    assert.equal(await pid("server"), before);
+    assert.doesNotMatch(await machine.logs(), /unable to/);
+  });
+
   it("L2, A15: stops the last process first, each with its signal, one after the other", async () => {
     // A note that nobody has taken down yet, for the next test
     await machine.run("touch /etc/hastack/.notices/reload:server");
@@ -267,7 +292,7 @@ describe("s6 in a container", function () {
     const { code } = await tryDocker(["start", machine.name]);
     assert.equal(code, 0);
     await said(machine, "server started", 5);
-    await said(machine, "helper started", 2);
+    await said(machine, "helper started", 3);
     assert.equal(await machine.run("ls -A /etc/hastack/.notices"), "");
   });
 });

@@ -44,12 +44,15 @@ interface Wish {
   /** What the second one is checked by. */
   readonly check?: string;
   readonly health?: string;
+  /** Names of processes beside it. */
+  readonly others?: readonly string[];
 }
 
 const goodOnly = "grep -qx good fixed";
 
 function web(wish: Wish = {}): Workload {
   const { hash = releases.one, word = "hello", fixed = "good", check = goodOnly, health } = wish;
+  const { others = [] } = wish;
   return {
     host: { name: "web-1", role: "cache", machine: "node-1", backend: "10.2.0.11" },
     component: "Test",
@@ -64,6 +67,7 @@ function web(wish: Wish = {}): Workload {
         reloadSignal: "SIGHUP",
         stopGraceSeconds: 5,
       },
+      ...others.map((name) => ({ name, command: ["/bin/sleep", "999"], stopGraceSeconds: 5 })),
     ],
     files: [
       { path: "word", content: `${word}\n`, reloads: "web" },
@@ -230,6 +234,37 @@ describe("placing a workload on a machine", function () {
     const { code: again } = await place({ hash: releases.two, word: "new" });
     assert.equal(again, 0);
     assert.equal(await shown(), `${releases.two} new ${length}`);
+  });
+
+  describe("a process that is no more", () => {
+    const known = "cd /etc/systemd/system && ls -d hastack-unit-* */hastack-unit-* || :";
+    const active = async () =>
+      (await machine.look("systemctl list-units --plain --no-legend 'hastack-unit-*'"))
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => line.split(" ")[0]);
+
+    it("ends, and one that is new starts, while the others go on", async () => {
+      await place({ others: ["unit-old"] });
+      const before = await process();
+      assert.deepEqual(await active(), ["hastack-unit-old.service"]);
+      const { code, stdout } = await place({ others: ["unit-new"] });
+      assert.equal(code, 0);
+      assert.match(stdout, /^end of unit-old$/m);
+      assert.deepEqual(await active(), ["hastack-unit-new.service"]);
+      assert.equal(await process(), before);
+      await place();
+      assert.deepEqual([await active(), await machine.look(known)], [[], ""]);
+    });
+
+    it("W8: comes back with the old release, when the new one does not get healthy", async () => {
+      await place({ others: ["unit-old"] });
+      const { code } = await place({ hash: releases.dying, others: ["unit-new"] });
+      assert.equal(code, 1);
+      assert.deepEqual(await active(), ["hastack-unit-old.service"]);
+      assert.equal(await machine.look("systemctl is-enabled hastack-unit-old.service"), "enabled");
+      await place();
+    });
   });
 
   it("W8: claims no old release where there was none that was ever healthy", async () => {
