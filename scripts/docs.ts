@@ -1,12 +1,13 @@
 /** `npm run docs`: writes the documents that are generated from the schemas. */
 import { writeFileSync } from "node:fs";
 import { inRoot } from "../lib/paths.ts";
+import { descriptionDocuments } from "./docs/description.ts";
 import type { Generated } from "./docs/generated.ts";
 import { settingsDocuments } from "./docs/settings.ts";
 
 /** All generated files. */
 export function generatedDocuments(): Generated[] {
-  return [...settingsDocuments()];
+  return [...settingsDocuments(), ...descriptionDocuments()];
 }
 
 export function main(): void {

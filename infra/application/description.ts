@@ -61,7 +61,7 @@ const health = z.strictObject({
 });
 
 const tier = z.strictObject({
-  name: tierName.describe("Its instances are called NAME-1, NAME-2 …"),
+  name: tierName.describe("Its instances are called NAME-1, NAME-2 and so on."),
   formerly: tierName
     .optional()
     .describe(
@@ -95,7 +95,9 @@ const tier = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .describe("Larger request bodies are answered 413 by HAProxy. @default no limit"),
+    .describe(
+      "Requests that announce a larger body are answered 413 by HAProxy. @default no limit",
+    ),
   responseSeconds: seconds(3600)
     .default(30)
     .describe("How long HAProxy waits for an answer, or between two parts of one."),
@@ -137,7 +139,9 @@ const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const ownSetting = z.strictObject({
   type: z.enum(["string", "integer", "number", "boolean"]).describe("What it must be."),
   values: z.array(scalar).min(1).optional().describe("The only values allowed. @default any"),
-  default: scalar.optional().describe("What it is where a stack says nothing. @default required"),
+  default: scalar
+    .optional()
+    .describe("What it is where a stack says nothing. @default none: a stack must give it"),
   description: z.string().min(1).describe("One sentence, for whoever sets it."),
 });
 
@@ -159,7 +163,9 @@ const ownSecret = z.strictObject({
 });
 
 const outsideHost = z.strictObject({
-  host: z.hostname("must be a host's name or address, such as api.example"),
+  host: z
+    .hostname("must be a host's name or address, such as api.example")
+    .describe("Its name or address."),
   port: z.int().min(1).max(65535).describe("TCP port."),
 });
 

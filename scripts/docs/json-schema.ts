@@ -3,7 +3,7 @@ import { z } from "zod";
 
 /** A JSON schema, as far as schemas of settings have need of it. */
 export interface JsonSchema {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly description?: string;
   readonly default?: unknown;
   /** What holds without a value, in words. */
@@ -25,13 +25,26 @@ export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, { io: "input" }) as JsonSchema;
 }
 
+/** The same, with what a description says behind `@default` in place of a default. */
+export function withDefaultsApart(schema: JsonSchema): JsonSchema {
+  const text = JSON.stringify(schema, (_, value) => {
+    const [description, absent] = String(value?.description ?? "").split(" @default ");
+    return absent === undefined ? value : { ...value, description, absent };
+  });
+  return JSON.parse(text) as JsonSchema;
+}
+
 /** The text of a schema for editors, without what they do not know, or show without need. */
 export function editorSchema(title: string, schema: JsonSchema): string {
   const { $schema, ...rest } = schema as JsonSchema & { $schema?: string };
   const text = JSON.stringify(
     { $schema: "https://json-schema.org/draft/2020-12/schema", title, ...rest },
     (key, value) => {
-      if (key === "absent" || (key === "format" && value === "cidrv4")) return undefined;
+      if (typeof value?.absent === "string") {
+        const { absent, description = "", ...others } = value;
+        return { description: `${description} Default: ${absent}.`.trim(), ...others };
+      }
+      if (key === "format" && value === "cidrv4") return undefined;
       return key === "maximum" && value === Number.MAX_SAFE_INTEGER ? undefined : value;
     },
     2,

@@ -2,12 +2,12 @@
 import { secretSettings, settingsSchema } from "../../infra/settings.ts";
 import type { Generated } from "./generated.ts";
 import { editorSchema, type JsonSchema, jsonSchemaOf } from "./json-schema.ts";
-import { tableOf } from "./tables.ts";
+import { pageOf } from "./page.ts";
 
 export function settingsDocuments(): Generated[] {
   const schema = jsonSchemaOf(settingsSchema);
   return [
-    { path: "docs/settings.md", text: documentOf(schema) },
+    { path: "docs/settings.md", text: pageOf(beginning, schema, "setting") },
     {
       path: "docs/settings.schema.json",
       text: editorSchema("Settings of a stack of hastack", fileSchemaOf(schema)),
@@ -25,28 +25,6 @@ the names: \`drainSeconds\`, \`sharedBuffersMegabytes\`. Secrets are never writt
 \`npx pulumi config set --secret hastack:NAME\`. An editor that knows YAML schemas completes and checks
 names by \`docs/settings.schema.json\`.
 `;
-
-function documentOf({ properties = {}, required = [] }: JsonSchema): string {
-  const settings = Object.entries(properties);
-  const general = settings.filter(([, schema]) => !isSection(schema));
-  const sections = settings.filter(([, schema]) => isSection(schema));
-  const table = tableOf("", { properties: Object.fromEntries(general), required });
-  return [
-    beginning,
-    `## General\n\n${table}`,
-    ...sections.map(([name, schema]) => {
-      const { description = "", absent } = schema;
-      const without = absent === undefined ? "" : ` Default: ${absent}.`;
-      return `## ${name}\n\n${description}${without}\n\n${tableOf(name, schema)}`;
-    }),
-  ].join("\n");
-}
-
-/** Whether a setting has parts of its own. */
-function isSection({ properties, items, additionalProperties }: JsonSchema): boolean {
-  const inner = typeof additionalProperties === "object" ? additionalProperties : items;
-  return properties !== undefined || inner?.properties !== undefined;
-}
 
 /** The file around the settings; other keys of Pulumi's, and other projects' settings, are free. */
 function fileSchemaOf({ properties = {}, required = [] }: JsonSchema): JsonSchema {

@@ -1,22 +1,23 @@
 /** From a JSON schema to tables in Markdown: one row for each value that can be set. */
 import type { JsonSchema } from "./json-schema.ts";
 
-const header = ["setting", "type", "default", "what it is"];
+const header = ["type", "default", "what it is"];
 
 /**
  * A table of all values below a schema.
  * @param path what the names of its rows begin with
+ * @param kind what the table calls a value
  */
-export function tableOf(path: string, schema: JsonSchema, required = false): string {
-  const rows = [header, ...rowsOf(path, schema, required)];
-  const widths = header.map((_, column) =>
+export function tableOf(path: string, schema: JsonSchema, kind = "setting"): string {
+  const rows = [[kind, ...header], ...rowsOf(path, schema, false)];
+  const widths = ["", ...header].map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? "").length)),
   );
   const line = (cells: readonly string[], fill = " ") =>
     `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0, fill)).join(" | ")} |`;
   const [first = [], ...others] = rows;
   const rule = line(
-    header.map(() => ""),
+    widths.map(() => ""),
     "-",
   );
   return `${[line(first), rule, ...others.map((row) => line(row))].join("\n")}\n`;
@@ -57,6 +58,7 @@ const units: readonly (readonly [RegExp, string])[] = [
 function typeOf(path: string, schema: JsonSchema): string {
   const { type, items, additionalProperties, format } = schema;
   if (schema.enum) return schema.enum.map((value) => `\`${value}\``).join(" or ");
+  if (Array.isArray(type)) return type.map((one) => typeOf(path, { type: one })).join(", ");
   if (schema.anyOf) return schema.anyOf.map((one) => typeOf(path, one)).join(", ");
   switch (type) {
     case "boolean":

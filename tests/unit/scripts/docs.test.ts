@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { parse } from "yaml";
 import { z } from "zod";
+import { descriptionSchema } from "../../../infra/application/description.ts";
 import { settingsSchema } from "../../../infra/settings.ts";
 import { readProjectFile } from "../../../lib/paths.ts";
-import { editorSchema, type JsonSchema, jsonSchemaOf } from "../../../scripts/docs/json-schema.ts";
+import {
+  editorSchema,
+  type JsonSchema,
+  jsonSchemaOf,
+  withDefaultsApart,
+} from "../../../scripts/docs/json-schema.ts";
 import { tableOf } from "../../../scripts/docs/tables.ts";
 import { generatedDocuments } from "../../../scripts/docs.ts";
 import { shippedConfiguration, threeMachines } from "../../support/unit/fixtures.ts";
@@ -16,6 +24,18 @@ function leaves(path: string, schema: JsonSchema): [string, JsonSchema][] {
   return Object.entries(properties).flatMap(([name, one]) => leaves(`${path}.${name}`, one));
 }
 
+/** Keys of a document that the schema does not know. */
+function unknownKeys(path: string, value: unknown, schema: JsonSchema): string[] {
+  if (typeof value !== "object" || value === null) return [];
+  const { properties, items, additionalProperties } = schema;
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const others = typeof additionalProperties === "object" ? additionalProperties : undefined;
+    const known = Array.isArray(value) ? items : (properties?.[key] ?? others);
+    const at = `${path}.${key}`;
+    return known ? unknownKeys(at, inner, known) : [at];
+  });
+}
+
 describe("npm run docs", () => {
   for (const { path, text } of generatedDocuments()) {
     it(`${path} is as the schemas say`, () => {
@@ -23,12 +43,41 @@ describe("npm run docs", () => {
     });
   }
 
-  it("every setting has a sentence", () => {
-    const all = leaves("hastack:", jsonSchemaOf(settingsSchema));
-    assert.ok(all.length > 50, `only ${all.length} settings`);
-    for (const [path, { description = "" }] of all) {
+  it("every setting, and every key of hastack.yaml, has a sentence", () => {
+    const settings = leaves("hastack:", jsonSchemaOf(settingsSchema));
+    assert.ok(settings.length > 50, `only ${settings.length} settings`);
+    const keys = leaves("", withDefaultsApart(jsonSchemaOf(descriptionSchema)));
+    assert.ok(keys.length > 40, `only ${keys.length} keys`);
+    for (const [path, { description = "" }] of [...settings, ...keys]) {
       assert.match(description, /^[A-Z].*[.]$/, path);
     }
+  });
+
+  for (const path of ["app/hastack.yaml", "examples/notes/hastack.yaml"]) {
+    it(`${path} leads editors to the schema, which knows its keys`, () => {
+      const text = readProjectFile(path);
+      const [, link = ""] = /^# yaml-language-server: \$schema=(\S+)\n/.exec(text) ?? [];
+      const schema = join(dirname(path), link);
+      assert.equal(schema, "docs/hastack-yaml.schema.json");
+      assert.deepEqual(unknownKeys("", parse(text), JSON.parse(readProjectFile(schema))), []);
+      const wrong = { name: "x", tiers: [{ nmae: "web" }], secrets: { a: { generate: true } } };
+      const unknown = unknownKeys("", wrong, JSON.parse(readProjectFile(schema)));
+      assert.deepEqual(unknown, [".tiers.0.nmae", ".secrets.a.generate"]);
+    });
+  }
+
+  it("what a text says behind @default is a default of its own, and a sentence for editors", () => {
+    const schema = withDefaultsApart(
+      jsonSchemaOf(z.strictObject({ port: z.int().optional().describe("Where. @default none") })),
+    );
+    assert.deepEqual(schema.properties?.port?.description, "Where.");
+    assert.match(
+      tableOf("", schema, "key"),
+      /^\| key .*\n.*\n\| `port` .*\| none +\| Where\. +\|$/m,
+    );
+    const text = JSON.parse(editorSchema("", schema)) as JsonSchema;
+    assert.equal(text.properties?.port?.description, "Where. Default: none.");
+    assert.doesNotMatch(readProjectFile("docs/hastack-yaml.md"), /@default/);
   });
 
   it("every setting has a default, says what holds without it, or is required", () => {

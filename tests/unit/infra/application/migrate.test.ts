@@ -149,7 +149,7 @@ describe("the migrations' script", function () {
     assert.deepEqual([code, stdout], [1, ""]);
     assert.equal(
       stderr,
-      "no database member says that it is the primary (asked for 60 s); see what patronictl list shows, then run up again\n",
+      "no database member was the primary within 60 s; patronictl list shows why; then run up again\n",
     );
     assert.equal(readFileSync(join(folder, "clock"), "utf8"), "1060\n");
     assert.throws(() => given());
