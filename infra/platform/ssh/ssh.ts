@@ -149,9 +149,11 @@ export class SshPlatform implements Platform {
     directory: SharedDirectory,
     { parent, dependsOn }: PlacementOptions,
   ): pulumi.Resource {
-    const packages = this.#packages(machine, `${name}-packages`, storageDriver.packages.members);
+    // The first directory's resources have the members' names, whatever comes behind it
+    const own = this.#volumes.size === 0 ? name : `${name}-${directory.name}`;
+    const packages = this.#packages(machine, `${own}-packages`, storageDriver.packages.members);
     return this.#inTurn({
-      name,
+      name: own,
       machine,
       ...storageDriver.member(this.#topology, directory, this.#settings.keepData),
       options: { parent, dependsOn: [...dependsOn, ...packages] },

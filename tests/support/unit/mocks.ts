@@ -66,10 +66,18 @@ function outputs(type: string, name: string, inputs: { name?: string }, generati
 /** Commands take a while, so that whatever does not wait for them gets ahead of them. */
 const commandMilliseconds = 4;
 
-/** Runs the program and returns every resource by its name. */
-export async function record(
+let last: Promise<unknown> = Promise.resolve();
+
+/** Runs the program and returns every resource by its name. One run waits for the one before. */
+export function record(program: () => unknown, options: RecordOptions = {}): Promise<Recording> {
+  const own = last.then(() => run(program, options));
+  last = own.catch(() => undefined);
+  return own;
+}
+
+async function run(
   program: () => unknown,
-  { preview = false, generation = 1 }: RecordOptions = {},
+  { preview = false, generation = 1 }: RecordOptions,
 ): Promise<Recording> {
   await pulumi.runtime.setMocks(
     {
@@ -91,12 +99,14 @@ export async function record(
   const result = await program();
   await pulumi.runtime.disconnect();
   recording.result = result;
+  recording.refuseDuplicates();
   return recording;
 }
 
 /** All resources of one run. */
 export class Recording {
   readonly #resources = new Map<string, Registration>();
+  readonly #duplicates: string[] = [];
   readonly #outputs = new Map<string, Readonly<Record<string, unknown>>>();
   #sequence = 0;
   /** What the program returned. */
@@ -136,6 +146,12 @@ export class Recording {
       .sort();
   }
 
+  /** @throws Error where two resources have one name, as the engine does */
+  refuseDuplicates(): void {
+    const labels = this.#duplicates.join(", ");
+    if (labels) throw new Error(`there are two resources of each of these names: ${labels}`);
+  }
+
   /** Takes part in every registration from now on. */
   listen(): void {
     // biome-ignore lint/suspicious/noExplicitAny: the requests' classes are not part of the SDK's face
@@ -166,6 +182,7 @@ export class Recording {
     const label = `${kind} ${name}`;
     const inputs = request.getObject().toJavaScript();
     const outputs = this.#outputs;
+    if (this.#resources.has(label)) this.#duplicates.push(label);
     this.#resources.set(label, {
       type,
       kind,

@@ -75,6 +75,20 @@ describe("SharedStorage on its own", () => {
     for (const brick of bricks) assertOrder(ssh, brick, "Command pictures-volume");
   });
 
+  it("S1: has bricks of its own for each directory on machines", async () => {
+    const ssh = await alone("ssh", ["pictures", "papers"]);
+    assert.deepEqual(ssh.childrenOf("SharedStorage", "storage"), [
+      "Command arbiter-1",
+      "Command arbiter-1-papers",
+      "Command brick-1",
+      "Command brick-1-papers",
+      "Command brick-2",
+      "Command brick-2-papers",
+      "Command papers-volume",
+      "Command pictures-volume",
+    ]);
+  });
+
   it("W1: hands no argument to the engine", async () => {
     for (const where of platforms) assertNothingShown(await alone(where, ["pictures"]));
   });
