@@ -96,7 +96,8 @@ export class WebStack extends pulumi.ComponentResource {
       { ...on, cache: settings.cache, password: passwords.of("cache") },
       after(firewall),
     );
-    const app = new AppServers("app", served, after(migrations, cache));
+    // An application may have no migrations, and then nothing waits behind their component
+    const app = new AppServers("app", served, after(storage, databaseSettings, migrations, cache));
     this.loadBalancer = new LoadBalancer(
       "load-balancer",
       { ...on, settings, application, statisticsPassword: passwords.of("statistics") },

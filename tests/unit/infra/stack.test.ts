@@ -6,7 +6,7 @@ import { serviceFiles } from "../../../infra/platform/docker/s6.ts";
 import type { ManagedFile } from "../../../infra/platform/platform.ts";
 import { readSettings } from "../../../infra/settings.ts";
 import type { WebStack } from "../../../infra/stack.ts";
-import { asPulumiGives, leastConfiguration, tiersOf } from "../../support/unit/fixtures.ts";
+import { agency, asPulumiGives, leastConfiguration, tiersOf } from "../../support/unit/fixtures.ts";
 import { mockPassword, type Recording, secret } from "../../support/unit/mocks.ts";
 import { deliveryScript, taskScript } from "../../support/unit/requests.ts";
 import { describeStack, differences, recordStack } from "../../support/unit/stack.ts";
@@ -124,6 +124,14 @@ describe("WebStack", () => {
         assert.ok(dependencies.includes(gate), `${type} ${name} depends on ${gate}`);
       }
     }
+  });
+
+  it("W3: starts the instances of an application without migrations behind the database, too", async () => {
+    const text = agency.replace(/^migrations:\n.*\n/m, "").replace(/^cache: true$/m, "");
+    const recording = await recordStack({ text });
+    assert.deepEqual(recording.childrenOf("Migrations", "migrations"), []);
+    assertAfter(recording, "Container storefront-1", "Command database-settings");
+    assertAfter(recording, "Container storefront-1", "Volume uploads");
   });
 
   it("W8: has a gate for each member, which waits for its container and its files", async () => {
