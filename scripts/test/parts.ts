@@ -172,6 +172,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "tiers-lab",
+    about: "a tier that is renamed on three machines, under load",
+    minutes: 7,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/tiers-lab.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "lab-command",
     about: "npm run lab in a fresh clone, and its end",
     minutes: 7,
