@@ -33,7 +33,7 @@ describe("a job's process", () => {
       name: "job-sweep",
       command: ["jobs/sweep"],
       user: "hastack",
-      environmentFile: "environment",
+      environmentFile: "jobs/sweep.environment",
       directories: [{ path: "/var/lib/hastack/uploads", mode: "0755" }],
       stopGraceSeconds: 30,
       memoryMegabytes: 300,
@@ -274,7 +274,8 @@ describe("a job's script", function () {
     const { code, seconds } = await stop();
     assert.equal(code, 0);
     assert.ok(seconds > 4 && seconds < 20, `${seconds} s`);
-    assert.equal(isAlive(), false);
+    // `timeout` kills itself along with it
+    await wait("it is gone", () => !isAlive());
   });
 
   describe("in shellcheck", () => {
