@@ -159,7 +159,8 @@ describe("topology", () => {
   });
 
   describe("whatever is accepted", () => {
-    it("D2, D4, L4: loses neither the quorum, the database nor the VIPs with any one machine", () => {
+    it("D2, D4, L4: loses neither the quorum, the database nor the VIPs with any one machine", function () {
+      this.timeout(60_000);
       for (const topology of acceptedTopologies()) {
         for (const lost of topology.machines) assertSurvives(topology, lost);
       }

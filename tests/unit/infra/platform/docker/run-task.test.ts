@@ -96,7 +96,9 @@ describe("run-task", function () {
       docker,
       `#!/bin/sh
 [ "$1" = run ] || exec ${real.trim()} "$@"
-${real.trim()} "$@" <&0 & client=$!
+# What runs in the background has no input but one of another number
+exec 3<&0
+${real.trim()} "$@" <&3 & client=$!
 until [ -e ${enough} ] || ! kill -0 $client; do sleep 0.1; done
 kill -TERM $client
 wait $client

@@ -7,7 +7,7 @@ import { type Container, start } from "../../../../support/unit/containers.ts";
 import { first } from "../../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../../support/unit/images.ts";
 import { deliveryScript } from "../../../../support/unit/requests.ts";
-import { describeStack, workloadOf } from "../../../../support/unit/stack.ts";
+import { describeStack, release, workloadOf } from "../../../../support/unit/stack.ts";
 
 const proxy: Process = {
   name: "proxy",
@@ -205,7 +205,8 @@ describe("systemd units and systemd itself", function () {
     });
     // It only matters that they are there
     const programs = ["etcd", "valkey-server", "haproxy"].map((name) => `/usr/bin/${name}`);
-    for (const path of ["/opt/hastack/current/bin/node", ...programs])
+    const node = `/opt/hastack/releases/${release.hash}/node_modules/.bin/node`;
+    for (const path of [node, ...programs])
       await machine.run(`install -D -m 0755 /bin/true ${path}`);
   });
   after(() => machine?.remove());
