@@ -18,12 +18,15 @@ export const ports = {
   cache: 6379,
   /** On the load balancers: leads to the mail server. */
   mail: 2525,
-  /** The same for the application's first host outside; the next ones follow. */
+  /** The same for the application's first host outside; `outsidePorts` of them follow each other. */
   firstOutside: 2600,
   /** GlusterFS: its management, and the first brick of a machine. */
   gluster: 24007,
   brick: 49152,
 } as const;
+
+/** How many hosts outside an application may have. */
+export const outsidePorts = 100;
 
 /** What a machine can be, beside the application's tiers. */
 export type Role = "loadBalancer" | "quorum" | "database" | "cache" | "brick" | "arbiter";

@@ -59,13 +59,17 @@ function describe(
   const messages =
     issue.code === "invalid_key" ? issue.issues.map(({ message }) => message) : [issue.message];
   const value = issue.code === "invalid_key" ? undefined : valueAt(values, path);
-  const shown = value !== undefined && !source.isSecret?.(path);
+  const text = JSON.stringify(value) ?? "";
+  // A whole list of tiers would hide what is said about it
+  const shown = text !== "" && text.length <= longestShown && !source.isSecret?.(path);
   return messages.map((message) => ({
     ...about(path),
-    ...(shown && { value: JSON.stringify(value) }),
+    ...(shown && { value: text }),
     ...whyAndFix(message, value === undefined && issue.code !== "invalid_key", source),
   }));
 }
+
+const longestShown = 100;
 
 /** A schema's message as problem and fix. */
 function whyAndFix(message: string, missing: boolean, { documentedIn }: Source) {

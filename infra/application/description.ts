@@ -3,7 +3,7 @@
  * default is in this file; docs/hastack-yaml.md and the editor's schema are made from it.
  */
 import { z } from "zod";
-import { reservedNames } from "../roles.ts";
+import { outsidePorts, ports, reservedNames } from "../roles.ts";
 import {
   stackVariables,
   variableOf,
@@ -12,8 +12,11 @@ import {
   variableOfShared,
 } from "./names.ts";
 
+/** In the stack's files a secret's place looks like this. */
+const isPlain = (text: string) => !/@\{\w+\}/.test(text);
+const mustBePlain = "must not contain @{…}, which stands for a secret in the stack's files";
 const words = z
-  .array(z.string().min(1, "must not be empty"))
+  .array(z.string().min(1, "must not be empty").refine(isPlain, mustBePlain))
   .min(1, "must be a list of words, such as [python3, server.py]");
 /** Ends in a letter: members are counted behind it, `web-1`. */
 const tierName = z
@@ -107,7 +110,7 @@ const tier = z.strictObject({
   environment: z
     .record(
       z.string().regex(/^[A-Z][A-Z0-9_]*$/, "must be a variable's name such as NODE_ENV"),
-      z.string(),
+      z.string().refine(isPlain, mustBePlain),
     )
     .default({})
     .describe("Variables of this tier alone; no secrets."),
@@ -187,6 +190,12 @@ const taken: ReadonlySet<string> = new Set([
   ...["primary", "standby", "mail"],
 ]);
 
+/** What a shared directory must not be called, besides: others' names on a machine. */
+const takenOnMachines: ReadonlySet<string> = new Set([
+  ...taken,
+  ...["base", "bricks", "packages", "programs", "release"],
+]);
+
 /** Database roles of the stack's own. */
 const ownRole = /^(postgres|replicator|rewinder|migrator|patroni|app_.*|pg_.*)$/;
 
@@ -247,7 +256,11 @@ const plainSchema = z.strictObject({
     .describe("What it wants of the database besides a role for each tier."),
   shared: z
     .array(
-      z.string().regex(/^[a-z][a-z0-9-]{0,30}$/, "must be a directory's name such as pictures"),
+      z
+        .string()
+        .max(31)
+        // Not web-1: the volumes of members are called that way
+        .regex(/^[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*$/, "must be a directory's name such as pictures"),
     )
     .default([])
     .describe("Directories that all instances share, each at /var/lib/hastack/NAME."),
@@ -311,8 +324,11 @@ function tierProblems({ tiers }: ApplicationDescription): Problem[] {
     if (tiers.findIndex((other) => other.port !== undefined && other.port === one.port) < index) {
       if (one.port !== undefined) refuse([...at, "port"], "is another tier's port, use another");
     }
-    if (one.port !== undefined && one.port >= 2600 && one.port < 2700) {
-      refuse([...at, "port"], "must not be 2600 to 2699, which HAProxy uses for hosts outside");
+    const { firstOutside } = ports;
+    const lastOutside = firstOutside + outsidePorts - 1;
+    if (one.port !== undefined && one.port >= firstOutside && one.port <= lastOutside) {
+      const range = `${firstOutside} to ${lastOutside}`;
+      refuse([...at, "port"], `must not be ${range}, which HAProxy uses for hosts outside`);
     }
     if (one.drainSeconds >= one.stopGraceSeconds) {
       refuse([...at, "drainSeconds"], "must be less than stopGraceSeconds");
@@ -366,9 +382,20 @@ function jobProblems({ tiers, jobs }: ApplicationDescription): Problem[] {
 }
 
 function valueProblems(application: ApplicationDescription): Problem[] {
-  const { tiers, settings, secrets, outputs, database } = application;
+  const { tiers, settings, secrets, shared, outside, outputs, database } = application;
+  const names = tiers.map(({ name }) => name);
   const found: Problem[] = [];
   const refuse = (path: (string | number)[], message: string) => found.push({ path, message });
+  for (const [index, name] of shared.entries()) {
+    const at = ["shared", index];
+    if (takenOnMachines.has(name) || name.startsWith("job-")) {
+      refuse(at, "is reserved for the stack, use another");
+    }
+    if (names.includes(name)) refuse(at, "is a tier's name, use another");
+  }
+  if (Object.keys(outside).length > outsidePorts) {
+    refuse(["outside"], `has more hosts than the ${outsidePorts} ports for them, use fewer`);
+  }
   for (const [index, role] of database.formerRoles.entries()) {
     if (ownRole.test(role)) refuse(["database", "formerRoles", index], "is a role of the stack's");
   }
@@ -377,7 +404,6 @@ function valueProblems(application: ApplicationDescription): Problem[] {
       refuse(["settings", name, "default"], valueProblem(one, one.default) ?? "");
     }
   }
-  const names = tiers.map(({ name }) => name);
   for (const [name, one] of Object.entries(secrets)) {
     if (one.tiers?.some((tier) => !names.includes(tier))) {
       refuse(["secrets", name, "tiers"], `must be among the tiers (${names.join(", ")})`);
@@ -448,11 +474,12 @@ export function valueProblem(
   { type, values }: z.output<typeof ownSetting>,
   value: unknown,
 ): string | undefined {
-  const fits =
-    type === "integer" ? Number.isSafeInteger(value) : typeof value === type && value !== "";
+  if (value === "") return "must not be empty";
+  const fits = type === "integer" ? Number.isSafeInteger(value) : typeof value === type;
   if (!fits) return `must be ${type === "integer" ? "an integer" : `a ${type}`}`;
   // It becomes one line of a file
   if (typeof value === "string" && /[\0\r\n]/.test(value)) return "must be one line";
+  if (typeof value === "string" && !isPlain(value)) return mustBePlain;
   return values && !values.includes(value as string)
     ? `must be one of ${values.join(", ")}`
     : undefined;

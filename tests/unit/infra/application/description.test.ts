@@ -144,6 +144,39 @@ describe("an application's description", () => {
       `${least}database: { formerRoles: [postgres] }`,
       "is a role of the stack's",
     ],
+    "a shared directory called as a member's volume": [
+      `${least}shared: [db-1-data]`,
+      "must be a directory's name",
+    ],
+    "a shared directory called as a tier, whose unit would be the same": [
+      `${least}shared: [web]`,
+      "is a tier's name",
+    ],
+    "a shared directory where bricks are": [`${least}shared: [bricks]`, "is reserved"],
+    "a shared directory called as a job's process": [
+      `${least}shared: [job-sweep]`,
+      "is reserved for the stack",
+    ],
+    "a word that would become a secret": [
+      least.replace("[./web]", '[./web, "@{cache_password}"]'),
+      "stands for a secret",
+    ],
+    "a variable that would become a secret": [
+      least.replace("port: 8000", 'port: 8000, environment: { KEY: "@{database_password}" }'),
+      "stands for a secret",
+    ],
+    "a default that is empty": [
+      `${least}settings: { title: { type: string, default: "", description: d } }`,
+      "must not be empty",
+    ],
+    "more hosts outside than ports for them": [
+      `${least}outside: ${JSON.stringify(
+        Object.fromEntries(
+          Array.from({ length: 101 }, (_, index) => [`h${index}`, { host: "a.example", port: 1 }]),
+        ),
+      )}`,
+      "more hosts than the 100 ports",
+    ],
     "a package with an option in its name": [`${least}packages: ["--yes"]`, "Debian package"],
   };
   for (const [what, [text, part]] of Object.entries(refused)) {
@@ -155,6 +188,16 @@ describe("an application's description", () => {
       );
     });
   }
+
+  it("W5: is refused in a line that can be read, not with all tiers in it", () => {
+    const worker = web.replace(", port: 8000", "");
+    const many = ["a", "b", "c", "d"].map((name) => worker.replace("web", `${name}-worker`));
+    const lines = refusal(() =>
+      parse(`name: shop\ntiers: [${many.join(", ")}, ${web}, ${web.replace("web", "b")}]`),
+    );
+    const found = lines.find((line) => line.includes("exactly one")) ?? "";
+    assert.ok(found !== "" && found.length < 200, found);
+  });
 
   it("W5: is refused for all its problems at once", () => {
     const lines = refusal(() => parse("name: Shop\ntiers: [{ command: [] }]\ncolour: red"));
