@@ -1,13 +1,17 @@
 import { createHash } from "node:crypto";
-import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats, statSync } from "node:fs";
 import { dirname, isAbsolute, join, normalize } from "node:path";
 import type { ReleaseRecipe } from "./recipe.ts";
 
 /** Changes when build.ts arranges a release differently, so that old ones are not reused. */
 const layout = "2";
 
-/** Never part of a release, unless they are listed by themselves. */
-const isLeftOut = (name: string): boolean => name.startsWith(".") || name === "node_modules";
+/**
+ * Never part of a release, unless they are listed by themselves: what programs leave behind must not
+ * make another release.
+ */
+const isLeftOut = (name: string): boolean =>
+  name.startsWith(".") || name === "node_modules" || name === "__pycache__";
 
 /**
  * The files that a release is made of, relative to the application's folder, each once and sorted.
@@ -40,7 +44,8 @@ const leadsOut = (path: string): boolean => path === ".." || path.startsWith("..
 
 /** What is under a path: itself, or all that is in it. */
 function filesUnder(folder: string, path: string): string[] {
-  const stat = lstatSync(join(folder, path));
+  // The application's folder itself may be a link
+  const stat = path === "." ? statSync(folder) : lstatSync(join(folder, path));
   if (!stat.isDirectory()) return [checkedFile(folder, path, stat)];
   return readdirSync(join(folder, path))
     .filter((name) => !isLeftOut(name))

@@ -9,7 +9,8 @@ export interface ReleaseRecipe {
   readonly folder: string;
   /**
    * Files and folders that a release is made of, relative to the application's folder; of a folder
-   * all that is in it but dot files and node_modules. @default the whole folder, with the same exceptions
+   * all that is in it but dot files, node_modules and __pycache__. @default the whole folder, with the
+   * same exceptions
    */
   readonly files?: readonly string[];
   /**

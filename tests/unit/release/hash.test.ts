@@ -113,6 +113,24 @@ describe("release: its name", () => {
     assert.equal(hash(), before);
   });
 
+  it("does not change with what Python leaves behind", () => {
+    const before = hash({ files: undefined });
+    put("src/__pycache__/notes.cpython-313.pyc", "compiled");
+    assert.equal(hash({ files: undefined }), before);
+  });
+
+  it("is that of the files where the folder is a link to them", () => {
+    const link = `${folder}-link`;
+    symlinkSync(folder, link);
+    try {
+      for (const list of [shipped.files, undefined]) {
+        assert.equal(hash({ folder: link, files: list }), hash({ files: list }));
+      }
+    } finally {
+      rmSync(link);
+    }
+  });
+
   it("changes with the build command and the application's name", () => {
     const seen = new Set([hash(), hash({ build: "true" }), hash({ build: undefined })]);
     seen.add(hash({ name: "another" }));
