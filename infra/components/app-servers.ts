@@ -110,7 +110,10 @@ function secrets(args: AppServersArgs, tier: Tier): Workload["secrets"] {
   };
 }
 
-/** @returns nothing for a worker that does not say how to ask: it is healthy while it runs */
+/**
+ * A worker's own program runs as the application and with its variables, not as root.
+ * @returns nothing for a worker that does not say how to ask: it is healthy while it runs
+ */
 function health(
   { port, health: { path, showsRelease, command } }: Tier,
   { backend }: Member,
@@ -119,7 +122,11 @@ function health(
   if (port === undefined) {
     return (
       command && {
-        command: `cd ${currentReleaseDirectory} && ${commandLine(command)}`,
+        command: [
+          `set -a; . ./${environmentFile}; set +a`,
+          `cd ${currentReleaseDirectory} || exit`,
+          `exec runuser -u ${applicationUser} -- ${commandLine(command)}`,
+        ].join("\n"),
         meaning: "its own check ends well",
       }
     );

@@ -84,6 +84,18 @@ describe("AppServers", () => {
     );
   });
 
+  it("N4: asks a worker's own program for its health as the application, with its variables", async () => {
+    const text =
+      "name: shop\ntiers: [{ name: worker, command: [w], health: { command: [sh, -c, 'test \"$KEY\"'] } }]";
+    const { health } = workloadOf(await describeStack({}, text), "worker-1");
+    const lines = [
+      "set -a; . ./environment; set +a",
+      "cd /opt/hastack/current || exit",
+      `exec runuser -u hastack -- sh -c 'test "$KEY"'`,
+    ];
+    assert.equal(health?.command, lines.join("\n"));
+  });
+
   it("A15: gives an instance its whole grace, and a bit more, before it is killed", async () => {
     const changes = {
       tiers: { storefront: { stopGraceSeconds: 40 }, admin: { stopGraceSeconds: 40 } },
