@@ -283,55 +283,53 @@ export type JobDescription = ApplicationDescription["jobs"][number];
 
 /** What an application says of itself. */
 export const descriptionSchema = plainSchema.superRefine((application, context) => {
-  for (const { path, message } of problems(application)) {
+  const refuse: Refuse = (path, message) =>
     context.addIssue({ code: "custom", path, message, input: application });
+  for (const check of [checkTiers, checkRoutes, checkJobs, checkValues, checkVariables]) {
+    check(application, refuse);
   }
 });
 
-interface Problem {
-  readonly path: (string | number)[];
-  readonly message: string;
-}
-
+type Path = (string | number)[];
 /** What no single key can say. */
-function problems(application: ApplicationDescription): Problem[] {
-  return [
-    ...tierProblems(application),
-    ...routeProblems(application),
-    ...jobProblems(application),
-    ...valueProblems(application),
-    ...variableProblems(application),
-  ];
-}
+type Refuse = (path: Path, message: string) => void;
 
-function tierProblems({ tiers }: ApplicationDescription): Problem[] {
-  const found: Problem[] = [];
-  const refuse = (path: (string | number)[], message: string) => found.push({ path, message });
-  const names = tiers.map(({ name }) => name);
+function checkTiers({ tiers }: ApplicationDescription, refuse: Refuse): void {
+  const { firstOutside } = ports;
+  const lastOutside = firstOutside + outsidePorts - 1;
+  const isFirst = (key: "name" | "port" | "formerly", index: number) =>
+    tiers.findIndex((other) => other[key] === tiers[index]?.[key]) === index;
   for (const [index, one] of tiers.entries()) {
+    const { name, formerly, port, routes, health: asked, drainSeconds, stopGraceSeconds } = one;
     const at = ["tiers", index];
-    if (names.indexOf(one.name) !== index) refuse([...at, "name"], "is a duplicate, use another");
-    if (taken.has(one.name) || one.name.startsWith("job-")) {
+    if (!isFirst("name", index)) refuse([...at, "name"], "is a duplicate, use another");
+    if (taken.has(name) || name.startsWith("job-")) {
       refuse([...at, "name"], "is reserved for the stack, use another");
     }
-    found.push(...formerlyProblems(tiers, index));
-    if (one.port === undefined && one.routes.length > 0) {
-      refuse([...at, "routes"], "need a port that HAProxy can send requests to, give one");
+    // Two tiers cannot take the places of the same instances, nor of instances that stay
+    if (formerly !== undefined && tiers.some((other) => other.name === formerly)) {
+      refuse([...at, "formerly"], "is the name of a tier that there is, leave it out");
+    } else if (formerly !== undefined && !isFirst("formerly", index)) {
+      const fix = "leave it out in one of them";
+      refuse([...at, "formerly"], `is another tier's former name, ${fix}`);
     }
-    if (one.port !== undefined && one.health.command) {
+    if (drainSeconds >= stopGraceSeconds) {
+      refuse([...at, "drainSeconds"], "must be less than stopGraceSeconds");
+    }
+    if (port === undefined) {
+      if (routes.length === 0) continue;
+      refuse([...at, "routes"], "need a port that HAProxy can send requests to, give one");
+      continue;
+    }
+    if (asked.command) {
       refuse([...at, "health", "command"], "is for workers; a tier with a port has a path");
     }
-    if (tiers.findIndex((other) => other.port !== undefined && other.port === one.port) < index) {
-      if (one.port !== undefined) refuse([...at, "port"], "is another tier's port, use another");
+    if (!isFirst("port", index)) {
+      refuse([...at, "port"], "is another tier's port, use another");
     }
-    const { firstOutside } = ports;
-    const lastOutside = firstOutside + outsidePorts - 1;
-    if (one.port !== undefined && one.port >= firstOutside && one.port <= lastOutside) {
+    if (port >= firstOutside && port <= lastOutside) {
       const range = `${firstOutside} to ${lastOutside}`;
       refuse([...at, "port"], `must not be ${range}, which HAProxy uses for hosts outside`);
-    }
-    if (one.drainSeconds >= one.stopGraceSeconds) {
-      refuse([...at, "drainSeconds"], "must be less than stopGraceSeconds");
     }
   }
   const served = tiers.filter((one) => one.port !== undefined);
@@ -343,25 +341,22 @@ function tierProblems({ tiers }: ApplicationDescription): Problem[] {
       `must have exactly one with a port and without routes, for all other requests (now: ${who})`,
     );
   }
-  return found;
 }
 
-/** Two tiers cannot take the places of the same instances, nor of instances that stay. */
-function formerlyProblems(tiers: ApplicationDescription["tiers"], index: number): Problem[] {
-  const formerly = tiers[index]?.formerly;
-  if (formerly === undefined) return [];
-  const path = ["tiers", index, "formerly"];
-  if (tiers.some(({ name }) => name === formerly)) {
-    return [{ path, message: "is the name of a tier that there is, leave it out" }];
+/** Requests that two tiers want. */
+function checkRoutes({ tiers }: ApplicationDescription, refuse: Refuse): void {
+  const owners = new Map<string, string>();
+  for (const [index, one] of tiers.entries()) {
+    for (const [at, route] of one.routes.entries()) {
+      const wanted = (route.methods ?? methods).map((method) => `${method} ${route.path}`);
+      const other = wanted.map((key) => owners.get(key)).find((owner) => owner !== undefined);
+      if (other) refuse(["tiers", index, "routes", at], `is a route of ${other} already`);
+      for (const key of wanted) owners.set(key, one.name);
+    }
   }
-  return tiers.findIndex((other) => other.formerly === formerly) < index
-    ? [{ path, message: "is another tier's former name, leave it out in one of them" }]
-    : [];
 }
 
-function jobProblems({ tiers, jobs }: ApplicationDescription): Problem[] {
-  const found: Problem[] = [];
-  const refuse = (path: (string | number)[], message: string) => found.push({ path, message });
+function checkJobs({ tiers, jobs }: ApplicationDescription, refuse: Refuse): void {
   const names = tiers.map(({ name }) => name);
   for (const [index, one] of jobs.entries()) {
     const at = ["jobs", index];
@@ -378,14 +373,11 @@ function jobProblems({ tiers, jobs }: ApplicationDescription): Problem[] {
       refuse([...at, "limitSeconds"], "must be everySeconds or less, or two runs would overlap");
     }
   }
-  return found;
 }
 
-function valueProblems(application: ApplicationDescription): Problem[] {
+function checkValues(application: ApplicationDescription, refuse: Refuse): void {
   const { tiers, settings, secrets, shared, outside, outputs, database } = application;
   const names = tiers.map(({ name }) => name);
-  const found: Problem[] = [];
-  const refuse = (path: (string | number)[], message: string) => found.push({ path, message });
   for (const [index, name] of shared.entries()) {
     const at = ["shared", index];
     if (takenOnMachines.has(name) || name.startsWith("job-")) {
@@ -400,9 +392,8 @@ function valueProblems(application: ApplicationDescription): Problem[] {
     if (ownRole.test(role)) refuse(["database", "formerRoles", index], "is a role of the stack's");
   }
   for (const [name, one] of Object.entries(settings)) {
-    if (one.default !== undefined && valueProblem(one, one.default)) {
-      refuse(["settings", name, "default"], valueProblem(one, one.default) ?? "");
-    }
+    const message = one.default === undefined ? undefined : valueProblem(one, one.default);
+    if (message !== undefined) refuse(["settings", name, "default"], message);
   }
   for (const [name, one] of Object.entries(secrets)) {
     if (one.tiers?.some((tier) => !names.includes(tier))) {
@@ -417,56 +408,30 @@ function valueProblems(application: ApplicationDescription): Problem[] {
       refuse(["outputs", name, "secret"], "must be one of the application's secrets");
     }
   }
-  return found;
 }
 
 /** Environment variables that would have two meanings. */
-function variableProblems(application: ApplicationDescription): Problem[] {
+function checkVariables(application: ApplicationDescription, refuse: Refuse): void {
   const { tiers, settings, secrets, shared, outside } = application;
   const owners = new Map<string, string>(
     stackVariables.map((name) => [name, "a variable that the stack gives"]),
   );
-  const wanted: [string, (string | number)[]][] = [
-    ...Object.keys(settings).map((name) => entry(variableOf(name), ["settings", name])),
-    ...Object.keys(secrets).map((name) => entry(variableOfSecret(name), ["secrets", name])),
-    ...shared.map((name, index) => entry(variableOfShared(name), ["shared", index])),
-    ...Object.keys(outside).map((name) => entry(variableOfOutside(name), ["outside", name])),
-  ];
-  const found = wanted.flatMap(([variable, path]) => {
+  const claim = (variable: string, path: Path) => {
     const owner = owners.get(variable);
     owners.set(variable, path.join("."));
-    return owner
-      ? [{ path, message: `becomes ${variable}, as does ${owner}; use another name` }]
-      : [];
-  });
-  const own = tiers.flatMap(({ environment }, index) =>
-    Object.keys(environment)
-      .filter((variable) => owners.has(variable))
-      .map((variable) => ({
-        path: ["tiers", index, "environment", variable],
-        message: `is ${owners.get(variable)} already, use another name`,
-      })),
-  );
-  return [...found, ...own];
-}
-
-const entry = (variable: string, path: (string | number)[]): [string, (string | number)[]] => [
-  variable,
-  path,
-];
-
-/** Requests that two tiers want. */
-function routeProblems({ tiers }: ApplicationDescription): Problem[] {
-  const owners = new Map<string, string>();
-  return tiers.flatMap((one, index) =>
-    one.routes.flatMap((route, at) => {
-      const wanted = (route.methods ?? methods).map((method) => `${method} ${route.path}`);
-      const other = wanted.map((key) => owners.get(key)).find((owner) => owner !== undefined);
-      for (const key of wanted) owners.set(key, one.name);
-      const path = ["tiers", index, "routes", at];
-      return other === undefined ? [] : [{ path, message: `is a route of ${other} already` }];
-    }),
-  );
+    if (owner) refuse(path, `becomes ${variable}, as does ${owner}; use another name`);
+  };
+  for (const name of Object.keys(settings)) claim(variableOf(name), ["settings", name]);
+  for (const name of Object.keys(secrets)) claim(variableOfSecret(name), ["secrets", name]);
+  for (const [index, name] of shared.entries()) claim(variableOfShared(name), ["shared", index]);
+  for (const name of Object.keys(outside)) claim(variableOfOutside(name), ["outside", name]);
+  for (const [index, { environment }] of tiers.entries()) {
+    for (const variable of Object.keys(environment)) {
+      const owner = owners.get(variable);
+      const path = ["tiers", index, "environment", variable];
+      if (owner) refuse(path, `is ${owner} already, use another name`);
+    }
+  }
 }
 
 /** Why a value does not fit to one of the application's own settings; nothing when it does. */
