@@ -2,18 +2,17 @@
 import { createHash, X509Certificate } from "node:crypto";
 import type { Settings } from "./settings.ts";
 
-export type SiteSettings = Pick<
-  Settings,
-  "certificate" | "plainHttp" | "publicUrl" | "network" | "stack"
->;
-
 /** How visitors speak to the site. */
 export function schemeOf({ certificate }: Pick<Settings, "certificate">): "http" | "https" {
   return certificate === undefined ? "http" : "https";
 }
 
 /** What links in mails begin with. */
-export function publicUrlOf({ publicUrl, certificate, network }: SiteSettings): string {
+export function publicUrlOf({
+  publicUrl,
+  certificate,
+  network,
+}: Pick<Settings, "publicUrl" | "certificate" | "network">): string {
   return publicUrl ?? `${schemeOf({ certificate })}://${network.frontend.vip}`;
 }
 

@@ -38,7 +38,7 @@ const inventorySchema = z.strictObject({
   /** By the machines' names in the configuration. */
   machines: z.record(z.string(), access).default({}),
 });
-export type Inventory = z.output<typeof inventorySchema>;
+type Inventory = z.output<typeof inventorySchema>;
 
 /** Gives a file's text, or nothing where there is none. */
 export type Read = (path: string) => string | undefined;

@@ -33,7 +33,7 @@ export interface Application extends Omit<ApplicationDescription, "tiers"> {
 }
 
 /** Name of the description in the application's folder. */
-export const descriptionFile = "hastack.yaml";
+const descriptionFile = "hastack.yaml";
 
 /** Absolute path of an application's folder. */
 export function applicationFolder(path: string): string {

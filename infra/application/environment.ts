@@ -21,7 +21,7 @@ import {
 /** Unix user of the application. */
 export const applicationUser = "hastack";
 /** Database role that owns the database; the migrations run as it. */
-export const migrationRole = "migrator";
+const migrationRole = "migrator";
 /** Debian's client of the database, by which jobs note their runs. */
 const jobPackages = ["postgresql-client"];
 /** The file of the variables, beside the workload's others. */
@@ -40,7 +40,10 @@ export function sharedPath(name: string): string {
 /** What the variables are made of. */
 export interface Given {
   readonly application: Application;
-  readonly settings: Pick<Settings, "smtp" | "smtpPassword"> & Parameters<typeof publicUrlOf>[0];
+  readonly settings: Pick<
+    Settings,
+    "smtp" | "smtpPassword" | "publicUrl" | "certificate" | "network"
+  >;
   readonly topology: Topology;
   /** Hash of the release. */
   readonly release: string;

@@ -4,6 +4,7 @@ import {
   applicationPackages,
   applicationUser,
   environmentFile,
+  type Given,
   givenFiles,
   instanceVariables,
   usesCache,
@@ -18,7 +19,6 @@ import {
   type Workload,
 } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
-import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
 import { type ApplicationSecrets, ownSecrets } from "./application-secrets.ts";
 
@@ -27,10 +27,7 @@ export interface AppServersArgs {
   readonly topology: Topology;
   readonly application: Application;
   /** What instances are told of the stack. */
-  readonly settings: Pick<
-    Settings,
-    "smtp" | "smtpPassword" | "publicUrl" | "certificate" | "network" | "plainHttp" | "stack"
-  >;
+  readonly settings: Given["settings"];
   readonly secrets: ApplicationSecrets;
   /** The release that all instances run. */
   readonly release: Release;

@@ -2,7 +2,12 @@ import * as pulumi from "@pulumi/pulumi";
 import { readProjectFile } from "../../lib/paths.ts";
 import { schemeOf } from "../certificate.ts";
 import type { ManagedFile, Platform, Workload } from "../platform/platform.ts";
-import { certificateFile, type Routed, renderHaproxy } from "../render/haproxy.ts";
+import {
+  certificateFile,
+  type HaproxySettings,
+  type Routed,
+  renderHaproxy,
+} from "../render/haproxy.ts";
 import {
   keepalivedNotify,
   loadBalancerHealth,
@@ -10,16 +15,12 @@ import {
   renderKeepalivedStart,
 } from "../render/keepalived.ts";
 import { ports } from "../roles.ts";
-import type { Settings } from "../settings.ts";
 import type { LoadBalancerMember, Topology } from "../topology.ts";
 
 export interface LoadBalancerArgs {
   readonly platform: Platform;
   readonly topology: Topology;
-  readonly settings: Pick<
-    Settings,
-    "loadBalancer" | "certificate" | "database" | "smtp" | "smtpPassword"
-  >;
+  readonly settings: HaproxySettings;
   /** The application's tiers and their routes, and the hosts outside that it talks to. */
   readonly application: Routed;
   /** Password of the statistics page, for the user `operator`. */

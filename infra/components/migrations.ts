@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Application } from "../application/application.ts";
 import {
   applicationPackages,
   applicationUser,
@@ -7,24 +6,13 @@ import {
   migrationVariables,
 } from "../application/environment.ts";
 import { migrationScript } from "../application/migrate.ts";
-import type { Platform, Release, SharedDirectory } from "../platform/platform.ts";
-import type { Topology } from "../topology.ts";
 import type { AppServersArgs } from "./app-servers.ts";
-import { type ApplicationSecrets, ownSecrets } from "./application-secrets.ts";
+import { ownSecrets } from "./application-secrets.ts";
 
-export interface MigrationsArgs {
-  readonly platform: Platform;
-  readonly topology: Topology;
-  readonly application: Application;
-  /** What the application is told of the stack. */
-  readonly settings: AppServersArgs["settings"];
-  readonly secrets: ApplicationSecrets;
+/** What the application's instances are made of, too. */
+export interface MigrationsArgs extends AppServersArgs {
   /** Password of the role that owns the database. */
   readonly migratorPassword: pulumi.Output<string>;
-  /** The release whose migrations these are. */
-  readonly release: Release;
-  /** The directories that the application's instances share. */
-  readonly shared: readonly SharedDirectory[];
 }
 
 /** The application's own migrations, run at the primary before any instance of the release starts. */

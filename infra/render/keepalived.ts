@@ -13,7 +13,7 @@ import { haproxyHasRead, statsSocket } from "./haproxy.ts";
 const placesFile = "/run/hastack/keepalived.conf";
 
 /** Where the state of the pair is told: `MASTER`, `BACKUP` or `FAULT`. */
-export const vrrpStateFile = "/run/hastack/keepalived-state";
+const vrrpStateFile = "/run/hastack/keepalived-state";
 
 /** VRRP router ids; on the same network they must differ from those of other VRRP pairs. */
 const routerIds = { frontend: 51, backend: 52 } as const;

@@ -5,7 +5,7 @@ import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
 import { patroniPrefix } from "./etcd.ts";
 
-export const clusterName = "hastack";
+const clusterName = "hastack";
 export const databaseName = "hastack";
 export const socketDirectory = "/run/postgresql";
 export const binDirectory = "/usr/lib/postgresql/17/bin";

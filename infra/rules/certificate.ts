@@ -4,8 +4,11 @@
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import { blocks, certificateLabel, keyLabel, type SiteSettings } from "../certificate.ts";
+import { blocks, certificateLabel, keyLabel } from "../certificate.ts";
+import type { Settings } from "../settings.ts";
 import type { Problem } from "./problem.ts";
+
+type SiteSettings = Pick<Settings, "certificate" | "plainHttp" | "publicUrl" | "network" | "stack">;
 
 type Refuse = (why: string, fix: string) => void;
 
