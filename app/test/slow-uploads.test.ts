@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
 import { asAdmin } from "./support/admin.ts";
 import {
   migrateDatabase,
@@ -15,6 +16,8 @@ import { sharedPostgres } from "./support/hooks.ts";
 import { form, png } from "./support/images.ts";
 import { offerRow } from "./support/offers.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
+import { sendRaw } from "./support/raw.ts";
+import { until } from "./support/until.ts";
 import { type Client, visitor } from "./support/visitor.ts";
 
 /** Ten times as short as the real ones. */
@@ -203,7 +206,89 @@ describe("uploads on a slow line", function () {
     assert.ok(nowhere.seconds < 10, "the rest of a body that nobody reads is not waited for");
   });
 
+  it("A15: what comes complete after it was given up is dropped: nothing was changed", async () => {
+    const offerId = await offerRow(postgres, name);
+    const body = JSON.stringify({ offerId, quantity: 1 });
+    const { hostname, port, host } = new URL(storefront.url);
+    const socket = connect(Number(port), hostname);
+    let text = "";
+    socket.on("data", (chunk) => {
+      text += chunk.toString();
+    });
+    const headers = { Host: host, ...client.headers, "Content-Type": "application/json" };
+    const lines = Object.entries({ ...headers, "Content-Length": body.length });
+    const head = lines.map(([field, value]) => `${field}: ${value}\r\n`).join("");
+    socket.write(`POST /api/bookings HTTP/1.1\r\n${head}\r\n${body.slice(0, 5)}`);
+    await until(
+      "it is given up",
+      () => text,
+      (it) => /^HTTP\/1\.1 408 .*\}$/s.test(it),
+      5,
+    );
+    socket.write(`${body.slice(5)}GET /api/health HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    await until(
+      "the next one is answered",
+      () => text,
+      (it) => /HTTP\/1\.1 200 /.test(it),
+      5,
+    );
+    socket.destroy();
+    assert.match(text, /Nothing was changed/);
+    await sleep(200);
+    const made = `SELECT 1 FROM booking WHERE offer_id = ${offerId}`;
+    assert.deepEqual(await postgres.sql(made, name), []);
+  });
+
+  /** Removes a destination while its table is locked for some time. */
+  const removeSlowly = async (url: string, body: string, lockedMs: number, stop?: () => void) => {
+    const [row] = await postgres.sql<{ id: number }>(
+      `INSERT INTO content (quote, image_file, image_type, image_bytes, image_width, image_height)
+       VALUES ('q', md5(random()::text) || '.png', 'image/png', 1, 1, 1) RETURNING id`,
+      name,
+    );
+    const { port } = postgres;
+    const other = new pg.Client({ host: "127.0.0.1", port, database: name, user: "postgres" });
+    await other.connect();
+    await other.query("BEGIN; LOCK TABLE content IN SHARE MODE");
+    const { host } = new URL(url);
+    const head = `DELETE /api/content/${row?.id} HTTP/1.1\r\nHost: ${host}\r\n`;
+    const answer = sendRaw(
+      url,
+      `${head}Authorization: ${asAdmin.Authorization}\r\nConnection: close\r\n${body}`,
+      { limitMs: 10_000 },
+    );
+    await sleep(300);
+    stop?.();
+    await sleep(lockedMs - 300);
+    await other.query("ROLLBACK");
+    await other.end();
+    return await answer;
+  };
+
+  it("A15: a body that is there, or that nobody reads, is waited for by nobody: no 408", async () => {
+    const bodies = {
+      "an empty one in chunks": "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "a short one": "Content-Length: 2\r\n\r\n{}",
+      "one that does not come": "Content-Length: 2\r\n\r\n",
+    };
+    for (const [what, body] of Object.entries(bodies)) {
+      const answer = await removeSlowly(admin.url, body, 1500);
+      assert.equal(answer.status, 204, `${what}: ${answer.text}`);
+    }
+  });
+
   describe("A15: while an instance stops", () => {
+    it("A15: a change whose body is there is not called undone", async () => {
+      const config = serverConfig("admin", { name, writer: postgres }, uploads);
+      const server = await spawnServer({ ...config, drainSeconds: 0, stopGraceSeconds: 4 });
+      const stop = () => server.child.kill("SIGTERM");
+      const body = "Content-Length: 2\r\n\r\n{}";
+      // The grace ends 4 s after the signal; those that still send are given up after 1.5 s.
+      const answer = await removeSlowly(server.url, body, 2600, stop);
+      assert.equal(answer.status, 204, answer.text);
+      assert.equal(await server.exit, 0);
+    });
+
     const stopping = async (line: Line, bytes: number) => {
       const config = serverConfig("admin", { name, writer: postgres }, uploads);
       const server = await spawnServer({ ...config, drainSeconds: 1, stopGraceSeconds: 6 });

@@ -14,9 +14,19 @@ const toRefusal: ErrorRequestHandler = (error, _request, _response, next) => {
   next(refusals[(error as { type?: string }).type ?? ""] ?? error);
 };
 
+/** Drops what came complete after all, once its client was told that it was given up. */
+const dropLate: RequestHandler = (_request, response, next) => {
+  if (!response.headersSent) next();
+};
+
 /** Reads `request.body` from JSON, for the API. Anything else is refused with 415. */
 export function jsonBody(): (RequestHandler | ErrorRequestHandler)[] {
-  return [express.json({ limit: longest, inflate: false }), toRefusal, requireType("json")];
+  return [
+    express.json({ limit: longest, inflate: false }),
+    toRefusal,
+    dropLate,
+    requireType("json"),
+  ];
 }
 
 /** Reads `request.body` from a plain form, for pages. */
@@ -27,7 +37,7 @@ export function formBody(): (RequestHandler | ErrorRequestHandler)[] {
     extended: false,
     parameterLimit: 50,
   });
-  return [parse, toRefusal, requireType("urlencoded")];
+  return [parse, toRefusal, dropLate, requireType("urlencoded")];
 }
 
 function requireType(type: "json" | "urlencoded"): RequestHandler {

@@ -36,7 +36,7 @@ export class SlowBodies {
     };
   }
 
-  /** Gives all of them up, with an answer, before the process ends under them. */
+  /** Gives up those that are waited for, with an answer, before the process ends under them. */
   giveUp(): void {
     const help = "This server is being restarted. Nothing was changed: send it again.";
     for (const end of this.#arriving) end(new HttpError(503, "restarting", help, 1));
@@ -50,7 +50,7 @@ export class SlowBodies {
     let seconds = 0;
     const timer = setInterval(() => {
       // What has come and is not read yet is no fault of the client's.
-      if (request.readableLength > 0) return;
+      if (!isWaitedFor(request) || request.readableLength > 0) return;
       seconds += tickMs / 1000;
       const least = bodyBytesPerSecond * (seconds - bodyGraceSeconds);
       if (socket.bytesRead - bytesBefore < least) giveUp(tooSlow(seconds));
@@ -63,17 +63,28 @@ export class SlowBodies {
       if (request.emit(bodyGivenUp, error)) return;
       answer(error, request, response, () => {});
     };
+    const restart = (error: HttpError) => {
+      if (isWaitedFor(request)) giveUp(error);
+    };
     const stop = () => {
       clearInterval(timer);
-      this.#arriving.delete(giveUp);
+      this.#arriving.delete(restart);
     };
-    this.#arriving.add(giveUp);
+    this.#arriving.add(restart);
     request.once("end", stop).once("close", stop);
   }
 }
 
 function hasBody({ headers }: Request): boolean {
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+/**
+ * Whether the request's work waits for the client. It does not where all has come, nor where nobody
+ * reads the body (yet): then the work may be done already, and "nothing was changed" would be wrong.
+ */
+function isWaitedFor({ complete, readableFlowing }: Request): boolean {
+  return !complete && readableFlowing !== null;
 }
 
 /** The rest of the request is not waited for; but what is closed at once loses its answer. */
