@@ -7,6 +7,7 @@ import { bareMode, inspect } from "../src/data/uploads.ts";
 import { barePictures } from "../src/run/sweeper.ts";
 import { asAdmin } from "./support/admin.ts";
 import {
+  appDirectory,
   files,
   migrateDatabase,
   serverConfig,
@@ -16,7 +17,7 @@ import {
 } from "./support/app.ts";
 import { sharedPostgres } from "./support/hooks.ts";
 import { form, pictures, png } from "./support/images.ts";
-import { laden, latin1, profile, riff, secret } from "./support/laden-pictures.ts";
+import { chunk, laden, latin1, profile, riff, secret, segment } from "./support/laden-pictures.ts";
 import { createDatabase } from "./support/postgres.ts";
 
 const kindsOfPicture = ["jpg", "png", "gif", "webp"] as const;
@@ -116,6 +117,75 @@ describe("metadata of pictures", function () {
     assert.equal(content.toString("latin1").match(/ANMF/g)?.length, 2);
   });
 
+  it("A2: what browsers pass over between two segments of a JPEG goes, and so do unknown ones", async () => {
+    const plain = await readFile(join(appDirectory, "sample/fuji.jpg"));
+    const junk = Buffer.concat([
+      plain.subarray(0, 2),
+      segment(0xe1, `Exif\0\0${secret}`),
+      latin1(secret),
+      segment(0xf3, secret),
+      Buffer.from([0xff, 0xff, 0xff]),
+      segment(0x42, secret),
+      plain.subarray(2),
+    ]);
+    assert.ok(removeMetadata(junk, "jpg").content.equals(removeMetadata(plain, "jpg").content));
+    // The size is looked for in what is kept.
+    assert.deepEqual([inspect(junk).width, inspect(junk).height], [1200, 900]);
+  });
+
+  it("A2: an orientation that browsers do not take (no short, or several) is the plain one", async () => {
+    const whole = await laden.png(6);
+    const at = whole.indexOf(Buffer.from([0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6]));
+    assert.ok(at > 0);
+    for (const [offset, value] of [
+      [3, 4],
+      [7, 2],
+    ] as const) {
+      const bytes = Buffer.from(whole);
+      bytes[at + offset] = value;
+      assert.equal(removeMetadata(bytes, "png").orientation, 1);
+    }
+  });
+
+  describe("A2: 5 MB that are made to take long are refused at once", () => {
+    const filled = (head: Buffer, piece: Buffer, tail: Buffer): Buffer => {
+      const most = Math.floor((5 * 1024 * 1024 - head.length - tail.length) / piece.length);
+      return Buffer.concat([head, Buffer.alloc(most * piece.length, piece), tail]);
+    };
+    const refused = (bytes: Buffer, kind: (typeof kindsOfPicture)[number], why: RegExp) => {
+      const begun = performance.now();
+      assert.throws(() => removeMetadata(bytes, kind), why);
+      const ms = performance.now() - begun;
+      assert.ok(ms < 1000, `${ms} ms`);
+    };
+
+    it("A2: by millions of parts", async () => {
+      const parts = /more than 20000 parts/;
+      const jpeg = await readFile(join(appDirectory, "sample/fuji.jpg"));
+      const soi = jpeg.subarray(0, 2);
+      refused(filled(soi, segment(0xdb, ""), jpeg.subarray(2)), "jpg", parts);
+      refused(filled(soi, segment(0xe1, ""), jpeg.subarray(2)), "jpg", parts);
+      const image = pictures.gif?.content ?? Buffer.alloc(0);
+      refused(filled(image.subarray(0, 19), latin1("!\xf9\0"), image.subarray(19)), "gif", parts);
+      refused(filled(png().subarray(0, 33), chunk("IDAT", latin1("")), latin1("")), "png", parts);
+      const webp = filled(latin1("WEBP"), riff("VP8 ", latin1("")), latin1(""));
+      refused(riff("RIFF", webp), "webp", parts);
+    });
+
+    it("A2: by frames inside frames", () => {
+      const pixels = riff("VP8 ", Buffer.alloc(4_500_000));
+      const heads: Buffer[] = [];
+      for (let depth = 0; depth < 1000; depth += 1) {
+        const head = Buffer.alloc(24);
+        head.write("ANMF", "latin1");
+        head.writeUInt32LE(pixels.length + 16 + depth * 24, 4);
+        heads.unshift(head);
+      }
+      const body = Buffer.concat([latin1("WEBP"), ...heads, pixels]);
+      refused(riff("RIFF", body), "webp", /before its first pixel/);
+    });
+  });
+
   it("A2: width and height are those that are seen", async () => {
     const { width, height } = inspect(await laden.jpg(1));
     assert.ok(width !== height);
@@ -180,6 +250,7 @@ describe("metadata of pictures", function () {
       const cut = {
         jpg: (await laden.jpg(1)).subarray(0, 700),
         png: png().subarray(0, -10),
+        "png without pixels": Buffer.concat([png().subarray(0, 33), chunk("IEND", latin1(""))]),
         gif: gif.subarray(0, -5),
         webp: (await laden.webp(1)).subarray(0, 60),
       };

@@ -22,7 +22,7 @@ export interface BarePicture {
 export function removeMetadata(content: Uint8Array, kind: PictureKind): BarePicture {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   try {
-    return { jpg, png, gif, webp }[kind](bytes);
+    return { jpg, png, gif, webp }[kind](bytes, taker());
   } catch (error) {
     // A length that leads beyond the end
     if (error instanceof RangeError) throw new BrokenPicture("it ends too early");
@@ -30,10 +30,23 @@ export function removeMetadata(content: Uint8Array, kind: PictureKind): BarePict
   }
 }
 
-/** A part of the bytes, all of it. @throws BrokenPicture */
-function take(bytes: Buffer, start: number, length: number): Buffer {
-  if (start + length > bytes.length) throw new BrokenPicture("it ends too early");
-  return bytes.subarray(start, start + length);
+/**
+ * More parts than any program writes; millions of them take seconds, in which nothing else is served.
+ */
+const mostParts = 20_000;
+
+/** Takes a part of the bytes, all of it. @throws BrokenPicture */
+type Take = (bytes: Buffer, start: number, length: number) => Buffer;
+
+/** Takes the parts of one picture. */
+function taker(): Take {
+  let parts = 0;
+  return (bytes, start, length) => {
+    parts += 1;
+    if (parts > mostParts) throw new BrokenPicture(`it has more than ${mostParts} parts`);
+    if (start + length > bytes.length) throw new BrokenPicture("it ends too early");
+    return bytes.subarray(start, start + length);
+  };
 }
 
 // EXIF
@@ -52,7 +65,8 @@ function orientationOf(tiff: Buffer): number {
     const at = directory + 2 + entry * 12;
     if (at + 12 > tiff.length) return 1;
     if (short(at) !== orientationTag) continue;
-    const value = short(at + 8);
+    // One short number, or browsers do not take it.
+    const value = short(at + 2) === 3 && long(at + 4) === 1 ? short(at + 8) : 1;
     return value >= 1 && value <= 8 ? value : 1;
   }
   return 1;
@@ -80,16 +94,22 @@ function withoutHeading(exif: Buffer): Buffer {
 
 // JPEG: segments of marker, length and content; after a scan's segment its data, up to a marker
 
-const marker = { tem: 0x01, soi: 0xd8, eoi: 0xd9, sos: 0xda, app0: 0xe0, appLast: 0xef, com: 0xfe };
+const marker = { tem: 0x01, soi: 0xd8, eoi: 0xd9, sos: 0xda, app0: 0xe0 };
 const isRestart = (code: number) => code >= 0xd0 && code <= 0xd7;
+/** Frames, scans and the tables that they need. */
+const isPixels = (code: number) => code >= 0xc0 && code <= 0xdf;
 
-function jpg(bytes: Buffer): BarePicture {
+function jpg(bytes: Buffer, take: Take): BarePicture {
   const kept: Buffer[] = [];
   let orientation: number | undefined;
   let hasScan = false;
   let at = 2;
   while (at < bytes.length) {
-    if (bytes[at] !== 0xff) throw new BrokenPicture("a marker is missing");
+    if (bytes[at] !== 0xff) {
+      // Between two segments browsers pass over whatever it is.
+      at = bytes.indexOf(0xff, at);
+      if (at < 0) break;
+    }
     const code = bytes.readUInt8(at + 1);
     if (code === 0xff) {
       // Markers may be filled up
@@ -132,8 +152,7 @@ function startsWith(segment: Buffer, heading: string): boolean {
 }
 
 function bareSegment(code: number, segment: Buffer): Buffer | undefined {
-  if (code === marker.com) return undefined;
-  if (code < marker.app0 || code > marker.appLast) return segment;
+  if (isPixels(code)) return segment;
   const app = code - marker.app0;
   if (app === 2 && startsWith(segment, "ICC_PROFILE\0")) return segment;
   // Says how its colours are coded
@@ -173,19 +192,22 @@ const pngChunks = new Set(
   ).split(" "),
 );
 
-function png(bytes: Buffer): BarePicture {
+function png(bytes: Buffer, take: Take): BarePicture {
   const kept = [take(bytes, 0, pngSignature)];
   let orientation = 1;
+  let hasPixels = false;
   for (let at = pngSignature; ; ) {
     const chunk = take(bytes, at, 12 + bytes.readUInt32BE(at));
     at += chunk.length;
     const name = chunk.toString("latin1", 4, 8);
     if (name === "eXIf") orientation = orientationOf(withoutHeading(chunk.subarray(8, -4)));
+    hasPixels ||= name === "IDAT";
     if (pngChunks.has(name)) kept.push(chunk);
     // A capital letter: it cannot be shown without this chunk.
     else if (/^[A-Z]/.test(name)) throw new BrokenPicture("it has an unknown chunk");
     if (name === "IEND") break;
   }
+  if (!hasPixels) throw new BrokenPicture("it ends before its first pixel");
   if (orientation > 1) kept.splice(2, 0, pngChunk("eXIf", exifOf(orientation)));
   return { content: Buffer.concat(kept), orientation };
 }
@@ -206,7 +228,7 @@ const gifExtension = { control: 0xf9, application: 0xff };
 /** How often it is repeated, and its colour profile. */
 const gifApplications = new Set(["NETSCAPE2.0", "ANIMEXTS1.0", "ICCRGBG1012"]);
 
-function gif(bytes: Buffer): BarePicture {
+function gif(bytes: Buffer, take: Take): BarePicture {
   const head = 13 + gifColours(bytes.readUInt8(10));
   const kept = [take(bytes, 0, head)];
   let hasImage = false;
@@ -250,16 +272,17 @@ function gifDataLength(bytes: Buffer, start: number): number {
 // WebP: chunks of name, length and content inside one of the name RIFF
 
 const webpChunks = new Set(["VP8 ", "VP8L", "VP8X", "ALPH", "ANIM", "ANMF", "ICCP"]);
+const frameChunks = new Set(["VP8 ", "VP8L", "ALPH"]);
 const webpFlags = { xmp: 0x04, exif: 0x08 };
 /** Of a frame's chunk, before the chunks in it. */
 const frameHead = 16;
 
-function webp(bytes: Buffer): BarePicture {
+function webp(bytes: Buffer, take: Take): BarePicture {
   const body = take(bytes, 12, bytes.readUInt32LE(4) - 4);
-  const all = [...riffChunks(body)];
+  const all = riffChunks(body, take);
   const exif = all.find(({ name }) => name === "EXIF");
   const orientation = exif ? orientationOf(withoutHeading(exif.content)) : 1;
-  const chunks = bareChunks(body);
+  const chunks = all.flatMap((chunk) => bareChunk(chunk, take));
   if (!chunks.some(({ name }) => ["VP8 ", "VP8L", "ANMF"].includes(name))) {
     throw new BrokenPicture("it ends before its first pixel");
   }
@@ -280,22 +303,26 @@ interface RiffChunk {
   content: Buffer;
 }
 
-function* riffChunks(body: Buffer): Generator<RiffChunk> {
+function riffChunks(body: Buffer, take: Take): RiffChunk[] {
+  const chunks: RiffChunk[] = [];
   for (let at = 0; at < body.length; ) {
     const length = body.readUInt32LE(at + 4);
-    yield { name: body.toString("latin1", at, at + 4), content: take(body, at + 8, length) };
+    const name = body.toString("latin1", at, at + 4);
+    chunks.push({ name, content: take(body, at + 8, length) });
     // To an even place
     at += 8 + length + (length % 2);
   }
+  return chunks;
 }
 
-function bareChunks(body: Buffer): RiffChunk[] {
-  const chunks = [...riffChunks(body)].filter(({ name }) => webpChunks.has(name));
-  return chunks.map(({ name, content }) => {
-    if (name !== "ANMF") return { name, content };
-    const frame = bareChunks(content.subarray(frameHead)).map(riffChunk);
-    return { name, content: Buffer.concat([take(content, 0, frameHead), ...frame]) };
-  });
+/** The chunk as it is kept, or nothing; of a frame, what shows. */
+function bareChunk({ name, content }: RiffChunk, take: Take): RiffChunk[] {
+  if (!webpChunks.has(name)) return [];
+  if (name !== "ANMF") return [{ name, content }];
+  const inside = riffChunks(content.subarray(frameHead), take);
+  const frame = inside.filter((chunk) => frameChunks.has(chunk.name)).map(riffChunk);
+  if (frame.length === 0) return [];
+  return [{ name, content: Buffer.concat([take(content, 0, frameHead), ...frame]) }];
 }
 
 function riffChunk({ name, content }: RiffChunk): Buffer {

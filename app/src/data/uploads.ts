@@ -25,13 +25,13 @@ const maxSidePixels = 30_000;
 /** What the fields and the parts around the file may add to a request, bytes. */
 const maxOtherBytes = 64 * 1024;
 
-/** The kinds of picture, by what their bytes say: `image-size`'s word -> extension and type. */
-const kinds: Record<string, { extension: PictureKind; type: string }> = {
-  png: { extension: "png", type: "image/png" },
-  jpg: { extension: "jpg", type: "image/jpeg" },
-  gif: { extension: "gif", type: "image/gif" },
-  webp: { extension: "webp", type: "image/webp" },
-};
+/** The kinds of picture, by how their bytes begin; the extension is `image-size`'s word as well. */
+const kinds: { extension: PictureKind; type: string; start: RegExp }[] = [
+  { extension: "png", type: "image/png", start: /^\x89PNG\r\n\cZ\n/ },
+  { extension: "jpg", type: "image/jpeg", start: /^\xff\xd8\xff/ },
+  { extension: "gif", type: "image/gif", start: /^GIF8[79]a/ },
+  { extension: "webp", type: "image/webp", start: /^RIFF.{4}WEBP$/s },
+];
 
 /** Names of finished pictures; nothing else in the directory is ever served. */
 export const imageName = /^[0-9a-f]{32}\.(png|jpg|gif|webp)$/;
@@ -41,7 +41,7 @@ export const temporaryName = /^\.upload-[0-9a-f]{32}\.part$/;
 
 /** Type by extension, for the names that `imageName` allows. */
 export const imageTypes: Record<string, string> = Object.fromEntries(
-  Object.values(kinds).map(({ extension, type }) => [extension, type]),
+  kinds.map(({ extension, type }) => [extension, type]),
 );
 
 /** A picture that lies in the uploads directory under its final name. */
@@ -259,28 +259,34 @@ export interface Inspected {
 
 /** Looks at a picture's bytes. @throws HttpError 415 not an allowed picture, 422 a broken one */
 export function inspect(content: Uint8Array): Inspected {
-  const refused = new HttpError(
-    415,
-    "not-an-image",
-    "This file is not a PNG, JPEG, GIF or WebP picture.",
-  );
-  if (!signature(content)) throw refused;
-  let size: ReturnType<typeof imageSize>;
-  try {
-    size = imageSize(content);
-  } catch {
-    throw refused;
-  }
-  const kind = kinds[size.type ?? ""];
-  if (!kind || !size.width || !size.height) throw refused;
+  const start = Buffer.from(content.subarray(0, 12)).toString("latin1");
+  const kind = kinds.find((one) => one.start.test(start));
+  if (!kind) throw noImage();
+  const { extension, type } = kind;
+  const { content: bare, orientation } = withoutMetadata(content, extension);
+  // Of what is kept: what was taken out may hold a size of its own, and may be long.
+  const size = sizeOf(bare);
+  if (size?.type !== extension || !size.width || !size.height) throw noImage();
   if (Math.max(size.width, size.height) > maxSidePixels) {
     const limit = `The picture is wider or higher than ${maxSidePixels} pixels.`;
     throw new HttpError(422, "image-too-wide", limit);
   }
-  const { content: bare, orientation } = withoutMetadata(content, kind.extension);
   const isTurned = orientation >= 5;
   const [width, height] = isTurned ? [size.height, size.width] : [size.width, size.height];
-  return { ...kind, width, height, content: bare };
+  return { extension, type, width, height, content: bare };
+}
+
+function noImage(): HttpError {
+  const help = "This file is not a PNG, JPEG, GIF or WebP picture.";
+  return new HttpError(415, "not-an-image", help);
+}
+
+function sizeOf(content: Uint8Array): ReturnType<typeof imageSize> | undefined {
+  try {
+    return imageSize(content);
+  } catch {
+    return undefined;
+  }
 }
 
 function withoutMetadata(content: Uint8Array, extension: PictureKind): BarePicture {
@@ -288,19 +294,10 @@ function withoutMetadata(content: Uint8Array, extension: PictureKind): BarePictu
     return removeMetadata(content, extension);
   } catch (error) {
     if (!(error instanceof BrokenPicture)) throw error;
+    // What has no size is taken for no picture at all.
+    if (!sizeOf(content)?.width) throw noImage();
     throw new HttpError(422, "image-broken", `The picture is broken: ${error.message}.`);
   }
-}
-
-/** Keeps unneeded formats away from the parser behind it. */
-function signature(content: Uint8Array): boolean {
-  const start = Buffer.from(content.subarray(0, 12)).toString("latin1");
-  return (
-    start.startsWith("\x89PNG\r\n\x1a\n") ||
-    start.startsWith("\xff\xd8\xff") ||
-    /^GIF8[79]a/.test(start) ||
-    /^RIFF.{4}WEBP$/s.test(start)
-  );
 }
 
 /** Removes a file that may be gone already; the sweeper gets what cannot be removed now. */

@@ -37,7 +37,7 @@ function exif(orientation: number, order: "II" | "MM" = "MM"): Buffer {
 }
 
 export const latin1 = (text: string) => Buffer.from(text, "latin1");
-function segment(code: number, ...parts: (string | Buffer)[]): Buffer {
+export function segment(code: number, ...parts: (string | Buffer)[]): Buffer {
   const content = Buffer.concat(
     parts.map((part) => (typeof part === "string" ? latin1(part) : part)),
   );
@@ -45,7 +45,7 @@ function segment(code: number, ...parts: (string | Buffer)[]): Buffer {
   head.writeUInt16BE(content.length + 2, 2);
   return Buffer.concat([head, content]);
 }
-function chunk(name: string, content: Buffer): Buffer {
+export function chunk(name: string, content: Buffer): Buffer {
   const whole = Buffer.concat([Buffer.alloc(4), latin1(name), content, Buffer.alloc(4)]);
   whole.writeUInt32BE(content.length);
   whole.writeUInt32BE(crc32(whole.subarray(4, -4)), whole.length - 4);
