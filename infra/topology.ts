@@ -42,6 +42,8 @@ export interface TierPlan {
   readonly instances: number;
   /** Connections of one instance to the primary, and as many to the replicas. */
   readonly poolSize: number;
+  /** Each has pools of its own while it runs, beside one instance at a time. @default none */
+  readonly jobs?: readonly unknown[];
   /** How long an instance that stops still serves. */
   readonly drainSeconds: number;
   /** How long an instance that stops may take in all. */

@@ -9,6 +9,7 @@ import { deepFreeze, type Settings, SettingsError } from "../settings.ts";
 import {
   type ApplicationDescription,
   descriptionSchema,
+  type JobDescription,
   type TierDescription,
 } from "./description.ts";
 import { databaseRoleOf } from "./names.ts";
@@ -20,6 +21,8 @@ type Wishes = Pick<Settings, "application" | "applicationSecrets" | "tiers" | "s
 export interface Tier extends TierDescription {
   /** Its database role. */
   readonly databaseRole: string;
+  /** The jobs that run beside its instances. */
+  readonly jobs: readonly JobDescription[];
 }
 
 export interface Application extends Omit<ApplicationDescription, "tiers"> {
@@ -93,6 +96,7 @@ export function applicationOf(description: ApplicationDescription, settings: Wis
       ...tier,
       ...settings.tiers[tier.name],
       databaseRole: databaseRoleOf(tier.name),
+      jobs: description.jobs.filter((job) => job.tier === tier.name),
     })),
     values: valuesOf(description, settings),
     givenSecrets: settings.applicationSecrets,

@@ -61,7 +61,6 @@ export class AppServers extends pulumi.ComponentResource {
 
 function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
   const { application, settings, topology, release, shared } = args;
-  const jobs = application.jobs.filter((one) => one.tier === tier.name);
   const given = { application, settings, topology, release: release.hash };
   const variables = instanceVariables(given, tier, member);
   return {
@@ -69,10 +68,10 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
     component: "AppServers",
     packages: applicationPackages(application),
     release,
-    processes: [program(tier, shared), ...jobs.map((job) => jobProcess(job, tier, shared))],
+    processes: [program(tier, shared), ...tier.jobs.map((job) => jobProcess(job, tier, shared))],
     files: [
       ...givenFiles(application, variables, tier),
-      ...jobs.flatMap((job) => jobFiles(job, variables)),
+      ...tier.jobs.flatMap((job) => jobFiles(job, variables)),
     ],
     secrets: secrets(args, tier),
     shared,

@@ -9,16 +9,17 @@ const reservedConnections = 15;
 /**
  * The pools of all instances must fit into `max_connections` of one member: after a failover
  * without a standby, both pools of every instance end at the same server. While a release is
- * rolled out no instance runs twice, so there is nothing to add for that.
+ * rolled out no instance runs twice, so there is nothing to add for that. A job has its tier's pools, too.
  */
 export function poolProblems(
   { database }: Pick<Settings, "database">,
   machines: readonly Machine[],
   tiers: readonly TierPlan[],
 ): Problem[] {
-  const pools = tiers.map(
-    ({ name, poolSize }) => poolSize * machines.filter(({ roles }) => roles.includes(name)).length,
-  );
+  const pools = tiers.map(({ name, poolSize, jobs = [] }) => {
+    const instances = machines.filter(({ roles }) => roles.includes(name));
+    return poolSize * (instances.length + jobs.length);
+  });
   const wanted = 2 * pools.reduce((sum, size) => sum + size, 0) + reservedConnections;
   if (wanted <= database.maxConnections) return [];
   return [

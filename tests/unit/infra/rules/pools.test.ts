@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { poolProblems } from "../../../../infra/rules/pools.ts";
 import { formatProblem } from "../../../../infra/rules/problem.ts";
 import { generateMachines } from "../../../../infra/topology.ts";
-import { settingsWith, tiersOf } from "../../../support/unit/fixtures.ts";
+import { agency, applicationWith, settingsWith, tiersOf } from "../../../support/unit/fixtures.ts";
 
 const problemsOf = (changes: Readonly<Record<string, unknown>>) => {
   const settings = settingsWith(changes);
@@ -22,6 +22,18 @@ describe("rules on pools", () => {
     // 2 × (3 × 7 + 1 × 5) + 15
     assert.deepEqual(problemsOf({ tiers, database: { maxConnections: 67 } }), []);
     assert.match(String(problemsOf({ tiers, database: { maxConnections: 66 } })), / the 67 /);
+  });
+
+  it("W5: count the pools of a job once, as it runs beside one instance at a time", () => {
+    const job = "jobs: [{ name: sweep, tier: admin, command: [sweep], everySeconds: 60 }]";
+    const { tiers } = applicationWith(`${agency}${job}\n`);
+    const problems = (maxConnections: number) => {
+      const settings = settingsWith({ database: { maxConnections } });
+      return poolProblems(settings, generateMachines(settings, tiers), tiers);
+    };
+    // 2 × (2 × 10 + (2 + 1) × 5) + 15
+    assert.deepEqual(problems(85), []);
+    assert.equal(problems(84).length, 1);
   });
 
   it("W5: count the instances of tiers that share a machine", () => {
