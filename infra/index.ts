@@ -1,9 +1,8 @@
 /** hastack, from top to bottom: settings -> application -> topology -> platform -> stack -> outputs. */
 import * as pulumi from "@pulumi/pulumi";
-import { releaseHash } from "../release/hash.ts";
 import { readApplication } from "./application/application.ts";
 import { outputsOf } from "./application/outputs.ts";
-import { recipeOf } from "./application/recipe.ts";
+import { releaseOf } from "./application/recipe.ts";
 import { withInventory } from "./inventory.ts";
 import { planTopology } from "./plan.ts";
 import { choosePlatform } from "./platform/choose.ts";
@@ -17,10 +16,7 @@ const application = readApplication(settings);
 const topology = planTopology(settings, application.tiers);
 for (const warning of warnings(settings, topology)) pulumi.log.warn(formatProblem(warning));
 const platform = await choosePlatform(settings, topology);
-const release = {
-  hash: releaseHash(recipeOf(application, application.path)),
-  application: application.path,
-};
+const release = releaseOf(application);
 const stack = new WebStack("hastack", { settings, topology, platform, application, release });
 
 const { url, localUrls, statsUrls } = stack.loadBalancer;
