@@ -268,6 +268,18 @@ describe("metadata of pictures", function () {
       assert.deepEqual(await files(uploads), before);
     });
 
+    it("A2: a strict umask makes nobody read the same picture again and again", async () => {
+      const file = `${"4".repeat(32)}.jpg`;
+      const umask = process.umask(0o077);
+      try {
+        await writeFile(join(uploads, file), await laden.jpg(6));
+        assert.deepEqual((await barePictures(uploads, 10)).bare, [file]);
+        assert.deepEqual(await barePictures(uploads, 10), { bare: [], broken: [] });
+      } finally {
+        process.umask(umask);
+      }
+    });
+
     it("A2: those of the release before are made bare where they lie, some at a time", async () => {
       const old = ["0", "1", "2"].map((digit) => `${digit.repeat(32)}.jpg`);
       const broken = `${"3".repeat(32)}.png`;

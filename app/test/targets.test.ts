@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { rm } from "node:fs/promises";
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { asAdmin } from "./support/admin.ts";
 import {
@@ -166,6 +169,26 @@ describe("request targets and methods", function () {
       assert.equal((await ask("CONNECT x:443")).status, 405);
       assert.equal((await ask("GET x:443")).status, 400);
       assert.equal((await ask("GET ftp://x/api/live")).status, 400);
+    }
+  });
+
+  it("A17: a client that keeps its own side open is cut off: it holds up no stop", async () => {
+    const { hostname, port } = new URL(apps[0]?.url ?? "");
+    for (const bytes of ["CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", "no HTTP\r\n\r\n"]) {
+      const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
+      let text = "";
+      socket.on("data", (chunk) => {
+        text += chunk.toString();
+      });
+      socket.on("error", () => {});
+      socket.write(bytes);
+      await once(socket, "end");
+      assert.match(text, /^HTTP\/1\.1 40[05] /);
+      // A side that is closed tells so to whoever writes to it.
+      const writing = setInterval(() => socket.write("x"), 200);
+      const closed = once(socket, "close").then(() => true);
+      assert.equal(await Promise.race([closed, sleep(4000, false)]), true, bytes);
+      clearInterval(writing);
     }
   });
 

@@ -226,6 +226,7 @@ describe("texts that are shown", function () {
         "Sea and s\u00adky",
       ],
       ...["Sea and sky\ufe0f", "Sea\u2060 and sky", "Sea and \u202dsky"],
+      ...["Sea and sky \u200b", "\u200e Sea and sky", "Sea\u2800and sky", "Sea and\ufffb sky"],
     ];
 
     it("A4: are one offer, also when they are added at once", async () => {

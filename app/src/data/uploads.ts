@@ -238,7 +238,9 @@ export async function bareStored(directory: string, file: string): Promise<void>
   const temporary = join(directory, `.upload-${randomBytes(16).toString("hex")}.part`);
   try {
     const { content } = inspect(await readFile(path));
-    await writeFile(temporary, content, { flag: "wx", mode: bareMode, flush: true });
+    await writeFile(temporary, content, { flag: "wx", flush: true });
+    // Not while it is made: a umask would take some of it away.
+    await chmod(temporary, bareMode);
     await rename(temporary, path);
   } catch (error) {
     await discard(temporary);

@@ -3,19 +3,20 @@ import { z } from "zod";
 
 /**
  * Characters that show as nothing wherever they stand: Unicode's default ignorable ones, zero-width
- * and right-to-left marks among them. As ranges, in the notation that JavaScript's and PostgreSQL's
- * regular expressions share up to the last one.
+ * and right-to-left marks among them, and interlinear marks. As ranges, in the notation that
+ * JavaScript's and PostgreSQL's regular expressions share up to the last one.
  */
 const ignorable =
   "\\u00AD\\u034F\\u061C\\u115F-\\u1160\\u17B4-\\u17B5\\u180B-\\u180F\\u200B-\\u200F\\u202A-\\u202E" +
-  "\\u2060-\\u206F\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFF8";
+  "\\u2060-\\u206F\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB";
 const ignorableBeyond = [
   ["1BCA0", "1BCA3"],
   ["1D173", "1D17A"],
   ["E0000", "E0FFF"],
 ] as const;
 const blank =
-  "\\u0009-\\u000D\\u0020\\u0085\\u00A0\\u1680\\u2000-\\u200A\\u2028-\\u2029\\u202F\\u205F\\u3000";
+  "\\u0009-\\u000D\\u0020\\u0085\\u00A0\\u1680\\u2000-\\u200A\\u2028-\\u2029\\u202F\\u205F" +
+  "\\u2800\\u3000";
 
 const javaScript = (from: string) => `\\u{${from}}`;
 const postgres = (from: string) => `\\U${from.padStart(8, "0")}`;
@@ -33,7 +34,7 @@ const unfit = /\p{Cs}|(?![\t\n\r])\p{Cc}/u;
 
 /** A text as it is compared: as it looks, whatever stands in it unseen. */
 export function asSeen(value: string): string {
-  return value.replace(ignorables, "").replace(blanks, " ").normalize("NFC");
+  return value.replace(ignorables, "").replace(blanks, " ").trim().normalize("NFC");
 }
 
 /**
@@ -42,7 +43,7 @@ export function asSeen(value: string): string {
  */
 export function asSeenSql(text: string): string {
   const bare = `regexp_replace(${text}, '${ignorableClass(postgres)}', '', 'g')`;
-  return `normalize(regexp_replace(${bare}, '[${blank}]+', ' ', 'g'), NFC)`;
+  return `normalize(btrim(regexp_replace(${bare}, '[${blank}]+', ' ', 'g')), NFC)`;
 }
 
 /**

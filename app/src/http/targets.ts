@@ -40,6 +40,18 @@ export function refuseConnect(instance: string): (request: unknown, socket: Dupl
   const answer = [...head, ...more, "Connection: close", "", ""].join("\r\n");
   return (_request, socket) => {
     socket.on("error", () => socket.destroy());
-    socket.end(answer);
+    endWith(socket, answer);
   };
 }
+
+/**
+ * Ends a connection with an answer, and a moment later its other side: what a client keeps open
+ * would hold up the end of this process.
+ */
+export function endWith(socket: Duplex, answer: string): void {
+  socket.end(answer);
+  setTimeout(() => socket.destroy(), lingerMs).unref();
+}
+
+/** For reading the answer; what is closed at once may lose it. Milliseconds. */
+const lingerMs = 1500;

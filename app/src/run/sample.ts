@@ -85,9 +85,10 @@ async function store(source: string, uploads: string): Promise<StoredImage> {
   const { content, type, width, height } = inspect(await readFile(source));
   const name = randomBytes(16).toString("hex");
   const temporary = join(uploads, `.upload-${name}.part`);
-  const handle = await open(temporary, "wx", bareMode);
+  const handle = await open(temporary, "wx");
   try {
     await handle.writeFile(content);
+    await handle.chmod(bareMode);
     await handle.sync();
   } finally {
     await handle.close();

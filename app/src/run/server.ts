@@ -9,7 +9,7 @@ import { createApp } from "../http/app.ts";
 import { Health } from "../http/health.ts";
 import type { ServerConfig } from "../http/server-config.ts";
 import { type BodyLimits, SlowBodies } from "../http/slow-bodies.ts";
-import { readTarget, refuseConnect } from "../http/targets.ts";
+import { endWith, readTarget, refuseConnect } from "../http/targets.ts";
 import { observePools, uncaughtErrors } from "../lib/metrics.ts";
 import { ConfigError, exitConfig, loadServerConfig } from "./config.ts";
 import { drain } from "./drain.ts";
@@ -89,7 +89,8 @@ function createHttpServer(app: ReturnType<typeof createApp>, instance: string): 
       return;
     }
     const status = badRequests[error.code ?? ""] ?? "400 Bad Request";
-    socket.end(
+    endWith(
+      socket,
       `HTTP/1.1 ${status}\r\nX-Served-By: ${instance}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
     );
   });
