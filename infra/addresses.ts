@@ -4,7 +4,10 @@
 export const addressPlan = {
   /** Members of a role or tier: each has ten numbers, and its first member's ends in 1. */
   membersPerRole: 9,
-  /** First host numbers of tiers: the blocks that they have; roles.ts has those of the roles. */
+  /**
+   * First host numbers of tiers: the blocks that they have; roles.ts has those of the roles. A new role
+   * gets its block from the end of this list.
+   */
   firstHostOfTiers: [41, 51, 71, 81, 91, 101, 111],
   /** Where virtual IPs may be: after all roles, beside the tiers. */
   firstVirtualHost: 70,

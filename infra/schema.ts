@@ -53,7 +53,8 @@ function describe(
       const moved = source.movedTo?.([...path, key].join("."));
       const otherwise = moved === undefined ? `see ${source.documentedIn}` : `use hastack:${moved}`;
       const fix = didYouMean(key, known, otherwise);
-      return { ...about([...path, key]), why: "is not a setting", fix };
+      const why = source.name === undefined ? "is not a setting" : "is not a key of this file";
+      return { ...about([...path, key]), why, fix };
     });
   }
   const messages =

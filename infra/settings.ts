@@ -10,6 +10,7 @@ import { type GeneratedRole, generatedRoles, roleTable } from "./roles.ts";
 import { movedTo } from "./rules/moved.ts";
 import { platformProblems } from "./rules/platforms.ts";
 import { formatProblem, type Problem } from "./rules/problem.ts";
+import { didYouMean } from "./rules/spelling.ts";
 import { parseValues } from "./schema.ts";
 
 const cidr = z.cidrv4("must be an IPv4 subnet such as 172.28.10.0/24");
@@ -401,9 +402,21 @@ export function readSettings(
     isSecret: ([name = ""]) => secretSettings.has(name),
     movedTo,
   });
-  const all = [...problems, ...platformProblems(values)];
+  const all = [...namespaceProblems(configuration), ...problems, ...platformProblems(values)];
   if (data === undefined || all.length > 0) throw new SettingsError(all);
   return deepFreeze({ ...data, stack });
+}
+
+/** Keys that Pulumi would hand to nobody: their first part is nearly `hastack`. */
+function namespaceProblems(configuration: Readonly<Record<string, string>>): Problem[] {
+  return Object.keys(configuration).flatMap((key) => {
+    const [namespace = "", name = ""] = key.split(":");
+    const meant = didYouMean(namespace, ["hastack"], "");
+    const fix = `did you mean hastack:${name}?`;
+    return namespace === "hastack" || meant === ""
+      ? []
+      : [{ source: key, path: "", why: "is not a setting of hastack", fix }];
+  });
 }
 
 /** Secrets that are one text: what looks like JSON in it is a part of the secret. */

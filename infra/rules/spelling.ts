@@ -1,5 +1,7 @@
 /** Help with names that somebody has mistyped. */
 
+const units = ["Seconds", "Milliseconds", "Megabytes", "Bytes"];
+
 /**
  * What to do about a name that is not known.
  * @param known the names there are
@@ -10,7 +12,10 @@ export function didYouMean(name: string, known: readonly string[], otherwise: st
     .map((one) => ({ one, distance: distance(name.toLowerCase(), one.toLowerCase()) }))
     .filter(({ one, distance }) => distance <= allowed(one))
     .sort((a, b) => a.distance - b.distance);
-  return near[0] ? `did you mean ${near[0].one}?` : otherwise;
+  // Units are a part of the names, and easily left out
+  const withUnit = known.find((one) => units.some((unit) => one === `${name}${unit}`));
+  const meant = withUnit ?? near[0]?.one;
+  return meant === undefined ? otherwise : `did you mean ${meant}?`;
 }
 
 /** A short word is soon another one. */

@@ -116,15 +116,15 @@ machines:
         "keys with a typing error",
         "identityfile: x\nmachines: { node-1: { hostkey: y } }",
         [
-          ".hastack/inventory/three.yaml: machines.node-1.hostkey: is not a setting, did you mean hostKey?",
-          ".hastack/inventory/three.yaml: identityfile: is not a setting, did you mean identityFile?",
+          ".hastack/inventory/three.yaml: machines.node-1.hostkey: is not a key of this file, did you mean hostKey?",
+          ".hastack/inventory/three.yaml: identityfile: is not a key of this file, did you mean identityFile?",
         ],
       ],
       [
         "roles, which are the configuration's to give",
         "machines: { node-1: { roles: [cache] } }",
         [
-          ".hastack/inventory/three.yaml: machines.node-1.roles: is not a setting, see infra/inventory.ts",
+          ".hastack/inventory/three.yaml: machines.node-1.roles: is not a key of this file, see infra/inventory.ts",
         ],
       ],
       [

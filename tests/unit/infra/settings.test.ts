@@ -241,6 +241,15 @@ describe("settings", () => {
       });
     });
 
+    it("a key whose part before the colon has a typing error; others' keys are theirs", () => {
+      const keys = { "hastak:keepData": "true", "docker:host": "x" };
+      const configuration = { ...asPulumiGives(leastConfiguration), ...keys };
+      assert.deepEqual(
+        refusal(() => readSettings("test", configuration)),
+        ["hastak:keepData: is not a setting of hastack, did you mean hastack:keepData?"],
+      );
+    });
+
     it("a key with a typing error, at the top and inside", () => {
       assert.deepEqual(problemsOf({ plattform: "docker" }), [
         "hastack:plattform: is not a setting, did you mean platform?",

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { didYouMean } from "../../../../infra/rules/spelling.ts";
 
-const known = ["loadBalancer", "quorum", "database", "cache", "plainHttp", "port"];
+const known = [
+  "gateTimeoutSeconds",
+  "loadBalancer",
+  "quorum",
+  "database",
+  "cache",
+  "plainHttp",
+  "port",
+];
 const guess = (name: string) => didYouMean(name, known, "see the list");
 
 describe("help with misspelt names", () => {
@@ -16,6 +24,7 @@ describe("help with misspelt names", () => {
     ["plainHTTP", "plainHttp"],
     ["ports", "port"],
     ["prot", "port"],
+    ["gateTimeout", "gateTimeoutSeconds"],
   ]) {
     it(`takes ${name} for ${meant}`, () => {
       assert.equal(guess(name ?? ""), `did you mean ${meant}?`);
