@@ -186,7 +186,7 @@ describe("request targets and methods", function () {
       assert.match(text, /^HTTP\/1\.1 40[05] /);
       // A side that is closed tells so to whoever writes to it.
       const writing = setInterval(() => socket.write("x"), 200);
-      const closed = once(socket, "close").then(() => true);
+      const closed = new Promise((resolve) => socket.once("close", () => resolve(true)));
       assert.equal(await Promise.race([closed, sleep(4000, false)]), true, bytes);
       clearInterval(writing);
     }

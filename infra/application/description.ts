@@ -214,7 +214,7 @@ const plainSchema = z.strictObject({
         .min(1)
         .optional()
         .describe(
-          "Files and folders that a release consists of. @default all, without dot files, node_modules and __pycache__",
+          "Files and folders that a release consists of. @default all, without dot files, node_modules and Python's bytecode folders",
         ),
       build: z
         .string()
