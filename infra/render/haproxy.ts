@@ -169,11 +169,14 @@ ${binds}
   http-request del-header Forwarded
   ${accessLog("%b/%s %tsc %ID")}
   # An instance's metrics are not for visitors, however they write the path
-  http-request deny deny_status 404 if { path -i /metrics /metrics/ }
+  http-request deny deny_status 404 if { path,url_dec -i /metrics /metrics/ }
 ${routes}`;
 }
 
-/** Which requests go to which tier: the longest path wins; a tier without routes gets the others. */
+/**
+ * Which requests go to which tier: the longest path wins; a tier without routes gets the others. Paths
+ * are compared decoded, as most programs read them: `/%6Fffice` leads where `/office` does.
+ */
 function routing(application: Routed): string {
   const tiers = served(application);
   const routes = tiers
@@ -184,10 +187,7 @@ function routing(application: Routed): string {
     ...routes.map(({ name, path, methods }) => {
       const below = path.endsWith("/") ? path : `${path}/`;
       const only = methods ? ` { method ${methods.join(" ")} }` : "";
-      const matches = `{ path ${path} } || { path_beg ${below} }`;
-      return methods
-        ? `  use_backend ${name} if { path ${path} }${only} || { path_beg ${below} }${only}`
-        : `  use_backend ${name} if ${matches}`;
+      return `  use_backend ${name} if { path,url_dec ${path} }${only} || { path,url_dec -m beg ${below} }${only}`;
     }),
     ...(rest ? [`  default_backend ${rest.name}`] : ["  http-request deny deny_status 404"]),
   ].join("\n");

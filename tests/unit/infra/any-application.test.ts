@@ -73,9 +73,9 @@ interface Case {
   readonly routes: readonly string[];
 }
 
-const below = (path: string) => `{ path ${path} } || { path_beg ${path}/ }`;
+const below = (path: string) => `{ path,url_dec ${path} } || { path,url_dec -m beg ${path}/ }`;
 const writes = (path: string, methods: string) =>
-  `{ path ${path} } { method ${methods} } || { path_beg ${path}/ } { method ${methods} }`;
+  `{ path,url_dec ${path} } { method ${methods} } || { path,url_dec -m beg ${path}/ } { method ${methods} }`;
 
 const cases: readonly Case[] = [
   {

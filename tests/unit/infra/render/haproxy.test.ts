@@ -154,11 +154,11 @@ describe("haproxy.cfg of another application", () => {
     assert.deepEqual(
       lines.filter((line) => line.includes("_backend")),
       [
-        "use_backend live if { path /office/live } || { path_beg /office/live/ }",
-        "use_backend office if { path /api/read/ } || { path_beg /api/read/ }",
-        "use_backend office if { path /office } || { path_beg /office/ }",
-        "use_backend office if { path /api } { method POST DELETE } || { path_beg /api/ } { method POST DELETE }",
-        "use_backend live if { path /api } { method GET PUT } || { path_beg /api/ } { method GET PUT }",
+        "use_backend live if { path,url_dec /office/live } || { path,url_dec -m beg /office/live/ }",
+        "use_backend office if { path,url_dec /api/read/ } || { path,url_dec -m beg /api/read/ }",
+        "use_backend office if { path,url_dec /office } || { path,url_dec -m beg /office/ }",
+        "use_backend office if { path,url_dec /api } { method POST DELETE } || { path,url_dec -m beg /api/ } { method POST DELETE }",
+        "use_backend live if { path,url_dec /api } { method GET PUT } || { path,url_dec -m beg /api/ } { method GET PUT }",
         "default_backend web",
       ],
     );
@@ -366,7 +366,14 @@ describe("haproxy.cfg in HAProxy", function () {
   });
 
   it("L3: does not show the instances' metrics to visitors, however the path is written", async () => {
-    for (const path of ["/metrics", "/metrics?a=b", "/metrics/", "/METRICS", "/Metrics/"]) {
+    for (const path of [
+      "/metrics",
+      "/metrics?a=b",
+      "/metrics/",
+      "/METRICS",
+      "/Metrics/",
+      "/%6Detrics",
+    ]) {
       assert.match(await ask(`${site}${path}`), /^404 /, path);
     }
     assert.match(await ask(`${site}/metrics-of-travel`), /^200 storefront/);
@@ -614,6 +621,9 @@ describe("haproxy.cfg of another application in HAProxy", function () {
     ["GET", "/api/read", "live"],
     ["PATCH", "/api", "web"],
     ["GET", "/apis", "web"],
+    ["GET", "/%6Fffice", "office"],
+    ["GET", "/%6fffice%2Fbooks", "office"],
+    ["GET", "/office%3Fbooks", "web"],
   ];
   it("O6: sends each request to the tier whose route has the longest path", async () => {
     const lines = routes.map(
@@ -694,10 +704,10 @@ frontend web
   log-format "%ci %[var(txn.path)] %HM %ST %B %Ta ms %b/%s %tsc %ID"
   http-request set-var(txn.path) path
   # An instance's metrics are not for visitors, however they write the path
-  http-request deny deny_status 404 if { path -i /metrics /metrics/ }
-  use_backend admin if { path /api/content } { method POST PUT PATCH DELETE } || { path_beg /api/content/ } { method POST PUT PATCH DELETE }
-  use_backend admin if { path /api/offers } { method POST PUT PATCH DELETE } || { path_beg /api/offers/ } { method POST PUT PATCH DELETE }
-  use_backend admin if { path /admin } || { path_beg /admin/ }
+  http-request deny deny_status 404 if { path,url_dec -i /metrics /metrics/ }
+  use_backend admin if { path,url_dec /api/content } { method POST PUT PATCH DELETE } || { path,url_dec -m beg /api/content/ } { method POST PUT PATCH DELETE }
+  use_backend admin if { path,url_dec /api/offers } { method POST PUT PATCH DELETE } || { path,url_dec -m beg /api/offers/ } { method POST PUT PATCH DELETE }
+  use_backend admin if { path,url_dec /admin } || { path,url_dec -m beg /admin/ }
   default_backend storefront
 
 http-errors pages
