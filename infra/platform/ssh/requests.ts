@@ -1,18 +1,19 @@
 /** What is asked of a machine's programs about a workload. */
-import type { Workload } from "../platform.ts";
+import { currentReleaseDirectory, type Health, type Workload } from "../platform.ts";
 import {
   filesRequest,
   type PlaceRequest,
   processesRequest,
   type RemovalRequest,
 } from "../request.ts";
+import { commandLine } from "../shell.ts";
 import { workloadFolder } from "./layout.ts";
-import { systemd } from "./systemd.ts";
+import { bindRelease, systemd } from "./systemd.ts";
 
 /** @param timeoutSeconds how long the workload may take to get healthy */
 export function placeRequest(workload: Workload, timeoutSeconds: number): PlaceRequest {
   const { host, processes, release, files, sysctls } = workload;
-  const { command, meaning } = workload.health ?? systemd.steady(processes);
+  const { command, meaning } = health(workload);
   const root = workloadFolder(host.name);
   return {
     member: host.name,
@@ -23,6 +24,14 @@ export function placeRequest(workload: Workload, timeoutSeconds: number): PlaceR
     health: { command, meaning, timeoutSeconds },
     files: filesRequest([...files, ...systemd.files(workload, root)]),
   };
+}
+
+/** A command of the release's own finds it where the units do: outside of them its links lie there. */
+function health({ health, processes, release }: Workload): Health {
+  const { command, meaning } = health ?? systemd.steady(processes);
+  if (!release || !command.includes(currentReleaseDirectory)) return { command, meaning };
+  const bound = `${bindRelease(release.hash)}\n${command}`;
+  return { command: commandLine(["unshare", "--mount", "sh", "-euc", bound]), meaning };
 }
 
 /** @param keepData whether data that is to outlive the stack stays */

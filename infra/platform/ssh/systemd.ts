@@ -15,7 +15,7 @@ export function unitName(process: string): string {
 }
 
 /** Shell text that shows a release where its programs are looked for. */
-function bindRelease(hash: string): string {
+export function bindRelease(hash: string): string {
   return `mount --bind ${folders.releases}/${hash} ${folders.current}`;
 }
 
