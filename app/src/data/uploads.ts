@@ -273,7 +273,8 @@ export function inspect(content: Uint8Array): Inspected {
     const limit = `The picture is wider or higher than ${maxSidePixels} pixels.`;
     throw new HttpError(422, "image-too-wide", limit);
   }
-  const isTurned = orientation >= 5;
+  // Browsers show a WebP as its pixels are, whatever its EXIF says.
+  const isTurned = orientation >= 5 && extension !== "webp";
   const [width, height] = isTurned ? [size.height, size.width] : [size.width, size.height];
   return { extension, type, width, height, content: bare };
 }

@@ -112,9 +112,11 @@ export const laden: Record<PictureKind, (orientation: number) => Promise<Buffer>
     ]);
   },
   webp: async (orientation) => {
-    const plain = pictures.webp?.content as Buffer;
-    // 1 by 1 pixels, with a profile, EXIF and XMP
-    const head = Buffer.from([0x20 | 0x08 | 0x04, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    const plain = Buffer.from(pictures.webp?.content as Buffer);
+    // 2 by 1 pixels, so that one that is turned is told from one that is not
+    plain[21] = 1;
+    // With a profile, EXIF and XMP
+    const head = Buffer.from([0x20 | 0x08 | 0x04, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
     const chunks = [
       riff("VP8X", head),
       riff("ICCP", latin1(profile)),
