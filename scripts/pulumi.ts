@@ -11,7 +11,7 @@ import {
   passphraseFile,
   pulumiEnvironment,
 } from "./launcher/environment.ts";
-import { noticeMissing } from "./launcher/missing.ts";
+import { noticeMissing, refuseStrangers } from "./launcher/missing.ts";
 import { adoptSalt, makeOverlay } from "./launcher/overlay.ts";
 import { recover } from "./launcher/recovery.ts";
 import { ensureBackend, ensureStack, stackOf } from "./launcher/stack.ts";
@@ -38,6 +38,7 @@ async function prepareStack(call: Call, env: NodeJS.ProcessEnv): Promise<Prepare
     ...(named ? {} : { PULUMI_STACK: stack }),
   };
   const config = own ?? overlay?.path;
+  if (["up", "update"].includes(call.words[0] ?? "")) await refuseStrangers(stack, full);
   if (stackUse(call) === "changes") {
     await recover(stack, { ...full, PULUMI_OPTION_CONFIG_FILE: config });
     Object.assign(full, await noticeMissing(stack, full));

@@ -50,6 +50,32 @@ function readResources(file: string): StateResource[] {
   return JSON.parse(text).checkpoint?.latest?.resources ?? [];
 }
 
+/** What a stack's state in a `file://` backend has of Docker's; nothing for any other backend. */
+function dockerResources(stack: string, env: NodeJS.ProcessEnv): StateResource[] | undefined {
+  const backend = fileBackend(env);
+  if (backend === undefined) return undefined;
+  const file = stateFile(backend, stack);
+  return file === undefined ? [] : readResources(file).filter(({ type }) => type in kinds);
+}
+
+/**
+ * Keeps an `up` that skips its preview, which would tell more, from taking over what another checkout
+ * made.
+ * @throws where the engine has containers of the stack, and its state here knows of none
+ */
+export async function refuseStrangers(stack: string, env: NodeJS.ProcessEnv): Promise<void> {
+  if (dockerResources(stack, env)?.length !== 0) return;
+  const filter = `--filter=label=hastack.stack=${stack}`;
+  const { code, stdout } = await run(["docker", "ps", "--all", filter, "--format={{.Names}}"]);
+  const [first, ...others] = code === 0 ? stdout.split("\n").filter(Boolean) : [];
+  if (first === undefined) return;
+  throw new Error(
+    `the stack ${stack} is there already (${first} and ${others.length} more containers), and the state of this ` +
+      "checkout knows nothing of it: another checkout made it, or the state (.hastack) was lost. Nothing " +
+      `was changed; npx pulumi preview --stack ${stack} says what to do`,
+  );
+}
+
 /**
  * Says what of a stack was removed by hand, in a `file://` backend.
  * @returns variables that let Pulumi look at everything before it does what it is asked for
@@ -58,10 +84,7 @@ export async function noticeMissing(
   stack: string,
   env: NodeJS.ProcessEnv,
 ): Promise<NodeJS.ProcessEnv> {
-  const backend = fileBackend(env);
-  const file = backend === undefined ? undefined : stateFile(backend, stack);
-  if (file === undefined) return {};
-  const resources = readResources(file).filter(({ type }) => type in kinds);
+  const resources = dockerResources(stack, env) ?? [];
   if (resources.length === 0) return {};
   const outcomes = await Promise.all(lists.map((words) => run(["docker", ...words])));
   // An engine that does not answer is the program's to tell

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { lastWords, mustRun, type Outcome } from "../../lib/run.ts";
 import { until } from "../../lib/until.ts";
@@ -137,6 +137,26 @@ describe("dev, end to end", function () {
       const start = Date.now();
       assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
       console.log(`      up without a change: ${seconds(start)} s`);
+    });
+
+    it("W5: a checkout whose state knows nothing of the running stack may not take it over", async () => {
+      const own = `${stack.folder}.hastack`;
+      const parts = ["state", "stacks"];
+      for (const part of parts) renameSync(`${own}/${part}`, `${own}/${part}.aside`);
+      try {
+        const { code, stdout, stderr } = await stack.up();
+        assert.notEqual(code, 0);
+        assert.match(
+          stdout + stderr,
+          /another checkout made it, or the state \(.hastack\) was lost/,
+        );
+      } finally {
+        for (const part of parts) {
+          rmSync(`${own}/${part}`, { recursive: true, force: true });
+          renameSync(`${own}/${part}.aside`, `${own}/${part}`);
+        }
+      }
+      assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
     });
   });
 
