@@ -67,10 +67,10 @@ export async function refuseStrangers(stack: string, env: NodeJS.ProcessEnv): Pr
   if (dockerResources(stack, env)?.length !== 0) return;
   const filter = `--filter=label=hastack.stack=${stack}`;
   const { code, stdout } = await run(["docker", "ps", "--all", filter, "--format={{.Names}}"]);
-  const [first, ...others] = code === 0 ? stdout.split("\n").filter(Boolean) : [];
-  if (first === undefined) return;
+  const names = code === 0 ? stdout.split("\n").filter(Boolean) : [];
+  if (names.length === 0) return;
   throw new Error(
-    `the stack ${stack} is there already (${first} and ${others.length} more containers), and the state of this ` +
+    `the stack ${stack} is there already (${names.length} containers, such as ${names[0]}), and the state of this ` +
       "checkout knows nothing of it: another checkout made it, or the state (.hastack) was lost. Nothing " +
       `was changed; npx pulumi preview --stack ${stack} says what to do`,
   );
