@@ -174,19 +174,19 @@ describe("a job's script", function () {
 
   it("O6: runs in the release's folder, with its words as they are, and says how it ended", async () => {
     const words = ["sh", "-c", 'pwd > "$1"; exit 3', "sh", "what's this; $HOME"];
-    const { said, stop } = launch(job({ everySeconds: 1, command: words }));
+    const { said, stop } = launch(job({ everySeconds: 3, command: words }));
     await wait("it ran twice", () => said().split("exit code").length > 2);
     await stop();
     assert.equal(read("release/what's this; $HOME").trim(), path("release"));
     assert.match(
       said(),
-      /^job sweep, due \S+Z: started\njob sweep, due \S+Z: exit code 3 after \d s\n/,
+      /job sweep, due \S+Z: started\njob sweep, due \S+Z: exit code 3 after \d s\n/,
     );
   });
 
   it("O6: does not run, and says nothing, where another instance was first", async () => {
     stand("psql", "echo asked >> notes");
-    const { said, stop } = launch(job({ everySeconds: 1 }));
+    const { said, stop } = launch(job({ everySeconds: 3 }));
     await wait("it has asked twice", () => lines("notes").length >= 2);
     // The shell's own word where it is stopped just as it asks
     assert.equal(said().replace(/^Terminated\n/gm, ""), "");
