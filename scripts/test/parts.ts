@@ -166,7 +166,7 @@ export const parts: readonly Part[] = [
   {
     name: "tiers",
     about: "tiers that are renamed, added and removed while the stack runs, under load",
-    minutes: 10,
+    minutes: 11,
     limitMinutes: 40,
     files: () => ["tests/e2e/tiers.test.ts"],
     onlyFull: longRun,
