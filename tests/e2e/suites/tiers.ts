@@ -219,8 +219,9 @@ export function tiersOnMachinesSuite(stack: TestStack): void {
       assert.deepEqual(await servingInstances(stack), [...admins, ...shopFronts]);
       assert.equal(await tiers.logins(), "app_admin app_shop_front");
       for (const machine of ["lb-1", "lb-2"]) {
-        const left = await inside(stack, machine, "find /etc /run /opt -name '*storefront-[12]*'");
-        assert.equal(left.trim(), "", machine);
+        const look =
+          "find /etc /opt -name '*storefront*'; systemctl list-units --all --plain --no-legend '*storefront*'";
+        assert.equal((await inside(stack, machine, look)).trim(), "", machine);
       }
       await tiers.upChangesNothing();
     });
