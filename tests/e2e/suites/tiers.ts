@@ -220,7 +220,7 @@ export function tiersOnMachinesSuite(stack: TestStack): void {
       assert.equal(await tiers.logins(), "app_admin app_shop_front");
       for (const machine of ["lb-1", "lb-2"]) {
         const look =
-          "find /etc /opt -name '*storefront*'; systemctl list-units --all --plain --no-legend '*storefront*'";
+          "find /etc /opt/hastack/current -name '*storefront*'; systemctl list-units --all --plain --no-legend '*storefront*'";
         assert.equal((await inside(stack, machine, look)).trim(), "", machine);
       }
       await tiers.upChangesNothing();
