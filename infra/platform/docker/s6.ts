@@ -10,7 +10,7 @@ import { commandLine, quote } from "../shell.ts";
 /** Where a container's workload has its files: in a volume of their own. */
 export const configurationDirectory = "/etc/hastack";
 
-export const servicesDirectory = `${configurationDirectory}/services`;
+const servicesDirectory = `${configurationDirectory}/services`;
 
 /** The command of a container. Notes of an earlier delivery end here: what starts now is new. */
 export const superviseCommand: readonly string[] = [

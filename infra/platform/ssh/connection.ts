@@ -73,7 +73,7 @@ export function onMachine(target: Target, { ownMounts = false } = {}): Connectio
 }
 
 /** A script with its input, as one text; cut off on the way, be it in the input, it does not run. */
-export function framed(script: string, input: string): string {
+function framed(script: string, input: string): string {
   return `{ {\n${script}\n} <<'END_OF_INPUT'\n${input}\nEND_OF_INPUT\n}\n`;
 }
 
@@ -143,7 +143,7 @@ export function sshArguments(
 }
 
 /** Hands over a passing known_hosts file with this machine's key alone. */
-export async function withKnownHosts<T>(
+async function withKnownHosts<T>(
   { name, hostKey }: Target,
   use: (path: string) => Promise<T>,
 ): Promise<T> {

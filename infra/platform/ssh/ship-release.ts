@@ -22,7 +22,7 @@ async function isThere(target: Target, hash: string): Promise<boolean> {
 }
 
 /** Takes an archive by standard input; what an earlier try left is thrown away. */
-export function unpackScript(hash: string): string {
+function unpackScript(hash: string): string {
   const passing = `${folders.releases}/.${hash}`;
   return `set -eu
 # The sender of a try that was cut off may still be at it
@@ -39,7 +39,7 @@ mv -T ${passing} ${folders.releases}/${hash}`;
 }
 
 /** Removes releases that nobody runs or would go back to, but for the last few. */
-export function pruneScript(): string {
+function pruneScript(): string {
   return `set -eu
 cd ${folders.releases}
 find . -mindepth 1 -maxdepth 1 -name '.*' -mmin +60 -exec rm -rf {} +

@@ -193,7 +193,10 @@ describe("stand-in machines: one of them", function () {
     const moved = { ...networks, frontend: "172.29.43.0/24" };
     await assert.rejects(startMachines({ ...set, networks: moved }), /has the subnet 172\.29\.40/);
     const twin = { ...set, set: "test-machines-twin" };
-    await assert.rejects(startMachines(twin), /this machine already has 172\.29\.40\.1 in 172\.29\.40\.0/);
+    await assert.rejects(
+      startMachines(twin),
+      /this machine already has 172\.29\.40\.1 in 172\.29\.40\.0/,
+    );
   });
 
   it("makes the lab's certificate", async () => {

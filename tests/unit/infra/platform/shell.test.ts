@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
-import { commandLine, hereDocument, quote } from "../../../../infra/platform/shell.ts";
+import { commandLine, quote } from "../../../../infra/platform/shell.ts";
 
 const sh = (script: string) => execFileSync("sh", ["-euc", script], { encoding: "utf8" });
 
@@ -30,25 +30,5 @@ describe("shell text", () => {
       }),
       { numRuns: 60 },
     );
-  });
-
-  describe("here-documents", () => {
-    const through = (text: string) => sh(`cat ${hereDocument(text)}`);
-
-    it("bring a text through unexpanded, line by line", () => {
-      const text = "a $HOME `id` \\ ' \"\n\n  b\n";
-      assert.equal(through(text), text);
-    });
-
-    it("end a last line that has no end", () => assert.equal(through("a\nb"), "a\nb\n"));
-
-    it("bring an empty text through", () => assert.equal(through(""), ""));
-
-    it("refuse a text that would end them early", () => {
-      assert.throws(
-        () => hereDocument("a\nEND_OF_FILE\nrm -rf /\n"),
-        /^Error: a file holds the line END_OF_FILE$/,
-      );
-    });
   });
 });
