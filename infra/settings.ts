@@ -210,6 +210,25 @@ export const settingsSchema = z.strictObject({
       "The site's certificate, its chain and its private key as PEM in one text; a secret. The site then answers by HTTPS, and plain HTTP leads there.",
     absent: "none, which needs `plainHttp`",
   }),
+  certificates: z
+    .strictObject({
+      authorities: z
+        .array(z.int().min(1, "must be a number of 1 or more"))
+        .min(1, "must name the authority that issues certificates")
+        .max(2, "must name two authorities at most, the one before and the one after")
+        .refine((all) => new Set(all).size === all.length, "must name each authority once")
+        .default([1])
+        .describe(
+          "Numbers of the stack's own authorities (CAs). The first issues certificates, all are trusted. Another one comes by four steps, each with its own `up`: `[1]`, `[1, 2]`, `[2, 1]`, `[2]`.",
+        ),
+      renewal: count
+        .default(0)
+        .describe(
+          "Another number renews all certificates of members now; else `up` renews them when they end within 120 days.",
+        ),
+    })
+    .prefault({})
+    .describe("The certificates by which the stack's members know each other."),
   plainHttp: z
     .boolean()
     .default(false)

@@ -1,6 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Application } from "./application/application.ts";
+import { usesCache } from "./application/environment.ts";
 import { AppServers } from "./components/app-servers.ts";
+import { Authority } from "./components/authority.ts";
 import { Cache } from "./components/cache.ts";
 import { Credentials } from "./components/credentials.ts";
 import { DatabasePair } from "./components/database-pair.ts";
@@ -37,7 +39,17 @@ export class WebStack extends pulumi.ComponentResource {
     const { database } = settings;
     const roles = application.tiers.map(({ databaseRole }) => databaseRole);
     const after = (...dependsOn: pulumi.Resource[]) => ({ parent: this, dependsOn });
-    const on = { platform, topology };
+
+    const certificates = new Authority(
+      "authority",
+      {
+        topology,
+        usesCache: usesCache({ application, topology }),
+        certificates: settings.certificates,
+      },
+      after(),
+    );
+    const on = { platform, topology, certificates };
 
     const passwords = new Credentials("credentials", credentialsOf(application), after());
     const firewall = new Firewall("firewall", { platform, flows: flowsOf(application) }, after());

@@ -4,6 +4,8 @@
  * requests themselves.
  */
 import * as pulumi from "@pulumi/pulumi";
+import { leaves } from "../../../infra/certificates/domains.ts";
+import { issueAuthority } from "../../../infra/certificates/issue.ts";
 
 /** One resource, as the engine is asked for it. */
 export interface Registration {
@@ -51,16 +53,31 @@ export interface RecordOptions {
 export const mockPassword = (principal: string, generation = 1) =>
   `mock-password-${generation}-of-${principal}`;
 
+/** The certificate of every authority that the mocks make. */
+const mockAuthority = (await issueAuthority("mock")).certificate;
+
 /** What a resource of these types has beyond its inputs. */
 function outputs(type: string, name: string, inputs: { name?: string }, generation: number) {
   switch (kindOf(type)) {
     case "RandomPassword":
       return { result: mockPassword(name.replace(/^(password|secret)-/, ""), generation) };
+    case "Command":
+      return { stdout: commandOutput(name, generation) };
     case "RemoteImage":
       return { imageId: `id-of-${inputs.name}` };
     default:
       return {};
   }
+}
+
+/** What the programs behind certificates print; other commands print nothing of use. */
+function commandOutput(name: string, generation: number): string {
+  if (name.startsWith("authority-")) {
+    return JSON.stringify({ certificate: mockAuthority, key: `mock-key-${generation}-of-${name}` });
+  }
+  if (!name.endsWith("-certificates")) return "";
+  const made = Object.keys(leaves).map((leaf) => [leaf, `mock-${leaf}-${generation}-of-${name}`]);
+  return JSON.stringify(Object.fromEntries(made));
 }
 
 /** Commands take a while, so that whatever does not wait for them gets ahead of them. */
