@@ -62,7 +62,7 @@ function outputs(type: string, name: string, inputs: { name?: string }, generati
     case "RandomPassword":
       return { result: mockPassword(name.replace(/^(password|secret)-/, ""), generation) };
     case "Command":
-      return { stdout: commandOutput(name, generation) };
+      return { stdout: commandOutput(name) };
     case "RemoteImage":
       return { imageId: `id-of-${inputs.name}` };
     default:
@@ -71,12 +71,12 @@ function outputs(type: string, name: string, inputs: { name?: string }, generati
 }
 
 /** What the programs behind certificates print; other commands print nothing of use. */
-function commandOutput(name: string, generation: number): string {
+function commandOutput(name: string): string {
   if (name.startsWith("authority-")) {
-    return JSON.stringify({ certificate: mockAuthority, key: `mock-key-${generation}-of-${name}` });
+    return JSON.stringify({ certificate: mockAuthority, key: `mock-key-of-${name}` });
   }
   if (!name.endsWith("-certificates")) return "";
-  const made = Object.keys(leaves).map((leaf) => [leaf, `mock-${leaf}-${generation}-of-${name}`]);
+  const made = Object.keys(leaves).map((leaf) => [leaf, `mock-${leaf}-of-${name}`]);
   return JSON.stringify(Object.fromEntries(made));
 }
 

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { type LeafPlan, planCertificates } from "../../../../infra/certificates/plan.ts";
+import { planWith } from "../../../support/unit/fixtures.ts";
+
+const plans = (usesCache = true) => planCertificates(planWith().topology, usesCache);
+
+function leavesOf(name: string, usesCache = true): readonly LeafPlan[] {
+  return plans(usesCache).find(({ member }) => member.name === name)?.leaves ?? [];
+}
+
+describe("the certificates of each member", () => {
+  it("N5: are those that it shows or asks with", () => {
+    const names = plans().map(({ member, leaves }) => [
+      member.name,
+      ...leaves.map((one) => one.leaf),
+    ]);
+    const etcd = ["etcd-peer", "etcd-server"];
+    const database = ["etcd-client", "patroni-api", "postgres", "replicator", "rewinder"];
+    assert.deepEqual(names, [
+      ["etcd-1", ...etcd],
+      ["etcd-2", ...etcd],
+      ["etcd-3", ...etcd],
+      ["db-1", ...database],
+      ["db-2", ...database],
+      ["cache-1", "cache-server"],
+      ...["storefront-1", "storefront-2", "admin-1", "admin-2"].map((one) => [
+        one,
+        "instance",
+        "cache-client",
+      ]),
+      ["lb-1", "load-balancer"],
+      ["lb-2", "load-balancer"],
+    ]);
+  });
+
+  it("N5: are of one domain for each purpose", () => {
+    const domains = plans().flatMap(({ leaves }) =>
+      leaves.map((one) => `${one.leaf} ${one.domain}`),
+    );
+    assert.deepEqual(
+      [...new Set(domains)],
+      [
+        "etcd-peer quorum-peer",
+        "etcd-server quorum-client",
+        "etcd-client quorum-client",
+        "patroni-api patroni-api",
+        "postgres database",
+        "replicator database",
+        "rewinder database",
+        "cache-server cache",
+        "instance instances",
+        "cache-client cache",
+        "load-balancer instances",
+      ],
+    );
+  });
+
+  it("N5: name no common name where etcd would take it for a login", () => {
+    const quorum = plans().flatMap(({ leaves }) =>
+      leaves.filter(({ domain }) => domain === "quorum-client"),
+    );
+    assert.equal(quorum.length, 5);
+    for (const one of quorum) assert.equal(one.commonName, undefined);
+  });
+
+  it("N5: name every address by which clients reach the database", () => {
+    const postgres = leavesOf("db-2").find(({ leaf }) => leaf === "postgres");
+    assert.deepEqual(postgres, {
+      leaf: "postgres",
+      domain: "database",
+      use: "server",
+      commonName: "db-2",
+      names: ["db-2", "primary", "replicas"],
+      addresses: ["10.2.0.32", "10.2.0.100", "10.2.0.11", "10.2.0.12"],
+    });
+  });
+
+  it("N5: lead to the cache only where the application uses it", () => {
+    assert.deepEqual(
+      leavesOf("admin-1", false).map(({ leaf }) => leaf),
+      ["instance"],
+    );
+  });
+});
