@@ -25,6 +25,8 @@ export function pulumiEnvironment(user: NodeJS.ProcessEnv = process.env): NodeJS
     PULUMI_HOME: inHastack("pulumi"),
     PULUMI_BACKEND_URL: `file://${stateFolder()}`,
     PULUMI_SKIP_UPDATE_CHECK: "true",
+    // The CLI would install a plugin that it lacks without asking what its checksum is
+    PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     // The program and its commands start in half the time once Node has compiled them
     NODE_COMPILE_CACHE: inHastack("node-compile-cache"),
     // `stack rm` and `destroy --remove` would delete the tracked Pulumi.<stack>.yaml

@@ -6,17 +6,19 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
   symlinkSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, dirname, join, resolve } from "node:path";
+import { basename, delimiter, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { inHastack, root } from "../../lib/paths.ts";
 import { lastWords, run } from "../../lib/run.ts";
 import { built, builtFrom, isBuilt, sourcesHash } from "./built-parts.ts";
+import { ChecksumError, verify } from "./checksums.ts";
 import {
   cliCompany,
   cliPrograms,
@@ -120,6 +122,9 @@ async function unpack(archive: string, part: Part, into: string): Promise<string
   }
 }
 
+/** What is beside the archives of a folder if they are to be verified. */
+const folderList = "SHA256SUMS";
+
 /** A folder with the parts as archives, for machines that reach no download site. */
 const folder: Source = {
   name: "folder named by HASTACK_TOOLCHAIN",
@@ -130,7 +135,11 @@ const folder: Source = {
       part.kind === "cli" ? "bin.tar.xz" : `resource-${part.name}-v${part.version}.tar.xz`;
     const archive = resolve(path, name);
     if (!existsSync(archive)) return { lacking: `no ${archive}` };
-    const lacking = await unpack(archive, part, into);
+    const origin = resolve(path, folderList);
+    const unknown = existsSync(origin)
+      ? await verify(archive, name, { list: readFileSync(origin, "utf8"), origin })
+      : undefined;
+    const lacking = unknown ?? (await unpack(archive, part, into));
     if (lacking !== undefined) return { lacking };
     if (part.kind === "plugin") return { from: archive };
     const version = await run([join(into, "pulumi"), "version"], { limitSeconds: versionSeconds });
@@ -146,52 +155,70 @@ const downloads = "https://get.pulumi.com/releases";
 const platform = (): string =>
   `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
 
-/** The address of a part's official archive. */
-export function downloadAddress(part: Part, machine = platform()): string {
+/** The address of a part's official archive, and of the list with its checksum. */
+export function downloadAddresses(part: Part, from = downloads, machine = platform()) {
+  const { name, version } = part;
   const goMachine = machine.replace("x64", "amd64");
   return part.kind === "cli"
-    ? `${downloads}/sdk/pulumi-v${part.version}-${machine}.tar.gz`
-    : `${downloads}/plugins/pulumi-resource-${part.name}-v${part.version}-${goMachine}.tar.gz`;
+    ? {
+        archive: `${from}/sdk/pulumi-v${version}-${machine}.tar.gz`,
+        checksums: `${from}/sdk/pulumi-${version}-checksums.txt`,
+      }
+    : {
+        archive: `${from}/plugins/pulumi-resource-${name}-v${version}-${goMachine}.tar.gz`,
+        checksums: `${from}/plugins/pulumi-${name}_${version}_checksums.txt`,
+      };
 }
 
+const ask = (address: string, limitSeconds: number): Promise<Response> =>
+  fetch(address, { signal: AbortSignal.timeout(limitSeconds * 1000) });
+
 async function download(address: string, file: string): Promise<void> {
-  const answer = await fetch(address, { signal: AbortSignal.timeout(downloadSeconds * 1000) });
+  const answer = await ask(address, downloadSeconds);
   if (!answer.ok || answer.body === null) throw new Error(`${address} answers ${answer.status}`);
   await pipeline(answer.body, createWriteStream(file));
 }
 
-/** Why the download site was not reached: it is not asked for the next part again. */
-let unreachable: string | undefined;
-
-/** Pulumi's download site. A short probe first: where it is not reachable, that costs seconds. */
-const site: Source = {
-  name: "Pulumi's download site",
-  async provide(part, into) {
-    if (unreachable !== undefined) return { lacking: unreachable };
-    const address = downloadAddress(part);
-    const archive = `${into}.tar.gz`;
-    try {
-      const probe = await fetch(address, {
-        method: "HEAD",
-        signal: AbortSignal.timeout(probeSeconds * 1000),
-      }).catch((error: Error) => {
-        unreachable = `${address}: ${((error.cause ?? error) as Error).message}`;
-        throw new Error(unreachable);
-      });
-      if (!probe.ok) return { lacking: `${address} answers ${probe.status}` };
-      await download(address, archive);
-      const lacking = await unpack(archive, part, into);
-      return lacking === undefined ? { from: address } : { lacking };
-    } catch (error) {
-      return { lacking: (error as Error).message };
-    } finally {
-      rmSync(archive, { force: true });
-    }
-  },
-};
+/**
+ * A download site laid out as Pulumi's. What it gives is installed only where its checksum is
+ * published and right. The list of checksums is asked for first: where the site is not reachable, that
+ * costs seconds, and it is not asked for the next part again.
+ */
+export function downloadSite(from = downloads): Source {
+  let unreachable: string | undefined;
+  return {
+    name: "Pulumi's download site",
+    async provide(part, into) {
+      if (unreachable !== undefined) return { lacking: unreachable };
+      const { archive, checksums } = downloadAddresses(part, from);
+      const file = `${into}.tar.gz`;
+      try {
+        const published = await ask(checksums, probeSeconds).catch((error: Error) => {
+          unreachable = `${checksums}: ${((error.cause ?? error) as Error).message}`;
+          throw new Error(unreachable);
+        });
+        if (!published.ok) {
+          const lacking = `${checksums} answers ${published.status}: nothing to verify the archive by`;
+          return { lacking };
+        }
+        const list = await published.text();
+        await download(archive, file);
+        const lacking =
+          (await verify(file, basename(archive), { list, origin: checksums })) ??
+          (await unpack(file, part, into));
+        return lacking === undefined ? { from: archive } : { lacking };
+      } catch (error) {
+        if (error instanceof ChecksumError) throw error;
+        return { lacking: (error as Error).message };
+      } finally {
+        rmSync(file, { force: true });
+      }
+    },
+  };
+}
 
 /** Where parts are looked for, in this order. */
-export const sources: readonly Source[] = [installed, folder, site, built];
+export const sources: readonly Source[] = [installed, folder, downloadSite(), built];
 
 export interface Wish {
   /** @default all sources, in order */

@@ -10,6 +10,7 @@ describe("launcher: the environment of the real CLI", () => {
     assert.equal(env.PULUMI_BACKEND_URL, `file://${inHastack("state")}`);
     assert.equal(env.PULUMI_CONFIG_PASSPHRASE_FILE, inHastack("passphrase"));
     assert.equal(env.PULUMI_SKIP_UPDATE_CHECK, "true");
+    assert.equal(env.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION, "true");
     assert.equal(env.NODE_COMPILE_CACHE, inHastack("node-compile-cache"));
   });
 

@@ -1,10 +1,24 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { mustRun } from "../../../lib/run.ts";
 import { type Part, partFolder, requiredParts, type Source } from "../../../scripts/setup/parts.ts";
 import {
-  downloadAddress,
+  downloadAddresses,
+  downloadSite,
   isCompatible,
   obtain,
   sources,
@@ -91,27 +105,155 @@ describe("set-up: where Pulumi's parts come from", () => {
     assert.deepEqual(readdirSync(join(home, "plugins")), []);
   });
 
-  it("the folder's archive is refused when it is broken, and the reason is told", async () => {
-    const saved = process.env.HASTACK_TOOLCHAIN;
-    process.env.HASTACK_TOOLCHAIN = home;
-    writeFileSync(join(home, "resource-docker-v5.0.0.tar.xz"), "not an archive");
-    try {
-      const folder = sources.filter(({ name }) => name.startsWith("folder"));
-      await assert.rejects(obtain(docker, { from: folder, home }), /cannot be unpacked/);
-    } finally {
-      if (saved === undefined) delete process.env.HASTACK_TOOLCHAIN;
-      else process.env.HASTACK_TOOLCHAIN = saved;
-    }
+  describe("archives", () => {
+    const program = "pulumi-resource-docker";
+    const archiveName = /pulumi-resource-docker-v5\.0\.0-.*\.tar\.gz$/;
+    const sum = (algorithm: string, content: Buffer) =>
+      createHash(algorithm).update(content).digest("hex");
+    let archive: Buffer;
+
+    before(async () => {
+      const scratch = mkdtempSync(join(tmpdir(), "hastack-archive-"));
+      writeFileSync(join(scratch, program), "a plugin", { mode: 0o755 });
+      await mustRun(["tar", "czf", "archive", program], { cwd: scratch });
+      archive = readFileSync(join(scratch, "archive"));
+      rmSync(scratch, { recursive: true });
+    });
+
+    const nothingInstalled = () => {
+      assert.equal(existsSync(partFolder(docker, home)), false);
+      assert.deepEqual(readdirSync(join(home, "plugins")), []);
+    };
+
+    describe("of the download site", () => {
+      /** Installs from a site; without a list it is one that publishes none. */
+      async function fetchFrom(
+        list: ((name: string) => string) | undefined,
+        ...further: Source[]
+      ): Promise<string> {
+        const server = createServer((request, response) => {
+          const { url = "" } = request;
+          const asked = basename(url);
+          if (archiveName.test(asked)) return response.end(archive);
+          if (asked !== "pulumi-docker_5.0.0_checksums.txt" || list === undefined) {
+            return response.writeHead(404).end();
+          }
+          return response.end(list(basename(downloadAddresses(docker).archive)));
+        });
+        await once(server.listen(0, "127.0.0.1"), "listening");
+        const { port } = server.address() as AddressInfo;
+        try {
+          const from = [downloadSite(`http://127.0.0.1:${port}/releases`), ...further];
+          return await obtain(docker, { from, home });
+        } finally {
+          server.close();
+        }
+      }
+
+      for (const algorithm of ["sha1", "sha256", "sha512"]) {
+        it(`are installed where their ${algorithm} is the published one`, async () => {
+          const others = `${"0".repeat(64)}  another.tar.gz\n`;
+          const from = await fetchFrom(
+            (name) => `${others}${sum(algorithm, archive)}  ./${name}\n`,
+          );
+          assert.match(from, archiveName);
+          assert.deepEqual(readdirSync(partFolder(docker, home)), [program]);
+        });
+      }
+
+      it("are refused where it is another one, and no further source is asked", async () => {
+        const forged = (name: string) => `${sum("sha256", Buffer.from("other"))}  ${name}\n`;
+        await assert.rejects(fetchFrom(forged, has("further")), (error: Error) => {
+          assert.match(
+            error.message,
+            /^pulumi-resource-docker-v5\.0\.0-.* is not the archive that /,
+          );
+          assert.match(
+            error.message,
+            /_checksums\.txt names: its sha256 is [0-9a-f]{64} instead of /,
+          );
+          assert.match(error.message, /damaged or forged, and was not installed\. Try again/);
+          return true;
+        });
+        nothingInstalled();
+      });
+
+      it("are refused where one of several checksums is another one", async () => {
+        const list = (name: string) =>
+          [sum("sha256", archive), sum("sha1", Buffer.from("other"))]
+            .map((one) => `${one} *${name}\r\n`)
+            .join("");
+        await assert.rejects(fetchFrom(list), /its sha1 is/);
+        nothingInstalled();
+      });
+
+      const missing = {
+        "there is no list": [undefined, /checksums\.txt answers 404: nothing to verify/],
+        "the list does not name them": [() => "", /has no checksum of pulumi-resource-docker/],
+        "the list says something else": [
+          (name: string) => `0123  ${name}\n`,
+          /0123 of pulumi-resource-docker.* is no checksum/,
+        ],
+      } as const;
+      for (const [what, [list, why]] of Object.entries(missing)) {
+        it(`are refused where ${what}`, async () => {
+          await assert.rejects(fetchFrom(list), why);
+          nothingInstalled();
+          assert.equal(await fetchFrom(list, has("further")), "further");
+        });
+      }
+    });
+
+    describe("of the user's folder", () => {
+      const name = "resource-docker-v5.0.0.tar.xz";
+      const saved = process.env.HASTACK_TOOLCHAIN;
+      let folder: string;
+
+      beforeEach(() => {
+        folder = mkdtempSync(join(tmpdir(), "hastack-toolchain-"));
+        process.env.HASTACK_TOOLCHAIN = folder;
+      });
+      afterEach(() => {
+        rmSync(folder, { recursive: true });
+        if (saved === undefined) delete process.env.HASTACK_TOOLCHAIN;
+        else process.env.HASTACK_TOOLCHAIN = saved;
+      });
+
+      const install = (content: Buffer | string, list?: string) => {
+        writeFileSync(join(folder, name), content);
+        if (list !== undefined) writeFileSync(join(folder, "SHA256SUMS"), list);
+        const from = sources.filter((one) => one.name.startsWith("folder"));
+        return obtain(docker, { from, home });
+      };
+
+      it("are refused when they are broken, and the reason is told", async () => {
+        await assert.rejects(install("not an archive"), /cannot be unpacked/);
+      });
+
+      it("are the user's word, unless a list beside them says otherwise", async () => {
+        assert.equal(await install(archive), join(folder, name));
+        assert.equal(
+          await install(archive, `${sum("sha256", archive)}  ${name}\n`),
+          join(folder, name),
+        );
+        rmSync(partFolder(docker, home), { recursive: true });
+        await assert.rejects(install(archive, `${"0".repeat(64)}  ${name}\n`), /SHA256SUMS names/);
+        nothingInstalled();
+        await assert.rejects(install(archive, ""), /SHA256SUMS has no checksum of resource-docker/);
+        nothingInstalled();
+      });
+    });
   });
 
   it("the download site's addresses carry Pulumi's own names for the machine", () => {
-    assert.equal(
-      downloadAddress(cli, "darwin-arm64"),
-      "https://get.pulumi.com/releases/sdk/pulumi-v3.259.0-darwin-arm64.tar.gz",
-    );
-    assert.equal(
-      downloadAddress(docker, "linux-x64"),
-      "https://get.pulumi.com/releases/plugins/pulumi-resource-docker-v5.0.0-linux-amd64.tar.gz",
-    );
+    const from = "https://get.pulumi.com/releases";
+    assert.deepEqual(downloadAddresses(cli, undefined, "darwin-arm64"), {
+      archive: `${from}/sdk/pulumi-v3.259.0-darwin-arm64.tar.gz`,
+      checksums: `${from}/sdk/pulumi-3.259.0-checksums.txt`,
+    });
+    assert.deepEqual(downloadAddresses(docker, undefined, "linux-x64"), {
+      archive: `${from}/plugins/pulumi-resource-docker-v5.0.0-linux-amd64.tar.gz`,
+      checksums: `${from}/plugins/pulumi-docker_5.0.0_checksums.txt`,
+    });
   });
 });
