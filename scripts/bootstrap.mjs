@@ -55,10 +55,11 @@ function readLock(path) {
 }
 
 /**
- * Installs what the folder's lock file asks for, if anything is missing.
+ * Installs what the folder's lock file asks for, if anything is missing. A package that is not of the
+ * lock file's checksum is not installed, whoever gave it; Node is one of them.
  * @param {string} folder
  */
-function ensurePackages(folder) {
+export function ensurePackages(folder) {
   const wanted = readLock(join(folder, "package-lock.json"));
   if (wanted === undefined) return;
   if (

