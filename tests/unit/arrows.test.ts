@@ -17,7 +17,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   app: [],
   "app/test": ["app"],
   "app/tools": [],
-  tests: ["lib", "release", "lab", "infra", "scripts", "app", "app/test"],
+  tests: ["lib", "release", "lab", "infra", "scripts", "bench", "app", "app/test"],
 };
 
 /** Rooms without import cycles; `app` has a test of its own. */
