@@ -23,6 +23,17 @@ export function certificateVersion(pem: string): string {
   return hash.digest("hex").slice(0, 12);
 }
 
+/** What a reviewer sees of a chain: whom it is for and until when; no secret. */
+export function certificateSummary(pem: string): Readonly<Record<string, string>> {
+  const chain = blocks(pem, certificateLabel).map((block) => new X509Certificate(block));
+  const ends = chain.map(({ validToDate }) => validToDate.toISOString()).sort();
+  return {
+    names: chain[0]?.subjectAltName ?? "none",
+    ends: ends[0] ?? "never",
+    version: certificateVersion(pem),
+  };
+}
+
 /** What the blocks of certificates and private keys are called in PEM. */
 export const certificateLabel = /^CERTIFICATE$/;
 export const keyLabel = /^([A-Z]+ )?PRIVATE KEY$/;

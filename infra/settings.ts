@@ -396,6 +396,8 @@ export class SettingsError extends RunError {
     const lines = problems.map((problem) => `  ${formatProblem(problem)}`);
     super(`the configuration is not valid:\n${lines.join("\n")}`);
     this.name = "SettingsError";
+    // Pulumi shows the stack of an error that comes after all resources were described
+    this.stack = this.message;
     this.problems = problems;
   }
 }

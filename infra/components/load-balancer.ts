@@ -16,6 +16,7 @@ import {
 } from "../render/keepalived.ts";
 import { ports } from "../roles.ts";
 import type { LoadBalancerMember, Topology } from "../topology.ts";
+import { keepCertificate } from "./kept-certificate.ts";
 
 export interface LoadBalancerArgs {
   readonly platform: Platform;
@@ -50,17 +51,25 @@ export class LoadBalancer extends pulumi.ComponentResource {
     this.statsUrls = publishedStatsPorts.length
       ? publishedStatsPorts.map(local)
       : topology.members.loadBalancer.map((one) => `${scheme}://${one.frontend}:${ports.stats}/`);
-    this.#placePair(args);
+    const placed = this.#placePair(args);
+    // Nobody catches its error: that ends the preview
+    if (settings.certificate !== undefined) {
+      void keepCertificate(settings.certificate, { parent: this, dependsOn: placed });
+    }
     this.registerOutputs({ url: this.url, localUrls: this.localUrls, statsUrls: this.statsUrls });
   }
 
-  /** One at a time: the other one holds the virtual addresses meanwhile. */
-  #placePair(args: LoadBalancerArgs): void {
+  /**
+   * One at a time: the other one holds the virtual addresses meanwhile.
+   * @returns the last one, which is there once all are
+   */
+  #placePair(args: LoadBalancerArgs): pulumi.Resource[] {
     let last: pulumi.Resource[] = [];
     for (const [index, member] of args.topology.members.loadBalancer.entries()) {
       const workload = pair(args, member, index);
       last = [args.platform.place(workload, { parent: this, dependsOn: last })];
     }
+    return last;
   }
 }
 

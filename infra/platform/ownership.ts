@@ -3,6 +3,7 @@
  * lost, would take them for its own: with other passwords, and without knowing what was done to them.
  */
 import * as pulumi from "@pulumi/pulumi";
+import { isKnown } from "../known.ts";
 import type { Problem } from "../rules/problem.ts";
 import { SettingsError } from "../settings.ts";
 
@@ -18,8 +19,7 @@ export class Ownership {
 
   /** @param resource that stands for the stack: the state has it, or the stack is a new one */
   watch(resource: pulumi.CustomResource): void {
-    // A preview knows ids from the state alone. Pulumi's types do not tell of isKnown
-    this.#known.push((resource.id as unknown as { readonly isKnown: Promise<boolean> }).isKnown);
+    this.#known.push(isKnown(resource));
   }
 
   /** @throws SettingsError where none of the resources is known */

@@ -12,7 +12,13 @@ type SiteSettings = Pick<Settings, "certificate" | "plainHttp" | "publicUrl" | "
 
 type Refuse = (why: string, fix: string) => void;
 
-/** @param now what counts as the present @default the present */
+/** Days before the end of a certificate from which on it is warned of. */
+const spareDays = 30;
+
+/**
+ * What is wrong whether or not the site is served with it already; one that has ended is not.
+ * @param now what counts as the present @default the present
+ */
 export function certificateProblems(settings: SiteSettings, now = new Date()): Problem[] {
   const { certificate, plainHttp, stack } = settings;
   if (certificate === undefined) {
@@ -31,7 +37,7 @@ export function certificateProblems(settings: SiteSettings, now = new Date()): P
     );
   }
   for (const [index, one] of chain.entries()) {
-    const found = timeProblem(one, now) ?? orderProblem(one, chain[index + 1], index);
+    const found = beginProblem(one, now) ?? orderProblem(one, chain[index + 1], index);
     if (found) refuse(`its certificate ${index + 1} ${found.why}`, found.fix);
   }
   return own ? [...problems, ...publicUrlProblems(settings, own)] : problems;
@@ -83,17 +89,45 @@ function readKey(pem: string, refuse: Refuse): KeyObject | undefined {
 
 type Found = Pick<Problem, "why" | "fix"> | undefined;
 
-function timeProblem({ validFromDate, validToDate }: X509Certificate, now: Date): Found {
-  if (validToDate <= now) {
-    return { why: `expired on ${minute(validToDate)}`, fix: "use a renewed one" };
-  }
-  if (validFromDate > now) {
-    return {
-      why: `is not valid before ${minute(validFromDate)}`,
-      fix: "use one that is valid now",
-    };
-  }
-  return undefined;
+function beginProblem({ validFromDate }: X509Certificate, now: Date): Found {
+  if (validFromDate <= now) return undefined;
+  const why = `is not valid before ${minute(validFromDate)}`;
+  return { why, fix: "use one that is valid now" };
+}
+
+/** Those of a readable chain that have ended: no reason to refuse anything but the chain itself. */
+export function endedProblems(certificate: string, now = new Date()): Problem[] {
+  return endings(certificate)
+    .filter(({ ends }) => ends <= now)
+    .map(({ label, ends }) => ({
+      path: "certificate",
+      why: `${label} expired on ${minute(ends)}`,
+      fix: "use a renewed one",
+    }));
+}
+
+/** What ends soon, or has ended: the site is served with it all the same. */
+export function certificateWarnings(
+  { certificate = "" }: Pick<Settings, "certificate">,
+  now = new Date(),
+): Problem[] {
+  const soon = new Date(now.getTime() + spareDays * 24 * 60 * 60 * 1000);
+  const near = endings(certificate)
+    .filter(({ ends }) => ends > now && ends <= soon)
+    .map(({ label, ends }) => ({
+      path: "certificate",
+      why: `${label} expires on ${minute(ends)}`,
+      fix: "use a renewed one before that",
+    }));
+  return [...endedProblems(certificate, now), ...near];
+}
+
+/** The end of each certificate of a chain, and what a message calls it. */
+function endings(certificate: string): { label: string; ends: Date }[] {
+  return readChain(certificate, () => {}).map((one, index) => ({
+    label: `its certificate ${index + 1} (${one.subjectAltName ?? one.subject.replaceAll("\n", ", ")})`,
+    ends: one.validToDate,
+  }));
 }
 
 function minute(date: Date): string {

@@ -2,7 +2,7 @@
 import type { Settings } from "../settings.ts";
 import type { Machine, TierPlan, Topology } from "../topology.ts";
 import { addressProblems } from "./addresses.ts";
-import { certificateProblems } from "./certificate.ts";
+import { certificateProblems, certificateWarnings } from "./certificate.ts";
 import { countProblems, singleInstanceWarnings } from "./counts.ts";
 import { firstHostProblems } from "./first-hosts.ts";
 import { machineProblems } from "./machines.ts";
@@ -53,5 +53,5 @@ export function planProblems(
 
 /** What is taken, and yet weakens what the stack promises. */
 export function warnings(settings: Settings, topology: Topology): Problem[] {
-  return singleInstanceWarnings(settings, topology);
+  return [...singleInstanceWarnings(settings, topology), ...certificateWarnings(settings)];
 }

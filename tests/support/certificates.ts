@@ -20,11 +20,11 @@ export interface Wish {
   readonly key?: string;
   /** Whether it may vouch for others. @default false */
   readonly authority?: boolean;
+  /** How long it is valid; one of 0 days has ended. @default 90 */
+  readonly days?: number;
 }
 
-const days = 30;
-
-/** Makes one that holds from now on, for 30 days. */
+/** Makes one that is valid from now on. */
 export async function makeCertificate(wish: Wish = {}): Promise<Made> {
   const folder = mkdtempSync(join(tmpdir(), "hastack-certificate-"));
   const file = (name: string) => join(folder, name);
@@ -34,7 +34,7 @@ export async function makeCertificate(wish: Wish = {}): Promise<Made> {
       writeFileSync(file("issuer.pem"), wish.issuer.certificate);
       writeFileSync(file("issuer.key"), wish.issuer.key, { mode: 0o600 });
     }
-    const { key = "ec" } = wish;
+    const { key = "ec", days = 90 } = wish;
     const curve = key === "ec" ? ["-pkeyopt", "ec_paramgen_curve:P-256"] : [];
     await openssl(
       "req",

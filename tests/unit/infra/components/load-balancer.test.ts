@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { certificateVersion } from "../../../../infra/certificate.ts";
+import { certificateSummary, certificateVersion } from "../../../../infra/certificate.ts";
 import { LoadBalancer } from "../../../../infra/components/load-balancer.ts";
 import { haproxyHasRead } from "../../../../infra/render/haproxy.ts";
 import { makeCertificate, pemOf } from "../../../support/certificates.ts";
@@ -180,7 +180,7 @@ describe("LoadBalancer", () => {
       }
     });
 
-    it("L9: takes another one as new files and gates of the load balancers, and replaces nothing", async () => {
+    it("L9: takes another one as new files and gates of the load balancers, and replaces no container", async () => {
       const [before, after] = await Promise.all(
         [certificate, renewed].map((one) => recordStack({ changes: { certificate: one } })),
       );
@@ -190,7 +190,11 @@ describe("LoadBalancer", () => {
         "Command lb-1-gate",
         "Command lb-2-files",
         "Command lb-2-gate",
+        "Stash certificate",
       ]);
+      const { inputs, replaceOnChanges } = after.get("Stash", "certificate");
+      assert.deepEqual(inputs.input, certificateSummary(renewed));
+      assert.deepEqual(replaceOnChanges, ["input"]);
     });
 
     it("L9: passes its gate only where HAProxy has read this certificate", async () => {
@@ -239,6 +243,19 @@ describe("LoadBalancer on its own", () => {
         statsUrls: ["https://10.1.0.11:8404/", "https://10.1.0.12:8404/"],
       });
     }
+  });
+
+  it("L9: keeps which certificate it serves once both serve it", async () => {
+    const certificate = pemOf(await makeCertificate({ names: ["IP:10.1.0.100"] }));
+    const [docker, ssh] = await Promise.all(
+      platforms.map((where) => recordAlone(where, build, { changes: { certificate } })),
+    );
+    assert.ok(docker && ssh);
+    assertOrder(docker, "Command lb-2-gate", "Stash certificate");
+    assertOrder(ssh, "Command lb-2", "Stash certificate");
+    for (const recording of [docker, ssh]) assertNothingShown(recording);
+    for (const where of platforms)
+      assert.deepEqual((await recordAlone(where, build)).names("Stash"), []);
   });
 
   it("W1: is one command for each member on machines", async () => {

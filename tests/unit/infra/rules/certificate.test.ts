@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import { certificateProblems } from "../../../../infra/rules/certificate.ts";
-import { formatProblem } from "../../../../infra/rules/problem.ts";
+import {
+  certificateProblems,
+  certificateWarnings,
+  endedProblems,
+} from "../../../../infra/rules/certificate.ts";
+import { formatProblem, type Problem } from "../../../../infra/rules/problem.ts";
+import { warnings } from "../../../../infra/rules/rules.ts";
 import { mustRun } from "../../../../lib/run.ts";
 import { type Made, makeCertificate, pemOf } from "../../../support/certificates.ts";
 import { planWith, refusal, settingsWith } from "../../../support/unit/fixtures.ts";
@@ -125,25 +130,64 @@ describe("the site's certificate", function () {
     assert.deepEqual(problemsOf({ certificate: pemOf(issued, between, own) }), [broken(2)]);
   });
 
-  it("L9: is refused once it has expired, and before it is valid, with the minute", async () => {
+  it("L9: is refused before it is valid, with the minute", () => {
     const certificate = pemOf(issued, between);
-    const at = (days: number) => problemsOf({ certificate }, new Date(Date.now() + days * day));
-    assert.deepEqual(at(29), []);
+    const told = problemsOf({ certificate }, new Date(Date.now() - day));
     const number =
-      /its certificate (\d) (expired on|is not valid before) (\d{4}-\d\d-\d\dT\d\d:\d\d)Z, use (.*)$/;
-    const told = (days: number) =>
-      at(days).map((problem) => {
-        const [, which, what, when = "", fix] = number.exec(problem) ?? [];
-        return [which, what, Math.round((Date.parse(`${when}Z`) - Date.now()) / day) + 0, fix];
-      });
-    assert.deepEqual(told(31), [
-      ["1", "expired on", 30, "a renewed one"],
-      ["2", "expired on", 30, "a renewed one"],
-    ]);
-    assert.deepEqual(told(-1), [
-      ["1", "is not valid before", 0, "one that is valid now"],
-      ["2", "is not valid before", 0, "one that is valid now"],
-    ]);
+      /^hastack:certificate: its certificate (\d) is not valid before (\S*Z), use one that is valid now$/;
+    assert.deepEqual(
+      told.map((problem) => number.exec(problem)?.[1]),
+      ["1", "2"],
+    );
+    const when = number.exec(told[0] ?? "")?.[2] ?? "";
+    assert.ok(Math.abs(Date.parse(when) - Date.now()) < 120_000, when);
+  });
+
+  describe("that ends", () => {
+    const at = (days: number) => new Date(Date.now() + days * day);
+    const certificateOf = () => pemOf(issued, between);
+    const names = "DNS:travel.example, IP Address:10.1.0.100";
+    const labels = [
+      `its certificate 1 (${names})`,
+      /its certificate 2 \(CN=made for a test [\w-]+\)/,
+    ];
+    const lines = (problems: readonly Problem[]) => problems.map(formatProblem);
+
+    it("L9: is warned of in its last 30 days, by its names and the minute, and is no problem", () => {
+      const certificate = certificateOf();
+      const warned = (days: number) => lines(certificateWarnings({ certificate }, at(days)));
+      assert.deepEqual(warned(59), []);
+      const [own = "", issuer = "", ...more] = warned(61);
+      assert.deepEqual(more, []);
+      assert.ok(own.startsWith(`hastack:certificate: ${labels[0]} expires on `), own);
+      assert.match(own, / expires on \d{4}-\d\d-\d\dT\d\d:\d\dZ, use a renewed one before that$/);
+      assert.match(issuer, labels[1] as RegExp);
+      assert.deepEqual(problemsOf({ certificate }, at(89)), []);
+    });
+
+    it("L9: is warned of once it has ended; refused is what is wrong besides that", () => {
+      const certificate = certificateOf();
+      const ended = lines(certificateWarnings({ certificate }, at(91)));
+      assert.equal(ended.length, 2);
+      assert.match(ended[0] ?? "", / expired on \S*Z, use a renewed one$/);
+      assert.deepEqual(ended, lines(endedProblems(certificate, at(91))));
+      assert.deepEqual(problemsOf({ certificate }, at(91)), []);
+      assert.match(
+        problemsOf({ certificate: own.certificate + issued.key }, at(91)).join(),
+        /its private key does not belong to its first certificate/,
+      );
+    });
+
+    it("L9: is warned of by the program's own warnings", async () => {
+      const certificate = pemOf(await makeCertificate({ names: [vipName], days: 29 }));
+      const { settings, topology } = planWith({ certificate });
+      assert.match(
+        warnings(settings, topology).map(formatProblem).join(),
+        /IP Address:10\.1\.0\.100\) expires on/,
+      );
+      const plain = planWith({});
+      assert.deepEqual(warnings(plain.settings, plain.topology), []);
+    });
   });
 
   it("L9: must be for the address that links lead to", async () => {
