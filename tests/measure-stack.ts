@@ -14,6 +14,7 @@ import type { Site } from "./support/traffic.ts";
 const checkout = resolve(process.argv[2] ?? root);
 const runs = 5;
 const loadSeconds = 20;
+const restSeconds = 20;
 const paths = ["/", "/api/offers"];
 
 const say = (...cells: readonly (string | number)[]) => console.log(`| ${cells.join(" | ")} |`);
@@ -48,31 +49,45 @@ async function commands(): Promise<void> {
   }
 }
 
+/** Seconds of processor time that the containers have used, whatever else the machine did meanwhile. */
+async function processorSeconds(names: readonly string[]): Promise<number> {
+  const script =
+    "cat /sys/fs/cgroup/cpuacct/cpuacct.usage 2>/dev/null || sed -n 's/^usage_usec \\(.*\\)/\\1000/p' /sys/fs/cgroup/cpu.stat";
+  const used = names.map((name) => mustRun(["docker", "exec", name, "sh", "-c", script]));
+  return (await Promise.all(used)).reduce((sum, text) => sum + Number(text) / 1e9, 0);
+}
+
 const units: Readonly<Record<string, number>> = { KiB: 1 / 1024, MiB: 1, GiB: 1024 };
 
 async function memory(names: readonly string[]): Promise<void> {
-  const format = "{{.Name}} {{.MemUsage}} {{.CPUPerc}}";
+  const format = "{{.Name}} {{.MemUsage}}";
   const rows = (await mustRun(["docker", "stats", "--no-stream", "--format", format, ...names]))
     .trim()
     .split("\n")
     .sort()
     .map((row) => {
-      const [, name = "", used = "", unit = "", share = ""] =
-        /^hastack-dev-(\S+) ([\d.]+)([KMG]iB) .* ([\d.]+)%$/.exec(row) ?? [];
-      return { name, used: Number(used) * (units[unit] ?? Number.NaN), share: Number(share) };
+      const [, name = "", used = "", unit = ""] =
+        /^hastack-dev-(\S+) ([\d.]+)([KMG]iB) /.exec(row) ?? [];
+      return { name, used: Number(used) * (units[unit] ?? Number.NaN) };
     });
   for (const { name, used } of rows) say(`memory ${name}, MiB`, used.toFixed(0));
-  const sum = (list: readonly number[]) => list.reduce((all, next) => all + next, 0);
-  say("memory of all, MiB", sum(rows.map(({ used }) => used)).toFixed(0));
-  say("processors at rest, %", one(sum(rows.map(({ share }) => share))));
+  const all = rows.reduce((sum, { used }) => sum + used, 0);
+  say("memory of all, MiB", all.toFixed(0));
+  const before = await processorSeconds(names);
+  await sleep(restSeconds * 1000);
+  const share = ((await processorSeconds(names)) - before) / restSeconds;
+  say("processor time at rest, % of one", one(share * 100));
 }
 
-async function load(url: string): Promise<void> {
+async function load(url: string, names: readonly string[]): Promise<void> {
   for (const path of paths) {
     await measure({ url, path }, 3);
+    const before = await processorSeconds(names);
     const { perSecond, p50, p99 } = await measure({ url, path }, loadSeconds);
+    const each = ((await processorSeconds(names)) - before) / (perSecond * loadSeconds);
     say(`${path}, requests/s (${connections} clients)`, perSecond.toFixed(0));
     say(`${path}, p50 and p99, ms`, `${one(p50)} and ${one(p99)}`);
+    say(`${path}, processor ms for a request, all containers`, (each * 1000).toFixed(2));
   }
 }
 
@@ -132,7 +147,7 @@ say(`measured ${new Date().toISOString()}`, commit);
 say("---", "---");
 await memory(names);
 await commands();
-await load(url);
+await load(url, names);
 const site: Site = { url, authorization: async () => authorization };
 await failover(site, "killed", (name) => mustRun(["docker", "kill", name]));
 await failover(site, "power cut", cutPower);
