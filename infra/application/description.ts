@@ -187,7 +187,7 @@ const taken: ReadonlySet<string> = new Set([
   ...reservedNames,
   ...["haproxy", "keepalived", "patroni", "valkey", "hastack"],
   ...["postgres", "replicator", "rewinder", "migrator", "statistics"],
-  ...["primary", "standby", "mail"],
+  ...["primary", "standby", "mail", "migrations"],
 ]);
 
 /** What a shared directory must not be called, besides: others' names on a machine. */

@@ -3,7 +3,7 @@
  * secrets as files. docs/your-application.md says what each one means.
  */
 import { publicUrlOf } from "../certificate.ts";
-import type { ManagedFile } from "../platform/platform.ts";
+import { credentialsFolder, type ManagedFile } from "../platform/platform.ts";
 import { cacheUser } from "../render/cache.ts";
 import { databaseName } from "../render/patroni.ts";
 import { ports } from "../roles.ts";
@@ -11,6 +11,8 @@ import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
 import type { Application, Tier } from "./application.ts";
 import {
+  jobProcessName,
+  migrationsUser,
   type StackVariable,
   variableOf,
   variableOfOutside,
@@ -18,8 +20,6 @@ import {
   variableOfShared,
 } from "./names.ts";
 
-/** Unix user of the application. */
-export const applicationUser = "hastack";
 /** Database role that owns the database; the migrations run as it. */
 const migrationRole = "migrator";
 /** Debian's client of the database, by which jobs note their runs. */
@@ -135,7 +135,7 @@ function ownVariables({ application, topology }: Given, tier?: Tier): Variables 
     ...Object.entries(values).map(([name, value]) => [variableOf(name), String(value)]),
     ...secretNames(application, tier).map((name) => [
       variableOfSecret(name),
-      `@{folder}/${secretFile(name)}`,
+      tier ? `@{credentials}/${name}` : `@{folder}/${secretFile(name)}`,
     ]),
     ...shared.map((name) => [variableOfShared(name), sharedPath(name)]),
     ...Object.keys(outside).map((name, index) => [
@@ -157,7 +157,7 @@ export function secretNames({ secrets, givenSecrets }: Application, tier?: Tier)
     .map(([name]) => name);
 }
 
-const secretFile = (name: string) => `secrets/${name}`;
+const secretFile = (name: string) => `${credentialsFolder}/${name}`;
 
 /** How the application's own secrets are called among a workload's secrets. */
 export const secretKey = (name: string): string => `own_${name}`;
@@ -171,18 +171,23 @@ export function givenFiles(
   variables: Variables,
   tier?: Tier,
 ): ManagedFile[] {
-  const file = (path: string, content: string, owner?: string): ManagedFile => ({
+  const file = (path: string, content: string, readBy: Partial<ManagedFile>): ManagedFile => ({
     path,
     content,
     mode: "0400",
-    ...(owner !== undefined && { owner }),
-    ...(tier && { restarts: tier.name }),
+    ...readBy,
   });
+  const own = { owner: migrationsUser };
+  const processes = tier && [tier.name, ...tier.jobs.map(({ name }) => jobProcessName(name))];
   return [
-    // Read by root, who hands the variables on
-    file(environmentFile, renderEnvironment(variables), tier ? undefined : applicationUser),
+    // Of an instance it is read by root, who hands the variables on
+    file(environmentFile, renderEnvironment(variables), tier ? { restarts: tier.name } : own),
     ...secretNames(application, tier).map((name) =>
-      file(secretFile(name), `@{${secretKey(name)}}`, applicationUser),
+      file(
+        secretFile(name),
+        `@{${secretKey(name)}}`,
+        processes ? { credentialOf: processes } : own,
+      ),
     ),
   ];
 }

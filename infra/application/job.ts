@@ -2,34 +2,28 @@
  * Jobs: programs that run at set times, beside the instances of a tier. Each instance waits for the
  * time; the first to note it in the database runs the job, so that it runs once, on any instance.
  */
-import {
-  currentReleaseDirectory,
-  type ManagedFile,
-  type Process,
-  type SharedDirectory,
-} from "../platform/platform.ts";
+import { currentReleaseDirectory, type ManagedFile, type Process } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
 import { jobTable } from "../render/principals.ts";
 import type { Tier } from "./application.ts";
 import type { JobDescription } from "./description.ts";
-import { applicationUser, renderEnvironment, type Variables } from "./environment.ts";
+import { renderEnvironment, type Variables } from "./environment.ts";
+import { jobProcessName, sharingUmask, userOf } from "./names.ts";
 
-const processName = ({ name }: JobDescription): string => `job-${name}`;
 const scriptFile = ({ name }: JobDescription): string => `jobs/${name}`;
 const variablesFile = ({ name }: JobDescription): string => `jobs/${name}.environment`;
 
 /** The process that waits and runs. A run under way is told to end with it. */
 export function jobProcess(
   job: JobDescription,
-  { memoryMegabytes }: Pick<Tier, "memoryMegabytes">,
-  shared: readonly SharedDirectory[],
+  { name, memoryMegabytes }: Pick<Tier, "name" | "memoryMegabytes">,
 ): Process {
   return {
-    name: processName(job),
+    name: jobProcessName(job.name),
     command: [scriptFile(job)],
-    user: applicationUser,
+    user: userOf(name),
     environmentFile: variablesFile(job),
-    directories: shared.map(({ path }) => ({ path, mode: "0755" })),
+    umask: sharingUmask,
     stopGraceSeconds: 30,
     // As much as the instance beside it, so that neither takes the other's
     ...(memoryMegabytes !== undefined && { memoryMegabytes }),
@@ -38,7 +32,7 @@ export function jobProcess(
 
 /** @param variables those of the instance that it runs beside */
 export function jobFiles(job: JobDescription, variables: Variables): ManagedFile[] {
-  const restarts = processName(job);
+  const restarts = jobProcessName(job.name);
   return [
     { path: scriptFile(job), content: renderJob(job), mode: "0755", restarts },
     // Not the instance's file: one file restarts one process

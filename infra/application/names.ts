@@ -5,6 +5,16 @@ export function databaseRoleOf(tier: string): string {
   return `app_${tier.replaceAll("-", "_")}`;
 }
 
+/** Unix user of a tier's programs; with the longest name it is 28 characters, and Linux takes 32. */
+export const userOf = (tier: string): string => `hastack-${tier}`;
+export const migrationsUser = userOf("migrations");
+/** The process beside a tier's instances that runs a job. */
+export const jobProcessName = (job: string): string => `job-${job}`;
+/** Group of all of them, by which they share directories. */
+export const sharingGroup = "hastack";
+/** What is made in such a directory is the group's as much as its maker's, and nobody else's. */
+export const sharingUmask = "0007";
+
 /** The environment variable for a name such as `logLevel` or `user-files`: `LOG_LEVEL`, `USER_FILES`. */
 export function variableOf(name: string): string {
   return name

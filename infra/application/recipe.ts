@@ -5,6 +5,7 @@ import type { ReleaseRecipe } from "../../release/recipe.ts";
 import type { Release } from "../platform/platform.ts";
 import { type Application, applicationFolder, readDescription } from "./application.ts";
 import type { ApplicationDescription } from "./description.ts";
+import { migrationsUser, userOf } from "./names.ts";
 
 /** @param path the application's folder, relative to the project or absolute */
 export function recipeOf(
@@ -25,9 +26,10 @@ export function recipeOf(
  * @throws RunError where they make none; Pulumi prints it without a stack trace
  */
 export function releaseOf(application: Application): Release {
-  const { path } = application;
+  const { path, tiers } = application;
+  const users = [migrationsUser, ...tiers.map(({ name }) => userOf(name))];
   try {
-    return { hash: releaseHash(recipeOf(application, path)), application: path };
+    return { hash: releaseHash(recipeOf(application, path)), application: path, users };
   } catch (error) {
     throw new RunError((error as Error).message);
   }

@@ -2,7 +2,6 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Application, Tier } from "../application/application.ts";
 import {
   applicationPackages,
-  applicationUser,
   environmentFile,
   type Given,
   givenFiles,
@@ -10,6 +9,7 @@ import {
   usesCache,
 } from "../application/environment.ts";
 import { jobFiles, jobProcess } from "../application/job.ts";
+import { sharingUmask, userOf } from "../application/names.ts";
 import {
   currentReleaseDirectory,
   type Platform,
@@ -68,7 +68,7 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
     component: "AppServers",
     packages: applicationPackages(application),
     release,
-    processes: [program(tier, shared), ...tier.jobs.map((job) => jobProcess(job, tier, shared))],
+    processes: [program(tier), ...tier.jobs.map((job) => jobProcess(job, tier))],
     files: [
       ...givenFiles(application, variables, tier),
       ...tier.jobs.flatMap((job) => jobFiles(job, variables)),
@@ -79,14 +79,14 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
   };
 }
 
-function program(tier: Tier, shared: readonly SharedDirectory[]): Process {
+function program(tier: Tier): Process {
   return {
     name: tier.name,
     command: tier.command,
     workingDirectory: currentReleaseDirectory,
-    user: applicationUser,
+    user: userOf(tier.name),
     environmentFile,
-    directories: shared.map(({ path }) => ({ path, mode: "0755" })),
+    umask: sharingUmask,
     // The program ends itself within its grace; a bit more before it is killed
     stopGraceSeconds: tier.stopGraceSeconds + 2,
     ...(tier.memoryMegabytes !== undefined && { memoryMegabytes: tier.memoryMegabytes }),
@@ -107,11 +107,11 @@ function secrets(args: AppServersArgs, tier: Tier): Workload["secrets"] {
 }
 
 /**
- * A worker's own program runs as the application and with its variables, not as root.
+ * A worker's own program runs as its tier and with its variables, not as root.
  * @returns nothing for a worker that does not say how to ask: it is healthy while it runs
  */
 function health(
-  { port, health: { path, showsRelease, command } }: Tier,
+  { name, port, health: { path, showsRelease, command } }: Tier,
   { backend }: Member,
   release: Release,
 ): Workload["health"] {
@@ -121,7 +121,7 @@ function health(
         command: [
           `set -a; . ./${environmentFile}; set +a`,
           `cd ${currentReleaseDirectory} || exit`,
-          `exec runuser -u ${applicationUser} -- ${commandLine(command)}`,
+          `exec runuser -u ${userOf(name)} -- ${commandLine(command)}`,
         ].join("\n"),
         meaning: "its own check ends well",
       }

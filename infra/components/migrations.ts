@@ -1,11 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
-import {
-  applicationPackages,
-  applicationUser,
-  givenFiles,
-  migrationVariables,
-} from "../application/environment.ts";
+import { applicationPackages, givenFiles, migrationVariables } from "../application/environment.ts";
 import { migrationScript } from "../application/migrate.ts";
+import { migrationsUser } from "../application/names.ts";
 import type { AppServersArgs } from "./app-servers.ts";
 import { ownSecrets } from "./application-secrets.ts";
 
@@ -35,7 +31,7 @@ export class Migrations extends pulumi.ComponentResource {
         host,
         packages: applicationPackages(application),
         release,
-        user: applicationUser,
+        user: migrationsUser,
         script: migrationScript(topology, command),
         files: givenFiles(application, migrationVariables(given)),
         secrets: {

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import { applicationUser, sharedPath } from "../application/environment.ts";
+import { sharedPath } from "../application/environment.ts";
+import { sharingGroup } from "../application/names.ts";
 import type { Platform, SharedDirectory } from "../platform/platform.ts";
 
 export interface SharedStorageArgs {
@@ -10,7 +11,7 @@ export interface SharedStorageArgs {
 
 /** The directories that every instance of the application mounts. */
 export class SharedStorage extends pulumi.ComponentResource {
-  /** Each with its name, its path on every machine, and its owner. */
+  /** Each with its name, its path on every machine, and its group. */
   readonly directories: readonly SharedDirectory[];
 
   constructor(name: string, args: SharedStorageArgs, options?: pulumi.ComponentResourceOptions) {
@@ -18,7 +19,7 @@ export class SharedStorage extends pulumi.ComponentResource {
     this.directories = args.names.map((one) => ({
       name: one,
       path: sharedPath(one),
-      owner: applicationUser,
+      group: sharingGroup,
     }));
     for (const directory of this.directories) {
       args.platform.sharedDirectory(directory, { parent: this, dependsOn: [] });

@@ -23,8 +23,31 @@ export interface Connection {
 export interface Supervisor {
   /** Its own files for a workload's processes, delivered with the workload's. */
   files(workload: Workload, folder: string): ManagedFile[];
+  /** Where a process of a workload finds its credentials, and who owns the files that were delivered. */
+  credentials(
+    process: Process,
+    folder: string,
+  ): { readonly folder: string; readonly owner: string };
   /** Health of processes that nothing else is known of: none has died for some seconds. */
   steady(processes: readonly Process[]): Health;
+}
+
+/** All files of a workload, the supervisor's too, as they are delivered into its folder. */
+export function deliveredFiles(
+  supervisor: Supervisor,
+  workload: Workload,
+  folder: string,
+): ManagedFile[] {
+  const { files, processes } = workload;
+  const own = files.map((file): ManagedFile => {
+    const owner = processes.find(({ name }) => file.credentialOf?.includes(name));
+    if (owner) return { ...file, owner: supervisor.credentials(owner, folder).owner };
+    const reader = processes.find(({ environmentFile }) => environmentFile === file.path);
+    if (!reader) return file;
+    const credentials = supervisor.credentials(reader, folder).folder;
+    return { ...file, content: file.content.replaceAll("@{credentials}", credentials) };
+  });
+  return [...own, ...supervisor.files(workload, folder)];
 }
 
 /** How long that is. */

@@ -51,7 +51,16 @@ export interface ManagedFile {
   readonly reloads?: string;
   /** Process that is started anew when this one changes. @default none */
   readonly restarts?: string;
+  /**
+   * Processes of one user that get it as a credential: a file that they alone can read, by the name of
+   * this one, in a folder that `@{credentials}` stands for in their environment files. They are started
+   * anew when it changes. Its path is below `credentialsFolder`. @default it is none
+   */
+  readonly credentialOf?: readonly string[];
 }
+
+/** Where a workload's credentials lie in its own folder. */
+export const credentialsFolder = "secrets";
 
 /**
  * One program of a workload, run in the folder of the workload's files. Processes stop in the
@@ -73,6 +82,8 @@ export interface Process {
   readonly environmentFile?: string;
   /** Memory that it may use. @default as much as there is */
   readonly memoryMegabytes?: number;
+  /** What others get of files that it makes, as octal umask. @default nothing on machines, 0022 in containers */
+  readonly umask?: string;
   /** Directories that the process owns, made before it starts. @default none */
   readonly directories?: readonly { readonly path: string; readonly mode: string }[];
   /** Makes the program read its files again. @default it is restarted */
@@ -107,6 +118,8 @@ export interface Release {
   readonly hash: string;
   /** The application's folder, as the setting gives it. */
   readonly application: string;
+  /** Unix users that its programs run as; each is in the group `hastack` besides its own. */
+  readonly users: readonly string[];
 }
 
 /** A port of the workload that the operator's own machine offers on 127.0.0.1, where it can. */
@@ -165,8 +178,8 @@ export interface Task {
 export interface SharedDirectory {
   readonly name: string;
   readonly path: string;
-  /** User that owns it on every machine. */
-  readonly owner: string;
+  /** Group whose users may all change what is in it, whoever made it. A user of its name owns it. */
+  readonly group: string;
 }
 
 /** Leave to talk: who may connect to whom, where. */

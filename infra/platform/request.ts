@@ -1,5 +1,5 @@
 /** Requests to the programs on a machine: typed values, and the text that carries them there. */
-import type { ManagedFile, Process, Task, Workload } from "./platform.ts";
+import type { ManagedFile, Process, Release, Task, Workload } from "./platform.ts";
 
 /** Things by their names, so that a preview shows which one of them changes. */
 type Named<T> = Readonly<Record<string, T>>;
@@ -9,7 +9,7 @@ export interface FileRequest {
   readonly mode: string;
   readonly content: string;
   readonly check?: string;
-  /** What follows a change: `reload:PROCESS` or `restart:PROCESS`. */
+  /** What follows a change: `reload:PROCESS` or `restart:PROCESS`, several with spaces between. */
   readonly notice?: string;
 }
 
@@ -33,6 +33,8 @@ export interface PlaceRequest extends Delivery, GateRequest {
   readonly processes: readonly Pick<Process, "name" | "reloadSignal">[];
   /** Path of the release, from the folder of the links. */
   readonly release?: string;
+  /** Unix users that are made, and taken away with the workload. */
+  readonly users?: readonly string[];
   readonly sysctls?: Named<string>;
 }
 
@@ -41,8 +43,10 @@ export interface TaskRequest extends Delivery {
   readonly user?: string;
   readonly script: string;
   /** With the unit that must have mounted it, if one does. */
-  readonly shared: readonly { readonly path: string; owner: string; unit?: string }[];
+  readonly shared: readonly { readonly path: string; group: string; unit?: string }[];
   readonly release?: string;
+  /** Unix users that are made. */
+  readonly users?: readonly string[];
 }
 
 export interface RemovalRequest {
@@ -53,24 +57,37 @@ export interface RemovalRequest {
   /** Paths, each with what of it is the stack's. */
   readonly data: readonly { readonly path: string; readonly own: string }[];
   readonly directories: readonly string[];
+  readonly users?: readonly string[];
 }
 
 /** The files as they are asked for, in the order given. */
 export function filesRequest(files: readonly ManagedFile[]): Named<FileRequest> {
   return Object.fromEntries(
-    files.map(({ path, owner = "root", mode = "0644", content, check, reloads, restarts }) => [
-      path,
-      {
+    files.map((file) => {
+      const { path, owner = "root", mode = "0644", content, check, reloads, restarts } = file;
+      const { credentialOf = restarts ? [restarts] : [] } = file;
+      const notices = credentialOf.map((process) => `restart:${process}`);
+      if (notices.length === 0 && reloads) notices.push(`reload:${reloads}`);
+      const notice = notices.join(" ");
+      const request: FileRequest = {
         owner,
         mode,
         ...(check !== undefined && { check }),
-        ...(restarts
-          ? { notice: `restart:${restarts}` }
-          : reloads && { notice: `reload:${reloads}` }),
+        ...(notice && { notice }),
         content,
-      },
-    ]),
+      };
+      return [path, request];
+    }),
   );
+}
+
+/** The users among these that are a release's own: a machine has them for it alone. */
+export function ownUsers(
+  release: Release | undefined,
+  users: readonly (string | undefined)[],
+): { users?: readonly string[] } {
+  const own = release?.users.filter((user) => users.includes(user)) ?? [];
+  return own.length > 0 ? { users: own } : {};
 }
 
 export function processesRequest(processes: Workload["processes"]): PlaceRequest["processes"] {
@@ -87,9 +104,9 @@ export function taskRequest(task: Task, unitOf?: (directory: string) => string):
     root: `/run/hastack/${name}`,
     name,
     ...(user !== undefined && { user }),
-    shared: shared.map(({ name, path, owner }) => ({
+    shared: shared.map(({ name, path, group }) => ({
       path,
-      owner,
+      group,
       ...(unitOf && { unit: unitOf(name) }),
     })),
     files: filesRequest(files),

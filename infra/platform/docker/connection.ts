@@ -22,11 +22,13 @@ export interface OneShot {
   readonly volumes: readonly string[];
   /** Linux capabilities beyond the usual ones. @default none */
   readonly capabilities?: readonly string[];
+  /** The usual ones that it does without. @default none */
+  readonly without?: readonly string[];
 }
 
 export function inOneShot(
   image: string,
-  { network, labels, volumes, capabilities = [] }: OneShot,
+  { network, labels, volumes, capabilities = [], without = [] }: OneShot,
 ): Connection {
   const words = [
     "--rm",
@@ -39,6 +41,7 @@ export function inOneShot(
     ...labels.map((label) => `--label=${label}`),
     ...volumes.map((volume) => `--volume=${volume}`),
     ...capabilities.map((name) => `--cap-add=${name}`),
+    ...without.map((name) => `--cap-drop=${name}`),
   ];
   return {
     run: (program, input, limitSeconds) =>

@@ -10,6 +10,7 @@ import { readProjectFile } from "../../../lib/paths.ts";
 import { addressPlan, hostAddress } from "../../addresses.ts";
 import type { Settings } from "../../settings.ts";
 import type { Topology } from "../../topology.ts";
+import { deliveredFiles } from "../machine.ts";
 import { Ownership } from "../ownership.ts";
 import {
   type DataDirectory,
@@ -81,6 +82,7 @@ export class DockerPlatform implements Platform {
           volumes: this.#mounts([], shared).map(
             ({ volumeName, containerPath }) => `${volumeName}:${containerPath}`,
           ),
+          without: needless,
         }
       : { container: this.#names.container(task.host.name) };
     return new command.local.Command(
@@ -166,7 +168,7 @@ export class DockerPlatform implements Platform {
         name: this.#names.container(host.name),
         hostname: host.name,
         image: image.imageId,
-        command: [...superviseCommand],
+        command: superviseCommand(workload.shared ?? []),
         restart: "always",
         // How long a stop may take before Docker kills; unset would mean at once
         destroyGraceSeconds: stopSeconds,
@@ -188,9 +190,7 @@ export class DockerPlatform implements Platform {
         shmSize: 128,
         logDriver: "json-file",
         logOpts: { "max-size": "10m", "max-file": "3" },
-        ...(workload.capabilities && {
-          capabilities: { adds: workload.capabilities.map((name) => `CAP_${name}`) },
-        }),
+        ...capabilitiesOf(workload),
         ...(workload.sysctls && { sysctls: workload.sysctls }),
         ...memoryOf(processes),
       },
@@ -244,7 +244,7 @@ export class DockerPlatform implements Platform {
       processes: processesRequest(processes),
       // The container that checks looks like the workload's: checks may name its addresses
       addresses: [host.frontend, host.backend].filter((one) => one !== undefined),
-      files: filesRequest([...workload.files, ...s6.files(workload, configurationDirectory)]),
+      files: filesRequest(deliveredFiles(s6, workload, configurationDirectory)),
     };
     const target: DeliveryTarget = {
       volume: this.#names.volume(`${host.name}-files`),
@@ -322,12 +322,13 @@ export class DockerPlatform implements Platform {
     { component, packages, release }: Pick<Workload, "component" | "packages" | "release">,
     options: PlacementOptions,
   ): docker.RemoteImage {
-    const key = JSON.stringify([packages, release?.hash ?? null]);
+    const key = JSON.stringify([packages, release ?? null]);
     const known = this.#images.get(key);
     if (known) return known;
     const kind = release ? "release" : kebab(component);
     const staged = release && this.#stage(release, options);
     const tag = release ? releaseTag(release, packages) : packagesTag(packages);
+    const users = release && { USERS: release.users.join(" ") };
     // The tag is part of the resource's name: going back to a release that still serves somewhere
     // finds its image as it is, instead of making it again and removing the old one of that name
     const image = new docker.RemoteImage(
@@ -336,7 +337,7 @@ export class DockerPlatform implements Platform {
         name: `hastack-${this.#settings.stack}/${kind}:${tag}`,
         build: {
           context: release ? `../.hastack/images/${release.hash}` : imageFolder,
-          buildArgs: { PACKAGES: packages.join(" ") },
+          buildArgs: { PACKAGES: packages.join(" "), ...users },
           labels: Object.fromEntries(this.#labels(component).map((one) => [one.label, one.value])),
         },
         forceRemove: true,
@@ -382,9 +383,15 @@ interface Delivery {
   readonly version: pulumi.Output<string>;
 }
 
-/** One release may be in images with different packages. */
-function releaseTag(release: Release, packages: readonly string[]): string {
-  return packages.length === 0 ? release.hash : `${release.hash}-${hash(...packages)}`;
+/** One release may be in images with different packages and users, or of another recipe. */
+function releaseTag({ hash: release, users }: Release, packages: readonly string[]): string {
+  return `${release}-${hash(JSON.stringify([recipe(), packages, users]))}`;
+}
+
+function recipe(): string[] {
+  return ["Dockerfile", "install-packages"].map((file) =>
+    readProjectFile(`infra/${imageFolder}/${file}`),
+  );
 }
 
 /**
@@ -392,7 +399,7 @@ function releaseTag(release: Release, packages: readonly string[]): string {
  * way: no container is replaced for that. A recipe that changes again has tags of its own.
  */
 const asBefore = {
-  recipe: "a9095d29b640",
+  recipe: "6c7b46415430",
   tags: {
     "valkey-server": "6c4671b675a9",
     "patroni python3-etcd postgresql-17": "495f769f7354",
@@ -402,11 +409,26 @@ const asBefore = {
 };
 
 function packagesTag(packages: readonly string[]): string {
-  const recipe = ["Dockerfile", "install-packages"].map((file) =>
-    readProjectFile(`infra/${imageFolder}/${file}`),
-  );
-  const known = hash(...recipe) === asBefore.recipe ? asBefore.tags[packages.join(" ")] : undefined;
-  return known ?? hash(...recipe, ...packages);
+  const known =
+    hash(...recipe()) === asBefore.recipe ? asBefore.tags[packages.join(" ")] : undefined;
+  return known ?? hash(...recipe(), ...packages);
+}
+
+/** What the engine gives root, and neither an application nor its supervisor needs. */
+const needless = "AUDIT_WRITE MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETPCAP SYS_CHROOT".split(" ");
+
+function capabilitiesOf({
+  release,
+  capabilities,
+}: Workload): Pick<docker.ContainerArgs, "capabilities"> {
+  const named = (names: readonly string[]) => names.map((name) => `CAP_${name}`);
+  if (!capabilities && !release) return {};
+  return {
+    capabilities: {
+      ...(capabilities && { adds: named(capabilities) }),
+      ...(release && { drops: named(needless) }),
+    },
+  };
 }
 
 /** The container's limit is that of all its processes; one without a limit has all there is. */

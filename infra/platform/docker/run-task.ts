@@ -18,7 +18,7 @@ async function run(): Promise<void> {
   const connection =
     "container" in target ? inContainer(target.container) : inOneShot(required("IMAGE"), target);
   const { code, stdout, stderr } = await connection.run(
-    joined(["request", "deliver", "task"], request.name, "task"),
+    joined(["request", "users", "share", "deliver", "task"], request.name, "task"),
     encode(request, await readInput()),
     limitSeconds,
   );

@@ -3,8 +3,14 @@
  * signals one that must read its files again, and stops them in reverse order of start.
  */
 
-import { type Supervisor, steadyMeaning, steadySeconds } from "../machine.ts";
-import type { Health, ManagedFile, Process } from "../platform.ts";
+import { readProgram, type Supervisor, steadyMeaning, steadySeconds } from "../machine.ts";
+import {
+  credentialsFolder,
+  type Health,
+  type ManagedFile,
+  type Process,
+  type SharedDirectory,
+} from "../platform.ts";
 import { commandLine, quote } from "../shell.ts";
 
 /** Where a container's workload has its files: in a volume of their own. */
@@ -13,14 +19,22 @@ export const configurationDirectory = "/etc/hastack";
 const servicesDirectory = `${configurationDirectory}/services`;
 
 /** The command of a container. Notes of an earlier delivery end here: what starts now is new. */
-export const superviseCommand: readonly string[] = [
-  "sh",
-  "-c",
-  `rm -rf ${configurationDirectory}/.notices/* && exec s6-svscan ${servicesDirectory}`,
-];
+export function superviseCommand(shared: readonly SharedDirectory[]): string[] {
+  const share = shared.map(({ path, group }) => commandLine(["share", path, group]));
+  const steps = [
+    `rm -rf ${configurationDirectory}/.notices/*`,
+    ...share,
+    `exec s6-svscan ${servicesDirectory}`,
+  ].join(" && ");
+  return ["sh", "-c", share.length > 0 ? `${readProgram("share")}${steps}` : steps];
+}
 
 export const s6: Supervisor = {
   files: ({ processes }) => serviceFiles(processes),
+  credentials: ({ user = "root" }, folder) => ({
+    folder: `${folder}/${credentialsFolder}`,
+    owner: user,
+  }),
   steady,
 };
 
@@ -64,6 +78,7 @@ function runScript({
   environment = {},
   environmentFile,
   workingDirectory = configurationDirectory,
+  umask,
   command,
 }: Process): string {
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
@@ -74,6 +89,7 @@ function runScript({
     ...directories.map(
       ({ path, mode }) => `install -d -o ${user} -g ${user} -m ${mode} ${quote(path)}`,
     ),
+    ...(umask === undefined ? [] : [`umask ${umask}`]),
     `cd ${quote(workingDirectory)}`,
     `exec ${commandLine([
       "env",

@@ -7,6 +7,8 @@ import { storageDriver } from "./storage/storage.ts";
 const shippedFiles = [
   "request",
   "owner",
+  "users",
+  "share",
   "base",
   "install-packages",
   "systemd",
@@ -22,13 +24,13 @@ const shippedFiles = [
 /** What a call is made of, in the order in which it is read. */
 const calls: Readonly<Record<string, readonly (typeof shippedFiles)[number][]>> = {
   base: ["request", "owner", "base"],
-  remove_base: ["request", "owner", "base"],
+  remove_base: ["request", "owner", "users", "base"],
   packages: ["request", "owner", "base"],
-  place: ["request", "systemd", "deliver", "notify", "gate", "place"],
-  remove: ["request", "systemd", "remove"],
-  task: ["request", "deliver", "task"],
+  place: ["request", "users", "systemd", "deliver", "notify", "gate", "place"],
+  remove: ["request", "users", "systemd", "remove"],
+  task: ["request", "users", "share", "deliver", "task"],
 };
-const storageCall = ["request", "owner", "storage"] as const;
+const storageCall = ["request", "owner", "share", "storage"] as const;
 
 /** Calls that bring the programs themselves, or take them away. */
 const shipping: readonly string[] = ["ship", "unship"];

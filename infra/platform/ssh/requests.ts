@@ -1,7 +1,9 @@
 /** What is asked of a machine's programs about a workload. */
+import { deliveredFiles } from "../machine.ts";
 import { currentReleaseDirectory, type Health, type Workload } from "../platform.ts";
 import {
   filesRequest,
+  ownUsers,
   type PlaceRequest,
   processesRequest,
   type RemovalRequest,
@@ -12,7 +14,7 @@ import { bindRelease, systemd } from "./systemd.ts";
 
 /** @param timeoutSeconds how long the workload may take to get healthy */
 export function placeRequest(workload: Workload, timeoutSeconds: number): PlaceRequest {
-  const { host, processes, release, files, sysctls } = workload;
+  const { host, processes, release, sysctls } = workload;
   const { command, meaning } = health(workload);
   const root = workloadFolder(host.name);
   return {
@@ -20,9 +22,10 @@ export function placeRequest(workload: Workload, timeoutSeconds: number): PlaceR
     root,
     processes: processesRequest(processes),
     ...(release && { release: `../releases/${release.hash}` }),
+    ...usersOf(workload),
     ...(sysctls && { sysctls }),
     health: { command, meaning, timeoutSeconds },
-    files: filesRequest([...files, ...systemd.files(workload, root)]),
+    files: filesRequest(deliveredFiles(systemd, workload, root)),
   };
 }
 
@@ -50,5 +53,13 @@ export function removalRequest(workload: Workload, keepData: boolean): RemovalRe
       .flatMap(({ directories = [] }) => directories)
       .map(({ path }) => path)
       .filter((path) => path.startsWith("/run/hastack-")),
+    ...usersOf(workload),
   };
+}
+
+function usersOf({ release, processes }: Workload): Pick<PlaceRequest, "users"> {
+  return ownUsers(
+    release,
+    processes.map(({ user }) => user),
+  );
 }

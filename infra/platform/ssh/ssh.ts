@@ -18,7 +18,7 @@ import {
   takesOver,
   type Workload,
 } from "../platform.ts";
-import { secretsInput, taskRequest } from "../request.ts";
+import { ownUsers, secretsInput, taskRequest } from "../request.ts";
 import { userId } from "./layout.ts";
 import { type Machines, strangersProblem } from "./preflight.ts";
 import { shippedPrograms } from "./programs.ts";
@@ -117,7 +117,11 @@ export class SshPlatform implements Platform {
       machine: host.machine,
       apply: {
         call: "task",
-        request: { ...(release && { release: release.hash }), ...taskRequest(task, unitName) },
+        request: {
+          ...(release && { release: release.hash }),
+          ...ownUsers(release, [task.user]),
+          ...taskRequest(task, unitName),
+        },
       },
       limitSeconds: taskSeconds,
       secrets,

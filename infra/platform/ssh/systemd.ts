@@ -2,7 +2,7 @@
  * systemd units: one for each process of a workload, restarted whenever it ends, and shut off from
  * all of the machine that it does not need.
  */
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { type Supervisor, steadyMeaning, steadySeconds } from "../machine.ts";
 import type { Health, ManagedFile, Process, Release, ReloadSignal, Workload } from "../platform.ts";
 import { currentReleaseDirectory } from "../platform.ts";
@@ -24,7 +24,11 @@ function releaseLink(member: string): string {
   return `${currentReleaseDirectory}/${member}`;
 }
 
-export const systemd: Supervisor = { files: unitFiles, steady };
+export const systemd: Supervisor = {
+  files: unitFiles,
+  credentials: ({ name }) => ({ folder: `/run/credentials/${unitName(name)}`, owner: "root" }),
+  steady,
+};
 
 export function unitFiles(workload: Workload, folder: string): ManagedFile[] {
   return workload.processes.map((process) => {
@@ -82,9 +86,10 @@ function unit(workload: Workload, process: Process, folder: string): string {
   ].join("\n");
 }
 
-function service({ shared = [] }: Workload, process: Process, folder: string): string[] {
+function service({ files, shared = [] }: Workload, process: Process, folder: string): string[] {
   const { name, user = "root", directories = [], environment = {}, memoryMegabytes } = process;
-  const { environmentFile, workingDirectory = folder } = process;
+  const { environmentFile, workingDirectory = folder, umask = "0077" } = process;
+  const credentials = files.filter(({ credentialOf }) => credentialOf?.includes(name));
   const [program = "", ...words] = process.command;
   const variables = {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -98,6 +103,7 @@ function service({ shared = [] }: Workload, process: Process, folder: string): s
     `WorkingDirectory=${quote(workingDirectory)}`,
     ...Object.entries(variables).map(([key, value]) => `Environment=${quote(`${key}=${value}`)}`),
     ...(environmentFile ? [`EnvironmentFile=${quote(`${folder}/${environmentFile}`)}`] : []),
+    ...credentials.map(({ path }) => `LoadCredential=${basename(path)}:${folder}/${path}`),
     ...shared.map(({ path }) => `ExecStartPre=+/usr/bin/mountpoint -q ${word(path)}`),
     ...directories.map(
       ({ path, mode }) =>
@@ -115,7 +121,7 @@ function service({ shared = [] }: Workload, process: Process, folder: string): s
     `SyslogIdentifier=hastack-${name}`,
     "LimitNOFILE=65536",
     ...(memoryMegabytes === undefined ? [] : [`MemoryMax=${memoryMegabytes}M`]),
-    "UMask=0077",
+    `UMask=${umask}`,
   ];
 }
 

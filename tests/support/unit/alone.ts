@@ -43,7 +43,7 @@ export function recordAlone(
     const shared = plan.application.shared.map((name) => ({
       name,
       path: `/var/lib/hastack/${name}`,
-      owner: "hastack",
+      group: "hastack",
     }));
     for (const one of shared) platform.sharedDirectory(one, { parent, dependsOn: [] });
     return build({

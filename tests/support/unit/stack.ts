@@ -7,7 +7,11 @@ import { WebStack } from "../../../infra/stack.ts";
 import { type Plan, planWith } from "./fixtures.ts";
 import { type Recording, type RecordOptions, type Registration, record } from "./mocks.ts";
 
-export const release = { hash: "0123456789ab", application: "app" };
+export const release = {
+  hash: "0123456789ab",
+  application: "app",
+  users: ["hastack-migrations", "hastack-storefront", "hastack-admin"],
+};
 
 export interface StackOptions extends RecordOptions {
   /** Settings in place of those of the fixture. @default none */

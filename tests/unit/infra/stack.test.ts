@@ -9,7 +9,7 @@ import type { WebStack } from "../../../infra/stack.ts";
 import { agency, asPulumiGives, leastConfiguration, tiersOf } from "../../support/unit/fixtures.ts";
 import { mockPassword, type Recording, secret } from "../../support/unit/mocks.ts";
 import { deliveryScript, taskScript } from "../../support/unit/requests.ts";
-import { describeStack, differences, recordStack } from "../../support/unit/stack.ts";
+import { describeStack, differences, imageOf, recordStack } from "../../support/unit/stack.ts";
 
 /** Asserts that one thing is only asked for once another is there. */
 function assertAfter(recording: Recording, later: string, earlier: string): void {
@@ -273,16 +273,17 @@ describe("WebStack", () => {
 
     it("W3: a new release as a new image, migrations and instances, and nothing else", async () => {
       const after = await recordStack({ hash: "ba9876543210" });
+      const before = await recordStack();
       const instances = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
       assert.deepEqual(
-        differences(await recordStack(), after),
+        differences(before, after),
         [
           ...instances.flatMap(deliveryAndGate),
           ...instances.map((name) => `Container ${name}`),
           "Command migrations",
           "Command release",
-          "RemoteImage release-image-0123456789ab",
-          "RemoteImage release-image-ba9876543210",
+          imageOf(before, "release").label,
+          imageOf(after, "release").label,
         ].sort(),
       );
     });

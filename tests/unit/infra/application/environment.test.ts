@@ -10,7 +10,7 @@ import {
   migrationVariables,
   renderEnvironment,
 } from "../../../../infra/application/environment.ts";
-import type { ManagedFile } from "../../../../infra/platform/platform.ts";
+import { credentialsFolder, type ManagedFile } from "../../../../infra/platform/platform.ts";
 import { makeCertificate, pemOf } from "../../../support/certificates.ts";
 import { agency, first, planWith } from "../../../support/unit/fixtures.ts";
 
@@ -62,7 +62,7 @@ describe("what an instance is given", () => {
       REDIS_URL: "redis://hastack:@{cache_password}@10.2.0.61:6379/0",
       SAMPLE_DATA: "false",
       LOG_LEVEL: "info",
-      COOKIE_SECRET_FILE: "@{folder}/secrets/cookieSecret",
+      COOKIE_SECRET_FILE: "@{credentials}/cookieSecret",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
     });
   });
@@ -151,7 +151,7 @@ describe("what an instance is given", () => {
   });
 
   it("N3: holds no password, only the places of these", () => {
-    const own = ["@{cache_password}", "@{database_password}", "@{folder}"];
+    const own = ["@{cache_password}", "@{credentials}", "@{database_password}"];
     assert.deepEqual(places(given("admin")), own);
     const withMail = { smtp, smtpPassword: "secret" };
     assert.deepEqual(places(given("storefront", withMail)), [...own, "@{smtp_password}"]);
@@ -221,6 +221,7 @@ describe("the travel agency", () => {
     for (const { path, content } of files) {
       const filled = content
         .replaceAll("@{folder}", folder)
+        .replaceAll("@{credentials}", join(folder, credentialsFolder))
         .replaceAll(/@\{(\w+)\}/g, (_, name) => `the-secret-called-${name}`);
       mkdirSync(dirname(join(folder, path)), { recursive: true });
       writeFileSync(join(folder, path), filled);
@@ -298,6 +299,25 @@ describe("the travel agency", () => {
     const cookies = "secrets/cookieSecret 0400";
     assert.deepEqual(paths(application.tiers[1]), ["environment 0400", cookies]);
     assert.deepEqual(paths(), ["environment 0400", cookies, "secrets/adminPassword 0400"]);
+  });
+
+  it("N6: gives a tier's secrets to its program and to its jobs as credentials, and starts them anew with others", () => {
+    const text = `name: shop
+tiers: [{ name: web, command: [./web] }, { name: office, command: [./office] }]
+jobs: [{ name: sweep, tier: web, command: [./sweep], dailyAt: "03:00" }]
+secrets: { key: { generated: true } }`;
+    const { application } = planWith({}, text);
+    const readers = application.tiers.map((tier) =>
+      givenFiles(application, {}, tier).map(
+        ({ credentialOf, restarts }) => credentialOf ?? restarts,
+      ),
+    );
+    assert.deepEqual(readers, [
+      ["web", ["web", "job-sweep"]],
+      ["office", ["office"]],
+    ]);
+    const own = givenFiles(application, {}).map(({ owner, mode }) => [owner, mode]);
+    assert.deepEqual(own, Array(2).fill(["hastack-migrations", "0400"]));
   });
 });
 

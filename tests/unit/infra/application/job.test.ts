@@ -27,18 +27,17 @@ const job = (changes: Partial<JobDescription> = {}): JobDescription => ({
 
 describe("a job's process", () => {
   it("O6: has the memory limit of its tier, and none where that has none", () => {
-    const directories = [{ name: "uploads", path: "/var/lib/hastack/uploads", owner: "hastack" }];
-    const process = jobProcess(job(), { memoryMegabytes: 300 }, directories);
+    const process = jobProcess(job(), { name: "web", memoryMegabytes: 300 });
     assert.deepEqual(process, {
       name: "job-sweep",
       command: ["jobs/sweep"],
-      user: "hastack",
+      user: "hastack-web",
       environmentFile: "jobs/sweep.environment",
-      directories: [{ path: "/var/lib/hastack/uploads", mode: "0755" }],
+      umask: "0007",
       stopGraceSeconds: 30,
       memoryMegabytes: 300,
     });
-    assert.equal(jobProcess(job(), {}, []).memoryMegabytes, undefined);
+    assert.equal(jobProcess(job(), { name: "web" }).memoryMegabytes, undefined);
   });
 });
 

@@ -8,9 +8,10 @@ import { settingsWith } from "../../../support/unit/fixtures.ts";
 describe("an application's release", () => {
   const application = readApplication(settingsWith());
 
-  it("A12: is known by the hash of its files, and says whose it is", () => {
+  it("A12: is known by the hash of its files, and says whose it is, and as whom its programs run", () => {
     const hash = releaseHash(readRecipe("app"));
-    assert.deepEqual(releaseOf(application), { hash, application: "app" });
+    const users = ["hastack-migrations", "hastack-storefront", "hastack-admin"];
+    assert.deepEqual(releaseOf(application), { hash, application: "app", users });
   });
 
   it("W5: is refused in one line, without a stack trace, where a file of it is not there", () => {

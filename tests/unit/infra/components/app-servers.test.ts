@@ -8,7 +8,14 @@ import {
   recordAlone,
   type Surroundings,
 } from "../../../support/unit/alone.ts";
-import { describeStack, recordStack, release, workloadOf } from "../../../support/unit/stack.ts";
+import type { Recording } from "../../../support/unit/mocks.ts";
+import {
+  describeStack,
+  imageOf,
+  recordStack,
+  release,
+  workloadOf,
+} from "../../../support/unit/stack.ts";
 
 const instances = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
 
@@ -72,7 +79,8 @@ describe("AppServers", () => {
   it("A12: runs all instances of one release, from one image", async () => {
     const recording = await recordStack();
     const images = instances.map((name) => recording.get("Container", name).inputs.image);
-    assert.deepEqual([...new Set(images)], [`id-of-hastack-test/release:${release.hash}`]);
+    const { inputs } = imageOf(recording, "release");
+    assert.deepEqual([...new Set(images)], [`id-of-${inputs.name}`]);
   });
 
   it("A12: passes the gate only where the instance answers as the new release", async () => {
@@ -84,14 +92,14 @@ describe("AppServers", () => {
     );
   });
 
-  it("N4: asks a worker's own program for its health as the application, with its variables", async () => {
+  it("N4: asks a worker's own program for its health as its tier, with its variables", async () => {
     const text =
       "name: shop\ntiers: [{ name: worker, command: [w], health: { command: [sh, -c, 'test \"$KEY\"'] } }]";
     const { health } = workloadOf(await describeStack({}, text), "worker-1");
     const lines = [
       "set -a; . ./environment; set +a",
       "cd /opt/hastack/current || exit",
-      `exec runuser -u hastack -- sh -c 'test "$KEY"'`,
+      `exec runuser -u hastack-worker -- sh -c 'test "$KEY"'`,
     ];
     assert.equal(health?.command, lines.join("\n"));
   });
@@ -106,20 +114,25 @@ describe("AppServers", () => {
     assert.equal(processes[0]?.stopGraceSeconds, 42);
   });
 
-  it("N4: runs unprivileged, with a configuration that only its user reads", async () => {
-    const { processes, files } = workloadOf(await describeStack(), "storefront-1");
-    assert.deepEqual(
-      processes.map(({ user }) => user),
-      ["hastack"],
-    );
-    assert.deepEqual(
-      files.map(({ path, owner, mode }) => [path, owner, mode]),
-      [
-        // Read by root, who hands the variables to the process
-        ["environment", undefined, "0400"],
-        ["secrets/cookieSecret", "hastack", "0400"],
-      ],
-    );
+  it("N4, N6: runs as its tier's user, with a configuration that root alone reads and hands on", async () => {
+    const stack = await describeStack();
+    for (const [tier, name] of [
+      ["storefront", "storefront-1"],
+      ["admin", "admin-1"],
+    ] as const) {
+      const { processes, files } = workloadOf(stack, name);
+      assert.deepEqual(
+        processes.map(({ user, umask }) => [user, umask]),
+        [[`hastack-${tier}`, "0007"]],
+      );
+      assert.deepEqual(
+        files.map(({ path, owner, mode, credentialOf }) => [path, owner, mode, credentialOf]),
+        [
+          ["environment", undefined, "0400", undefined],
+          ["secrets/cookieSecret", undefined, "0400", [tier]],
+        ],
+      );
+    }
   });
 });
 
@@ -161,6 +174,28 @@ describe("AppServers on its own", () => {
     assertOrder(docker, ...gates);
     const ssh = await recordAlone("ssh", build);
     assertOrder(ssh, ...inOrder.map((name) => `Command ${name}`));
+  });
+
+  it("N6: has its secrets where its unit finds them, and in a container as files of its user", async () => {
+    const requestOf = (recording: Recording, name: string) =>
+      JSON.parse(
+        (recording.get("Command", name).inputs.environment as { REQUEST: string }).REQUEST,
+      );
+    const variable = (text: string) => /^COOKIE_SECRET_FILE="(.*)"$/m.exec(text)?.[1];
+    const docker = requestOf(await recordAlone("docker", build), "admin-1-files").files;
+    assert.equal(docker["secrets/cookieSecret"].owner, "hastack-admin");
+    assert.equal(variable(docker.environment.content), "/etc/hastack/secrets/cookieSecret");
+    const { files, users } = requestOf(await recordAlone("ssh", build), "admin-1");
+    assert.equal(files["secrets/cookieSecret"].owner, "root");
+    assert.equal(
+      variable(files.environment.content),
+      "/run/credentials/hastack-admin.service/cookieSecret",
+    );
+    assert.match(
+      files["units/hastack-admin.service"].content,
+      /^LoadCredential=cookieSecret:\/etc\/hastack\/admin-1\/secrets\/cookieSecret$/m,
+    );
+    assert.deepEqual(users, ["hastack-admin"]);
   });
 
   it("N3: shows no password", async () => {

@@ -333,7 +333,7 @@ chmod +x /tmp/spy/chown; rm -f /tmp/spy/modes; PATH=/tmp/spy:$PATH\n`;
 
     it("S1: owns its shared directories before it starts, whoever made them", async () => {
       await machine.run("rm -rf /srv/shared && install -d -o root -m 0700 /srv/shared");
-      const shared = [{ name: "shared", path: "/srv/shared", owner: "hastack" }];
+      const shared = [{ name: "shared", path: "/srv/shared", group: "hastack" }];
       const { code } = await run({ ...task("touch /srv/shared/mine", "hastack"), shared });
       assert.equal(code, 0);
       const owner = await machine.run("stat -c %U /srv/shared /srv/shared/mine");

@@ -17,6 +17,12 @@ const membersOf = ({ members }: Topology): readonly Member[] => [
 const addresses = (topology: Topology) =>
   membersOf(topology).map(({ name, backend }) => ({ name, address: backend }));
 
+/**
+ * What the group may do with whatever is made, also by a program that lets nobody else in: read it,
+ * and change what a directory holds.
+ */
+const modes = { file: "0040", directory: "0770" };
+
 export const glusterfs: StorageDriver = {
   name: "glusterfs",
   roles: ["brick", "arbiter"],
@@ -38,17 +44,17 @@ export const glusterfs: StorageDriver = {
     const members = addresses(topology);
     const clients = topology.machines.map(({ backend }) => backend).join(",");
     return {
-      apply: { call: "make_volume", request: { directory: name, members, clients } },
+      apply: { call: "make_volume", request: { directory: name, members, clients, modes } },
       remove: { call: "remove_volume", request: { directory: name, keepData, members } },
     };
   },
 
   mount(machine, topology, directory) {
     const { stack } = topology;
-    const { name, path } = directory;
+    const { name, path, group } = directory;
     const unit = mountUnit(machine, topology, directory);
     return {
-      apply: { call: "mount_volume", request: { directory: name, path, unit } },
+      apply: { call: "mount_volume", request: { directory: name, path, unit, group } },
       remove: { call: "unmount_volume", request: { stack, machine, directory: name, path } },
     };
   },

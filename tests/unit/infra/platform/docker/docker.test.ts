@@ -40,14 +40,21 @@ describe("the docker platform", () => {
     }
   });
 
-  it("N4: lets no container gain rights, and only load balancers have more than usual", async () => {
+  it("N4: lets no container gain rights, and only load balancers have more than usual, applications less", async () => {
     const recording = await recordStack();
     for (const { name, inputs } of recording.ofType("Container")) {
       assert.deepEqual(inputs.securityOpts, ["no-new-privileges:true"], name);
       assert.equal(inputs.privileged, undefined, name);
     }
-    const more = recording.ofType("Container").filter(({ inputs }) => inputs.capabilities);
-    assert.deepEqual(more.map(({ name }) => name).sort(), ["lb-1", "lb-2"]);
+    type Capabilities = { adds?: string[]; drops?: string[] } | undefined;
+    const capabilities = recording
+      .ofType("Container")
+      .map(({ name, inputs }) => [name, inputs.capabilities as Capabilities] as const);
+    const more = capabilities.filter(([, all]) => all?.adds);
+    assert.deepEqual(more.map(([name]) => name).sort(), ["lb-1", "lb-2"]);
+    const less = capabilities.filter(([, all]) => all?.drops?.includes("CAP_NET_RAW"));
+    const instances = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
+    assert.deepEqual(less.map(([name]) => name).sort(), instances);
   });
 
   it("W4: labels every object with the stack and its component", async () => {
@@ -83,7 +90,8 @@ describe("the docker platform", () => {
     const recording = await recordStack();
     const names = recording.ofType("RemoteImage").map(({ inputs }) => String(inputs.name));
     assert.equal(names.length, 5);
-    for (const name of names) assert.match(name, /^hastack-test\/[a-z-]+:[0-9a-f]{12}$/);
+    for (const name of names)
+      assert.match(name, /^hastack-test\/[a-z-]+:([0-9a-f]{12}-)?[0-9a-f]{12}$/);
     for (const { name, inputs } of recording.ofType("Container")) {
       assert.ok(names.map((one) => `id-of-${one}`).includes(String(inputs.image)), name);
     }
@@ -98,7 +106,7 @@ describe("the docker platform", () => {
     ];
     const images = recordings.map((recording) => imageOf(recording, "release"));
     assert.deepEqual(
-      images.map(({ name }) => name),
+      images.map(({ name }) => name.replace(/-[0-9a-f]{12}$/, "")),
       [`release-image-${one}`, `release-image-${two}`, `release-image-${one}`],
     );
     assert.deepEqual(images[2]?.inputs, images[0]?.inputs);
@@ -311,14 +319,24 @@ describe("a workload on docker", () => {
     ]);
   });
 
-  it("has an image of its own for each set of packages beside a release, staged once", async () => {
-    const release = { hash: "0123456789ab", application: "examples/notes" };
+  it("has an image of its own for each set of packages and users beside a release, staged once", async () => {
+    const release = { hash: "0123456789ab", application: "examples/notes", users: [] };
     const python = { release, packages: ["python3"] };
-    const recording = await placed([{ release }, python], [python]);
-    const names = recording.ofType("RemoteImage").map(({ inputs }) => String(inputs.name));
-    assert.equal(names.length, 2);
-    assert.equal(names[0], "hastack-test/release:0123456789ab");
-    assert.match(names[1] ?? "", /^hastack-test\/release:0123456789ab-[0-9a-f]{12}$/);
+    const other = { release: { ...release, users: ["hastack-web"] }, packages: [] };
+    const recording = await placed([{ release }, python, other], [python]);
+    const images = recording.ofType("RemoteImage").map(({ inputs }) => inputs);
+    const names = images.map(({ name }) => String(name));
+    assert.equal(new Set(names).size, 3);
+    for (const name of names)
+      assert.match(name, /^hastack-test\/release:0123456789ab-[0-9a-f]{12}$/);
+    assert.deepEqual(
+      images.map(({ build }) => (build as Record<string, unknown>).buildArgs),
+      [
+        { PACKAGES: "", USERS: "" },
+        { PACKAGES: "python3", USERS: "" },
+        { PACKAGES: "", USERS: "hastack-web" },
+      ],
+    );
     const { environment } = recording.get("Command", "task-0").inputs;
     assert.equal((environment as Record<string, string>).IMAGE, `id-of-${names[1]}`);
     const { inputs } = recording.get("Command", "release");

@@ -93,7 +93,7 @@ exec s6-svscanctl -t /etc/hastack/services
   });
 
   it("W7: are all that a container starts with; notes of an earlier delivery end there", () => {
-    assert.deepEqual(superviseCommand, [
+    assert.deepEqual(superviseCommand([]), [
       "sh",
       "-c",
       "rm -rf /etc/hastack/.notices/* && exec s6-svscan /etc/hastack/services",
@@ -156,7 +156,7 @@ async function supervise(processes: readonly Process[]): Promise<Container> {
   const machine = await start(await baseImage(), "s6", {
     init: false,
     arguments: ["--env=OUTSIDE=1", "--security-opt=no-new-privileges:true"],
-    command: ["sh", "-c", waiting, "sh", ...superviseCommand],
+    command: ["sh", "-c", waiting, "sh", ...superviseCommand([])],
   });
   const program = (path: string, text: string) =>
     machine.run(`cat > ${path} && chmod 0755 ${path}`, text);

@@ -10,7 +10,7 @@ import type { Member, Topology } from "../../../../../infra/topology.ts";
 import { type Outcome, run } from "../../../../../lib/run.ts";
 import { planWith } from "../../../../support/unit/fixtures.ts";
 
-const uploads = { name: "uploads", path: "/var/lib/hastack/uploads", owner: "hastack" };
+const uploads = { name: "uploads", path: "/var/lib/hastack/uploads", group: "hastack" };
 
 const member = (name: string, role: Member["role"], host: number): Member => ({
   name: `${role}-${host}`,

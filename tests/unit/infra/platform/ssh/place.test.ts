@@ -57,12 +57,12 @@ function web(wish: Wish = {}): Workload {
     host: { name: "web-1", role: "cache", machine: "node-1", backend: "10.2.0.11" },
     component: "Test",
     packages: [],
-    release: { hash, application: "app" },
+    release: { hash, application: "app", users: ["hastack-unit"] },
     processes: [
       {
         name: "web",
         command: ["/opt/hastack/current/serve"],
-        user: "hastack",
+        user: "hastack-unit",
         directories: [{ path: "/run/unit-web", mode: "0755" }],
         reloadSignal: "SIGHUP",
         stopGraceSeconds: 5,
@@ -72,7 +72,13 @@ function web(wish: Wish = {}): Workload {
     files: [
       { path: "word", content: `${word}\n`, reloads: "web" },
       { path: "fixed", content: `${fixed}\n`, check, restarts: "web" },
-      { path: "password", content: "@{password}", owner: "hastack", mode: "0400", reloads: "web" },
+      {
+        path: "password",
+        content: "@{password}",
+        owner: "hastack-unit",
+        mode: "0400",
+        reloads: "web",
+      },
     ],
     secrets: {},
     data: [{ name: "data", path: "/var/lib/unit-web", own: "/var/lib/unit-web/own", keep: true }],
@@ -119,7 +125,7 @@ describe("placing a workload on a machine", function () {
       input: encode(placeRequest(web(wish), healthSeconds), input),
     });
   const placeText = joined(
-    ["request", "systemd", "deliver", "notify", "gate", "place"],
+    ["request", "users", "systemd", "deliver", "notify", "gate", "place"],
     "web-1",
     "place",
   );
@@ -164,7 +170,7 @@ describe("placing a workload on a machine", function () {
     const list = "cd /etc/hastack/web-1 && stat -c '%n %a %U' word password units/*";
     assert.equal(
       await machine.look(list),
-      `word 644 root\npassword 400 hastack\nunits/${unit} 644 root`,
+      `word 644 root\npassword 400 hastack-unit\nunits/${unit} 644 root`,
     );
   });
 

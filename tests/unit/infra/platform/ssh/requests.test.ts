@@ -13,7 +13,7 @@ const workload = (health: Workload["health"], release?: Workload["release"]): Wo
   ...(health && { health }),
 });
 
-const release = { hash: "0123456789ab", application: "app" };
+const release = { hash: "0123456789ab", application: "app", users: ["hastack-worker"] };
 const commandOf = (one: Workload) => placeRequest(one, 60).health.command;
 
 describe("what is asked of a machine about a workload", () => {

@@ -254,7 +254,7 @@ describe("the ssh platform", () => {
         hostKey,
       }));
       const platform = new SshPlatform(settings, topology, { targets, architecture: "x64" });
-      const shared = [{ name: "uploads", path: "/var/lib/hastack/uploads", owner: "hastack" }];
+      const shared = [{ name: "uploads", path: "/var/lib/hastack/uploads", group: "hastack" }];
       const task = {
         name: "task",
         component: "Test",

@@ -153,7 +153,7 @@ describe("systemd units", () => {
   });
 
   it("show a workload its own release", () => {
-    const release = { hash: "abc", application: "app" };
+    const release = { hash: "abc", application: "app", users: [] };
     assert.deepEqual(said(linesOf("proxy", { release }), "BindReadOnlyPaths"), [
       "/opt/hastack/current/lb-1:/opt/hastack/current",
     ]);
@@ -162,7 +162,7 @@ describe("systemd units", () => {
 
   it("S2: wait for a shared directory, and see what is mounted there later", () => {
     const lines = linesOf("watcher", {
-      shared: [{ name: "uploads", path: "/var/lib/hastack/uploads", owner: "www-data" }],
+      shared: [{ name: "uploads", path: "/var/lib/hastack/uploads", group: "hastack" }],
     });
     assert.deepEqual(said(lines, "Wants"), ["network-online.target hastack-uploads.service"]);
     assert.match(first(said(lines, "After")), /hastack-uploads\.service/);
