@@ -7,6 +7,7 @@ import { Cache } from "./components/cache.ts";
 import { Credentials } from "./components/credentials.ts";
 import { DatabasePair } from "./components/database-pair.ts";
 import { DatabaseSettings } from "./components/database-settings.ts";
+import { EtcdOnlyTls } from "./components/etcd-only-tls.ts";
 import { Firewall, flowsOf } from "./components/firewall.ts";
 import { FormerRoles } from "./components/former-roles.ts";
 import { LoadBalancer } from "./components/load-balancer.ts";
@@ -114,6 +115,11 @@ export class WebStack extends pulumi.ComponentResource {
       "load-balancer",
       { ...on, settings, application, statisticsPassword: passwords.of("statistics") },
       after(app),
+    );
+    new EtcdOnlyTls(
+      "etcd-only-tls",
+      { ...on, rootPassword: passwords.of("etcdRoot") },
+      after(this.loadBalancer),
     );
     new FormerRoles(
       "former-roles",

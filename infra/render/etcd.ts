@@ -1,15 +1,25 @@
-/** etcd's configuration file, and the script that gives etcd its users. */
+/** etcd's configuration file, its health, and the script that gives etcd its users. */
 import { stringify } from "yaml";
+import { authorityFile, type Domain, type Leaf, leafFile } from "../certificates/domains.ts";
 import { ports } from "../roles.ts";
 import type { Member, Topology } from "../topology.ts";
 
-const clientUrl = ({ backend }: Member) => `http://${backend}:${ports.etcdClient}`;
-const peerUrl = ({ backend }: Member) => `http://${backend}:${ports.etcdPeer}`;
+export const clientUrl = ({ backend }: Member) => `https://${backend}:${ports.etcdClient}`;
+export const peerUrl = ({ backend }: Member) => `https://${backend}:${ports.etcdPeer}`;
 
 export const etcdDataDirectory = "/var/lib/etcd/hastack";
 
-export function renderEtcd(topology: Topology, self: Member): string {
-  return stringify({
+/** Who comes without a certificate of the right authority is not heard, members and clients alike. */
+const security = (leaf: Leaf, domain: Domain) => ({
+  "cert-file": leafFile(leaf),
+  "key-file": leafFile(leaf),
+  "client-cert-auth": true,
+  "trusted-ca-file": authorityFile(domain),
+});
+
+/** etcd's configuration, by its own names. Paths are from the folder of the workload's files. */
+export function etcdConfiguration(topology: Topology, self: Member) {
+  return {
     name: self.name,
     "data-dir": etcdDataDirectory,
     "listen-peer-urls": peerUrl(self),
@@ -21,37 +31,82 @@ export function renderEtcd(topology: Topology, self: Member): string {
       .join(","),
     "initial-cluster-token": `hastack-${topology.stack}`,
     "initial-cluster-state": "new",
+    "client-transport-security": security("etcd-server", "quorum-client"),
+    "peer-transport-security": security("etcd-peer", "quorum-peer"),
+    "tls-min-version": "TLS1.3",
+    // Passwords are generated, and long: a slow hash protects nothing, and costs 80 ms at each login
+    "bcrypt-cost": 4,
     // Patroni speaks to etcd through this gateway
     "enable-grpc-gateway": true,
     "auto-compaction-mode": "periodic",
     "auto-compaction-retention": "1h",
     "log-level": "warn",
-  });
+  };
 }
 
+export function renderEtcd(topology: Topology, self: Member): string {
+  return stringify(etcdConfiguration(topology, self), { lineWidth: 0 });
+}
+
+/** curl's words for who asks, and whom it trusts. */
+const curlAs = (leaf: Leaf, domain: Domain) =>
+  `--cacert ${authorityFile(domain)} --cert ${leafFile(leaf)}`;
+
+/** Shell function: whether the member at an address serves others in the clear, as a bridge does. */
+export const isPlain = `is_plain() { curl -fsS --max-time 1 "http://$1:${ports.etcdPeer}/version" > /dev/null 2>&1; }`;
+
 /**
- * Health of a member: it answers with a quorum. While too few members run for a quorum, it is
- * enough that it listens for the others; else the first one of a new quorum would never be healthy.
+ * Health of a member: it answers with a quorum, and serves the certificates that its files hold.
+ * While too few members run for a quorum, it is enough that it listens for the others; else the first
+ * one of a new quorum would never be healthy.
  */
 export function etcdHealth(topology: Topology, self: Member): string {
   const others = topology.members.quorum.filter((one) => one.name !== self.name);
   const majority = Math.floor(topology.members.quorum.length / 2) + 1;
-  const listens = (member: Member) =>
-    `curl -fsS --max-time 1 ${peerUrl(member)}/version > /dev/null 2>&1`;
-  return [
-    `curl -fsS --max-time 2 ${clientUrl(self)}/health 2>&1 | grep -F '"health":"true"' && exit 0`,
-    `${listens(self)} || { echo 'its peer port does not answer'; exit 1; }`,
-    "there=1",
-    ...others.map((one) => `! ${listens(one)} || there=$((there + 1))`),
-    `[ "$there" -lt ${majority} ] || { echo "$there members answer, but there is no quorum"; exit 1; }`,
-  ].join("\n");
+  return `${isPlain}
+listens() {
+  # The port agrees to HTTP/2, and then speaks none
+  curl -fsS --http1.1 --max-time 1 ${curlAs("etcd-peer", "quorum-peer")} "https://$1:${ports.etcdPeer}/version" > /dev/null 2>&1 ||
+    is_plain "$1"
+}
+fingerprint() { openssl x509 -noout -fingerprint -sha256 "$@" 2> /dev/null; }
+serves() {
+  served=$(timeout 2 openssl s_client -connect ${self.backend}:$1 -cert "$2" 2> /dev/null < /dev/null | fingerprint)
+  [ "$served" = "$(fingerprint -in "$2")" ] || { echo "port $1 does not serve the certificate $2"; exit 1; }
+}
+if curl -fsS --max-time 2 ${curlAs("etcd-server", "quorum-client")} ${clientUrl(self)}/health 2>&1 | grep -F '"health":"true"'
+then serves ${ports.etcdClient} ${leafFile("etcd-server")}
+else
+  listens ${self.backend} || { echo 'its peer port does not answer'; exit 1; }
+  there=1
+  for other in ${others.map(({ backend }) => backend).join(" ")}; do
+    ! listens $other || there=$((there + 1))
+  done
+  [ "$there" -lt ${majority} ] || { echo "$there members answer, but there is no quorum"; exit 1; }
+fi
+is_plain ${self.backend} || serves ${ports.etcdPeer} ${leafFile("etcd-peer")}`;
 }
 
-/** Users of etcd: root, and Patroni with its own keys. Runs again without harm. */
-export function etcdUsersScript(topology: Topology, self: Member): string {
+/** Shell text: etcdctl speaks to this member, with the member's own certificate. */
+export function etcdctlSettings(self: Member): string {
   return `export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=${clientUrl(self)}
+export ETCDCTL_CACERT=${authorityFile("quorum-client")} ETCDCTL_CERT=${leafFile("etcd-server")} ETCDCTL_KEY=${leafFile("etcd-server")}`;
+}
+
+/** etcdctl's words for the health of every member. It needs no login. */
+export function healthOfAll(topology: Topology): string {
+  const endpoints = topology.members.quorum.map(clientUrl).join(",");
+  return `etcdctl --command-timeout=1s endpoint health --endpoints=${endpoints}`;
+}
+
+/**
+ * Users of etcd: root, and Patroni with its own keys. Runs again without harm. Passwords are set
+ * again, as a hash keeps the cost that it was made with.
+ */
+export function etcdUsersScript(topology: Topology, self: Member): string {
+  return `${etcdctlSettings(self)}
 # With every member there: a user is known to the whole quorum or to none
-until etcdctl --command-timeout=1s endpoint health --endpoints=${topology.members.quorum.map(clientUrl).join(",")} > /dev/null 2>&1 ||
+until ${healthOfAll(topology)} > /dev/null 2>&1 ||
   ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat root) etcdctl --command-timeout=1s auth status > /dev/null 2>&1
 do
   tries=$((\${tries:-0} + 1))
@@ -65,6 +120,7 @@ if etcdctl auth status 2> /dev/null | grep -q 'Authentication Status: false'; th
 fi
 ETCDCTL_PASSWORD=$(cat root)
 export ETCDCTL_USER=root ETCDCTL_PASSWORD
+etcdctl user passwd root --interactive=false < root
 etcdctl role get patroni > /dev/null 2>&1 || etcdctl role add patroni
 etcdctl role grant-permission patroni readwrite --prefix=true ${patroniPrefix} > /dev/null
 if etcdctl user get patroni > /dev/null 2>&1

@@ -1,7 +1,9 @@
 /** One component alone, without the stack around it, recorded on both platforms. */
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
+import type { Certificates } from "../../../infra/certificates/certificates.ts";
 import type { ApplicationSecrets } from "../../../infra/components/application-secrets.ts";
+import { Authority } from "../../../infra/components/authority.ts";
 import { DockerPlatform } from "../../../infra/platform/docker/docker.ts";
 import type { Platform, Release, SharedDirectory } from "../../../infra/platform/platform.ts";
 import { type Plan, planWith } from "./fixtures.ts";
@@ -14,6 +16,7 @@ export const platforms = ["docker", "ssh"] as const;
 /** What components are given. */
 export interface Surroundings extends Plan {
   readonly platform: Platform;
+  readonly certificates: Certificates;
   readonly release: Release;
   /** The directories that the application wants to be shared, which are there already. */
   readonly shared: readonly SharedDirectory[];
@@ -46,9 +49,16 @@ export function recordAlone(
       group: "hastack",
     }));
     for (const one of shared) platform.sharedDirectory(one, { parent, dependsOn: [] });
+    const { topology, settings } = plan;
+    const certificates = new Authority("authority", {
+      topology,
+      usesCache: true,
+      certificates: settings.certificates,
+    });
     return build({
       ...plan,
       platform,
+      certificates,
       release,
       shared,
       secrets: { tier: password, cache: password("cache"), generated: password },

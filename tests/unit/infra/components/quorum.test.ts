@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Quorum } from "../../../../infra/components/quorum.ts";
+import type { ManagedFile } from "../../../../infra/platform/platform.ts";
 import {
   assertNothingShown,
   assertOrder,
@@ -78,23 +79,48 @@ describe("Quorum", () => {
     ]);
   });
 
+  it("D7: restarts etcd for another authority, and for a renewed certificate does not", async () => {
+    const { files } = workloadOf(await describeStack(), "etcd-1");
+    const tls = files.filter(({ path }) => path.startsWith("tls/"));
+    assert.deepEqual(
+      tls.map(({ path, owner, mode, restarts, reloads }) => [
+        path,
+        owner,
+        mode,
+        restarts ?? reloads,
+      ]),
+      [
+        ["tls/etcd-peer.pem", "etcd", "0400", undefined],
+        ["tls/etcd-server.pem", "etcd", "0400", undefined],
+        ["tls/quorum-peer-ca.crt", undefined, "0444", "etcd"],
+        ["tls/quorum-client-ca.crt", undefined, "0444", "etcd"],
+      ],
+    );
+  });
+
   it("N3: brings the passwords of etcd's users in files that only root reads", async () => {
-    const { files, secrets } = taskOf(await describeStack(), "etcd-users");
-    assert.deepEqual(files, [
-      { path: "root", content: "@{root_password}", mode: "0600" },
-      { path: "patroni", content: "@{patroni_password}", mode: "0600" },
-    ]);
-    assert.deepEqual(Object.keys(secrets), ["root_password", "patroni_password"]);
+    const { files } = taskOf(await describeStack(), "etcd-users");
+    const secret = ({ content }: ManagedFile) =>
+      content.startsWith("@{") && !content.includes("@{ca_");
+    assert.deepEqual(
+      files.filter(secret).map(({ path, owner = "root", mode }) => [path, owner, mode]),
+      [
+        ["root", "root", "0600"],
+        ["patroni", "root", "0600"],
+        ["tls/etcd-server.pem", "root", "0400"],
+      ],
+    );
   });
 });
 
 describe("Quorum on its own", () => {
-  const build = ({ platform, topology, password, options }: Surroundings) =>
+  const build = ({ platform, topology, certificates, password, options }: Surroundings) =>
     new Quorum(
       "quorum",
       {
         platform,
         topology,
+        certificates,
         rootPassword: password("etcdRoot"),
         patroniPassword: password("etcdPatroni"),
       },
@@ -106,7 +132,7 @@ describe("Quorum on its own", () => {
     const addresses = { docker: ["21", "22", "23"], ssh: ["11", "12", "13"] };
     for (const where of platforms) {
       const { outputs } = (await recordAlone(where, build)).get("Quorum", "quorum");
-      const endpoints = addresses[where].map((host) => `http://10.2.0.${host}:2379`);
+      const endpoints = addresses[where].map((host) => `https://10.2.0.${host}:2379`);
       assert.deepEqual(outputs, { endpoints });
     }
   });

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
-import { secretsInput } from "../../../../infra/platform/request.ts";
+import { leaves } from "../../../../infra/certificates/domains.ts";
 import { etcdHealth, etcdUsersScript, renderEtcd } from "../../../../infra/render/etcd.ts";
 import type { Member } from "../../../../infra/topology.ts";
 import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
+import { EtcdQuorum } from "../../../support/unit/etcd-quorum.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";
-import { taskScript } from "../../../support/unit/requests.ts";
-import { describeStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
+import { Issuer } from "../../../support/unit/issuer.ts";
+import { describeStack, workloadOf } from "../../../support/unit/stack.ts";
 
 const { topology } = planWith();
 const second = topology.members.quorum[1] ?? first(topology.members.quorum);
@@ -58,7 +59,8 @@ describe("health of an etcd member", () => {
       const { quorum } = topology.members;
       const text = etcdHealth(topology, first(quorum));
       assert.ok(text.includes(`[ "$there" -lt ${majority} ]`), `${majority} of ${members}`);
-      assert.equal(text.match(/there=\$\(\(there \+ 1\)\)/g)?.length, quorum.length - 1);
+      const others = quorum.slice(1).map(({ backend }) => backend);
+      assert.ok(text.includes(`for other in ${others.join(" ")}; do`));
     }
   });
 });
@@ -67,8 +69,8 @@ describe("etcd's users", () => {
   const script = etcdUsersScript(topology, first(topology.members.quorum));
 
   it("D7: are made once every member answers, by way of the first", () => {
-    assert.ok(script.includes("ETCDCTL_ENDPOINTS=http://10.2.0.21:2379\n"));
-    const all = "http://10.2.0.21:2379,http://10.2.0.22:2379,http://10.2.0.23:2379";
+    assert.ok(script.includes("ETCDCTL_ENDPOINTS=https://10.2.0.21:2379\n"));
+    const all = "https://10.2.0.21:2379,https://10.2.0.22:2379,https://10.2.0.23:2379";
     assert.ok(script.includes(`--endpoints=${all} `));
   });
 
@@ -87,94 +89,42 @@ describe("etcd's users", () => {
   });
 });
 
-/**
- * Three members, each in a container of its own; they share the first one's network, where all
- * addresses are on one interface.
- */
 describe("etcd with its real files", function () {
   this.timeout(60_000);
-  const members: Container[] = [];
-  let users: (values: Readonly<Record<string, string>>) => ReturnType<Container["attempt"]>;
+  let quorum: EtcdQuorum;
 
   before(async function () {
     this.timeout(600_000);
-    const stack = await describeStack();
-    const image = await imageFor(workloadOf(stack, "etcd-1"));
-    for (const member of stack.topology.members.quorum) {
-      const [one] = members;
-      members.push(
-        await start(image, member.name, {
-          arguments: ["--cap-add=NET_ADMIN"],
-          ...(one && { network: `container:${one.name}` }),
-        }),
-      );
-      const machine = machineOf(member.name);
-      await machine.run(`ip address add ${member.backend}/32 dev lo`);
-      await machine.run(
-        "install -d /etc/hastack && cat > /etc/hastack/etcd.yml",
-        renderEtcd(stack.topology, member),
-      );
-    }
-    const task = taskOf(stack, "etcd-users");
-    users = (values) => machineOf("etcd-1").attempt(taskScript(task), secretsInput(values));
+    quorum = await EtcdQuorum.start();
   });
-  after(async () => {
-    for (const machine of [...members].reverse()) await machine.remove();
-  });
-
-  function machineOf(name: string): Container {
-    const found = members[Number(name.slice(-1)) - 1];
-    if (!found) throw new Error(`there is no ${name}`);
-    return found;
-  }
-
-  const launch = (name: string) =>
-    machineOf(name).run(
-      "install -d -o etcd -m 0700 /var/lib/etcd; " +
-        "s6-setuidgid etcd etcd --config-file=/etc/hastack/etcd.yml > /tmp/etcd.log 2>&1 & " +
-        "echo $! > /tmp/etcd.pid",
-    );
-  const kill = (name: string) => machineOf(name).run("kill -KILL $(cat /tmp/etcd.pid)");
-
-  const health = (name: string) => {
-    const self = topology.members.quorum.find((one) => one.name === name) ?? second;
-    return machineOf(name).attempt(etcdHealth(topology, self));
-  };
-  const healthy = (name: string) =>
-    until(`${name} is healthy`, {
-      probe: () => health(name),
-      done: ({ code }) => code === 0,
-      limitSeconds: 20,
-    });
+  after(() => quorum?.remove());
 
   /** etcdctl as a user, at the second member. */
-  const etcdctl = (user: string, command: string) =>
-    machineOf("etcd-2").attempt(
-      `ETCDCTL_API=3 etcdctl --endpoints=http://10.2.0.22:2379 ${user && `--user=${user}`} ${command}`,
-    );
+  const etcdctl = (user: string, command: string) => quorum.etcdctl("etcd-2", user, command);
   const values = { root_password: "root-one", patroni_password: "patroni-one" };
+  const users = (changes = {}) => quorum.task("etcd-users", { ...values, ...changes });
 
   it("D2: the first of a new quorum passes its gate before the others are there", async () => {
-    await launch("etcd-1");
-    await healthy("etcd-1");
+    await quorum.place("etcd-1");
+    await quorum.healthy("etcd-1");
   });
 
   it("D2: the second does with the first, and the third with both", async () => {
-    await launch("etcd-2");
-    const { stdout } = await healthy("etcd-2");
+    await quorum.place("etcd-2");
+    const { stdout } = await quorum.healthy("etcd-2");
     assert.match(stdout, /"health":"true"/);
-    await launch("etcd-3");
-    await healthy("etcd-3");
+    await quorum.place("etcd-3");
+    await quorum.healthy("etcd-3");
   });
 
   it("D2: its configuration holds no key that etcd warns of", async () => {
-    const log = await machineOf("etcd-1").run("cat /tmp/etcd.log");
-    assert.doesNotMatch(log, /unrecognized|unknown|deprecated|invalid/i);
+    const log = await quorum.on("etcd-1").run("cat /tmp/log");
+    assert.doesNotMatch(log, /unrecognized|unknown|deprecated|invalid|ignoring/i);
   });
 
   it("D7: its users are made, and made again without harm", async () => {
     for (const _ of [1, 2]) {
-      const { code, stderr } = await users(values);
+      const { code, stderr } = await users();
       assert.equal(code, 0, stderr);
     }
   });
@@ -198,52 +148,122 @@ describe("etcd with its real files", function () {
   });
 
   it("N3: a new password of Patroni's takes the place of the old one", async () => {
-    const { code, stderr } = await users({ ...values, patroni_password: "patroni-two" });
+    const { code, stderr } = await users({ patroni_password: "patroni-two" });
     assert.equal(code, 0, stderr);
     assert.notEqual((await etcdctl("patroni:patroni-one", "get /service/ --prefix")).code, 0);
     assert.equal((await etcdctl("patroni:patroni-two", "get /service/ --prefix")).code, 0);
   });
 
+  it("D7: a login is quick, and no slow hash of a password is left", async () => {
+    const hashes = await quorum.on("etcd-2").run(passwordHashes);
+    assert.match(hashes, /^\$2a\$04\$/m);
+    assert.doesNotMatch(hashes, /^\$2a\$(?!04)/m);
+  });
+
+  it("D2: a renewed certificate is served at both ports at once, by the same process", async () => {
+    const process = await quorum.on("etcd-2").run("pgrep -x etcd");
+    const before = await served("etcd-2");
+    await quorum.renew("etcd-2");
+    const said = await quorum.place("etcd-2");
+    assert.equal(said, "changed tls/etcd-peer.pem\nchanged tls/etcd-server.pem");
+    const after = await served("etcd-2");
+    for (const port of [0, 1]) assert.notEqual(after[port], before[port]);
+    assert.equal(await quorum.on("etcd-2").run("pgrep -x etcd"), process);
+    await quorum.healthy("etcd-2");
+  });
+
+  it("D2: an authority that comes to be trusted besides restarts a member", async () => {
+    const other = new Issuer(quorum.stack.topology);
+    const process = await quorum.on("etcd-2").run("pgrep -x etcd");
+    const both = [quorum.issuer, other].map(
+      async (one) => (await one.authority("quorum-peer")).certificate,
+    );
+    await quorum.renew("etcd-2", { ca_quorum_peer: (await Promise.all(both)).join("") });
+    assert.match(await quorum.place("etcd-2"), /^restart of etcd$/m);
+    await quorum.healthy("etcd-2");
+    assert.notEqual(await quorum.on("etcd-2").run("pgrep -x etcd"), process);
+  });
+
+  it("D2: a member whose certificate is not the one in its file does not pass", async () => {
+    await quorum.on("etcd-3").run(`cd /etc/hastack && cp -p tls/etcd-peer.pem /tmp/ &&
+      cat tls/etcd-server.pem > tls/etcd-peer.pem`);
+    // etcd serves what is in the file, so it is the check's own copy of it that is another one
+    const { code, stdout } = await quorum
+      .on("etcd-3")
+      .attempt(
+        `mkdir -p /tmp/gate/tls && cd /tmp/gate && cp /etc/hastack/tls/* tls/ && cp /tmp/etcd-peer.pem tls/ && ${healthOf(quorum, "etcd-3")}`,
+      );
+    assert.equal(code, 1);
+    assert.match(stdout, /port 2380 does not serve the certificate tls\/etcd-peer.pem\n$/);
+    await quorum.on("etcd-3").run("cp -p /tmp/etcd-peer.pem /etc/hastack/tls/");
+    await quorum.healthy("etcd-3");
+  });
+
   it("D2: a lost member fails its gate, and the others pass theirs", async () => {
-    await kill("etcd-3");
-    await healthy("etcd-1");
-    await healthy("etcd-2");
-    const { code, stdout } = await health("etcd-3");
+    await quorum.on("etcd-3").run("s6-svc -wD -d /etc/hastack/services/etcd");
+    await quorum.healthy("etcd-1");
+    await quorum.healthy("etcd-2");
+    const { code, stdout } = await quorum.health("etcd-3");
     assert.deepEqual([code, stdout], [1, "its peer port does not answer\n"]);
   });
+
+  /** What a member serves at its client port and at its peer port. */
+  const served = (member: string) =>
+    Promise.all(
+      [2379, 2380].map((port) =>
+        quorum
+          .on(member)
+          .run(`openssl s_client -connect ${quorum.address(member)}:${port} 2> /dev/null < /dev/null |
+            openssl x509 -noout -serial`),
+      ),
+    );
 });
+
+const healthOf = ({ stack }: EtcdQuorum, member: string) =>
+  workloadOf(stack, member).health?.command ?? "";
+
+/** Every password's hash in a member's database, which also holds pages that are free again. */
+const passwordHashes = `cd /etc/hastack
+ETCDCTL_API=3 etcdctl --user=root:root-one --endpoints=https://$(hostname -I | tr -d ' '):2379 \
+  --cacert=tls/quorum-client-ca.crt --cert=tls/etcd-server.pem --key=tls/etcd-server.pem defrag > /dev/null
+grep -ao '[$]2a[$][0-9][0-9][$]' /var/lib/etcd/hastack/member/snap/db`;
 
 /** Five members on five addresses of one container. */
 describe("etcd with five members", function () {
   this.timeout(60_000);
   const five = planWith({ members: { quorum: 5 } }).topology;
+  const issuer = new Issuer(five);
+  const addresses = five.members.quorum.map(({ backend }) => backend);
   let machine: Container;
 
   before(async function () {
     this.timeout(600_000);
     const image = await imageFor(workloadOf(await describeStack(), "etcd-1"));
     machine = await start(image, "etcd-five", { arguments: ["--cap-add=NET_ADMIN"] });
-    for (const { backend } of five.members.quorum) {
-      await machine.run(`ip address add ${backend}/32 dev lo`);
-    }
+    for (const address of addresses) await machine.run(`ip address add ${address}/32 dev lo`);
   });
   after(() => machine?.remove());
 
   /** Starts a member, with its file changed. */
   async function launch(member: Member, edit = (text: string) => text): Promise<void> {
-    const file = `/tmp/${member.name}.yml`;
-    const text = renderEtcd(five, member).replace(
-      /^data-dir: .*$/m,
-      `data-dir: /tmp/${member.name}`,
-    );
-    await machine.run(`cat > ${file}`, edit(text));
+    const folder = `/tmp/${member.name}`;
+    const text = renderEtcd(five, member).replace(/^data-dir: .*$/m, `data-dir: ${folder}/data`);
+    await machine.run(`mkdir -p ${folder}/tls && cat > ${folder}/etcd.yml`, edit(text));
+    for (const leaf of ["etcd-peer", "etcd-server"] as const) {
+      const { domain } = leaves[leaf];
+      // On one machine a member may seem to come from the address of another
+      const pem = await issuer.leaf(member.name, leaf, { addresses });
+      await machine.run(`cat > ${folder}/tls/${leaf}.pem`, pem);
+      const { certificate } = await issuer.authority(domain);
+      await machine.run(`cat > ${folder}/tls/${domain}-ca.crt`, certificate);
+    }
     await machine.run(
-      `etcd --config-file=${file} > /tmp/${member.name}.log 2>&1 & echo $! >> /tmp/pids`,
+      `cd ${folder} && etcd --config-file=etcd.yml > log 2>&1 & echo $! >> /tmp/pids`,
     );
   }
   const answers = (member: Member, code: number, text: string) =>
     until(`the health of ${member.name} is ${code} with ${text}`, {
-      probe: () => machine.attempt(etcdHealth(five, member)),
+      probe: () => machine.attempt(`cd /tmp/${member.name} && ${etcdHealth(five, member)}`),
       done: (answer) => answer.code === code && answer.stdout.includes(text),
       describe: ({ stdout, stderr }) => stdout + stderr,
       limitSeconds: 20,
@@ -277,22 +297,50 @@ describe("etcd with five members", function () {
 
 const whole = `name: etcd-2
 data-dir: /var/lib/etcd/hastack
-listen-peer-urls: http://10.2.0.22:2380
-listen-client-urls: http://10.2.0.22:2379
-initial-advertise-peer-urls: http://10.2.0.22:2380
-advertise-client-urls: http://10.2.0.22:2379
-initial-cluster: etcd-1=http://10.2.0.21:2380,etcd-2=http://10.2.0.22:2380,etcd-3=http://10.2.0.23:2380
+listen-peer-urls: https://10.2.0.22:2380
+listen-client-urls: https://10.2.0.22:2379
+initial-advertise-peer-urls: https://10.2.0.22:2380
+advertise-client-urls: https://10.2.0.22:2379
+initial-cluster: etcd-1=https://10.2.0.21:2380,etcd-2=https://10.2.0.22:2380,etcd-3=https://10.2.0.23:2380
 initial-cluster-token: hastack-test
 initial-cluster-state: new
+client-transport-security:
+  cert-file: tls/etcd-server.pem
+  key-file: tls/etcd-server.pem
+  client-cert-auth: true
+  trusted-ca-file: tls/quorum-client-ca.crt
+peer-transport-security:
+  cert-file: tls/etcd-peer.pem
+  key-file: tls/etcd-peer.pem
+  client-cert-auth: true
+  trusted-ca-file: tls/quorum-peer-ca.crt
+tls-min-version: TLS1.3
+bcrypt-cost: 4
 enable-grpc-gateway: true
 auto-compaction-mode: periodic
 auto-compaction-retention: 1h
 log-level: warn
 `;
 
-const health = `curl -fsS --max-time 2 http://10.2.0.22:2379/health 2>&1 | grep -F '"health":"true"' && exit 0
-curl -fsS --max-time 1 http://10.2.0.22:2380/version > /dev/null 2>&1 || { echo 'its peer port does not answer'; exit 1; }
-there=1
-! curl -fsS --max-time 1 http://10.2.0.21:2380/version > /dev/null 2>&1 || there=$((there + 1))
-! curl -fsS --max-time 1 http://10.2.0.23:2380/version > /dev/null 2>&1 || there=$((there + 1))
-[ "$there" -lt 2 ] || { echo "$there members answer, but there is no quorum"; exit 1; }`;
+const health = `is_plain() { curl -fsS --max-time 1 "http://$1:2380/version" > /dev/null 2>&1; }
+listens() {
+  # The port agrees to HTTP/2, and then speaks none
+  curl -fsS --http1.1 --max-time 1 --cacert tls/quorum-peer-ca.crt --cert tls/etcd-peer.pem "https://$1:2380/version" > /dev/null 2>&1 ||
+    is_plain "$1"
+}
+fingerprint() { openssl x509 -noout -fingerprint -sha256 "$@" 2> /dev/null; }
+serves() {
+  served=$(timeout 2 openssl s_client -connect 10.2.0.22:$1 -cert "$2" 2> /dev/null < /dev/null | fingerprint)
+  [ "$served" = "$(fingerprint -in "$2")" ] || { echo "port $1 does not serve the certificate $2"; exit 1; }
+}
+if curl -fsS --max-time 2 --cacert tls/quorum-client-ca.crt --cert tls/etcd-server.pem https://10.2.0.22:2379/health 2>&1 | grep -F '"health":"true"'
+then serves 2379 tls/etcd-server.pem
+else
+  listens 10.2.0.22 || { echo 'its peer port does not answer'; exit 1; }
+  there=1
+  for other in 10.2.0.21 10.2.0.23; do
+    ! listens $other || there=$((there + 1))
+  done
+  [ "$there" -lt 2 ] || { echo "$there members answer, but there is no quorum"; exit 1; }
+fi
+is_plain 10.2.0.22 || serves 2380 tls/etcd-peer.pem`;
