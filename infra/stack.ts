@@ -12,6 +12,7 @@ import { Firewall, flowsOf } from "./components/firewall.ts";
 import { FormerRoles } from "./components/former-roles.ts";
 import { LoadBalancer } from "./components/load-balancer.ts";
 import { Migrations } from "./components/migrations.ts";
+import { PlaintextBridge, PlaintextEnd } from "./components/plaintext-bridge.ts";
 import { Quorum } from "./components/quorum.ts";
 import { SharedStorage } from "./components/shared-storage.ts";
 import type { Platform, Release } from "./platform/platform.ts";
@@ -59,6 +60,7 @@ export class WebStack extends pulumi.ComponentResource {
       { platform, names: application.shared },
       after(firewall),
     );
+    const bridge = new PlaintextBridge("bridge", on, after(firewall));
     const quorum = new Quorum(
       "quorum",
       {
@@ -66,7 +68,7 @@ export class WebStack extends pulumi.ComponentResource {
         rootPassword: passwords.of("etcdRoot"),
         patroniPassword: passwords.of("etcdPatroni"),
       },
-      after(firewall),
+      after(bridge),
     );
     const pair = new DatabasePair(
       "database",
@@ -121,6 +123,7 @@ export class WebStack extends pulumi.ComponentResource {
       { ...on, rootPassword: passwords.of("etcdRoot") },
       after(this.loadBalancer),
     );
+    new PlaintextEnd("plaintext-end", on, after(this.loadBalancer));
     new FormerRoles(
       "former-roles",
       { ...on, roles, former: application.database.formerRoles },

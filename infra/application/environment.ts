@@ -3,6 +3,7 @@
  * secrets as files. docs/your-application.md says what each one means.
  */
 import { publicUrlOf } from "../certificate.ts";
+import { authorityFile } from "../certificates/domains.ts";
 import { credentialsFolder, type ManagedFile } from "../platform/platform.ts";
 import { cacheUser } from "../render/cache.ts";
 import { databaseName } from "../render/patroni.ts";
@@ -58,8 +59,7 @@ const stack = (variables: Partial<Record<StackVariable, string>>): Variables => 
 export function instanceVariables(given: Given, tier: Tier, self: Member): Variables {
   const { settings, topology, release } = given;
   const { vip } = topology.network.backend;
-  const url = (port: number) =>
-    `postgresql://${tier.databaseRole}:@{database_password}@${vip}:${port}/${databaseName}`;
+  const url = (port: number) => databaseUrl(tier.databaseRole, vip, port);
   return {
     ...stack({
       ...(tier.port !== undefined && { HOST: self.backend, PORT: String(tier.port) }),
@@ -69,11 +69,7 @@ export function instanceVariables(given: Given, tier: Tier, self: Member): Varia
       DATABASE_URL: url(ports.primary),
       DATABASE_READER_URL: url(ports.replicas),
       DATABASE_POOL_SIZE: String(tier.poolSize),
-      PGHOST: vip,
-      PGPORT: String(ports.primary),
-      PGUSER: tier.databaseRole,
-      PGPASSWORD: "@{database_password}",
-      PGDATABASE: databaseName,
+      ...libpqVariables(tier.databaseRole, vip, ports.primary),
       PUBLIC_URL: publicUrlOf(settings),
       TRUSTED_PROXIES: topology.members.loadBalancer.map(({ backend }) => backend).join(","),
       DRAIN_SECONDS: String(tier.drainSeconds),
@@ -86,6 +82,26 @@ export function instanceVariables(given: Given, tier: Tier, self: Member): Varia
     ...ownVariables(given, tier),
     ...tier.environment,
   };
+}
+
+/** PostgreSQL shows a certificate for the address; clients find the authority beside their files. */
+const databaseAuthority = `@{folder}/${authorityFile("database")}`;
+
+function databaseUrl(role: string, host: string, port: number): string {
+  return `postgresql://${role}:@{database_password}@${host}:${port}/${databaseName}?sslmode=verify-full&sslrootcert=${databaseAuthority}`;
+}
+
+/** The same, as libpq reads it. */
+function libpqVariables(role: string, host: string, port: number): Variables {
+  return stack({
+    PGHOST: host,
+    PGPORT: String(port),
+    PGUSER: role,
+    PGPASSWORD: "@{database_password}",
+    PGDATABASE: databaseName,
+    PGSSLMODE: "verify-full",
+    PGSSLROOTCERT: databaseAuthority,
+  });
 }
 
 /** Whether there is a cache, and the application uses it. */
@@ -113,12 +129,8 @@ export function migrationVariables(given: Given): Variables {
   return {
     ...stack({
       HASTACK_RELEASE: given.release,
-      DATABASE_URL: `postgresql://${migrationRole}:@{database_password}@$PRIMARY:${ports.postgres}/${databaseName}`,
-      PGHOST: "$PRIMARY",
-      PGPORT: String(ports.postgres),
-      PGUSER: migrationRole,
-      PGPASSWORD: "@{database_password}",
-      PGDATABASE: databaseName,
+      DATABASE_URL: databaseUrl(migrationRole, "$PRIMARY", ports.postgres),
+      ...libpqVariables(migrationRole, "$PRIMARY", ports.postgres),
       PUBLIC_URL: publicUrlOf(given.settings),
     }),
     ...ownVariables(given),

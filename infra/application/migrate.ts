@@ -1,7 +1,7 @@
 /** Shell text that runs an application's migrations at the primary. */
 import { currentReleaseDirectory } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
-import { ports } from "../roles.ts";
+import { patroniCurl, patroniUrl } from "../render/patroni.ts";
 import type { Topology } from "../topology.ts";
 import { environmentFile } from "./environment.ts";
 
@@ -14,7 +14,7 @@ export function migrationScript({ members }: Topology, command: readonly string[
   return `PRIMARY=
 find_primary() {
   for PRIMARY in ${commandLine(addresses)}; do
-    if curl -fs --max-time 2 --output /dev/null "http://$PRIMARY:${ports.patroni}/primary"; then return; fi
+    if ${patroniCurl} -fs --max-time 2 --output /dev/null "${patroniUrl({ backend: "$PRIMARY" })}/primary"; then return; fi
   done
   return 1
 }

@@ -44,6 +44,8 @@ export const stackVariables = [
   "PGUSER",
   "PGPASSWORD",
   "PGDATABASE",
+  "PGSSLMODE",
+  "PGSSLROOTCERT",
   "REDIS_URL",
   "SMTP_URL",
   "SMTP_SERVERNAME",

@@ -10,6 +10,7 @@ import {
 } from "../application/environment.ts";
 import { jobFiles, jobProcess } from "../application/job.ts";
 import { sharingUmask, userOf } from "../application/names.ts";
+import type { Certificates } from "../certificates/certificates.ts";
 import {
   currentReleaseDirectory,
   type Platform,
@@ -25,6 +26,7 @@ import { type ApplicationSecrets, ownSecrets } from "./application-secrets.ts";
 export interface AppServersArgs {
   readonly platform: Platform;
   readonly topology: Topology;
+  readonly certificates: Certificates;
   readonly application: Application;
   /** What instances are told of the stack. */
   readonly settings: Given["settings"];
@@ -63,6 +65,11 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
   const { application, settings, topology, release, shared } = args;
   const given = { application, settings, topology, release: release.hash };
   const variables = instanceVariables(given, tier, member);
+  const authority = args.certificates.of(
+    member.name,
+    { authorities: ["database"] },
+    { restarts: tier.name },
+  );
   return {
     host: member,
     component: "AppServers",
@@ -70,10 +77,11 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
     release,
     processes: [program(tier), ...tier.jobs.map((job) => jobProcess(job, tier))],
     files: [
+      ...authority.files,
       ...givenFiles(application, variables, tier),
       ...tier.jobs.flatMap((job) => jobFiles(job, variables)),
     ],
-    secrets: secrets(args, tier),
+    secrets: { ...secrets(args, tier), ...authority.secrets },
     shared,
     health: health(tier, member, release),
   };

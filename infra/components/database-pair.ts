@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Certificates } from "../certificates/certificates.ts";
 import type { Platform, Workload } from "../platform/platform.ts";
 import {
   binDirectory,
@@ -39,6 +40,7 @@ export interface DatabasePasswords {
 export interface DatabasePairArgs {
   readonly platform: Platform;
   readonly topology: Topology;
+  readonly certificates: Certificates;
   /** Patroni's times and PostgreSQL's parameters. */
   readonly database: Settings["database"];
   readonly passwords: DatabasePasswords;
@@ -114,7 +116,12 @@ const parametersCheck =
   "code=$?; rm -rf .data; exit $code";
 
 function postgres(args: DatabasePairArgs, self: Member): Workload {
-  const { topology, passwords } = args;
+  const { topology, passwords, certificates } = args;
+  const { files, secrets } = certificates.of(
+    self.name,
+    { leaves: ["patroni-api", "etcd-client", "postgres", "replicator", "rewinder"] },
+    { owner: "postgres", reloads: "patroni" },
+  );
   return {
     host: self,
     component: "DatabasePair",
@@ -136,6 +143,7 @@ function postgres(args: DatabasePairArgs, self: Member): Workload {
       },
     ],
     files: [
+      ...files,
       {
         path: "patroni.yml",
         content: renderPatroni(args, topology, self),
@@ -147,6 +155,7 @@ function postgres(args: DatabasePairArgs, self: Member): Workload {
       { path: "parameters.conf", content: renderParameters(args), check: parametersCheck },
     ],
     secrets: {
+      ...secrets,
       postgres_password: passwords.postgres,
       replicator_password: passwords.replicator,
       rewinder_password: passwords.rewinder,
@@ -156,7 +165,8 @@ function postgres(args: DatabasePairArgs, self: Member): Workload {
     data: [{ name: "data", path: "/var/lib/postgresql", own: dataDirectory, keep: true }],
     health: {
       command: patroniHealth(self),
-      meaning: "it is the primary, or the standby that the primary waits for",
+      meaning:
+        "it serves its certificates, and is the primary, or the standby that the primary waits for",
     },
   };
 }

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Certificates } from "../certificates/certificates.ts";
 import type { Platform } from "../platform/platform.ts";
 import { dynamicConfiguration, settingsScript } from "../render/patroni.ts";
 import type { Settings } from "../settings.ts";
@@ -7,6 +8,7 @@ import type { Topology } from "../topology.ts";
 export interface DatabaseSettingsArgs {
   readonly platform: Platform;
   readonly topology: Topology;
+  readonly certificates: Certificates;
   /** Patroni's times and PostgreSQL's parameters. */
   readonly database: Settings["database"];
   /** Password of Patroni's REST API. */
@@ -22,6 +24,7 @@ export class DatabaseSettings extends pulumi.ComponentResource {
     super("hastack:index:DatabaseSettings", name, {}, options);
     const [host] = args.topology.members.database;
     if (!host) throw new Error("there is no database member");
+    const { files, secrets } = args.certificates.of(host.name, { leaves: ["patroni-api"] });
     args.platform.runOnce(
       {
         name: "database-settings",
@@ -29,13 +32,14 @@ export class DatabaseSettings extends pulumi.ComponentResource {
         host,
         script: settingsScript(args.topology),
         files: [
+          ...files,
           {
             path: "dynamic.json",
             content: `${JSON.stringify(dynamicConfiguration(args), null, 2)}\n`,
           },
           { path: "credentials", content: 'user = "patroni:@{api_password}"\n', mode: "0600" },
         ],
-        secrets: { api_password: args.apiPassword },
+        secrets: { ...secrets, api_password: args.apiPassword },
       },
       { parent: this, dependsOn: [] },
     );

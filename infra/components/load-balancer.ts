@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { readProjectFile } from "../../lib/paths.ts";
 import { schemeOf } from "../certificate.ts";
+import type { Certificates } from "../certificates/certificates.ts";
 import type { ManagedFile, Platform, Workload } from "../platform/platform.ts";
 import {
   certificateFile,
@@ -21,6 +22,7 @@ import { keepCertificate } from "./kept-certificate.ts";
 export interface LoadBalancerArgs {
   readonly platform: Platform;
   readonly topology: Topology;
+  readonly certificates: Certificates;
   readonly settings: HaproxySettings;
   /** The application's tiers and their routes, and the hosts outside that it talks to. */
   readonly application: Routed;
@@ -76,7 +78,12 @@ export class LoadBalancer extends pulumi.ComponentResource {
 function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): Workload {
   const { settings, topology, application } = args;
   const { loadBalancer, certificate } = settings;
-  const configuration = renderHaproxy(settings, topology, application, self);
+  const own = args.certificates.of(
+    self.name,
+    { leaves: ["load-balancer"], authorities: ["patroni-api"] },
+    { reloads: "haproxy" },
+  );
+  const configuration = renderHaproxy(settings, topology, application, self, own.version);
   const rest = application.tiers.find((one) => one.port !== undefined && one.routes.length === 0);
   const publish = (local: number | undefined, target: number) =>
     local === undefined ? [] : [{ local, target }];
@@ -101,8 +108,9 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
         reloadSignal: "SIGHUP",
       },
     ],
-    files: files(args, self, configuration),
+    files: [...own.files, ...files(args, self, configuration)],
     secrets: {
+      ...own.secrets,
       stats_password: args.statisticsPassword,
       ...(certificate !== undefined && { certificate: pulumi.secret(certificate) }),
     },

@@ -24,6 +24,9 @@ export class Migrations extends pulumi.ComponentResource {
     const [host] = topology.tiers[application.tiers[0]?.name ?? ""] ?? [];
     if (!host) throw new Error("there is no instance to run the migrations beside");
     const given = { application, settings, topology, release: release.hash };
+    const authorities = args.certificates.of(host.name, {
+      authorities: ["database", "patroni-api"],
+    });
     platform.runOnce(
       {
         name: "migrations",
@@ -33,8 +36,9 @@ export class Migrations extends pulumi.ComponentResource {
         release,
         user: migrationsUser,
         script: migrationScript(topology, command),
-        files: givenFiles(application, migrationVariables(given)),
+        files: [...authorities.files, ...givenFiles(application, migrationVariables(given))],
         secrets: {
+          ...authorities.secrets,
           database_password: args.migratorPassword,
           ...ownSecrets(application, args.secrets),
         },

@@ -166,6 +166,8 @@ export interface Task {
   readonly packages?: readonly string[];
   /** @default root */
   readonly user?: string;
+  /** Whether it is skipped where the machine's workload does not run yet. @default false */
+  readonly ifRunning?: boolean;
   /** Shell text, run in the folder of the task's files. It must be safe to run again. */
   readonly script: string;
   readonly files: readonly ManagedFile[];

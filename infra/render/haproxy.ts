@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Application } from "../application/application.ts";
 import { certificateVersion } from "../certificate.ts";
+import { authorityFile } from "../certificates/domains.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { LoadBalancerMember, Member, Topology } from "../topology.ts";
@@ -21,6 +22,7 @@ export type Routed = Pick<Application, "tiers" | "outside">;
 /**
  * @param application whose tiers are served
  * @param self the load balancer that this file is for
+ * @param certificates version of the stack's own certificates that it reads @default none
  * @returns text of haproxy.cfg; relative paths in it are meant from the file's own folder
  */
 export function renderHaproxy(
@@ -28,14 +30,15 @@ export function renderHaproxy(
   topology: Topology,
   application: Routed,
   self: LoadBalancerMember,
+  certificates = "",
 ): string {
   const text = (version: string) =>
     [global(settings, version), ...sections(settings, topology, application, self)].join("\n\n");
-  return text(versionOf(settings, text("")));
+  return text(versionOf(settings, text(""), certificates));
 }
 
 /**
- * Shell command that succeeds if the HAProxy that serves has read this very file, and the certificate
+ * Shell command that succeeds if the HAProxy that serves has read this very file, and the certificates
  * that it was rendered for. A reload that fails leaves the old one serving, which stays healthy.
  */
 export function haproxyHasRead(file: string): string {
@@ -44,10 +47,10 @@ export function haproxyHasRead(file: string): string {
 }
 
 /** Every other text, or certificate, has another version. */
-function versionOf({ certificate }: HaproxySettings, text: string): string {
+function versionOf({ certificate }: HaproxySettings, text: string, own: string): string {
   const secured = certificate === undefined ? [] : [certificateVersion(certificate)];
   return createHash("sha256")
-    .update(JSON.stringify([text, ...secured]))
+    .update(JSON.stringify([text, own, ...secured]))
     .digest("hex")
     .slice(0, 12);
 }
@@ -262,7 +265,7 @@ ${routes}`;
   http-check send meth OPTIONS uri ${path}
   http-check expect status 200
   default-server maxconn ${settings.database.maxConnections} on-marked-down shutdown-sessions
-${servers(topology.members.database, (one) => `${one.backend}:${ports.postgres} check port ${ports.patroni}`)}`;
+${servers(topology.members.database, (one) => `${one.backend}:${ports.postgres} ${patroniCheck(one.name)}`)}`;
   const standbyFirst = `  use_backend standby if { nbsrv(standby) gt 0 }
   default_backend primary`;
   return [
@@ -272,6 +275,10 @@ ${servers(topology.members.database, (one) => `${one.backend}:${ports.postgres} 
     backend("standby", "/replica"),
   ].join("\n\n");
 }
+
+/** Asks Patroni by TLS, so that only this member can answer for itself. */
+export const patroniCheck = (member: string) =>
+  `check port ${ports.patroni} check-ssl verify required ca-file ${authorityFile("patroni-api")} verifyhost ${member}`;
 
 /** Names are looked up while HAProxy runs, so that no lookup can keep it from starting. */
 const resolvers = `resolvers system

@@ -1,5 +1,6 @@
 /** Patroni's configuration: the file of each member, and the part that lives in etcd. */
 import { stringify } from "yaml";
+import { authorityFile, type Domain, type Leaf, leafFile } from "../certificates/domains.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
@@ -50,6 +51,24 @@ function parameters(database: Settings["database"]) {
   };
 }
 
+/** Absolute: PostgreSQL and `patronictl` run in other folders. Each file holds certificate and key. */
+const pem = (leaf: Leaf) => `@{folder}/${leafFile(leaf)}`;
+const authority = (domain: Domain) => `@{folder}/${authorityFile(domain)}`;
+
+/** A member's certificates: those that it shows when it asks others, and PostgreSQL's. */
+export const memberTls = {
+  // Members ask each other with these, too
+  ctl: { cacert: authority("patroni-api"), certfile: pem("patroni-api") },
+  etcd3: { cacert: authority("quorum-client"), cert: pem("etcd-client") },
+  parameters: {
+    ssl: true,
+    ssl_cert_file: pem("postgres"),
+    ssl_key_file: pem("postgres"),
+    ssl_ca_file: authority("database"),
+    ssl_min_protocol_version: "TLSv1.3",
+  },
+};
+
 /** The file of one member; `@{…}` are secrets. */
 export function renderPatroni(
   settings: Pick<Settings, "database">,
@@ -64,12 +83,19 @@ export function renderPatroni(
       restapi: {
         listen: `${self.backend}:${ports.patroni}`,
         connect_address: `${self.backend}:${ports.patroni}`,
+        certfile: pem("patroni-api"),
+        cafile: authority("patroni-api"),
+        // Whoever only asks needs no certificate; whoever changes something needs it and the password
+        verify_client: "optional",
         authentication: { username: "patroni", password: "@{patroni_api_password}" },
       },
+      ctl: memberTls.ctl,
       etcd3: {
+        protocol: "https",
         hosts: topology.members.quorum.map((one) => `${one.backend}:${ports.etcdClient}`),
         username: "patroni",
         password: "@{etcd_patroni_password}",
+        ...memberTls.etcd3,
       },
       bootstrap: {
         dcs: dynamicConfiguration(settings),
@@ -93,10 +119,11 @@ export function renderPatroni(
         remove_data_directory_on_rewind_failure: true,
         authentication: {
           superuser: { username: "postgres", password: "@{postgres_password}" },
-          replication: { username: "replicator", password: "@{replicator_password}" },
-          rewind: { username: "rewinder", password: "@{rewinder_password}" },
+          replication: memberLogin("replicator"),
+          rewind: memberLogin("rewinder"),
         },
         parameters: {
+          ...memberTls.parameters,
           unix_socket_directories: socketDirectory,
           // Tells a client which member it has reached: SHOW hastack.member
           "hastack.member": self.name,
@@ -109,21 +136,39 @@ export function renderPatroni(
   );
 }
 
+/** How a member logs in at the other one: both sides are verified by name. */
+function memberLogin(role: "replicator" | "rewinder") {
+  return {
+    username: role,
+    password: `@{${role}_password}`,
+    sslmode: "verify-full",
+    sslrootcert: authority("database"),
+    sslcert: pem(role),
+    sslkey: pem(role),
+  };
+}
+
+/** Rules of a release without certificates, beside patroni.yml while its clients are still there. */
+export const plaintextRules = "plaintext-rules.conf";
+
 /**
  * pg_hba.conf: who may connect from where. The application's roles connect through the load
  * balancers. Which roles those are is decided by their CONNECT privilege: no rule here names them.
+ * The superuser comes by the member's own socket only.
  */
 function accessRules({ members, network }: Topology): string[] {
-  const scram = (database: string, user: string, from: readonly Member[]) =>
-    from.map((one) => `host ${database} ${user} ${one.backend}/32 scram-sha-256`);
+  const rules = (database: string, user: string, from: readonly Member[], how = "") =>
+    from.map((one) => `hostssl ${database} ${user} ${one.backend}/32 scram-sha-256${how}`);
+  const byName = " clientcert=verify-full";
   return [
     "local all postgres peer",
-    ...scram("replication", "replicator", members.database),
-    ...scram("all", "rewinder,postgres", members.database),
+    `include_if_exists @{folder}/${plaintextRules}`,
+    ...rules("replication", "replicator", members.database, byName),
+    ...rules("postgres", "rewinder", members.database, byName),
     "host all postgres,replicator,rewinder all reject",
-    ...scram(databaseName, "all", members.loadBalancer),
+    ...rules(databaseName, "all", members.loadBalancer),
     // Migrations run before the load balancers are there
-    `host ${databaseName} migrator ${network.backend.subnet} scram-sha-256`,
+    `hostssl ${databaseName} migrator ${network.backend.subnet} scram-sha-256`,
     "host all all all reject",
   ];
 }
@@ -210,13 +255,15 @@ export function renderParameters(settings: Pick<Settings, "database">): string {
     .join("");
 }
 
-/**
- * Health of a member: PostgreSQL runs under Patroni as primary, or as a standby that streams and
- * that the primary waits for, so that either may be touched next.
- */
-export function patroniHealth(self: Member): string {
-  const url = `http://${self.backend}:${ports.patroni}/patroni`;
-  return `curl -sS --max-time 3 ${url} | python3 -c '
+/** Where a member's REST API is. */
+export const patroniUrl = ({ backend }: Pick<Member, "backend">) =>
+  `https://${backend}:${ports.patroni}`;
+
+/** Words of a command that verifies Patroni by the folder's files. */
+export const patroniCurl = `curl --cacert ${authorityFile("patroni-api")}`;
+
+/** Command that judges what Patroni says of its member, on standard input. */
+export const judgeState = `python3 -c '
 import json, sys
 state = json.load(sys.stdin)
 role, running = state.get("role"), state.get("state") == "running"
@@ -224,6 +271,24 @@ if role in ("primary", "master") and running: sys.exit(0)
 if role == "replica" and running and state.get("sync_standby"): sys.exit(0)
 sys.exit("role %s, state %s, replication %s, synchronous %s" % (
     role, state.get("state"), state.get("replication_state"), state.get("sync_standby", False)))'`;
+
+/**
+ * Health of a member: Patroni and PostgreSQL serve the certificates that are in the folder, and
+ * PostgreSQL runs under Patroni as primary, or as a standby that streams and that the primary waits
+ * for, so that either may be touched next.
+ */
+export function patroniHealth(self: Member): string {
+  const served = (port: number, how = "") =>
+    `timeout 3 openssl s_client -connect ${self.backend}:${port}${how} < /dev/null 2> /dev/null`;
+  return `same() {
+  [ "$(openssl x509 -noout -fingerprint)" = "$(openssl x509 -noout -fingerprint -in "$1")" ] 2> /dev/null || {
+    echo "$1 is not what is served"
+    exit 1
+  }
+}
+${served(ports.patroni)} | same ${leafFile("patroni-api")} || exit 1
+${served(ports.postgres, " -starttls postgres")} | same ${leafFile("postgres")} || exit 1
+${patroniCurl} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
 }
 
 /**
@@ -233,10 +298,12 @@ sys.exit("role %s, state %s, replication %s, synchronous %s" % (
  * the operator returns to the old setting.
  */
 export function settingsScript(topology: Topology): string {
-  const urls = topology.members.database.map((one) => `http://${one.backend}:${ports.patroni}`);
-  return `api() { curl -sS --fail-with-body --max-time 90 --config credentials "$@"; }
+  const urls = topology.members.database.map(patroniUrl);
+  return `api() {
+  ${patroniCurl} --cert ${leafFile("patroni-api")} -sS --fail-with-body --max-time 90 --config credentials "$@"
+}
 write() { api -X PUT -H 'Content-Type: application/json' --data @"$1" ${urls[0]}/config > /dev/null; }
-state() { curl -sS --max-time 3 "$1/patroni"; }
+state() { ${patroniCurl} -sS --max-time 3 "$1/patroni"; }
 says() { case $1 in *"$2"*) ;; *) return 1 ;; esac; }
 
 restart_pending() {

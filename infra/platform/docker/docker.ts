@@ -73,7 +73,7 @@ export class DockerPlatform implements Platform {
   }
 
   runOnce(task: Task, options: PlacementOptions): pulumi.Resource {
-    const { name, component, release, packages = [], shared = [] } = task;
+    const { name, component, release, packages = [], shared = [], ifRunning } = task;
     const image = release ? this.#image({ component, packages, release }, options) : undefined;
     const target: TaskTarget = image
       ? {
@@ -84,7 +84,7 @@ export class DockerPlatform implements Platform {
           ),
           without: needless,
         }
-      : { container: this.#names.container(task.host.name) };
+      : { container: this.#names.container(task.host.name), ...(ifRunning && { ifRunning }) };
     return new command.local.Command(
       name,
       {

@@ -6,15 +6,20 @@ import { fail, readInput, required } from "../../../lib/command.ts";
 import { joined } from "../machine.ts";
 import { encode, type TaskRequest } from "../request.ts";
 import { inContainer, inOneShot, type OneShot } from "./connection.ts";
+import { containerState } from "./engine.ts";
 
 /** The machine's container, or one that is made for the task, of the image `IMAGE`. */
-export type TaskTarget = { readonly container: string } | OneShot;
+export type TaskTarget = { readonly container: string; readonly ifRunning?: true } | OneShot;
 
 const limitSeconds = 290;
 
 async function run(): Promise<void> {
   const request: TaskRequest = JSON.parse(required("REQUEST"));
   const target: TaskTarget = JSON.parse(required("TARGET"));
+  if ("ifRunning" in target && (await containerState(target.container)) !== "running") {
+    console.log("nothing runs there yet");
+    return;
+  }
   const connection =
     "container" in target ? inContainer(target.container) : inOneShot(required("IMAGE"), target);
   const { code, stdout, stderr } = await connection.run(

@@ -1,0 +1,236 @@
+/**
+ * The database as the stack runs it: a pair under Patroni with etcd, a load balancer before it and a
+ * client, each in a container with an address of its own and under the stack's supervisor.
+ */
+import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
+import { serviceFiles } from "../../../infra/platform/docker/s6.ts";
+import type { Workload } from "../../../infra/platform/platform.ts";
+import { filesRequest, processesRequest, secretsInput } from "../../../infra/platform/request.ts";
+import type { Outcome } from "../../../lib/run.ts";
+import { until } from "../../../lib/until.ts";
+import { type Container, passingName, start } from "./containers.ts";
+import { imageFor } from "./images.ts";
+import { Issuer } from "./issuer.ts";
+import { requestScript, taskScript } from "./requests.ts";
+import { type Description, describeStack, taskOf, workloadOf } from "./stack.ts";
+
+const root = "/etc/hastack";
+const quorum = "etcd-1";
+const image: Readonly<Record<string, string>> = { client: "db-1" };
+
+/** Values of all placeholders that are no certificates. */
+const passwords: Readonly<Record<string, string>> = Object.fromEntries(
+  [
+    ["postgres", "replicator", "rewinder", "migrator", "app_storefront", "app_admin"],
+    ["patroni_api", "etcd_patroni", "stats", "api"],
+  ]
+    .flat()
+    .map((name) => [`${name}_password`, passwordOf(name)]),
+);
+
+/** The password of a principal. */
+export function passwordOf(name: string): string {
+  return name === "api" ? passwordOf("patroni_api") : `password-of-${name}`;
+}
+
+export class PatroniPair {
+  readonly stack: Description;
+  readonly issuer: Issuer;
+  readonly #network: string;
+  readonly #containers = new Map<string, Container>();
+  readonly #certificates = new Map<string, Record<string, string>>();
+
+  private constructor(stack: Description, network: string) {
+    this.stack = stack;
+    this.issuer = new Issuer(stack.topology);
+    this.#network = network;
+  }
+
+  /** Starts the containers and etcd, without a database in them. */
+  static async start(): Promise<PatroniPair> {
+    // Test runs side by side have networks of their own
+    const third = process.pid % 256;
+    const backend = { subnet: `10.216.${third}.0/24`, vip: `10.216.${third}.100` };
+    const frontend = { subnet: `10.217.${third}.0/24`, vip: `10.217.${third}.100` };
+    const stack = await describeStack({ network: { frontend, backend } });
+    const network = passingName("patroni");
+    await runDocker(["network", "create", "--internal", `--subnet=${backend.subnet}`, network]);
+    const pair = new PatroniPair(stack, network);
+    for (const name of [quorum, "db-1", "db-2", "lb-1", "client"]) await pair.#container(name);
+    return pair;
+  }
+
+  async #container(name: string): Promise<void> {
+    const { host } = workloadOf(this.stack, name === "client" ? "storefront-1" : name);
+    const container = await start(
+      await imageFor(workloadOf(this.stack, image[name] ?? name)),
+      name,
+      {
+        network: this.#network,
+        arguments: [
+          `--ip=${host.backend}`,
+          "--shm-size=128m",
+          "--sysctl=net.ipv4.ip_nonlocal_bind=1",
+        ],
+      },
+    );
+    this.#containers.set(name, container);
+    await container.run(
+      `install -d ${root}/services && s6-svscan ${root}/services > /tmp/log 2>&1 &`,
+    );
+  }
+
+  async remove(): Promise<void> {
+    for (const container of this.#containers.values()) await container.remove();
+    await tryDocker(["network", "rm", this.#network]);
+  }
+
+  /** @throws Error if there is no such container */
+  on(name: string): Container {
+    const found = this.#containers.get(name);
+    if (!found) throw new Error(`there is no ${name}`);
+    return found;
+  }
+
+  address(member: string): string {
+    return workloadOf(this.stack, member).host.backend;
+  }
+
+  /**
+   * Starts etcd, one member for all of them, with its users.
+   * @param schemes what it speaks; the first one is what it tells clients
+   */
+  async startQuorum(...schemes: readonly ("http" | "https")[]): Promise<void> {
+    const etcd = this.on(quorum);
+    const urls = schemes.map((scheme) => `${scheme}://${this.address(quorum)}:2379`);
+    const server = await this.issuer.leaf(quorum, "etcd-server");
+    await etcd.run("install -d /tls && cat > /tls/server.pem", server);
+    const { certificate } = await this.issuer.authority("quorum-client");
+    await etcd.run("cat > /tls/ca.crt", certificate);
+    await etcd.run(`pkill etcd || :
+      while pgrep etcd > /dev/null; do sleep 0.1; done
+      etcd --name=etcd-1 --data-dir=/tmp/etcd --log-level=warn --enable-grpc-gateway=true --bcrypt-cost=4 \\
+        --listen-client-urls=${urls} --advertise-client-urls=${urls[0]} \\
+        --cert-file=/tls/server.pem --key-file=/tls/server.pem --trusted-ca-file=/tls/ca.crt \\
+        --client-cert-auth > /tmp/etcd.log 2>&1 &
+      ctl() { etcdctl --endpoints=${urls[0]} --cacert=/tls/ca.crt --cert=/tls/server.pem --key=/tls/server.pem "$@"; }
+      until ctl endpoint health > /dev/null 2>&1; do sleep 0.2; done
+      ctl auth status 2> /dev/null | grep -q 'Status: false' || exit 0
+      ctl user add root:root && ctl user grant-role root root && ctl user add patroni:${passwordOf("etcd_patroni")}
+      ctl role add patroni && ctl role grant-permission patroni readwrite --prefix=true /service/
+      ctl user grant-role patroni patroni && ctl auth enable`);
+  }
+
+  /**
+   * Delivers a member's files and has its processes take notice, as `up` would.
+   * @param edit a change of what is placed @default none
+   */
+  async place(
+    member: string,
+    edit: (workload: Workload) => Workload = (one) => one,
+  ): Promise<string> {
+    const workload = edit(workloadOf(this.stack, member));
+    // keepalived needs more rights than HAProxy, which it stands beside
+    const processes = workload.processes.filter(({ name }) => name !== "keepalived");
+    const files = workload.files.filter(({ path }) => !path.includes("keepalived"));
+    const request = {
+      root,
+      files: filesRequest([...files, ...serviceFiles(processes)]),
+      processes: processesRequest(processes),
+    };
+    const program = requestScript(
+      ["request", "s6", "deliver", "notify"],
+      "deliver\nnotify",
+      request,
+    );
+    return this.on(member).run(program, secretsInput(await this.#values(member, workload.secrets)));
+  }
+
+  async #values(member: string, secrets: Workload["secrets"]): Promise<Record<string, string>> {
+    const made = await this.issuer.values(member, secrets);
+    const values = { ...passwords, ...made, ...this.#certificates.get(member) };
+    this.#certificates.set(member, { ...made, ...this.#certificates.get(member) });
+    return values;
+  }
+
+  /** Gives a member other certificates from its next placement on. */
+  async renew(member: string): Promise<void> {
+    const { secrets } = workloadOf(this.stack, member);
+    const made = await this.issuer.values(member, secrets);
+    this.#certificates.set(member, { ...this.#certificates.get(member), ...made });
+  }
+
+  /** One look at a member's health. */
+  health(member: string): Promise<Outcome> {
+    const { health } = workloadOf(this.stack, member);
+    return this.on(member).attempt(`cd ${root} && ${health?.command}`);
+  }
+
+  /** Waits until a member passes its gate. */
+  async healthy(member: string, limitSeconds = 60): Promise<void> {
+    await until(`${member} is healthy`, {
+      probe: () => this.health(member),
+      done: ({ code }) => code === 0,
+      describe: ({ stdout, stderr }) => stdout + stderr,
+      limitSeconds,
+    });
+  }
+
+  /** Runs a task of the stack on its member. */
+  async task(name: string): Promise<Outcome> {
+    const task = taskOf(this.stack, name);
+    const { host, secrets } = task;
+    const values = await this.#values(host.name, secrets);
+    return this.on(host.name).attempt(taskScript(task), secretsInput(values));
+  }
+
+  /** Places the pair, its principals and the load balancer, each through its gate. */
+  async placeAll(): Promise<void> {
+    for (const member of ["db-1", "db-2"]) {
+      await this.place(member);
+      await this.healthy(member);
+      await this.mustTask(`${member}-principals`);
+    }
+    await this.place("lb-1");
+  }
+
+  async mustTask(name: string): Promise<string> {
+    const { code, stdout, stderr } = await this.task(name);
+    if (code !== 0) throw new Error(`${name} ended with ${code}: ${stderr}${stdout}`);
+    return stdout;
+  }
+
+  /** Runs SQL in a member's own PostgreSQL, as its superuser. */
+  sql(member: string, query: string, database = "postgres"): Promise<string> {
+    const psql = "psql -h /run/postgresql -XAt -v ON_ERROR_STOP=1";
+    return this.on(member).run(`runuser -u postgres -- ${psql} ${database}`, query);
+  }
+
+  async primary(): Promise<string> {
+    const states = await Promise.all(
+      ["db-1", "db-2"].map(async (member) => {
+        const psql =
+          "runuser -u postgres -- psql -h /run/postgresql -XAtc 'SELECT pg_is_in_recovery()'";
+        const { stdout } = await this.on(member).attempt(psql);
+        return stdout.trim() === "f" ? [member] : [];
+      }),
+    );
+    const [one, ...others] = states.flat();
+    if (one === undefined || others.length > 0) throw new Error(`primaries: [${states.flat()}]`);
+    return one;
+  }
+
+  /** Waits until one member is primary and the other its synchronous standby. */
+  async whole(): Promise<string> {
+    let primary = "";
+    await until("the database is a pair", {
+      probe: async () => {
+        primary = await this.primary();
+        return this.sql(primary, "SELECT string_agg(sync_state, ',') FROM pg_stat_replication");
+      },
+      done: (state) => state === "sync",
+      limitSeconds: 60,
+    });
+    return primary;
+  }
+}
