@@ -98,7 +98,7 @@ export class WebStack extends pulumi.ComponentResource {
       secrets: {
         tier: (tier: string) => passwords.ofTier(tier),
         cache: passwords.of("cache"),
-        generated: (secret: string) => passwords.ofSecret(secret),
+        generated: (secret: string, tier?: string) => passwords.ofSecret(secret, tier),
       },
     };
     const migrations = new Migrations(

@@ -94,6 +94,11 @@ const wrong: [string, Environment, RegExp][] = [
     /COOKIE_SECRET_FILE is not set/,
   ],
   [
+    "a release without a secret for its tier's sessions",
+    { HASTACK_RELEASE: "0123456789ab", SESSION_SECRET_FILE: undefined },
+    /SESSION_SECRET_FILE is not set/,
+  ],
+  [
     "a release without a place for uploads",
     { HASTACK_RELEASE: "0123456789ab", UPLOADS_DIRECTORY: undefined },
     /UPLOADS_DIRECTORY is not set/,
@@ -125,6 +130,7 @@ describe("configuration", function () {
       DATABASE_URL: databaseUrl,
       UPLOADS_DIRECTORY: "/u",
       COOKIE_SECRET_FILE: "cookies",
+      SESSION_SECRET_FILE: "cookies",
       PUBLIC_URL: "http://travel.test",
       ...changes,
     };
@@ -180,7 +186,7 @@ describe("configuration", function () {
         ...{ SMTP_SERVERNAME: "mail.example", MAIL_FROM: "agency@travel.test" },
         TRUSTED_PROXIES: "10.2.0.11, 10.2.0.12",
         ...{ DRAIN_SECONDS: "0.5", STOP_GRACE_SECONDS: "20" },
-        ...{ COOKIE_SECRET_FILE: "newline", LOG_LEVEL: "warn" },
+        ...{ COOKIE_SECRET_FILE: "newline", SESSION_SECRET_FILE: "cookies", LOG_LEVEL: "warn" },
       }),
     );
     assert.deepEqual(read, {
@@ -195,6 +201,7 @@ describe("configuration", function () {
       },
       uploadsDirectory: "/u",
       cookieSecret: "hidden-secret-0123",
+      sessionSecret: secretFiles.cookies,
       publicUrl: "http://travel.test",
       cache: { url: "redis://hastack:c@10.2.0.61:6379/0" },
       smtp: {
@@ -210,7 +217,7 @@ describe("configuration", function () {
   });
 
   it("W5: in a checkout DATABASE_URL is enough", () => {
-    const { uploadsDirectory, cookieSecret, ...read } = loadServerConfig({
+    const { uploadsDirectory, cookieSecret, sessionSecret, ...read } = loadServerConfig({
       DATABASE_URL: databaseUrl,
     });
     assert.deepEqual(read, {
@@ -221,8 +228,10 @@ describe("configuration", function () {
       ...{ trustedProxies: [], drainSeconds: 3, stopGraceSeconds: 25, logLevel: "info" },
     });
     assert.match(uploadsDirectory, /\/app\/\.uploads$/);
-    assert.ok(cookieSecret.length >= 32);
-    assert.notEqual(loadServerConfig({ DATABASE_URL: databaseUrl }).cookieSecret, cookieSecret);
+    const again = loadServerConfig({ DATABASE_URL: databaseUrl });
+    const secrets = [cookieSecret, sessionSecret, again.cookieSecret, again.sessionSecret];
+    assert.equal(new Set(secrets).size, 4);
+    for (const secret of secrets) assert.ok(secret.length >= 32);
   });
 
   it("W5: all that the migrations are told", () => {

@@ -153,6 +153,12 @@ const ownSecret = z.strictObject({
     .boolean()
     .default(false)
     .describe("Whether the stack makes it: 32 letters and digits. Else the operator gives it."),
+  perTier: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Whether each tier that sees it gets another one, under this name; it must be generated. The migrations get none.",
+    ),
   optional: z.boolean().default(false).describe("Whether a stack may go without it."),
   formerly: z
     .string()
@@ -162,7 +168,9 @@ const ownSecret = z.strictObject({
   tiers: z
     .array(z.string())
     .optional()
-    .describe("Tiers that get to see it; the migrations always do. @default all tiers"),
+    .describe(
+      "Tiers that get to see it; the migrations always do, unless it is per tier. @default all tiers",
+    ),
 });
 
 const outsideHost = z.strictObject({
@@ -399,6 +407,13 @@ function checkValues(application: ApplicationDescription, refuse: Refuse): void 
     if (one.tiers?.some((tier) => !names.includes(tier))) {
       refuse(["secrets", name, "tiers"], `must be among the tiers (${names.join(", ")})`);
     }
+    if (one.perTier && !one.generated) {
+      refuse(["secrets", name, "perTier"], "is for secrets that are generated");
+    }
+    // Two secrets cannot both be the one that was generated
+    if (one.formerly !== undefined && secrets[one.formerly]) {
+      refuse(["secrets", name, "formerly"], "is the name of a secret that there is, leave it out");
+    }
   }
   for (const [name, one] of Object.entries(outputs)) {
     if (stackOutputs.includes(name)) {
@@ -406,6 +421,8 @@ function checkValues(application: ApplicationDescription, refuse: Refuse): void 
     }
     if (one.secret !== undefined && secrets[one.secret] === undefined) {
       refuse(["outputs", name, "secret"], "must be one of the application's secrets");
+    } else if (one.secret !== undefined && secrets[one.secret]?.perTier) {
+      refuse(["outputs", name, "secret"], "is another one in each tier, use one that all share");
     }
   }
 }

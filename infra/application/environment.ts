@@ -160,12 +160,12 @@ function ownVariables({ application, topology }: Given, tier?: Tier): Variables 
 
 /**
  * The application's own secrets that there are in this stack, and that a tier gets to see.
- * @param tier whose they are @default the migrations, which get all
+ * @param tier whose they are @default the migrations, which get all that are not one tier's
  */
 export function secretNames({ secrets, givenSecrets }: Application, tier?: Tier): string[] {
   return Object.entries(secrets)
     .filter(([name, { generated }]) => generated || givenSecrets[name] !== undefined)
-    .filter(([, { tiers }]) => tier === undefined || (tiers?.includes(tier.name) ?? true))
+    .filter(([, { tiers, perTier }]) => (tier ? (tiers?.includes(tier.name) ?? true) : !perTier))
     .map(([name]) => name);
 }
 

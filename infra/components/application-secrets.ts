@@ -8,8 +8,8 @@ export interface ApplicationSecrets {
   readonly tier: (name: string) => pulumi.Output<string>;
   /** That of the cache. */
   readonly cache: pulumi.Output<string>;
-  /** One of the application's own that the stack generates. */
-  readonly generated: (name: string) => pulumi.Output<string>;
+  /** One of the application's own that the stack generates, as a tier or the migrations see it. */
+  readonly generated: (name: string, tier?: string) => pulumi.Output<string>;
 }
 
 /**
@@ -24,7 +24,10 @@ export function ownSecrets(
   return Object.fromEntries(
     secretNames(application, tier).map((name) => {
       const given = application.givenSecrets[name];
-      return [secretKey(name), given === undefined ? generated(name) : pulumi.secret(given)];
+      return [
+        secretKey(name),
+        given === undefined ? generated(name, tier?.name) : pulumi.secret(given),
+      ];
     }),
   );
 }

@@ -15,11 +15,23 @@ export const principals = [
 ] as const;
 export type Principal = (typeof principals)[number];
 
+interface Named {
+  /** The name that it had before. @default it had none */
+  readonly formerly?: string | undefined;
+}
+
+interface GeneratedSecret extends Named {
+  /** Whether each of its tiers has another one. @default all share one */
+  readonly perTier?: boolean;
+  /** Tiers that see it. @default all */
+  readonly tiers?: readonly string[] | undefined;
+}
+
 export interface CredentialsArgs {
-  /** The application's tiers, with their former names; each has a password for its database role. */
-  readonly tiers: Readonly<Record<string, { readonly formerly?: string | undefined }>>;
-  /** The application's generated secrets, with the names that they were generated under before. */
-  readonly secrets: Readonly<Record<string, { readonly formerly?: string | undefined }>>;
+  /** The application's tiers; each has a password for its database role. */
+  readonly tiers: Readonly<Record<string, Named>>;
+  /** The application's generated secrets. */
+  readonly secrets: Readonly<Record<string, GeneratedSecret>>;
 }
 
 /** One generated password for each principal of the stack, kept as secrets in Pulumi's state. */
@@ -30,10 +42,12 @@ export class Credentials extends pulumi.ComponentResource {
     super("hastack:index:Credentials", name, {}, options);
     for (const principal of principals) this.#generate(`password-${principal}`);
     for (const [tier, { formerly }] of Object.entries(args.tiers)) {
-      this.#generate(`password-${tier}`, formerly && `password-${formerly}`);
+      this.#generate(`password-${tier}`, ...formerNames({ formerly }, "password-"));
     }
-    for (const [secret, { formerly }] of Object.entries(args.secrets)) {
-      this.#generate(`secret-${secret}`, formerly && `password-${formerly}`);
+    for (const [secret, one] of Object.entries(args.secrets)) {
+      if (one.perTier) this.#generatePerTier(secret, one, args.tiers);
+      // The first releases called it a password
+      else this.#generate(`secret-${secret}`, ...formerNames(one, "secret-", "password-"));
     }
     this.registerOutputs();
   }
@@ -48,9 +62,28 @@ export class Credentials extends pulumi.ComponentResource {
     return this.#get(`password-${tier}`);
   }
 
-  /** One of the application's generated secrets; the same kind. */
-  ofSecret(name: string): pulumi.Output<string> {
-    return this.#get(`secret-${name}`);
+  /**
+   * One of the application's generated secrets; the same kind.
+   * @param tier who asks, where each has its own @default the migrations
+   */
+  ofSecret(name: string, tier?: string): pulumi.Output<string> {
+    return this.#passwords.get(`secret-${name}-${tier}`) ?? this.#get(`secret-${name}`);
+  }
+
+  /** A tier that is renamed keeps its own, and so does a secret that is. */
+  #generatePerTier(
+    secret: string,
+    { formerly: formerSecret = secret, tiers: those }: GeneratedSecret,
+    tiers: CredentialsArgs["tiers"],
+  ): void {
+    for (const [tier, { formerly: formerTier = tier }] of Object.entries(tiers)) {
+      if (those?.includes(tier) === false) continue;
+      const name = `secret-${secret}-${tier}`;
+      const former = [secret, formerSecret].flatMap((one) =>
+        [tier, formerTier].map((at) => `secret-${one}-${at}`),
+      );
+      this.#generate(name, ...new Set(former.filter((one) => one !== name)));
+    }
   }
 
   #get(name: string): pulumi.Output<string> {
@@ -59,12 +92,16 @@ export class Credentials extends pulumi.ComponentResource {
     return password;
   }
 
-  #generate(name: string, formerName?: string): void {
+  #generate(name: string, ...formerNames: readonly string[]): void {
     const { result } = new random.RandomPassword(
       name,
       { length: 32, special: false },
-      { parent: this, ...(formerName && { aliases: [{ name: formerName }] }) },
+      { parent: this, aliases: formerNames.map((former) => ({ name: former })) },
     );
     this.#passwords.set(name, pulumi.secret(result));
   }
+}
+
+function formerNames({ formerly }: Named, ...prefixes: readonly string[]): string[] {
+  return formerly === undefined ? [] : prefixes.map((prefix) => `${prefix}${formerly}`);
 }

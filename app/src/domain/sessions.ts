@@ -11,8 +11,7 @@ export const mostSessions = 20;
 /** Where the sessions of one tier are kept. */
 export interface SessionKind {
   /** Both tiers answer at one address: their cookies must not meet. */
-  cookie: string;
-  path: string;
+  cookie: { name: string; path: string };
   table: "session" | "administrator_session";
   ownerColumn: "account_id" | "administrator_id";
   owners: "account" | "administrator";
@@ -21,13 +20,14 @@ export interface SessionKind {
 }
 
 export const visitorSession: SessionKind = {
-  ...{ cookie: "hastack-session", path: "/" },
+  cookie: { name: "hastack-session", path: "/" },
   ...{ table: "session", ownerColumn: "account_id" },
   ...{ owners: "account", columns: "o.id, o.name, o.email" },
 };
 
 export const administratorSession: SessionKind = {
-  ...{ cookie: "hastack-admin", path: "/admin" },
+  // Not sent to the storefront, which could keep it
+  cookie: { name: "hastack-admin", path: "/admin" },
   ...{ table: "administrator_session", ownerColumn: "administrator_id" },
   ...{ owners: "administrator", columns: "o.id, o.name" },
 };

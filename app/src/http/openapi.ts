@@ -150,7 +150,10 @@ export function describeApi(url: string, paths: Operations): object {
     paths,
     components: {
       securitySchemes: {
-        visitor: { ...cookie(visitorSession.cookie), description: "From POST /api/session." },
+        visitor: {
+          ...cookie(visitorSession.cookie.name),
+          description: "From POST /api/session; by HTTPS its name begins with `__Host-`.",
+        },
         basic: {
           type: "http",
           scheme: "basic",

@@ -1,12 +1,12 @@
 import type { Request, Response } from "express";
 import { administratorOf } from "./administrator.ts";
+import { clearCookie, cookieValue, setCookie } from "./cookies.ts";
 import type { ShowForm } from "./forms.ts";
-import { cookie } from "./position.ts";
 import type { Services } from "./services.ts";
 import type { PageFrame } from "./views.ts";
 import { visitorOf } from "./visitor.ts";
 
-const flashCookie = "hastack-flash";
+const flashCookie = { name: "hastack-flash", path: "/" };
 
 /** What a form post did, told on the page that follows it. Each subject adds its own words. */
 const flashes: Record<string, string> = {
@@ -64,9 +64,9 @@ export function pageFrame(
   response: Response,
   title: string,
 ): PageFrame {
-  const name = cookie(request, flashCookie) ?? "";
+  const name = cookieValue(request, flashCookie) ?? "";
   const flash = Object.hasOwn(flashes, name) ? flashes[name] : undefined;
-  if (flash) response.clearCookie(flashCookie, { path: "/" });
+  if (flash) clearCookie(request, response, flashCookie);
   return { ...plainFrame(services, request, title), flash };
 }
 
@@ -95,12 +95,6 @@ export function redirectWithFlash(
   path: string,
   flash: keyof typeof flashes,
 ): void {
-  response.cookie(flashCookie, flash, {
-    httpOnly: true,
-    sameSite: "lax",
-    secure: request.secure,
-    path: "/",
-    maxAge: 60_000,
-  });
+  setCookie(request, response, flashCookie, flash, 60);
   response.redirect(303, path);
 }

@@ -2,16 +2,17 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import type { Topic } from "../data/cached-reads.ts";
 import { horizonOf, logPlace, type Position, unknownPosition } from "../data/horizon.ts";
+import { cookieValues, setCookie } from "./cookies.ts";
 import type { Services } from "./services.ts";
 
-/** Where a browser remembers how far the standby must be to show it its own write. */
-export const positionCookie = "hastack-position";
+/** Where a browser remembers how far the standby must be to show it its own write: at either tier. */
+export const positionCookie = { name: "hastack-position", path: "/" };
 
 /** How long a user's reads wait for their own write, seconds; a standby is never so far behind. */
 const maxAgeSeconds = 600;
 
 function sign(secret: string, value: string): string {
-  return createHmac("sha256", secret).update(`${positionCookie}=${value}`).digest("base64url");
+  return createHmac("sha256", secret).update(`${positionCookie.name}=${value}`).digest("base64url");
 }
 
 function isSigned(secret: string, value: string, signature: string): boolean {
@@ -43,24 +44,13 @@ export function openPosition(secret: string, sealed: string): Position | undefin
   return horizonPattern.test(horizon) && isSigned(secret, position, whole) ? position : undefined;
 }
 
-/** One cookie of a request, decoded. */
-export function cookie(request: Request, name: string): string | undefined {
-  for (const pair of (request.headers.cookie ?? "").split(";")) {
-    const at = pair.indexOf("=");
-    if (pair.slice(0, at).trim() !== name) continue;
-    try {
-      return decodeURIComponent(pair.slice(at + 1).trim());
-    } catch {
-      return undefined;
-    }
-  }
-  return undefined;
-}
-
 /** The caller's last write, if this browser has written lately. */
 export function positionOf(request: Request, secret: string): Position | undefined {
-  const sealed = cookie(request, positionCookie);
-  return sealed === undefined ? undefined : openPosition(secret, sealed);
+  const [position, another] = cookieValues(request, positionCookie)
+    .map((sealed) => openPosition(secret, sealed))
+    .filter((one) => one !== undefined);
+  // One by the release before, beside this one: nothing says which is the later
+  return another === undefined ? position : unknownPosition;
 }
 
 /** Lets the caller's next reads see what has just been written. */
@@ -70,13 +60,9 @@ export function rememberPosition(
   secret: string,
   position: Position,
 ): void {
-  response.cookie(positionCookie, sealPosition(secret, position), {
-    httpOnly: true,
-    sameSite: "lax",
-    secure: request.secure,
-    // Reads that must go to the writer should not do so for long.
-    maxAge: (position === unknownPosition ? 60 : maxAgeSeconds) * 1000,
-  });
+  // Reads that must go to the writer should not do so for long.
+  const seconds = position === unknownPosition ? 60 : maxAgeSeconds;
+  setCookie(request, response, positionCookie, sealPosition(secret, position), seconds);
 }
 
 /** After a change that cached reads may hold: they show it to everybody, and the caller's reads do. */

@@ -2,7 +2,7 @@ import type { Request, RequestHandler } from "express";
 import helmet from "helmet";
 import { administratorSession, visitorSession } from "../domain/sessions.ts";
 import { HttpError } from "../lib/errors.ts";
-import { cookie } from "./position.ts";
+import { cookieValue } from "./cookies.ts";
 
 /** Headers for every answer: nothing inline, nothing from elsewhere, no framing. */
 export function securityHeaders(): RequestHandler {
@@ -40,7 +40,7 @@ export function refuseCrossSite(): RequestHandler {
     if (safeMethods.has(request.method)) return next();
     const { origin, "sec-fetch-site": site, host } = request.headers;
     if (origin === undefined && site === undefined) {
-      if (!sessionCookies.some((name) => cookie(request, name) !== undefined)) return next();
+      if (!sessionCookies.some((one) => cookieValue(request, one) !== undefined)) return next();
       const help = `Requests with a session's cookie say where they come from: send the header Origin: ${request.protocol}://${host}`;
       throw new HttpError(403, "cross-site", help);
     }

@@ -14,7 +14,10 @@ export interface ServerConfig {
   listen: { host: string; port: number };
   database: DatabaseConfig;
   uploadsDirectory: string;
+  /** Signs positions, for both tiers; and signed sessions before each tier had a secret of its own. */
   cookieSecret: string;
+  /** Signs this tier's sessions. */
+  sessionSecret: string;
   /** What links in mails begin with; it ends without a slash. Never taken from a request. */
   publicUrl: string;
   /** @default reads go to the database */

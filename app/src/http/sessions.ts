@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import session from "express-session";
 import { type Database, type Query, unknownPosition } from "../data/database.ts";
@@ -12,6 +12,7 @@ import {
   sessionDays,
 } from "../domain/sessions.ts";
 import { forgiveAttempt } from "../domain/throttle.ts";
+import { clearCookie, cookieValue, nameOf } from "./cookies.ts";
 import { positionOf, rememberPosition } from "./position.ts";
 import type { ServerConfig } from "./server-config.ts";
 
@@ -84,7 +85,7 @@ class DatabaseStore extends session.Store {
     if (!row) return null;
     this.#known.add(id);
     const { expires_at: expires, ...owner } = row;
-    const cookie = { originalMaxAge: maxAge, expires, path: kind.path, httpOnly: true };
+    const cookie = { originalMaxAge: maxAge, expires, path: kind.cookie.path, httpOnly: true };
     return { cookie: { ...cookie, sameSite: "lax", secure: request.secure }, owner } as never;
   }
 
@@ -123,7 +124,7 @@ class DatabaseStore extends session.Store {
 
 /** What sessions stand on. */
 export interface SessionServices {
-  config: Pick<ServerConfig, "cookieSecret">;
+  config: Pick<ServerConfig, "cookieSecret" | "sessionSecret">;
   database: Database;
 }
 
@@ -132,19 +133,40 @@ export function loadSession(
   { config, database }: SessionServices,
   kind: SessionKind,
 ): RequestHandler {
-  const { cookieSecret: secret } = config;
+  const { cookieSecret: secret, sessionSecret } = config;
   const options: session.SessionOptions = {
-    name: kind.cookie,
-    secret,
+    // The first signs; the other one did before each tier had its own
+    secret: [sessionSecret, secret],
     genid: newId,
     resave: false,
     saveUninitialized: false,
-    cookie: { path: kind.path, maxAge, httpOnly: true, sameSite: "lax", secure: "auto" },
+    cookie: { path: kind.cookie.path, maxAge, httpOnly: true, sameSite: "lax", secure: "auto" },
   };
   return (request, response, next) => {
     const store = new DatabaseStore({ database, secret, kind, request, response });
-    session({ ...options, store })(request, response, next);
+    readFormerCookie(request, kind, secret);
+    session({ ...options, name: nameOf(request, kind.cookie), store })(request, response, next);
   };
+}
+
+/**
+ * By HTTPS, a session that the releases before began goes on under its plain name until it ends: it is
+ * read as if it had the name of now. Others can plant a cookie under the plain name, so nothing else is
+ * read there: the secret of those releases signs no session any more.
+ */
+function readFormerCookie(request: Request, { cookie }: SessionKind, secret: string): void {
+  const name = nameOf(request, cookie);
+  const value = cookieValue(request, cookie);
+  if (name === cookie.name || value === undefined || !isSigned(value, secret)) return;
+  request.headers.cookie = `${name}=${encodeURIComponent(value)}; ${request.headers.cookie}`;
+}
+
+/** Whether a session's cookie, `s:ID.SIGNATURE`, is signed with this secret. */
+function isSigned(value: string, secret: string): boolean {
+  const [, id = "", signature = ""] = /^s:(.*)\.([^.]*)$/.exec(value) ?? [];
+  const expected = createHmac("sha256", secret).update(id).digest("base64").replace(/=+$/, "");
+  const [own, given] = [Buffer.from(expected), Buffer.from(signature)];
+  return own.length === given.length && timingSafeEqual(own, given);
 }
 
 /**
@@ -170,12 +192,12 @@ export async function endSession(
   kind: SessionKind,
 ): Promise<void> {
   await promised((done) => request.session.destroy(done));
-  clearSessionCookie(response, kind);
+  clearSessionCookie(request, response, kind);
 }
 
 /** Lets the browser forget a session that has ended already. */
-export function clearSessionCookie(response: Response, kind: SessionKind): void {
-  response.clearCookie(kind.cookie, { path: kind.path });
+export function clearSessionCookie(request: Request, response: Response, kind: SessionKind): void {
+  clearCookie(request, response, kind.cookie);
 }
 
 function promised(work: (done: (error: unknown) => void) => void): Promise<void> {

@@ -196,6 +196,10 @@ function serverVariables(env: Environment) {
       isDevelopment ? secretFile(16).optional() : secretFile(16),
       "the path of a file with at least 16 characters, the same for all instances",
     ),
+    SESSION_SECRET_FILE: variable(
+      isDevelopment ? secretFile(16).optional() : secretFile(16),
+      "the path of a file with at least 16 characters, the same for all instances of the tier",
+    ),
     LOG_LEVEL: variable(z.enum(logLevels).default("info"), logLevels.join(", ")),
   };
 }
@@ -276,6 +280,7 @@ export function loadServerConfig(env: Environment = process.env): ServerConfig {
     uploadsDirectory: prepareUploads(read.UPLOADS_DIRECTORY),
     // A secret of this process alone: its sessions end with it.
     cookieSecret: read.COOKIE_SECRET_FILE ?? randomBytes(32).toString("base64url"),
+    sessionSecret: read.SESSION_SECRET_FILE ?? randomBytes(32).toString("base64url"),
     publicUrl: read.PUBLIC_URL ?? `http://${host}:${port}`,
     ...(read.REDIS_URL && { cache: read.REDIS_URL }),
     ...(smtp && from && { smtp: { ...smtp, servername: read.SMTP_SERVERNAME ?? smtp.host, from } }),

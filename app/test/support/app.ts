@@ -25,6 +25,12 @@ export async function uploadsDirectory(): Promise<string> {
   return await mkdtemp(join(tmpdir(), "app-test-uploads-"));
 }
 
+/** What each tier of the tests signs its sessions with. */
+export const sessionSecrets = {
+  storefront: "session-secret-of-the-storefront",
+  admin: "session-secret-of-the-admin",
+};
+
 /** A server configuration that a test then bends. */
 export function serverConfig(
   tier: "storefront" | "admin",
@@ -41,6 +47,7 @@ export function serverConfig(
     database: { writer: urlOf(writer), reader: urlOf(reader), poolSize: 5 },
     uploadsDirectory: uploads,
     cookieSecret: "cookie-secret-of-the-tests",
+    sessionSecret: sessionSecrets[tier],
     publicUrl: "http://travel.test",
     trustedProxies: [],
     drainSeconds: 1,
@@ -127,7 +134,9 @@ export async function serverEnvironment(
 ): Promise<Record<string, string>> {
   const { cache, smtp } = config;
   const cookieSecret = join(folder, "cookie-secret");
+  const sessionSecret = join(folder, "session-secret");
   await writeFile(cookieSecret, config.cookieSecret, { mode: 0o644 });
+  await writeFile(sessionSecret, config.sessionSecret, { mode: 0o644 });
   return {
     HOST: config.listen.host,
     PORT: String(config.listen.port),
@@ -143,6 +152,7 @@ export async function serverEnvironment(
     STOP_GRACE_SECONDS: String(config.stopGraceSeconds),
     UPLOADS_DIRECTORY: config.uploadsDirectory,
     COOKIE_SECRET_FILE: cookieSecret,
+    SESSION_SECRET_FILE: sessionSecret,
     LOG_LEVEL: config.logLevel,
     ...(cache && { REDIS_URL: cache.url }),
     ...(smtp && {

@@ -1,4 +1,5 @@
 import { createHash, createHmac, randomBytes } from "node:crypto";
+import { sessionSecrets } from "./app.ts";
 import type { Postgres } from "./postgres.ts";
 
 /** Someone with an own set of cookies, as a browser keeps them. */
@@ -98,7 +99,7 @@ export async function visitor(
   postgres: Postgres,
   database: string,
   url: string,
-  secret = "cookie-secret-of-the-tests",
+  secret = sessionSecrets.storefront,
 ): Promise<{ client: Client; id: number; email: string }> {
   visitors += 1;
   const email = `visitor-${process.pid}-${visitors}@example.com`;

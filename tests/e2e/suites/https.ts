@@ -68,7 +68,7 @@ export function httpsSuite(stack: TestStack): void {
       );
       assert.equal(status, 200);
       const cookies = headers["set-cookie"] ?? [];
-      assert.ok(cookies.some((line) => line.startsWith("hastack-session=")));
+      assert.ok(cookies.some((line) => line.startsWith("__Host-hastack-session=")));
       for (const line of cookies) assert.match(line, /; Secure(;|$)/);
       assert.equal((await visitor.whoAmI()).email, visitor.account.email);
     });

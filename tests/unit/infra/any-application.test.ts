@@ -198,7 +198,9 @@ describe("any application", function () {
           ...tiers.map((name) => `password-${name}`),
           ...Object.entries(application.secrets)
             .filter(([, { generated }]) => generated)
-            .map(([name]) => `secret-${name}`),
+            .flatMap(([name, { perTier }]) =>
+              perTier ? tiers.map((tier) => `secret-${name}-${tier}`) : [`secret-${name}`],
+            ),
         ];
         const names = docker.names("RandomPassword");
         assert.deepEqual(ssh.names("RandomPassword"), names);

@@ -204,6 +204,8 @@ describe("WebStack", () => {
         patroniApi: ["db-1-files", "db-2-files", "database-settings"],
         statistics: tier("lb"),
         cookieSecret: [...tier("storefront"), ...tier("admin"), "migrations"],
+        "sessionSecret-storefront": tier("storefront"),
+        "sessionSecret-admin": tier("admin"),
         cache: ["cache-1-files", ...tier("storefront"), ...tier("admin")],
         adminPassword: ["migrations"],
       };

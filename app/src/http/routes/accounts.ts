@@ -197,5 +197,5 @@ async function deleteOwnAccount(
   const position = await deleteAccount(services.database, account, password, clientOf(request));
   await noteChange(services, request, response, "offers", position);
   // The session went with the account. From here on nothing can fail: it is done.
-  clearSessionCookie(response, visitorSession);
+  clearSessionCookie(request, response, visitorSession);
 }

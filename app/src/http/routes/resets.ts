@@ -11,9 +11,9 @@ import {
 import { check } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
 import { formBody, jsonBody } from "../body.ts";
+import { clearCookie, cookieValue, setCookie } from "../cookies.ts";
 import { formPost } from "../forms.ts";
 import { formPage, redirectWithFlash } from "../page.ts";
-import { cookie } from "../position.ts";
 import type { Services } from "../services.ts";
 import { clientOf } from "./accounts.ts";
 
@@ -39,26 +39,23 @@ export function resetRoutes(services: Services): RequestHandler {
   );
 
   const showReset = formPage(services, "reset", "Set a new password", (request) => ({
-    token: cookie(request, tokenCookie.name),
+    token: cookieValue(request, tokenCookie),
   }));
   router.get("/reset", (request, response) => {
     const { success, data: token } = tokenText.safeParse(request.query.token);
     if (!success) return showReset(request, response, {});
     // Out of the address bar, the history and the Referer at once.
-    const { name, path } = tokenCookie;
-    const { secure } = request;
-    const options = { httpOnly: true, sameSite: "lax", secure, path } as const;
-    response.cookie(name, token, { ...options, maxAge: resetMinutes * 60_000 });
+    setCookie(request, response, tokenCookie, token, resetMinutes * 60);
     response.set("Cache-Control", "no-store").redirect(303, "/reset");
   });
   router.post(
     "/reset",
     formBody(),
     formPost(showReset, async (request, response) => {
-      const token = cookie(request, tokenCookie.name);
+      const token = cookieValue(request, tokenCookie);
       const input = check(resetInput, { ...request.body, token });
       await resetPassword(database, input, clientOf(request));
-      response.clearCookie(tokenCookie.name, { path: tokenCookie.path });
+      clearCookie(request, response, tokenCookie);
       redirectWithFlash(request, response, "/login", "password-reset");
     }),
   );

@@ -139,6 +139,18 @@ describe("an application's description", () => {
       `${least}outputs: { key: { secret: key } }`,
       "one of the application's secrets",
     ],
+    "an output of a secret that each tier has another of": [
+      `${least}secrets: { key: { generated: true, perTier: true } }\noutputs: { key: { secret: key } }`,
+      "is another one in each tier",
+    ],
+    "a secret of each tier that nobody generates": [
+      `${least}secrets: { key: { perTier: true } }`,
+      "is for secrets that are generated",
+    ],
+    "a former name that a secret has": [
+      `${least}secrets: { key: {}, newKey: { generated: true, formerly: key } }`,
+      "is the name of a secret that there is, leave it out",
+    ],
     "an output that every stack has": [`${least}outputs: { url: { path: / } }`, "every stack has"],
     "a former role of the stack's own": [
       `${least}database: { formerRoles: [postgres] }`,

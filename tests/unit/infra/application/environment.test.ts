@@ -63,6 +63,7 @@ describe("what an instance is given", () => {
       SAMPLE_DATA: "false",
       LOG_LEVEL: "info",
       COOKIE_SECRET_FILE: "@{credentials}/cookieSecret",
+      SESSION_SECRET_FILE: "@{credentials}/sessionSecret",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
     });
   });
@@ -259,6 +260,7 @@ describe("the travel agency", () => {
         },
         uploadsDirectory: "/var/lib/hastack/uploads",
         cookieSecret: "the-secret-called-own_cookieSecret",
+        sessionSecret: "the-secret-called-own_sessionSecret",
         publicUrl: "http://10.1.0.100",
         cache: { url: "redis://hastack:the-secret-called-cache_password@10.2.0.61:6379/0" },
         ...(name === "storefront" && {
@@ -297,7 +299,8 @@ describe("the travel agency", () => {
     const paths = (tier?: (typeof application.tiers)[number]) =>
       givenFiles(application, {}, tier).map(({ path, mode }) => `${path} ${mode}`);
     const cookies = "secrets/cookieSecret 0400";
-    assert.deepEqual(paths(application.tiers[1]), ["environment 0400", cookies]);
+    const sessions = "secrets/sessionSecret 0400";
+    assert.deepEqual(paths(application.tiers[1]), ["environment 0400", cookies, sessions]);
     assert.deepEqual(paths(), ["environment 0400", cookies, "secrets/adminPassword 0400"]);
   });
 

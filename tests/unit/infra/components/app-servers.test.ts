@@ -43,7 +43,7 @@ describe("AppServers", () => {
     }
   });
 
-  it("A5: gives each tier the password of its own database role, and the cookies' and the cache's to both", async () => {
+  it("A5: gives each tier the password of its own database role and the secret of its own sessions, and the cookies' and the cache's to both", async () => {
     const { workloads, credentials } = await describeStack();
     const app = workloads.filter(({ component }) => component === "AppServers");
     assert.equal(app.length, 4);
@@ -51,7 +51,9 @@ describe("AppServers", () => {
       assert.equal(secrets.database_password, credentials.ofTier(host.role), host.name);
       assert.equal(secrets.own_cookieSecret, credentials.ofSecret("cookieSecret"), host.name);
       assert.equal(secrets.cache_password, credentials.of("cache"), host.name);
-      assert.equal(Object.keys(secrets).length, 3);
+      const ownSessions = credentials.ofSecret("sessionSecret", host.role);
+      assert.equal(secrets.own_sessionSecret, ownSessions, host.name);
+      assert.equal(Object.keys(secrets).length, 4);
     }
   });
 
@@ -130,6 +132,7 @@ describe("AppServers", () => {
         [
           ["environment", undefined, "0400", undefined],
           ["secrets/cookieSecret", undefined, "0400", [tier]],
+          ["secrets/sessionSecret", undefined, "0400", [tier]],
         ],
       );
     }

@@ -10,7 +10,12 @@ import { recordStack } from "../../../support/unit/stack.ts";
 
 const args = {
   tiers: { web: {}, office: { formerly: "admin" } },
-  secrets: { cookieSecret: { formerly: "cookies" }, tokenKey: {} },
+  secrets: {
+    cookieSecret: { formerly: "cookies" },
+    tokenKey: {},
+    sessionKey: { perTier: true, formerly: "session" },
+    officeKey: { perTier: true, tiers: ["office"] },
+  },
 };
 const make = () => new Credentials("credentials", args);
 
@@ -30,6 +35,8 @@ describe("Credentials", () => {
       "RandomPassword password-storefront",
       "RandomPassword secret-adminPassword",
       "RandomPassword secret-cookieSecret",
+      "RandomPassword secret-sessionSecret-admin",
+      "RandomPassword secret-sessionSecret-storefront",
     ]);
   });
 
@@ -43,6 +50,9 @@ describe("Credentials", () => {
       "password-office",
       "password-web",
       "secret-cookieSecret",
+      "secret-officeKey-office",
+      "secret-sessionKey-office",
+      "secret-sessionKey-web",
       "secret-tokenKey",
     ]);
     assert.equal(recording.names("RandomPassword").length, principals.length + own.length);
@@ -51,7 +61,7 @@ describe("Credentials", () => {
   it("O6: keeps a secret that had another name before", async () => {
     const recording = await record(make);
     const aliases = (name: string) => recording.get("RandomPassword", name).aliases;
-    assert.deepEqual(aliases("secret-cookieSecret"), ["password-cookies"]);
+    assert.deepEqual(aliases("secret-cookieSecret"), ["secret-cookies", "password-cookies"]);
     assert.deepEqual(aliases("secret-tokenKey"), []);
     assert.deepEqual(aliases("password-web"), []);
   });
@@ -60,6 +70,36 @@ describe("Credentials", () => {
     const recording = await record(make);
     const aliases = (name: string) => recording.get("RandomPassword", name).aliases;
     assert.deepEqual(aliases("password-office"), ["password-admin"]);
+  });
+
+  it("D6, O6: keeps what each tier has of its own, where the tier or the secret had another name", async () => {
+    const recording = await record(make);
+    const aliases = (name: string) => recording.get("RandomPassword", name).aliases;
+    assert.deepEqual(aliases("secret-sessionKey-web"), ["secret-session-web"]);
+    assert.deepEqual(aliases("secret-officeKey-office"), ["secret-officeKey-admin"]);
+    assert.deepEqual(aliases("secret-sessionKey-office"), [
+      "secret-sessionKey-admin",
+      "secret-session-office",
+      "secret-session-admin",
+    ]);
+  });
+
+  it("D6: gives a tier its own, and nobody else one of them", async () => {
+    const credentials = (await record(make)).result as Credentials;
+    const [web, office] = ["web", "office"].map((tier) => credentials.ofSecret("sessionKey", tier));
+    assert.notEqual(web, office);
+    assert.equal(
+      credentials.ofSecret("tokenKey", "web"),
+      credentials.ofSecret("tokenKey", "office"),
+    );
+    assert.throws(
+      () => credentials.ofSecret("sessionKey"),
+      /^Error: there is no secret-sessionKey$/,
+    );
+    assert.throws(
+      () => credentials.ofSecret("officeKey", "web"),
+      /^Error: there is no secret-officeKey$/,
+    );
   });
 
   it("N3: of 32 letters and digits, which no file format gives a meaning", async () => {
@@ -76,10 +116,10 @@ describe("Credentials", () => {
         ...Object.fromEntries(principals.map((one) => [one, credentials.of(one)])),
         ...Object.fromEntries(Object.keys(args.tiers).map((one) => [one, credentials.ofTier(one)])),
         ...Object.fromEntries(
-          Object.keys(args.secrets).map((one) => [one, credentials.ofSecret(one)]),
+          Object.keys(args.secrets).map((one) => [one, credentials.ofSecret(one, "office")]),
         ),
       };
-      assert.equal(Object.keys(all).length, principals.length + 4);
+      assert.equal(Object.keys(all).length, principals.length + 6);
       for (const [name, password] of Object.entries(all)) {
         assert.equal(await pulumi.isSecret(password), true, name);
       }
