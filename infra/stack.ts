@@ -79,7 +79,7 @@ export class WebStack extends pulumi.ComponentResource {
         wanted: {
           roles,
           extensions: application.database.extensions,
-          jobs: application.jobs.length > 0,
+          jobs: jobsByRole(application),
         },
       },
       after(quorum),
@@ -140,6 +140,13 @@ function credentialsOf({ tiers, secrets }: Application) {
     tiers: Object.fromEntries(tiers.map(({ name, formerly }) => [name, { formerly }])),
     secrets: Object.fromEntries(generated),
   };
+}
+
+function jobsByRole({ tiers }: Application) {
+  const withJobs = tiers.filter(({ jobs }) => jobs.length > 0);
+  return Object.fromEntries(
+    withJobs.map(({ databaseRole, jobs }) => [databaseRole, jobs.map(({ name }) => name)]),
+  );
 }
 
 function databasePasswords({ tiers }: Application, passwords: Credentials) {

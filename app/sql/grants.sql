@@ -24,7 +24,7 @@ GRANT SELECT, INSERT, DELETE, UPDATE (answer) ON visitor_idempotency_key TO app_
 
 -- Administrators make reset links, see whether an offer is booked, and sweep what is left over.
 GRANT SELECT, UPDATE (password_hash) ON administrator TO app_admin;
-GRANT SELECT, INSERT, DELETE ON administrator_session TO app_admin;
+GRANT SELECT, INSERT, DELETE, UPDATE (seen_at) ON administrator_session TO app_admin;
 GRANT SELECT (id, email) ON account TO app_admin;
 GRANT INSERT ON password_reset TO app_admin;
 GRANT SELECT (offer_id) ON booking TO app_admin;
@@ -32,5 +32,7 @@ GRANT SELECT (image_file) ON trip_item TO app_admin;
 GRANT SELECT (expires_at), DELETE ON session, password_reset TO app_admin;
 GRANT SELECT (created_at), DELETE ON visitor_idempotency_key TO app_admin;
 
--- Both logins are throttled.
+-- Both logins are throttled, each in a table of its own. The admin tier sweeps the storefront's too;
+-- its release before, which may still run, counts there.
+GRANT SELECT, INSERT, UPDATE, DELETE ON administrator_login_failure TO app_admin;
 GRANT SELECT, INSERT, UPDATE, DELETE ON login_failure TO app_storefront, app_admin;

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { connect } from "node:net";
+import { PassThrough } from "node:stream";
+import { Database } from "../src/data/database.ts";
+import { forgetIdle } from "../src/domain/sessions.ts";
+import { createLog } from "../src/run/log.ts";
+import { startInstance } from "../src/run/server.ts";
 import { adminClient, adminPassword, asAdmin, basicAuth } from "./support/admin.ts";
 import {
   files,
@@ -197,7 +202,9 @@ describe("administrators", function () {
       for (let i = 0; i < 10; i += 1) assert.ok(await isLetIn(adminPassword));
       watch.end();
       assert.equal(watch.runs.length, 1);
-      const rows = await sql<{ failures: number }>("SELECT failures FROM login_failure ORDER BY 1");
+      const rows = await sql<{ failures: number }>(
+        "SELECT failures FROM administrator_login_failure ORDER BY 1",
+      );
       assert.deepEqual(
         rows.map(({ failures }) => failures),
         [0, 0, 1],
@@ -221,6 +228,107 @@ describe("administrators", function () {
       assert.equal((await elsewhere.page("/admin")).status, 303);
       assert.equal(await isLetIn(adminPassword), false);
       assert.equal(await isLetIn(next), true);
+    });
+  });
+
+  describe("A14: a session that is not used", () => {
+    /** As if all sessions had last been used so long ago. */
+    const leave = (time: string) =>
+      sql(`UPDATE administrator_session SET seen_at = now() - interval '${time}'`);
+    const seconds = async () => {
+      const [row] = await sql<{ seconds: number }>(
+        "SELECT extract(epoch FROM now() - seen_at)::float AS seconds FROM administrator_session",
+      );
+      return row?.seconds ?? 0;
+    };
+
+    it("A14: ends after half an hour, for pages and for changes, and is swept", async () => {
+      const client = await adminClient(app.url);
+      await leave("30 minutes");
+      assert.equal((await client.page("/admin")).status, 303);
+      const change = { currentPassword: adminPassword, password: "chosen too late" };
+      const late = await client.form("/admin/account/password", change);
+      assert.match(late.headers.get("location") ?? "", /^\/admin\/login\?/);
+      assert.ok(await isLetIn(adminPassword));
+      // Nothing of that has given it new life
+      assert.ok((await seconds()) >= 1800);
+      const database = new Database(
+        serverConfig("admin", { name, writer: postgres }, uploads),
+        () => {},
+      );
+      await database.write(forgetIdle, { idempotent: true });
+      await database.close();
+      assert.deepEqual(await sql("SELECT FROM administrator_session"), []);
+    });
+
+    it("A14: goes on while it is used, which is noted once a minute", async () => {
+      const client = await adminClient(app.url);
+      await leave("29 minutes");
+      assert.equal((await client.page("/admin")).status, 200);
+      await until("its use is noted", seconds, (age) => age < 60);
+      await leave("30 seconds");
+      assert.equal((await client.page("/admin")).status, 200);
+      assert.equal((await client.page("/admin/account")).status, 200);
+      assert.ok((await seconds()) >= 30, "noted again within the minute");
+      await leave("61 seconds");
+      await client.page("/admin/account");
+      await until("its use is noted again", seconds, (age) => age < 60);
+    });
+
+    it("A14: of the release before, which notes no use, ends half an hour after it began", async () => {
+      await sql(`INSERT INTO administrator_session (id_hash, administrator_id, expires_at)
+                 SELECT 'a', id, now() + interval '14 days' FROM administrator`);
+      assert.ok((await seconds()) < 60);
+    });
+  });
+
+  describe("A14: what an administrator does to an account", () => {
+    it("A14: is logged with both names, whatever else is logged, and without password and link", async () => {
+      const { email } = await visitor(postgres, name, app.url);
+      const output = new PassThrough();
+      const config = {
+        ...serverConfig("admin", { name, writer: postgres }, uploads),
+        drainSeconds: 0,
+      };
+      const instance = await startInstance(
+        config,
+        createLog({ ...config, logLevel: "error" }, output),
+      );
+      const url = `http://127.0.0.1:${instance.port}`;
+      try {
+        const client = await adminClient(url);
+        await client.form("/admin/reset-links", { email });
+        await client.form("/admin/reset-links", { email: "nobody@example.com" });
+        const next = "chosen by the administrator";
+        const change = { currentPassword: adminPassword, password: next };
+        await client.form("/admin/account/password", change);
+        await fetch(`${url}/admin/reset-links`, {
+          method: "POST",
+          headers: { "Content-Type": "application/json", Authorization: basicAuth(next) },
+          body: JSON.stringify({ email }),
+        });
+      } finally {
+        await instance.stop();
+      }
+      const text = String(output.read());
+      const lines = text
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+      const who = { level: "info", audit: true, administrator: "admin", client: "127.0.0.1" };
+      assert.deepEqual(
+        lines.map(({ level, audit, administrator, account, client, msg }) => ({
+          ...{ level, audit, administrator, client },
+          ...{ account, msg },
+        })),
+        [
+          { ...who, account: email, msg: "reset link made" },
+          { ...who, account: "admin", msg: "password changed" },
+          { ...who, account: email, msg: "reset link made" },
+        ],
+      );
+      for (const { requestId } of lines) assert.match(requestId, /^[\w-]{36}$/);
+      assert.doesNotMatch(text, /token|chosen|scrypt/);
     });
   });
 

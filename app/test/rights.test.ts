@@ -84,6 +84,18 @@ describe("rights", function () {
       "SELECT 1 FROM administrator_session",
       "INSERT INTO administrator_session VALUES ('x', 1, now())",
       "DELETE FROM administrator_session",
+      "UPDATE administrator_session SET expires_at = now()",
+      "UPDATE administrator_session SET seen_at = now()",
+      "TRUNCATE administrator_session",
+      "ALTER TABLE administrator_session ALTER seen_at DROP NOT NULL",
+      "CREATE TRIGGER mine BEFORE INSERT ON administrator_session FOR EACH ROW EXECUTE FUNCTION give_back_places()",
+      "ALTER TABLE administrator ALTER password_hash SET DEFAULT 'x'",
+      "SELECT 1 FROM administrator_login_failure",
+      "INSERT INTO administrator_login_failure VALUES ('x', 1, now())",
+      "UPDATE administrator_login_failure SET failures = 0",
+      "DELETE FROM administrator_login_failure",
+      "TRUNCATE administrator_login_failure",
+      "ALTER TABLE administrator_login_failure OWNER TO app_storefront",
       "SELECT 1 FROM idempotency_key",
       "INSERT INTO idempotency_key VALUES ('x', 'x', 'x')",
       "SELECT 1 FROM migration",
@@ -114,6 +126,7 @@ describe("rights", function () {
       "UPDATE content SET quote = 'x'",
       "INSERT INTO administrator (name, password_hash, first_hash) VALUES ('x', 'x', 'x')",
       "UPDATE administrator SET name = 'x'",
+      "UPDATE administrator_session SET expires_at = now()",
       "DELETE FROM administrator",
       "SELECT 1 FROM migration",
     ],
@@ -141,6 +154,95 @@ describe("rights", function () {
       });
     }
   }
+
+  /** All that a role may do, through PUBLIC and other roles too: a right that nobody listed fails. */
+  const listed: Record<Principal, string[]> = {
+    storefront: [
+      "account: DELETE INSERT SELECT UPDATE(name) UPDATE(password_hash)",
+      "book(integer,integer,integer): EXECUTE",
+      "booking: SELECT",
+      "cancel_booking(integer,integer): EXECUTE",
+      "content: SELECT",
+      "login_failure: DELETE INSERT SELECT UPDATE",
+      "offer: SELECT",
+      "password_reset: DELETE INSERT SELECT",
+      "public: USAGE",
+      "session: DELETE INSERT SELECT",
+      "trip_item: DELETE INSERT SELECT UPDATE(done)",
+      "visitor_idempotency_key: DELETE INSERT SELECT UPDATE(answer)",
+    ],
+    admin: [
+      "account: SELECT(email) SELECT(id)",
+      "administrator: SELECT UPDATE(password_hash)",
+      "administrator_login_failure: DELETE INSERT SELECT UPDATE",
+      "administrator_session: DELETE INSERT SELECT UPDATE(seen_at)",
+      "booking: SELECT(offer_id)",
+      "content: DELETE INSERT SELECT",
+      "idempotency_key: DELETE INSERT SELECT UPDATE(answer)",
+      "login_failure: DELETE INSERT SELECT UPDATE",
+      "offer: DELETE INSERT SELECT UPDATE",
+      "password_reset: DELETE INSERT SELECT(expires_at)",
+      "public: USAGE",
+      "session: DELETE SELECT(expires_at)",
+      "trip_item: SELECT(image_file)",
+      "visitor_idempotency_key: DELETE SELECT(created_at)",
+    ],
+  };
+  for (const principal of ["storefront", "admin"] as const) {
+    it(`A5: the ${principal} has these rights, and no other`, async () => {
+      const rows = await postgres.sql<{ name: string; rights: string }>(
+        rightsOf(`app_${principal}`),
+        database,
+      );
+      assert.deepEqual(
+        rows.map(({ name, rights }) => `${name}: ${rights}`),
+        listed[principal],
+      );
+    });
+  }
+
+  it("A5: a right that is not listed would be seen: of a table, a column, a sequence, a function, a schema, another role", async () => {
+    const seen = async (...statements: string[]) => {
+      const client = new pg.Client({
+        ...{ host: "127.0.0.1", port: postgres.port, database, user: "postgres" },
+      });
+      await client.connect();
+      try {
+        await client.query("BEGIN");
+        for (const statement of statements) await client.query(statement);
+        const { rows } = await client.query(rightsOf("app_storefront"));
+        return rows.map(({ name, rights }) => `${name}: ${rights}`);
+      } finally {
+        await client.end();
+      }
+    };
+    for (const [statements, line] of [
+      [["GRANT SELECT ON administrator TO PUBLIC"], "administrator: SELECT"],
+      [
+        ["GRANT UPDATE (seen_at) ON administrator_session TO app_storefront"],
+        "administrator_session: UPDATE(seen_at)",
+      ],
+      [["GRANT USAGE ON SEQUENCE offer_id_seq TO app_storefront"], "offer_id_seq: USAGE"],
+      [
+        ["GRANT EXECUTE ON FUNCTION give_back_places() TO app_storefront"],
+        "give_back_places(): EXECUTE",
+      ],
+      [["GRANT CREATE ON SCHEMA public TO app_storefront"], "public: CREATE"],
+      [["CREATE SCHEMA mine", "GRANT USAGE ON SCHEMA mine TO app_storefront"], "mine: USAGE"],
+      [["GRANT app_admin TO app_storefront"], "app_admin: MEMBER"],
+      [["ALTER ROLE app_storefront CREATEROLE"], "app_storefront: CREATEROLE"],
+      [["ALTER TABLE content OWNER TO app_storefront"], "content: OWNER"],
+      [
+        ["ALTER DEFAULT PRIVILEGES FOR ROLE migrator GRANT SELECT ON TABLES TO app_storefront"],
+        "new tables: SELECT",
+      ],
+    ] as const) {
+      const lines = await seen(...statements);
+      const [name, right = ""] = line.split(": ");
+      const found = lines.find((one) => one.startsWith(`${name}: `));
+      assert.ok(found?.split(" ").includes(right), `${line}\n${lines.join("\n")}`);
+    }
+  });
 
   it("A5: the storefront reads what is on offer, books, and gives back", async () => {
     assert.equal((await as("storefront", "SELECT id FROM offer"))[0]?.id, offer);
@@ -249,3 +351,54 @@ describe("rights", function () {
     assert.deepEqual(rows, []);
   });
 });
+
+/**
+ * A query for all that a role may do in this database, outside of PostgreSQL's own schemas: rows of a
+ * thing's name and the rights, sorted. A right to a whole table is not listed by its columns again.
+ */
+function rightsOf(role: string): string {
+  const own = "NOT IN ('pg_catalog', 'information_schema', 'pg_toast')";
+  const each = (rights: string) => `unnest('{${rights}}'::text[]) AS one`;
+  return `
+    WITH relation AS (
+      SELECT c.oid AS id, relname, relkind, relowner FROM pg_class c
+      JOIN pg_namespace n ON n.oid = relnamespace
+      WHERE nspname ${own} AND nspname !~ '^pg_(toast_)?temp_' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    ), found(name, "right") AS (
+      SELECT relname, one FROM relation,
+        ${each("SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER,MAINTAIN")}
+      WHERE relkind <> 'S' AND has_table_privilege('${role}', id, one)
+      UNION ALL
+      SELECT relname, one || '(' || attname || ')' FROM relation
+        JOIN pg_attribute ON attrelid = id AND attnum > 0 AND NOT attisdropped,
+        ${each("SELECT,INSERT,UPDATE,REFERENCES")}
+      WHERE relkind <> 'S' AND has_column_privilege('${role}', id, attnum, one)
+        AND NOT has_table_privilege('${role}', id, one)
+      UNION ALL
+      SELECT relname, one FROM relation, ${each("USAGE,SELECT,UPDATE")}
+      WHERE relkind = 'S' AND has_sequence_privilege('${role}', id, one)
+      UNION ALL
+      SELECT relname, 'OWNER' FROM relation WHERE relowner = '${role}'::regrole
+      UNION ALL
+      SELECT p.oid::regprocedure::text, 'EXECUTE' FROM pg_proc p
+        JOIN pg_namespace n ON n.oid = pronamespace
+      WHERE nspname ${own} AND has_function_privilege('${role}', p.oid, 'EXECUTE')
+      UNION ALL
+      SELECT nspname, one FROM pg_namespace, ${each("USAGE,CREATE")}
+      WHERE nspname ${own} AND nspname !~ '^pg_(toast_)?temp_'
+        AND has_schema_privilege('${role}', oid, one)
+      UNION ALL
+      SELECT roleid::regrole::text, 'MEMBER' FROM pg_auth_members
+      WHERE member = '${role}'::regrole
+      UNION ALL
+      SELECT rolname, one FROM pg_roles, LATERAL (VALUES
+        (rolsuper, 'SUPERUSER'), (rolcreaterole, 'CREATEROLE'), (rolcreatedb, 'CREATEDB'),
+        (rolreplication, 'REPLICATION'), (rolbypassrls, 'BYPASSRLS')) AS attribute(has, one)
+      WHERE rolname = '${role}' AND has
+      UNION ALL
+      SELECT 'new ' || CASE defaclobjtype::text WHEN 'r' THEN 'tables' ELSE defaclobjtype::text END, privilege_type
+      FROM pg_default_acl, aclexplode(defaclacl) 
+      WHERE grantee IN (0, '${role}'::regrole)
+    )
+    SELECT name, string_agg("right", ' ' ORDER BY "right") AS rights FROM found GROUP BY name ORDER BY name COLLATE "C"`;
+}

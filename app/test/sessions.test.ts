@@ -178,6 +178,7 @@ describe("sessions", function () {
     await sql(`UPDATE session SET expires_at = now() - interval '1 s' WHERE account_id = ${id}`);
     await sql(`INSERT INTO password_reset VALUES ('a', ${id}, now()), ('b', ${id}, now() + '1 h')`);
     await sql("INSERT INTO login_failure VALUES ('a', 1, now()), ('b', 1, now() + '1 h')");
+    await sql("INSERT INTO administrator_login_failure VALUES ('a', 1, now())");
     await sql("INSERT INTO administrator_session SELECT 'a', id, now() FROM administrator");
     assert.equal(await knows(client, app.url), 401);
     const database = new Database(config("admin"), () => {});
@@ -187,6 +188,7 @@ describe("sessions", function () {
     assert.equal(await knows(other.client, app.url), 200);
     assert.equal((await sql("SELECT FROM password_reset")).length, 1);
     assert.equal((await sql("SELECT FROM login_failure WHERE subject IN ('a', 'b')")).length, 1);
+    assert.equal((await sql("SELECT FROM administrator_login_failure")).length, 0);
     assert.equal((await sql("SELECT FROM administrator_session")).length, 0);
   });
 

@@ -6,6 +6,7 @@ import { pino } from "pino";
 import { Database } from "../src/data/database.ts";
 import { forgetExpired } from "../src/data/expired.ts";
 import { forgetOldKeys } from "../src/data/idempotency.ts";
+import { forgetIdle } from "../src/domain/sessions.ts";
 import { startSweeper, sweep } from "../src/run/sweeper.ts";
 import { adminClient } from "./support/admin.ts";
 import {
@@ -101,7 +102,7 @@ describe("sweeper", function () {
       const stuck = new Database(config(), () => {});
       const write = stuck.write.bind(stuck);
       stuck.write = async (work, how) =>
-        work === forgetOldKeys || work === forgetExpired
+        [forgetOldKeys, forgetExpired, forgetIdle].includes(work as never)
           ? await write(work, how)
           : await new Promise(() => {});
       await writeFile(join(uploads, name("6")), "x");

@@ -43,8 +43,9 @@ describe("throttle", function () {
     await Promise.all([...apps, direct, ...admins].map((app) => app.close()));
     await rm(uploads, { recursive: true });
   });
+  const forget = () => postgres.sql("TRUNCATE login_failure, administrator_login_failure", name);
   beforeEach(async () => {
-    await postgres.sql("TRUNCATE login_failure", name);
+    await forget();
   });
 
   interface Try {
@@ -65,8 +66,11 @@ describe("throttle", function () {
   const statuses = async (answers: Promise<Response>[]) =>
     (await Promise.all(answers)).map((answer) => answer.status);
   /** Makes as if so many attempts had been made, by those that are counted now. */
-  const pretend = (attempts: number) =>
-    postgres.sql(`UPDATE login_failure SET failures = ${attempts}`, name);
+  const pretend = async (attempts: number) => {
+    for (const table of ["login_failure", "administrator_login_failure"]) {
+      await postgres.sql(`UPDATE ${table} SET failures = ${attempts}`, name);
+    }
+  };
 
   it("A6: the sixth wrong password for one address from one client: 429 with Retry-After, on any instance", async () => {
     for (let i = 0; i < 5; i += 1) {
@@ -139,8 +143,12 @@ describe("throttle", function () {
     // Two are at it, and twenty wait.
     const queue = Array.from({ length: 22 }, (_, i) => hashPassword(`somebody's password ${i}`));
     try {
-      const counts = () => postgres.sql("SELECT * FROM login_failure ORDER BY subject", name);
-      await postgres.sql("TRUNCATE login_failure", name);
+      const counts = () =>
+        postgres.sql(
+          "SELECT * FROM login_failure UNION ALL SELECT * FROM administrator_login_failure",
+          name,
+        );
+      await forget();
       const change = { currentPassword: password, password };
       const answers = [
         await client.json("POST", "/api/session", { email, password }),
@@ -287,7 +295,8 @@ describe("throttle", function () {
     assert.deepEqual(seen, [401, 401, 401, 401, 401, 429]);
     assert.equal((await byForm(0, adminPassword)).status, 429);
     assert.equal((await byBasic(1, adminPassword)).status, 429);
-    await postgres.sql("UPDATE login_failure SET expires_at = now()", name);
+    await postgres.sql("UPDATE administrator_login_failure SET expires_at = now()", name);
+    assert.deepEqual(await postgres.sql("SELECT FROM login_failure", name), []);
     assert.equal((await byBasic(1, adminPassword)).status, 404);
     assert.equal((await byForm(0, adminPassword)).status, 303);
   });

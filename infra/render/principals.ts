@@ -7,8 +7,8 @@ export interface WantedDatabase {
   readonly roles: readonly string[];
   /** Extensions of PostgreSQL. */
   readonly extensions: readonly string[];
-  /** Whether it has jobs, whose runs are noted. */
-  readonly jobs: boolean;
+  /** Its jobs, whose runs are noted, by the role of their tier. */
+  readonly jobs: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Schema and table of the jobs' runs. */
@@ -66,24 +66,37 @@ ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${name}_password}';
 
 /** SQL for the application's database. */
 export function renderDatabase({ roles, extensions, jobs }: WantedDatabase): string {
-  const to = roles.join(", ");
   return [
     "-- What the application wants of its database, beside its own migrations",
     ...extensions.map((name) => `CREATE EXTENSION IF NOT EXISTS "${name}";`),
-    ...(jobs
-      ? [
-          "CREATE SCHEMA IF NOT EXISTS hastack;",
-          `CREATE TABLE IF NOT EXISTS ${jobTable} (
+    ...(Object.keys(jobs).length > 0 ? jobRuns(roles, jobs) : []),
+    "",
+  ].join("\n");
+}
+
+/**
+ * A tier notes the runs of its own jobs, and neither sees nor changes those of another. In one
+ * transaction: jobs that run meanwhile never find themselves without a right.
+ */
+function jobRuns(roles: readonly string[], jobs: WantedDatabase["jobs"]): string[] {
+  return [
+    "BEGIN;",
+    "CREATE SCHEMA IF NOT EXISTS hastack;",
+    `CREATE TABLE IF NOT EXISTS ${jobTable} (
   job text NOT NULL,
   due timestamptz NOT NULL,
   PRIMARY KEY (job, due)
 );`,
-          `GRANT USAGE ON SCHEMA hastack TO ${to};`,
-          `GRANT SELECT, INSERT, DELETE ON ${jobTable} TO ${to};`,
-        ]
-      : []),
-    "",
-  ].join("\n");
+    `ALTER TABLE ${jobTable} ENABLE ROW LEVEL SECURITY;`,
+    `REVOKE ALL ON ${jobTable} FROM ${roles.join(", ")};`,
+    ...Object.entries(jobs).flatMap(([role, names]) => [
+      `GRANT USAGE ON SCHEMA hastack TO ${role};`,
+      `GRANT SELECT, INSERT, DELETE ON ${jobTable} TO ${role};`,
+      `DROP POLICY IF EXISTS ${role} ON ${jobTable};`,
+      `CREATE POLICY ${role} ON ${jobTable} TO ${role} USING (job IN (${names.map((name) => `'${name}'`).join(", ")}));`,
+    ]),
+    "COMMIT;",
+  ];
 }
 
 /**

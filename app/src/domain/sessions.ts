@@ -5,6 +5,8 @@ import type { Subject } from "./throttle.ts";
 
 /** How long somebody stays logged in, days; looking at pages does not lengthen it. */
 export const sessionDays = 14;
+/** An administrator's session ends when it was not used for this long, minutes. */
+export const idleMinutes = 30;
 /** Sessions that somebody has at once; a further login ends the oldest. */
 export const mostSessions = 20;
 
@@ -17,12 +19,15 @@ export interface SessionKind {
   owners: "account" | "administrator";
   /** What is known of the owner. */
   columns: string;
+  /** Whether it ends when it is idle. */
+  endsIdle: boolean;
 }
 
 export const visitorSession: SessionKind = {
   cookie: { name: "hastack-session", path: "/" },
   ...{ table: "session", ownerColumn: "account_id" },
   ...{ owners: "account", columns: "o.id, o.name, o.email" },
+  endsIdle: false,
 };
 
 export const administratorSession: SessionKind = {
@@ -30,6 +35,7 @@ export const administratorSession: SessionKind = {
   cookie: { name: "hastack-admin", path: "/admin" },
   ...{ table: "administrator_session", ownerColumn: "administrator_id" },
   ...{ owners: "administrator", columns: "o.id, o.name" },
+  endsIdle: true,
 };
 
 /** Somebody who has just proved who they are. */
@@ -52,7 +58,12 @@ export interface SessionRow {
   name: string;
   email?: string;
   expires_at: Date;
+  /** Whether that it is used must be noted, which is once a minute. */
+  note_use: boolean;
 }
+
+const notIdle = `s.seen_at > now() - interval '${idleMinutes} minutes'`;
+const toNote = "s.seen_at < now() - interval '1 minute'";
 
 /** The session of that id, unless it has ended. */
 export async function findSession(
@@ -61,12 +72,26 @@ export async function findSession(
   id: string,
 ): Promise<SessionRow | undefined> {
   const [row] = await query<SessionRow>(
-    `SELECT ${kind.columns}, s.expires_at
+    `SELECT ${kind.columns}, s.expires_at, ${kind.endsIdle ? toNote : "false"} AS note_use
      FROM ${kind.table} s JOIN ${kind.owners} o ON o.id = s.${kind.ownerColumn}
-     WHERE s.id_hash = $1 AND s.expires_at > now()`,
+     WHERE s.id_hash = $1 AND s.expires_at > now() AND ${kind.endsIdle ? notIdle : "true"}`,
     [digest(id)],
   );
   return row;
+}
+
+/** Notes that an administrator's session is used, unless that was noted a moment ago, or it has ended. */
+export async function noteUse(query: Query, id: string): Promise<void> {
+  await query(
+    `UPDATE administrator_session s SET seen_at = now()
+     WHERE s.id_hash = $1 AND ${toNote} AND ${notIdle}`,
+    [digest(id)],
+  );
+}
+
+/** Removes sessions of administrators that have ended as idle. */
+export async function forgetIdle(query: Query): Promise<void> {
+  await query(`DELETE FROM administrator_session s WHERE NOT ${notIdle}`);
 }
 
 /**

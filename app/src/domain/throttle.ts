@@ -17,6 +17,8 @@ export class TooManyAttempts extends HttpError {
 export interface Subject {
   /** A digest: the table tells nobody's address. */
   key: string;
+  /** Where it is counted: the storefront cannot touch what is counted at the admin tier. */
+  table: "login_failure" | "administrator_login_failure";
   /** Attempts within the window; the next one is refused. */
   most: number;
   /** From the first attempt, minutes. */
@@ -77,9 +79,11 @@ export function takenSubjects(client: string): Subject[] {
   return [subject(20, 15, "taken", "client", clientNetwork(client))];
 }
 
-function subject(most: number, window: number, ...parts: string[]): Subject {
-  const key = createHash("sha256").update(JSON.stringify(parts)).digest("base64url");
-  return { key, most, window };
+function subject(most: number, window: number, what: string, ...who: string[]): Subject {
+  const parts = JSON.stringify([what, ...who]);
+  const key = createHash("sha256").update(parts).digest("base64url");
+  const table = what === "admin" ? "administrator_login_failure" : "login_failure";
+  return { key, table, most, window };
 }
 
 /** Whom an address belongs to: itself, or with IPv6 the /64 that a customer is given. */
@@ -110,9 +114,9 @@ export async function countAttempt(query: Query, subjects: readonly Subject[]): 
   // One order for all, or two transactions could wait for each other.
   const sorted = subjects.toSorted((a, b) => (a.key < b.key ? -1 : 1));
   let wait = 0;
-  for (const { key, most, window } of sorted) {
+  for (const { key, table, most, window } of sorted) {
     const [row] = await query<{ failures: number; seconds: number }>(
-      `INSERT INTO login_failure AS seen (subject, failures, expires_at)
+      `INSERT INTO ${table} AS seen (subject, failures, expires_at)
        VALUES ($1, 1, now() + make_interval(mins => $2))
        ON CONFLICT (subject) DO UPDATE SET
          failures = CASE WHEN seen.expires_at > now() THEN seen.failures + 1 ELSE 1 END,
@@ -132,10 +136,14 @@ export async function forgiveAttempt(query: Query, subjects: readonly Subject[])
   if (pair) await giveBack(query, [pair, ...others], pair);
 }
 
+/** @param subjects all counted in the same table */
 async function giveBack(query: Query, subjects: readonly Subject[], anew?: Subject): Promise<void> {
+  const [first] = subjects;
+  if (!first) return;
   await query(
-    `UPDATE login_failure SET failures = CASE WHEN subject = $1 THEN 0 ELSE greatest(failures - 1, 0) END
-     WHERE ${subjectsInOrder("$2")}`,
+    `UPDATE ${first.table}
+     SET failures = CASE WHEN subject = $1 THEN 0 ELSE greatest(failures - 1, 0) END
+     WHERE ${subjectsInOrder(first.table, "$2")}`,
     [anew?.key, subjects.map(({ key }) => key)],
   );
 }
@@ -143,14 +151,13 @@ async function giveBack(query: Query, subjects: readonly Subject[], anew?: Subje
 /** Whoever has set a password by a reset link can log in with it, whatever was guessed before. */
 export async function clearGuesses(query: Query, email: string, client: string): Promise<void> {
   const [pair] = visitorGuess(email, client);
-  await query(`DELETE FROM login_failure WHERE ${subjectsInOrder("$1")}`, [
-    [pair?.key, anywhere(email).key],
-  ]);
+  const { key, table } = anywhere(email);
+  await query(`DELETE FROM ${table} WHERE ${subjectsInOrder(table, "$1")}`, [[pair?.key, key]]);
 }
 
 /** One order for all, or two transactions could wait for each other. */
-const subjectsInOrder = (keys: string) =>
-  `subject IN (SELECT subject FROM login_failure WHERE subject = ANY(${keys}) ORDER BY subject FOR UPDATE)`;
+const subjectsInOrder = (table: Subject["table"], keys: string) =>
+  `subject IN (SELECT subject FROM ${table} WHERE subject = ANY(${keys}) ORDER BY subject FOR UPDATE)`;
 
 /**
  * Verifies a password that may be guessed at: the attempt counts before it is made. One that cannot

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import type { Logger } from "pino";
 import { pinoHttp } from "pino-http";
+import { administratorOf } from "./administrator.ts";
 
 const requestIdPattern = /^[\w.:-]{1,100}$/;
 
@@ -34,7 +35,14 @@ export function logRequests(logger: Logger): RequestHandler {
 
 function about(request: Request, response: Response): Record<string, unknown> {
   const path = request.originalUrl.split("?", 1)[0];
-  return { client: request.ip, method: request.method, path, status: response.statusCode };
+  const administrator = administratorOf(request)?.name;
+  return {
+    client: request.ip,
+    method: request.method,
+    path,
+    status: response.statusCode,
+    ...(administrator !== undefined && { administrator }),
+  };
 }
 
 /** A proxy's own id where a trusted proxy sent it, else a new one. */

@@ -7,6 +7,7 @@ import {
   findSession,
   insertSession,
   type Login,
+  noteUse,
   type SessionKind,
   type SessionRow,
   sessionDays,
@@ -52,7 +53,7 @@ function isYoung(id: string): boolean {
 
 /**
  * Sessions in the database, of one request: it knows how far its client has seen. There is no
- * `touch`: looking at a page writes nothing.
+ * `touch`: looking at a page writes nothing, but for an administrator's once a minute.
  */
 class DatabaseStore extends session.Store {
   readonly #scene: Scene;
@@ -80,16 +81,22 @@ class DatabaseStore extends session.Store {
   }
 
   async #find(id: string): Promise<session.SessionData | null> {
-    const { request, kind } = this.#scene;
-    const row = await this.#look((query) => findSession(query, kind, id), isYoung(id));
+    const { request, kind, database } = this.#scene;
+    // What the standby knows of its use may be late too
+    const mayBeLate = isYoung(id) || kind.endsIdle;
+    const row = await this.#look((query) => findSession(query, kind, id), mayBeLate);
     if (!row) return null;
     this.#known.add(id);
-    const { expires_at: expires, ...owner } = row;
+    const { expires_at: expires, note_use: isToNote, ...owner } = row;
+    // Nobody waits for it, and the next request notes it where this one cannot
+    if (isToNote) {
+      database.write((query) => noteUse(query, id), { idempotent: true }).catch(() => {});
+    }
     const cookie = { originalMaxAge: maxAge, expires, path: kind.cookie.path, httpOnly: true };
     return { cookie: { ...cookie, sameSite: "lax", secure: request.secure }, owner } as never;
   }
 
-  async #look(find: (query: Query) => Promise<SessionRow | undefined>, isYoung: boolean) {
+  async #look(find: (query: Query) => Promise<SessionRow | undefined>, mayBeLate: boolean) {
     const { database, secret, request } = this.#scene;
     // The primary knows of every session that has ended: it must change nothing any more. As a
     // write, this waits for a new primary as long as the change itself would.
@@ -97,7 +104,7 @@ class DatabaseStore extends session.Store {
       return (await database.write(find, { idempotent: true })).value;
     }
     const row = await database.read(find, positionOf(request, secret));
-    return row || !isYoung ? row : await database.read(find, unknownPosition);
+    return row || !mayBeLate ? row : await database.read(find, unknownPosition);
   }
 
   async #insert(id: string, login: Login): Promise<void> {

@@ -6,6 +6,7 @@ import type { Database } from "../data/database.ts";
 import { forgetExpired } from "../data/expired.ts";
 import { forgetOldKeys } from "../data/idempotency.ts";
 import { bareMode, bareStored, discard, imageName, temporaryName } from "../data/uploads.ts";
+import { forgetIdle } from "../domain/sessions.ts";
 import { picturesDirectory } from "../domain/trips.ts";
 import { HttpError } from "../lib/errors.ts";
 import { orphansRemoved } from "../lib/metrics.ts";
@@ -146,6 +147,7 @@ export function startSweeper(
     repeat("forgetting", everyMs, log, async () => {
       await database.write(forgetOldKeys, { idempotent: true });
       await database.write(forgetExpired, { idempotent: true });
+      await database.write(forgetIdle, { idempotent: true });
     }),
     repeat("picture metadata", everyMs, log, async () => {
       const shelves = [options.directory, picturesDirectory(options.directory)];

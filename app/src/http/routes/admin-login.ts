@@ -13,6 +13,7 @@ import { administratorSession } from "../../domain/sessions.ts";
 import { check } from "../../domain/validation.ts";
 import { HttpError, LoginNeeded } from "../../lib/errors.ts";
 import { administratorOf, setAdministrator } from "../administrator.ts";
+import { logDeed } from "../audit.ts";
 import { formBody, jsonBody } from "../body.ts";
 import { formPost, type ShowForm } from "../forms.ts";
 import { formPage, isApi, redirectWithFlash, wantsPage } from "../page.ts";
@@ -94,7 +95,7 @@ interface Login {
 }
 
 function addAccount(router: Router, services: Services): void {
-  const { database, config } = services;
+  const { database, config, log } = services;
   const showAccount = accountPage(services, { form: "password" });
   router.get("/admin/account", (request, response) => showAccount(request, response, {}));
   router.post(
@@ -105,6 +106,7 @@ function addAccount(router: Router, services: Services): void {
       const caller = { client: clientOf(request), sessionId: request.sessionID };
       const own = administratorOf(request) as Administrator;
       const position = await changeAdministratorPassword(database, own, input, caller);
+      logDeed(log, request, own.name, "password changed");
       rememberPosition(request, response, config.cookieSecret, position);
       redirectWithFlash(request, response, "/admin/account", "password-changed");
     }),
@@ -113,9 +115,12 @@ function addAccount(router: Router, services: Services): void {
 
 /** Links for visitors who have lost their password: the only way where no mail is sent. */
 function addResetLinks(router: Router, services: Services): void {
-  const make = (request: Request) => {
+  const { database, config, log } = services;
+  const make = async (request: Request) => {
     const { email } = check(emailInput, request.body);
-    return makeResetLink(services.database, email, services.config.publicUrl);
+    const link = await makeResetLink(database, email, config.publicUrl);
+    logDeed(log, request, email, "reset link made");
+    return link;
   };
   const onlyJson: RequestHandler = (request, _response, next) =>
     next(request.is("json") ? undefined : "route");

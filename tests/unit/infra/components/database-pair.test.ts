@@ -122,7 +122,7 @@ describe("DatabasePair on its own", () => {
           etcdPatroni: password("etcdPatroni"),
           application: { app_web: password("web") },
         },
-        wanted: { roles: ["app_web"], extensions: [], jobs: false },
+        wanted: { roles: ["app_web"], extensions: [], jobs: {} },
       },
       options,
     );

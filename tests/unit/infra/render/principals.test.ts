@@ -15,7 +15,7 @@ import { taskScript } from "../../../support/unit/requests.ts";
 import { describeStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
 
 /** Two tiers, as the travel agency's. */
-const agencyWishes = { roles: ["app_storefront", "app_admin"], extensions: [], jobs: false };
+const agencyWishes = { roles: ["app_storefront", "app_admin"], extensions: [], jobs: {} };
 
 /** Another application that takes the agency's place. */
 const shop = `
@@ -23,15 +23,19 @@ name: shop
 tiers:
   - { name: web, command: [./web], port: 8000 }
   - { name: back-office, command: [./work] }
-jobs: [{ name: tidy-up, tier: back-office, command: [./tidy], everySeconds: 3600 }]
+  - { name: mailer, command: [./mail], poolSize: 1 }
+jobs:
+  - { name: tidy-up, tier: back-office, command: [./tidy], everySeconds: 3600 }
+  - { name: count, tier: back-office, command: [./count], everySeconds: 3600 }
+  - { name: greet, tier: mailer, command: [./greet], everySeconds: 3600 }
 database:
   extensions: [pg_trgm, uuid-ossp]
   formerRoles: [shop, keeper]
 `;
 const shopWishes = {
-  roles: ["app_web", "app_back_office"],
+  roles: ["app_web", "app_back_office", "app_mailer"],
   extensions: ["pg_trgm", "uuid-ossp"],
-  jobs: true,
+  jobs: { app_back_office: ["tidy-up", "count"], app_mailer: ["greet"] },
 };
 
 describe("principals.sql", () => {
@@ -78,7 +82,7 @@ describe("database.sql", () => {
     );
   });
 
-  it("O6: makes extensions, and the table of the jobs' runs, which every tier may use", () => {
+  it("O6: makes extensions, and the table of the jobs' runs, where each tier has those of its own jobs", () => {
     assert.equal(renderDatabase(shopWishes), shopDatabase);
   });
 });
@@ -246,6 +250,8 @@ describe("principals on PostgreSQL 17", function () {
         taskScript(taskOf(await describeStack({}, shop), "db-1-principals")),
         secretsInput(shopPasswords),
       );
+    const note = (job: string, due = 60) =>
+      `INSERT INTO hastack.job_run (job, due) VALUES ('${job}', to_timestamp(${due})) ON CONFLICT DO NOTHING RETURNING 'mine'`;
     /** Roles that a person, or a release long ago, made; one has a name that wants quotes. */
     const others = ["shop", "keeper", "reporter", "apple", 'app_Old "one"; DROP ROLE apple'];
     const quoted = (role: string) => `"${role.replaceAll('"', '""')}"`;
@@ -257,7 +263,7 @@ describe("principals on PostgreSQL 17", function () {
         const { code, stderr } = await giveShop();
         assert.equal(code, 0, stderr);
       }
-      for (const user of ["app_web", "app_back_office"]) {
+      for (const user of shopWishes.roles) {
         assert.equal((await sql(user, "SELECT current_user")).stdout, `${user}\n`);
       }
       const old = await sql("app_admin", "SELECT 1", { password: "app_admin-two" });
@@ -274,19 +280,40 @@ describe("principals on PostgreSQL 17", function () {
     });
 
     it("O6: note a job's run, so that one of all that try is the first", async () => {
-      const note =
-        "INSERT INTO hastack.job_run (job, due) VALUES ('tidy-up', to_timestamp(60)) ON CONFLICT DO NOTHING RETURNING 'mine'";
-      assert.equal((await sql("app_back_office", note)).stdout, "mine\n");
-      assert.equal((await sql("app_web", note)).stdout, "");
-      const removed = await sql("app_web", "DELETE FROM hastack.job_run RETURNING job");
-      assert.equal(removed.stdout, "tidy-up\n");
-      for (const wish of ["DROP TABLE hastack.job_run", "CREATE TABLE hastack.t (a int)"]) {
-        assert.match((await sql("app_web", wish)).stderr, /permission denied|must be owner/);
+      assert.equal((await sql("app_back_office", note("tidy-up"))).stdout, "mine\n");
+      assert.equal((await sql("app_back_office", note("tidy-up"))).stdout, "");
+      assert.equal((await sql("app_back_office", note("count"))).stdout, "mine\n");
+      const wishes = [
+        "DROP TABLE hastack.job_run",
+        "CREATE TABLE hastack.t (a int)",
+        "ALTER TABLE hastack.job_run DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY app_back_office ON hastack.job_run",
+      ];
+      for (const wish of wishes) {
+        const { stderr } = await sql("app_back_office", wish);
+        assert.match(stderr, /permission denied|must be owner/, wish);
       }
       const stranger = await sql("app_admin", "SELECT * FROM hastack.job_run", {
         password: "app_admin-two",
       });
       assert.match(stranger.stderr, /permission denied/);
+    });
+
+    it("D6, O6: touch no run of another tier's job, and none at all without a job", async () => {
+      const all = "SELECT job FROM hastack.job_run";
+      assert.equal((await sql("app_mailer", all)).stdout, "");
+      assert.equal(
+        (await sql("app_mailer", "DELETE FROM hastack.job_run RETURNING job")).stdout,
+        "",
+      );
+      const { stderr } = await sql("app_mailer", note("tidy-up", 120));
+      assert.match(stderr, /violates row-level security policy/);
+      assert.equal((await sql("app_mailer", note("greet"))).stdout, "mine\n");
+      for (const wish of [all, note("greet", 120), "DELETE FROM hastack.job_run"]) {
+        assert.match((await sql("app_web", wish)).stderr, /permission denied/, wish);
+      }
+      const removed = await sql("app_back_office", "DELETE FROM hastack.job_run RETURNING job");
+      assert.equal(removed.stdout, "tidy-up\ncount\n");
     });
 
     it("O6: stay, while those that no tier has any more lose login, connections and right to connect", async () => {
@@ -328,6 +355,7 @@ describe("principals on PostgreSQL 17", function () {
       );
       assert.deepEqual(logins.split("\n"), [
         "app_back_office",
+        "app_mailer",
         "app_web",
         "apple",
         "migrator",
@@ -392,21 +420,31 @@ sql --dbname=postgres --file=principals.sql
 there=$(sql --dbname=postgres --command="SELECT 1 FROM pg_database WHERE datname = 'hastack'")
 [ "$there" = 1 ] || sql --dbname=postgres --command='CREATE DATABASE hastack OWNER migrator'
 sql --dbname=postgres --command='REVOKE ALL ON DATABASE hastack FROM PUBLIC' \\
-  --command='GRANT CONNECT ON DATABASE hastack TO app_web, app_back_office'
+  --command='GRANT CONNECT ON DATABASE hastack TO app_web, app_back_office, app_mailer'
 sql --dbname=hastack --file=database.sql
 echo 'the database roles have their passwords'`;
 
 const shopDatabase = `-- What the application wants of its database, beside its own migrations
 CREATE EXTENSION IF NOT EXISTS "pg_trgm";
 CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
+BEGIN;
 CREATE SCHEMA IF NOT EXISTS hastack;
 CREATE TABLE IF NOT EXISTS hastack.job_run (
   job text NOT NULL,
   due timestamptz NOT NULL,
   PRIMARY KEY (job, due)
 );
-GRANT USAGE ON SCHEMA hastack TO app_web, app_back_office;
-GRANT SELECT, INSERT, DELETE ON hastack.job_run TO app_web, app_back_office;
+ALTER TABLE hastack.job_run ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON hastack.job_run FROM app_web, app_back_office, app_mailer;
+GRANT USAGE ON SCHEMA hastack TO app_back_office;
+GRANT SELECT, INSERT, DELETE ON hastack.job_run TO app_back_office;
+DROP POLICY IF EXISTS app_back_office ON hastack.job_run;
+CREATE POLICY app_back_office ON hastack.job_run TO app_back_office USING (job IN ('tidy-up', 'count'));
+GRANT USAGE ON SCHEMA hastack TO app_mailer;
+GRANT SELECT, INSERT, DELETE ON hastack.job_run TO app_mailer;
+DROP POLICY IF EXISTS app_mailer ON hastack.job_run;
+CREATE POLICY app_mailer ON hastack.job_run TO app_mailer USING (job IN ('greet'));
+COMMIT;
 `;
 
 const formerRoles = `DO $$
@@ -414,7 +452,7 @@ DECLARE role name;
 BEGIN
   FOR role IN
     SELECT rolname FROM pg_roles
-    WHERE rolcanlogin AND rolname <> ALL (ARRAY['app_web', 'app_back_office']::name[])
+    WHERE rolcanlogin AND rolname <> ALL (ARRAY['app_web', 'app_back_office', 'app_mailer']::name[])
       AND (rolname LIKE 'app\\_%' OR rolname = ANY (ARRAY['shop', 'keeper']::name[]))
   LOOP
     EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', role);
@@ -425,7 +463,7 @@ END $$;
 DO $$
 BEGIN
   PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE usename <> ALL (ARRAY['app_web', 'app_back_office']::name[])
+    WHERE usename <> ALL (ARRAY['app_web', 'app_back_office', 'app_mailer']::name[])
       AND (usename LIKE 'app\\_%' OR usename = ANY (ARRAY['shop', 'keeper']::name[]));
 END $$;
 `;
