@@ -1,7 +1,7 @@
 /** HAProxy's configuration: the public site, the database listeners, and the statistics page. */
 import { createHash } from "node:crypto";
 import type { Application } from "../application/application.ts";
-import { certificateVersion } from "../certificate.ts";
+import { certificateVersion, publicUrlOf } from "../certificate.ts";
 import { authorityFile } from "../certificates/domains.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
@@ -14,7 +14,10 @@ export const statsSocket = "/run/haproxy/admin.sock";
 export const certificateFile = "certificate.pem";
 
 /** The settings that are in HAProxy's configuration. */
-export type HaproxySettings = Pick<Settings, "loadBalancer" | "certificate" | "database" | "smtp">;
+export type HaproxySettings = Pick<
+  Settings,
+  "loadBalancer" | "certificate" | "database" | "smtp" | "publicUrl" | "network"
+>;
 
 /** What HAProxy needs to know of the application. */
 export type Routed = Pick<Application, "tiers" | "outside">;
@@ -138,7 +141,7 @@ const accessLog = (rest: string) => `log-format "%ci %[var(txn.path)] %HM %ST %B
 
 /** The site by HTTPS, and plain HTTP that leads there; without a certificate, by plain HTTP. */
 function site(
-  { certificate }: HaproxySettings,
+  settings: HaproxySettings,
   { network }: Topology,
   application: Routed,
   { frontend }: LoadBalancerMember,
@@ -146,11 +149,15 @@ function site(
   const routes = routing(application);
   const listen = (port: number, how = "") =>
     [frontend, network.frontend.vip].map((one) => `  bind ${one}:${port}${how}`).join("\n");
-  if (certificate === undefined) return [web(listen(ports.http), "http", routes), pages];
+  if (settings.certificate === undefined) return [web(listen(ports.http), "http", routes), pages];
   const secured = `${listen(ports.https, ` ssl crt ${certificateFile} alpn h2,http/1.1`)}
   # For this name only, not for its subdomains: those are not this stack's
   http-after-response set-header Strict-Transport-Security max-age=${hstsSeconds}`;
-  return [web(secured, "https", routes), redirects(listen(ports.http)), pages];
+  return [
+    web(secured, "https", routes),
+    redirects(listen(ports.http), publicUrlOf(settings)),
+    pages,
+  ];
 }
 
 /** How long browsers ask for the site by HTTPS only: one year. */
@@ -196,16 +203,19 @@ function routing(application: Routed): string {
   ].join("\n");
 }
 
-/** Plain HTTP says where the same is by HTTPS, and nothing else; 308 keeps method and body. */
-function redirects(binds: string): string {
-  const there = "location https://%[req.hdr(host),host_only]%[pathq]";
+/**
+ * Plain HTTP says where the same is by HTTPS, and nothing else; 308 keeps method and body.
+ * @param publicUrl where the site is, whatever name a client has asked for
+ */
+function redirects(binds: string, publicUrl: string): string {
+  const there = `location ${publicUrl}%[pathq]`;
   return `frontend redirects
   mode http
   option httplog
 ${binds}
   errorfiles pages
   ${accessLog("redirect")}
-  http-request deny deny_status 400 unless { req.hdr(host),host_only -m len gt 0 } { path_beg / }
+  http-request deny deny_status 400 unless { path_beg / }
   http-request redirect ${there} code 301 if METH_GET
   http-request redirect ${there} code 308`;
 }

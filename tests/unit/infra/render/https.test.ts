@@ -11,10 +11,11 @@ import { describeStack, recordStack, workloadOf } from "../../../support/unit/st
 
 const names = ["DNS:travel.example", "IP:10.1.0.100", "IP:10.1.0.11"];
 
-function rendered(certificate?: string): string {
-  const { settings, topology, application } = planWith(
-    certificate === undefined ? {} : { certificate },
-  );
+function rendered(certificate?: string, changes: Readonly<Record<string, unknown>> = {}): string {
+  const { settings, topology, application } = planWith({
+    ...(certificate !== undefined && { certificate }),
+    ...changes,
+  });
   return renderHaproxy(settings, topology, application, first(topology.members.loadBalancer));
 }
 
@@ -31,11 +32,12 @@ function added(before: readonly string[], after: readonly string[]): string[] {
 }
 
 describe("haproxy.cfg with a certificate", () => {
+  let certificate: string;
   let plain: string;
   let secured: string;
 
   before(async () => {
-    const certificate = pemOf(await makeCertificate({ names }));
+    certificate = pemOf(await makeCertificate({ names }));
     plain = rendered();
     secured = rendered(certificate);
   });
@@ -66,11 +68,21 @@ describe("haproxy.cfg with a certificate", () => {
       "errorfiles pages",
       'log-format "%ci %[var(txn.path)] %HM %ST %B %Ta ms redirect"',
       "http-request set-var(txn.path) path",
-      "http-request deny deny_status 400 unless { req.hdr(host),host_only -m len gt 0 } { path_beg / }",
-      "http-request redirect location https://%[req.hdr(host),host_only]%[pathq] code 301 if METH_GET",
-      "http-request redirect location https://%[req.hdr(host),host_only]%[pathq] code 308",
+      "http-request deny deny_status 400 unless { path_beg / }",
+      "http-request redirect location https://10.1.0.100%[pathq] code 301 if METH_GET",
+      "http-request redirect location https://10.1.0.100%[pathq] code 308",
     ]);
     assert.doesNotMatch(plain, /redirect|ssl|Strict-Transport/);
+  });
+
+  it("L9: leads to the site's own name and port, where the settings say them", () => {
+    for (const publicUrl of ["https://travel.example", "https://travel.example:8443"]) {
+      const lines = section(rendered(certificate, { publicUrl }), "frontend redirects");
+      assert.deepEqual(lines.slice(-2), [
+        `http-request redirect location ${publicUrl}%[pathq] code 301 if METH_GET`,
+        `http-request redirect location ${publicUrl}%[pathq] code 308`,
+      ]);
+    }
   });
 
   it("L9: leaves the other sections as they are, but for the operator's page", () => {
@@ -147,9 +159,10 @@ describe("HTTPS in HAProxy", function () {
   });
 
   const secure = "--cacert /tmp/root.pem";
+  const publicUrl = "https://travel.example";
 
   async function deliver(certificate: string) {
-    return files.deliver(await recordStack({ changes: { certificate } }), "lb-1");
+    return files.deliver(await recordStack({ changes: { certificate, publicUrl } }), "lb-1");
   }
 
   /** Status and headers of an answer, in lower case, and its body. */
@@ -210,17 +223,29 @@ describe("HTTPS in HAProxy", function () {
   });
 
   const redirects: readonly [string, string, string][] = [
-    ["http://10.1.0.100/", "301", "https://10.1.0.100/"],
-    ["http://10.1.0.11/", "301", "https://10.1.0.11/"],
-    ["--head http://10.1.0.100/a", "301", "https://10.1.0.100/a"],
-    ["'http://10.1.0.100/a/b%20c?d=e&f=%2F'", "301", "https://10.1.0.100/a/b%20c?d=e&f=%2F"],
+    ["http://10.1.0.100/", "301", "https://travel.example/"],
+    ["http://10.1.0.11/", "301", "https://travel.example/"],
+    ["--head http://10.1.0.100/a", "301", "https://travel.example/a"],
+    ["'http://10.1.0.100/a/b%20c?d=e&f=%2F'", "301", "https://travel.example/a/b%20c?d=e&f=%2F"],
     ["-H 'Host: travel.example:80' http://10.1.0.100/x", "301", "https://travel.example/x"],
-    ["-H 'Host: [2001:db8::1]:80' http://10.1.0.100/x", "301", "https://[2001:db8::1]/x"],
-    ["-X POST -d a=b http://10.1.0.100/login", "308", "https://10.1.0.100/login"],
-    ["-X DELETE http://10.1.0.100/api/content/7", "308", "https://10.1.0.100/api/content/7"],
-    ["-H 'X-Forwarded-Proto: https' http://10.1.0.100/", "301", "https://10.1.0.100/"],
-    ["http://10.1.0.100/metrics", "301", "https://10.1.0.100/metrics"],
-    ["--path-as-is http://10.1.0.100//evil.example/", "301", "https://10.1.0.100//evil.example/"],
+    ["-H 'Host: evil.example' http://10.1.0.100/x", "301", "https://travel.example/x"],
+    [
+      "-H 'Host: travel.example.evil.example:80' http://10.1.0.100/x",
+      "301",
+      "https://travel.example/x",
+    ],
+    ["-H 'Host: [2001:db8::1]:80' http://10.1.0.100/x", "301", "https://travel.example/x"],
+    ["-H 'Host;' http://10.1.0.100/x", "301", "https://travel.example/x"],
+    ["--http1.0 http://10.1.0.100/x", "301", "https://travel.example/x"],
+    ["-X POST -d a=b http://10.1.0.100/login", "308", "https://travel.example/login"],
+    ["-X DELETE http://10.1.0.100/api/content/7", "308", "https://travel.example/api/content/7"],
+    ["-H 'X-Forwarded-Proto: https' http://10.1.0.100/", "301", "https://travel.example/"],
+    ["http://10.1.0.100/metrics", "301", "https://travel.example/metrics"],
+    [
+      "--path-as-is http://10.1.0.100//evil.example/",
+      "301",
+      "https://travel.example//evil.example/",
+    ],
   ];
   for (const [words, code, target] of redirects) {
     it(`L9: leads ${words} to ${target} by ${code}`, async () => {
@@ -238,9 +263,6 @@ describe("HTTPS in HAProxy", function () {
     const raw = (text: string) =>
       machine.run("socat -t 2 - TCP:10.1.0.100:80", `${text}\r\nConnection: close\r\n\r\n`);
     for (const request of [
-      "GET / HTTP/1.0",
-      "GET / HTTP/1.1\r\nHost: ",
-      "GET / HTTP/1.1\r\nHost: :80",
       "GET @evil.example/ HTTP/1.1\r\nHost: travel.example",
       "GET .evil.example HTTP/1.1\r\nHost: travel.example",
       "OPTIONS * HTTP/1.1\r\nHost: travel.example",
@@ -343,7 +365,7 @@ echo $! >> /tmp/kept-pids`;
 
   it("L9: another certificate is in force after a reload, and no request fails meanwhile", async () => {
     const hasRead = async (pem: string) =>
-      (await machine.attempt(haproxyHasRead(rendered(pem)))).code === 0;
+      (await machine.attempt(haproxyHasRead(rendered(pem, { publicUrl })))).code === 0;
     assert.deepEqual([await hasRead(pemOf(own)), await hasRead(pemOf(renewed))], [true, false]);
     const { code, stderr } = await deliver(pemOf(renewed));
     assert.equal(code, 0, stderr);
