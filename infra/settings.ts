@@ -355,7 +355,14 @@ export const settingsSchema = z.strictObject({
       secure: z
         .boolean()
         .default(false)
-        .describe("TLS from the start (port 465); otherwise STARTTLS where the server has it."),
+        .describe(
+          "TLS from the start (port 465); otherwise STARTTLS, without which nothing is sent.",
+        ),
+      certificateAuthority: z.string().min(1).optional().meta({
+        description:
+          "Who vouches for the mail server's certificate, as PEM, where that is an authority of your own.",
+        absent: "the authorities that the application knows",
+      }),
       user: z
         .string()
         .min(1)

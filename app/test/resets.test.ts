@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
+import { pino } from "pino";
 import { SMTPServer } from "smtp-server";
+import { Mailer, type SmtpConfig } from "../src/data/mail.ts";
 import type { ServerConfig } from "../src/http/server-config.ts";
+import { asAdmin } from "./support/admin.ts";
 import {
   migrateDatabase,
   serverConfig,
@@ -12,6 +15,7 @@ import {
   type TestApp,
   uploadsDirectory,
 } from "./support/app.ts";
+import { type Made, makeCertificate } from "./support/certificates.ts";
 import { sharedPostgres } from "./support/hooks.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
 import { until } from "./support/until.ts";
@@ -26,11 +30,15 @@ interface Received {
   text: string;
 }
 
-/** A mail server that keeps what it gets. */
+/** Who vouches for the mail server, its certificate, and an authority that nobody asked. */
+let certificates: { authority: Made; own: Made; other: Made };
+
+/** A mail server that keeps what it gets, by STARTTLS. */
 async function startMailServer(options: ConstructorParameters<typeof SMTPServer>[0] = {}) {
   const mails: Received[] = [];
   const server = new SMTPServer({
-    disabledCommands: ["AUTH", "STARTTLS"],
+    disabledCommands: ["AUTH"],
+    ...{ cert: certificates.own.certificate, key: certificates.own.key },
     ...options,
     onData(stream, session, done) {
       let text = "";
@@ -54,6 +62,7 @@ async function startMailServer(options: ConstructorParameters<typeof SMTPServer>
 
 const smtpAt = (port: number): NonNullable<ServerConfig["smtp"]> => ({
   ...{ host: "127.0.0.1", port, secure: false, servername: "mail.test" },
+  certificateAuthority: certificates.authority.certificate,
   from: "Lodestar Travel <post@travel.test>",
 });
 
@@ -77,6 +86,12 @@ describe("reset links", function () {
     name = await createDatabase(postgres);
     uploads = await uploadsDirectory();
     await migrateDatabase(name, postgres);
+    const [authority, other] = await Promise.all([
+      makeCertificate({ authority: true }),
+      makeCertificate({ authority: true }),
+    ]);
+    const names = ["DNS:mail.test", "IP:192.0.2.25"];
+    certificates = { authority, other, own: await makeCertificate({ names, issuer: authority }) };
     mail = await startMailServer();
     app = await startApp({ ...config(), smtp: smtpAt(mail.port) });
     mailless = await startApp(config());
@@ -254,6 +269,90 @@ describe("reset links", function () {
       seen.push((await askFor("nobody@example.com")).status);
     }
     assert.deepEqual(seen.slice(4), [303, 303, 303, 429]);
+  });
+
+  /** What reaches a mail server, and what the log says. */
+  const trial = async (
+    options: Parameters<typeof startMailServer>[0],
+    changes: (smtp: SmtpConfig) => Partial<SmtpConfig> = () => ({}),
+  ) => {
+    const server = await startMailServer(options);
+    const lines: string[] = [];
+    const log = pino({}, { write: (line) => lines.push(line) });
+    const smtp = smtpAt(server.port);
+    const mailer = new Mailer({ ...smtp, ...changes(smtp) }, log);
+    mailer.send({ to: "ada@example.com", subject: "s", text: "the-link-in-it" });
+    await mailer.close();
+    await server.close();
+    assert.doesNotMatch(lines.join(""), /the-link-in-it|ada@/);
+    const { msg, reason } = JSON.parse(lines[0] ?? "{}") as { msg: string; reason?: string };
+    return { mails: server.mails.length, said: [msg, reason].filter(Boolean).join(": ") };
+  };
+
+  it("A6: mail goes by TLS, to whom the certificate names, by name or by address", async () => {
+    const sent = { mails: 1, said: "mail sent" };
+    assert.deepEqual(await trial({}), sent);
+    assert.deepEqual(await trial({}, () => ({ servername: "192.0.2.25" })), sent);
+    assert.deepEqual(await trial({ secure: true }, () => ({ secure: true })), sent);
+  });
+
+  it("A6: nothing is sent without TLS, nor to anybody else, and the log says why", async () => {
+    const refused = async (...how: Parameters<typeof trial>) => {
+      const { mails, said } = await trial(...how);
+      assert.equal(mails, 0);
+      return said;
+    };
+    const why = "the mail server takes no STARTTLS, and without TLS nothing is sent";
+    const failed = "mail could not be sent";
+    assert.equal(await refused({ disabledCommands: ["AUTH", "STARTTLS"] }), `${failed}: ${why}`);
+    assert.equal(
+      await refused({ hideSTARTTLS: true, disabledCommands: ["STARTTLS"] }),
+      `${failed}: ${why}`,
+    );
+    for (const [changes, expected] of [
+      [
+        { servername: "other.test" },
+        /: Hostname\/IP does not match certificate's altnames: .*other\.test/,
+      ],
+      [
+        { servername: "192.0.2.26" },
+        /: Hostname\/IP does not match certificate's altnames: .*192\.0\.2\.26/,
+      ],
+      [{ certificateAuthority: certificates.other.certificate }, /: unable to verify/],
+      [{ certificateAuthority: undefined }, /: unable to verify/],
+    ] as [Partial<SmtpConfig>, RegExp][]) {
+      assert.match(await refused({}, () => changes), expected);
+      assert.match(await refused({ secure: true }, () => ({ ...changes, secure: true })), expected);
+    }
+  });
+
+  it("A6: who asks for a link sees the same page, and an operator can make one, when no mail can be sent", async () => {
+    const open = await startMailServer({ disabledCommands: ["AUTH", "STARTTLS"] });
+    const { email } = await visitor(postgres, name, app.url);
+    const other = await startApp({ ...config(), smtp: smtpAt(open.port) });
+    const admin = await startApp(serverConfig("admin", { name, writer: postgres }, uploads));
+    try {
+      const client = new Client(other.url);
+      const answer = await client.form("/forgot", { email });
+      assert.deepEqual([answer.status, answer.headers.get("location")], [303, "/login"]);
+      assert.match(
+        (await client.page("/login")).text,
+        /a link that sets a new password is on its way/,
+      );
+      // As `npm run reset-link` asks
+      const made = await fetch(`${admin.url}/admin/reset-links`, {
+        ...{ method: "POST", body: JSON.stringify({ email }) },
+        headers: { "Content-Type": "application/json", ...asAdmin },
+      });
+      const { url } = (await made.json()) as { url: string };
+      const token = new URL(url).searchParams.get("token");
+      const body = { token, password: newPassword };
+      assert.equal(await status(client.json("PUT", "/api/password-reset", body)), 204);
+    } finally {
+      await Promise.all([other.close(), admin.close()]);
+      await open.close();
+    }
+    assert.equal(open.mails.length, 0);
   });
 
   it("A6: no password goes to a mail server that offers no TLS", async () => {

@@ -104,6 +104,16 @@ function libpqVariables(role: string, host: string, port: number): Variables {
   });
 }
 
+/** Certificates that vouch for the mail server's own, beside a workload's other files. */
+const mailAuthorityFile = "tls/smtp-ca.crt";
+
+/** The file that `SMTP_CA_FILE` names, for a tier that has it. */
+export function mailFiles({ smtp }: Given["settings"], { name, mail }: Tier): ManagedFile[] {
+  const content = smtp?.certificateAuthority;
+  if (!mail || content === undefined) return [];
+  return [{ path: mailAuthorityFile, content, mode: "0444", restarts: name }];
+}
+
 /** Whether there is a cache, and the application uses it. */
 export function usesCache({ application, topology }: Pick<Given, "application" | "topology">) {
   return application.cache && topology.members.cache.length > 0;
@@ -117,6 +127,9 @@ function mailVariables({ smtp, smtpPassword }: Given["settings"], vip: string): 
   return stack({
     SMTP_URL: `${smtp.secure ? "smtps" : "smtp"}://${login}${vip}:${ports.mail}`,
     SMTP_SERVERNAME: smtp.host,
+    ...(smtp.certificateAuthority !== undefined && {
+      SMTP_CA_FILE: `@{folder}/${mailAuthorityFile}`,
+    }),
     MAIL_FROM: smtp.from,
   });
 }

@@ -49,6 +49,7 @@ export const stackVariables = [
   "REDIS_URL",
   "SMTP_URL",
   "SMTP_SERVERNAME",
+  "SMTP_CA_FILE",
   "MAIL_FROM",
   "PUBLIC_URL",
   "TRUSTED_PROXIES",

@@ -6,6 +6,7 @@ import {
   type Given,
   givenFiles,
   instanceVariables,
+  mailFiles,
   usesCache,
 } from "../application/environment.ts";
 import { jobFiles, jobProcess } from "../application/job.ts";
@@ -79,6 +80,7 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
     files: [
       ...authority.files,
       ...givenFiles(application, variables, tier),
+      ...mailFiles(settings, tier),
       ...tier.jobs.flatMap((job) => jobFiles(job, variables)),
     ],
     secrets: { ...secrets(args, tier), ...authority.secrets },

@@ -80,7 +80,7 @@ const exceptions: readonly { readonly from: string; readonly to: string; readonl
       why: "the same: its image",
     },
     {
-      from: "app/test/tls.test.ts",
+      from: "app/test/support/certificates.ts",
       to: "tests/support/certificates.ts",
       why: "certificates for tests are made in one place",
     },

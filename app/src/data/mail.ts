@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { createTransport, type Transporter } from "nodemailer";
 import type { Logger } from "pino";
 
@@ -5,10 +7,12 @@ import type { Logger } from "pino";
 export interface SmtpConfig {
   host: string;
   port: number;
-  /** TLS from the start; otherwise STARTTLS where the server has it. */
+  /** TLS from the start; otherwise STARTTLS, without which nothing is sent. */
   secure: boolean;
-  /** Name in the server's certificate: `host` may only be the way to it. */
+  /** Name or address in the server's certificate: `host` may only be the way to it. */
   servername: string;
+  /** PEM of who vouches for the certificate. @default those that Node knows */
+  certificateAuthority?: string | undefined;
   user?: string | undefined;
   password?: string | undefined;
   /** Address in `From`. */
@@ -21,6 +25,26 @@ export interface Mail {
   text: string;
 }
 
+type SmtpError = Error & { code?: string; responseCode?: number; command?: string };
+
+/** How the server's certificate is checked. An address cannot be asked for in the handshake. */
+function checking(servername: string) {
+  return isIP(servername) === 0
+    ? { servername }
+    : {
+        checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
+          checkServerIdentity(servername, certificate),
+      };
+}
+
+/** What went wrong before anything of the mail was said; nothing where it went wrong later. */
+function reasonOf({ code, command, message }: SmtpError): string | undefined {
+  if (command === "STARTTLS" && code === "ETLS") {
+    return "the mail server takes no STARTTLS, and without TLS nothing is sent";
+  }
+  return ["CONN", "EHLO", "STARTTLS"].includes(command ?? "") ? message : undefined;
+}
+
 /** Sends mail in the background, so that the response time does not tell whether one was sent. */
 export class Mailer {
   readonly #transport: Transporter;
@@ -29,11 +53,12 @@ export class Mailer {
   readonly #sending = new Set<Promise<void>>();
 
   constructor(smtp: SmtpConfig, log: Logger) {
-    const { host, port, secure, servername, user, password, from } = smtp;
+    const { host, port, secure, servername, certificateAuthority, user, password, from } = smtp;
     this.#transport = createTransport({
-      ...{ host, port, secure, tls: { servername } },
-      // A password never goes over the wire in the clear.
-      ...(user && password && { auth: { user, pass: password }, requireTLS: true }),
+      // Neither the password nor a link that opens an account goes over the wire in the clear.
+      ...{ host, port, secure, requireTLS: !secure },
+      tls: { ...checking(servername), ...(certificateAuthority && { ca: certificateAuthority }) },
+      ...(user && password && { auth: { user, pass: password } }),
       ...{ connectionTimeout: 5000, greetingTimeout: 5000, socketTimeout: 10_000 },
     });
     this.#from = from;
@@ -44,10 +69,10 @@ export class Mailer {
     const sent = this.#transport
       .sendMail({ from: this.#from, ...mail })
       .then(() => this.#log.info("mail sent"))
-      .catch((error: Error & { code?: string; responseCode?: number }) => {
+      .catch((error: SmtpError) => {
         // Not the error itself: it may quote the mail, and a link in it opens an account.
         const { code, responseCode } = error;
-        this.#log.error({ code, responseCode }, "mail could not be sent");
+        this.#log.error({ code, responseCode, reason: reasonOf(error) }, "mail could not be sent");
       })
       .finally(() => this.#sending.delete(sent));
     this.#sending.add(sent);

@@ -102,7 +102,8 @@ const redisUrl = parsed((text, refuse) => {
   return { url: text };
 });
 
-const smtpUrl = parsed((text, refuse): Omit<SmtpConfig, "from" | "servername"> => {
+type Server = Omit<SmtpConfig, "from" | "servername" | "certificateAuthority">;
+const smtpUrl = parsed((text, refuse): Server => {
   const url = readUrl(text, ["smtp:", "smtps:"], refuse);
   const secure = url.protocol === "smtps:";
   return {
@@ -112,8 +113,8 @@ const smtpUrl = parsed((text, refuse): Omit<SmtpConfig, "from" | "servername"> =
   };
 });
 
-/** Content of the file that a variable names, without the newline that an editor adds. */
-const secretFile = (least: number) =>
+/** Content of the file that a variable names, at least so many characters, without the newline that an editor adds. */
+const textFile = (least: number) =>
   parsed((path, refuse) => {
     let text = "";
     try {
@@ -177,6 +178,10 @@ function serverVariables(env: Environment) {
       secret: true as const,
     },
     SMTP_SERVERNAME: variable(z.string().optional(), "the name in the mail server's certificate"),
+    SMTP_CA_FILE: variable(
+      textFile(1).optional(),
+      "the path of a file with the certificates of who vouches for the mail server's",
+    ),
     MAIL_FROM: variable(
       env.SMTP_URL ? z.string().min(3) : z.string().optional(),
       "the address that mails are from",
@@ -193,11 +198,11 @@ function serverVariables(env: Environment) {
     STOP_GRACE_SECONDS: variable(seconds(1, 600).default(25), "seconds, 1 to 600"),
     UPLOADS_DIRECTORY: uploads(isDevelopment),
     COOKIE_SECRET_FILE: variable(
-      isDevelopment ? secretFile(16).optional() : secretFile(16),
+      isDevelopment ? textFile(16).optional() : textFile(16),
       "the path of a file with at least 16 characters, the same for all instances",
     ),
     SESSION_SECRET_FILE: variable(
-      isDevelopment ? secretFile(16).optional() : secretFile(16),
+      isDevelopment ? textFile(16).optional() : textFile(16),
       "the path of a file with at least 16 characters, the same for all instances of the tier",
     ),
     LOG_LEVEL: variable(z.enum(logLevels).default("info"), logLevels.join(", ")),
@@ -217,7 +222,7 @@ function migrateVariables(isDevelopment: boolean) {
   return {
     DATABASE_URL: database,
     ADMIN_PASSWORD_FILE: variable(
-      secretFile(10),
+      textFile(10),
       "the path of a file with the first password of the administrator, at least 10 characters",
     ),
     UPLOADS_DIRECTORY: uploads(isDevelopment),
@@ -266,7 +271,7 @@ function isCheckout(env: Environment): boolean {
 /** Reads the configuration of the server. @throws ConfigError */
 export function loadServerConfig(env: Environment = process.env): ServerConfig {
   const read = readVariables(serverVariables(env), env);
-  const { HOST: host, PORT: port, HASTACK_TIER: tier, SMTP_URL: smtp, MAIL_FROM: from } = read;
+  const { HOST: host, PORT: port, HASTACK_TIER: tier } = read;
   return {
     tier,
     instance: read.HASTACK_INSTANCE ?? `${tier}-1`,
@@ -283,12 +288,20 @@ export function loadServerConfig(env: Environment = process.env): ServerConfig {
     sessionSecret: read.SESSION_SECRET_FILE ?? randomBytes(32).toString("base64url"),
     publicUrl: read.PUBLIC_URL ?? `http://${host}:${port}`,
     ...(read.REDIS_URL && { cache: read.REDIS_URL }),
-    ...(smtp && from && { smtp: { ...smtp, servername: read.SMTP_SERVERNAME ?? smtp.host, from } }),
+    ...smtpOf(read),
     trustedProxies: read.TRUSTED_PROXIES,
     drainSeconds: read.DRAIN_SECONDS,
     stopGraceSeconds: read.STOP_GRACE_SECONDS,
     logLevel: read.LOG_LEVEL,
   };
+}
+
+function smtpOf(read: Values<ReturnType<typeof serverVariables>>): Pick<ServerConfig, "smtp"> {
+  const { SMTP_URL: server, MAIL_FROM: from, SMTP_CA_FILE: certificateAuthority } = read;
+  if (!server || !from) return {};
+  const servername = read.SMTP_SERVERNAME ?? server.host;
+  const trusted = certificateAuthority === undefined ? {} : { certificateAuthority };
+  return { smtp: { ...server, servername, from, ...trusted } };
 }
 
 /** Reads the configuration of the migrations. @throws ConfigError */

@@ -135,6 +135,8 @@ export async function serverEnvironment(
   const { cache, smtp } = config;
   const cookieSecret = join(folder, "cookie-secret");
   const sessionSecret = join(folder, "session-secret");
+  const authority = join(folder, "smtp-ca.crt");
+  if (smtp?.certificateAuthority) await writeFile(authority, smtp.certificateAuthority);
   await writeFile(cookieSecret, config.cookieSecret, { mode: 0o644 });
   await writeFile(sessionSecret, config.sessionSecret, { mode: 0o644 });
   return {
@@ -158,6 +160,7 @@ export async function serverEnvironment(
     ...(smtp && {
       SMTP_URL: `${smtp.secure ? "smtps" : "smtp"}://${login(smtp)}${smtp.host}:${smtp.port}`,
       SMTP_SERVERNAME: smtp.servername,
+      ...(smtp.certificateAuthority && { SMTP_CA_FILE: authority }),
       MAIL_FROM: smtp.from,
     }),
   };

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../lib/until.ts";
 import { addOffer, Bookers } from "../../support/bookers.ts";
+import { makeCertificate } from "../../support/certificates.ts";
 import { onlyInFull } from "../../support/full.ts";
 import { MailServer } from "../../support/mail.ts";
 import { fault } from "../../support/measure.ts";
@@ -131,9 +132,12 @@ export function visitorsSuite(stack: TestStack): void {
 
     it("A6: a reset link comes by mail where there is a mail server, and nobody logs its token", async function () {
       onlyInFull(this);
-      const mail = await MailServer.start();
       // As the load balancers reach this machine; the application's own network has no way out
-      const smtp = { host: stack.place.ownAddress, port: mail.port, from: "travel@example.org" };
+      const host = stack.place.ownAddress;
+      const issuer = await makeCertificate({ authority: true });
+      const mail = await MailServer.start(await makeCertificate({ names: [`IP:${host}`], issuer }));
+      const certificateAuthority = issuer.certificate;
+      const smtp = { host, port: mail.port, from: "travel@example.org", certificateAuthority };
       try {
         const { origin } = new URL(stack.url);
         stack.configure({ "hastack:smtp": smtp, "hastack:publicUrl": origin });

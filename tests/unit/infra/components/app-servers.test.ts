@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
 import { AppServers } from "../../../../infra/components/app-servers.ts";
+import { makeCertificate } from "../../../support/certificates.ts";
 import {
   assertNothingShown,
   assertOrder,
@@ -114,6 +115,23 @@ describe("AppServers", () => {
     assert.ok(Number(inputs.destroyGraceSeconds) > 42, String(inputs.destroyGraceSeconds));
     const { processes } = workloadOf(await describeStack(changes), "storefront-1");
     assert.equal(processes[0]?.stopGraceSeconds, 42);
+  });
+
+  it("A6: brings who vouches for the mail server to the tiers that send mail, and to no other", async () => {
+    const { certificate } = await makeCertificate({ authority: true });
+    const smtp = { host: "mail.example", from: "a@example.org", certificateAuthority: certificate };
+    const stack = await describeStack({ smtp });
+    const found = (member: string) =>
+      workloadOf(stack, member).files.filter(({ path }) => path.startsWith("tls/smtp"));
+    const file = { path: "tls/smtp-ca.crt", content: certificate, mode: "0444" };
+    assert.deepEqual(found("storefront-2"), [{ ...file, restarts: "storefront" }]);
+    assert.deepEqual(found("admin-1"), []);
+    const variables = (member: string) =>
+      workloadOf(stack, member).files.find(({ path }) => path === "environment")?.content ?? "";
+    assert.match(variables("storefront-2"), /^SMTP_CA_FILE="@\{folder\}\/tls\/smtp-ca\.crt"$/m);
+    assert.doesNotMatch(variables("admin-1"), /SMTP/);
+    const without = await describeStack({ smtp: { host: "mail.example", from: "a@example.org" } });
+    assert.doesNotMatch(JSON.stringify(workloadOf(without, "storefront-1").files), /smtp-ca/i);
   });
 
   it("N4, N6: runs as its tier's user, with a configuration that root alone reads and hands on", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mailProblems } from "../../../../infra/rules/mail.ts";
 import { formatProblem } from "../../../../infra/rules/problem.ts";
+import { makeCertificate } from "../../../support/certificates.ts";
 import { settingsWith } from "../../../support/unit/fixtures.ts";
 
 const smtp = { host: "mail.example", from: "a@example.org" };
@@ -19,6 +20,23 @@ describe("rules on mail", () => {
       "hastack:smtpPassword: has no user to go with, set hastack:smtp.user, or leave the password out";
     assert.deepEqual(problemsOf({ smtp, smtpPassword: "secret" }), [line]);
     assert.deepEqual(problemsOf({ smtpPassword: "secret" }), [line]);
+  });
+
+  it("W5: refuse an authority that vouches for nothing, and show none of it", async () => {
+    const { certificate, key } = await makeCertificate({ authority: true });
+    const broken = certificate.replace(/\n[^-].{20}/, "\nAAAAAAAAAAAAAAAAAAAAA");
+    const at = "hastack:smtp.certificateAuthority:";
+    const fix = "use the authority's certificate, or several, as PEM";
+    for (const [text, why] of [
+      ["x", "holds no certificate in PEM"],
+      [broken, "holds a certificate that cannot be read"],
+      [certificate + key, "holds a private key, which nobody needs to check a certificate"],
+    ] as const) {
+      const problems = problemsOf({ smtp: { ...smtp, certificateAuthority: text } });
+      assert.deepEqual(problems, [`${at} ${why}, ${fix}`]);
+    }
+    const two = { ...smtp, certificateAuthority: certificate + certificate };
+    assert.deepEqual(problemsOf({ smtp: two }), []);
   });
 
   it("take a mail server with a login and without one, and no mail server", () => {
