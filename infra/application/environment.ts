@@ -6,6 +6,7 @@ import { publicUrlOf } from "../certificate.ts";
 import { authorityFile } from "../certificates/domains.ts";
 import { credentialsFolder, type ManagedFile } from "../platform/platform.ts";
 import { cacheUser } from "../render/cache.ts";
+import { cacheAddress, loopback } from "../render/instance-proxy.ts";
 import { databaseName } from "../render/patroni.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
@@ -28,9 +29,17 @@ const jobPackages = ["postgresql-client"];
 /** The file of the variables, beside the workload's others. */
 export const environmentFile = "environment";
 
-/** Debian packages of every instance, and of the migrations. */
-export function applicationPackages({ packages, jobs }: Application): readonly string[] {
-  return [...packages, ...(jobs.length > 0 ? jobPackages : [])];
+/** What the proxy beside an instance is, and asks it for its state. */
+const proxyPackages = ["haproxy", "socat"];
+
+/** Debian packages of every instance, and of the migrations: Docker has one image for both. */
+export function applicationPackages(application: Application): readonly string[] {
+  const { packages, jobs, tiers, cache } = application;
+  return [
+    ...packages,
+    ...(jobs.length > 0 ? jobPackages : []),
+    ...(cache || tiers.some(({ port }) => port !== undefined) ? proxyPackages : []),
+  ];
 }
 
 /** Path of a directory that all instances share. */
@@ -43,7 +52,7 @@ export interface Given {
   readonly application: Application;
   readonly settings: Pick<
     Settings,
-    "smtp" | "smtpPassword" | "publicUrl" | "certificate" | "network"
+    "smtp" | "smtpPassword" | "publicUrl" | "certificate" | "network" | "loadBalancer"
   >;
   readonly topology: Topology;
   /** Hash of the release. */
@@ -62,7 +71,7 @@ export function instanceVariables(given: Given, tier: Tier, self: Member): Varia
   const url = (port: number) => databaseUrl(tier.databaseRole, vip, port);
   return {
     ...stack({
-      ...(tier.port !== undefined && { HOST: self.backend, PORT: String(tier.port) }),
+      ...(tier.port !== undefined && { HOST: loopback, PORT: String(tier.port) }),
       HASTACK_INSTANCE: self.name,
       HASTACK_TIER: tier.name,
       HASTACK_RELEASE: release,
@@ -71,11 +80,11 @@ export function instanceVariables(given: Given, tier: Tier, self: Member): Varia
       DATABASE_POOL_SIZE: String(tier.poolSize),
       ...libpqVariables(tier.databaseRole, vip, ports.primary),
       PUBLIC_URL: publicUrlOf(settings),
-      TRUSTED_PROXIES: topology.members.loadBalancer.map(({ backend }) => backend).join(","),
+      TRUSTED_PROXIES: loopback,
       DRAIN_SECONDS: String(tier.drainSeconds),
       STOP_GRACE_SECONDS: String(tier.stopGraceSeconds),
       ...(usesCache(given) && {
-        REDIS_URL: `redis://${cacheUser}:@{cache_password}@${topology.members.cache[0]?.backend}:${ports.cache}/0`,
+        REDIS_URL: `redis://${cacheUser}:@{cache_password}@${cacheAddress(tier.name)}:${ports.cache}/0`,
       }),
     }),
     ...(tier.mail ? mailVariables(settings, vip) : {}),

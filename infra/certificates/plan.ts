@@ -39,7 +39,11 @@ export function planCertificates(topology: Topology, usesCache: boolean): Member
       leaf("replicator", client("replicator")),
       leaf("rewinder", client("rewinder")),
     ]),
-    ...of(members.cache, (one) => [leaf("cache-server", itself(one))]),
+    // Its own health is asked for as others ask
+    ...of(members.cache, (one) => [
+      leaf("cache-server", itself(one)),
+      leaf("cache-client", client(one.name)),
+    ]),
     ...of(Object.values(tiers).flat(), (one) => [
       ...(one.port === undefined ? [] : [leaf("instance", itself(one))]),
       ...(usesCache ? [leaf("cache-client", client(one.name))] : []),

@@ -12,8 +12,10 @@ import {
 import { jobFiles, jobProcess } from "../application/job.ts";
 import { sharingUmask, userOf } from "../application/names.ts";
 import type { Certificates } from "../certificates/certificates.ts";
+import type { Leaf } from "../certificates/domains.ts";
 import {
   currentReleaseDirectory,
+  type ManagedFile,
   type Platform,
   type Process,
   type Release,
@@ -21,6 +23,16 @@ import {
   type Workload,
 } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
+import { haproxyHasRead } from "../render/haproxy.ts";
+import {
+  loopback,
+  neverReachedAnswer,
+  neverReachedFile,
+  proxyDirectory,
+  proxyOf,
+  proxySocket,
+  renderInstanceProxy,
+} from "../render/instance-proxy.ts";
 import type { Member, Topology } from "../topology.ts";
 import { type ApplicationSecrets, ownSecrets } from "./application-secrets.ts";
 
@@ -71,22 +83,82 @@ function instance(args: AppServersArgs, tier: Tier, member: Member): Workload {
     { authorities: ["database"] },
     { restarts: tier.name },
   );
+  const beside = proxy(args, tier, member);
   return {
     host: member,
     component: "AppServers",
     packages: applicationPackages(application),
     release,
-    processes: [program(tier), ...tier.jobs.map((job) => jobProcess(job, tier))],
+    processes: [
+      ...beside.processes,
+      program(tier),
+      ...tier.jobs.map((job) => jobProcess(job, tier)),
+    ],
     files: [
+      ...beside.files,
       ...authority.files,
       ...givenFiles(application, variables, tier),
       ...mailFiles(settings, tier),
       ...tier.jobs.flatMap((job) => jobFiles(job, variables)),
     ],
-    secrets: { ...secrets(args, tier), ...authority.secrets },
+    secrets: { ...beside.secrets, ...authority.secrets, ...secrets(args, tier) },
     shared,
-    health: health(tier, member, release),
+    health: health(tier, release, beside.health),
   };
+}
+
+/** The HAProxy between an instance and the others: it starts first and ends last. */
+type Proxy = Pick<Workload, "processes" | "files" | "secrets"> & {
+  /** Command that succeeds once it serves as it is described. */
+  readonly health?: string;
+};
+
+function proxy(args: AppServersArgs, tier: Tier, member: Member): Proxy {
+  const cache = usesCache(args);
+  const leaves: Leaf[] = [
+    ...(tier.port === undefined ? [] : (["instance"] as const)),
+    ...(cache ? (["cache-client"] as const) : []),
+  ];
+  if (leaves.length === 0) return { processes: [], files: [], secrets: {} };
+  const name = proxyOf(tier.name);
+  const own = args.certificates.of(member.name, { leaves }, { owner: proxyUser, reloads: name });
+  const configuration = renderInstanceProxy(args.settings, args.topology, tier, member, {
+    cache,
+    certificates: own.version,
+  });
+  return {
+    processes: [
+      {
+        name,
+        command: ["haproxy", "-W", "-db", "-f", proxyFile],
+        user: proxyUser,
+        directories: [{ path: proxyDirectory(tier.name), mode: "0755" }],
+        reloadSignal: "SIGUSR2",
+        stopSignal: "SIGUSR1",
+        stopGraceSeconds: 10,
+        outlivesRelease: true,
+        // Docker has one limit for the container, which ends where one of its processes has none
+        ...(tier.memoryMegabytes !== undefined && { memoryMegabytes: proxyMegabytes }),
+      },
+    ],
+    files: [...own.files, ...proxyFiles(configuration, name)],
+    secrets: own.secrets,
+    health: haproxyHasRead(configuration, proxySocket(tier.name)),
+  };
+}
+
+/** Debian's user of HAProxy. */
+const proxyUser = "haproxy";
+const proxyFile = "proxy.cfg";
+/** Enough for 400 requests under way, and for a reload meanwhile. */
+const proxyMegabytes = 128;
+
+function proxyFiles(configuration: string, name: string): ManagedFile[] {
+  const check = `haproxy -c -f ${proxyFile}`;
+  return [
+    { path: proxyFile, content: configuration, check, reloads: name },
+    { path: neverReachedFile, content: neverReachedAnswer, reloads: name },
+  ];
 }
 
 function program(tier: Tier): Process {
@@ -118,17 +190,20 @@ function secrets(args: AppServersArgs, tier: Tier): Workload["secrets"] {
 
 /**
  * A worker's own program runs as its tier and with its variables, not as root.
- * @returns nothing for a worker that does not say how to ask: it is healthy while it runs
+ * @param proxy command that succeeds once the instance's proxy serves as it is described
+ * @returns nothing for a worker that does not say how to ask: it is healthy while its processes run
  */
 function health(
   { name, port, health: { path, showsRelease, command } }: Tier,
-  { backend }: Member,
   release: Release,
+  proxy?: string,
 ): Workload["health"] {
+  const behind = proxy === undefined ? "" : `${proxy} > /dev/null && `;
   if (port === undefined) {
     return (
       command && {
         command: [
+          ...(proxy === undefined ? [] : [`${proxy} > /dev/null || exit`]),
           `set -a; . ./${environmentFile}; set +a`,
           `cd ${currentReleaseDirectory} || exit`,
           `exec runuser -u ${userOf(name)} -- ${commandLine(command)}`,
@@ -137,11 +212,14 @@ function health(
       }
     );
   }
-  const ask = `curl -fsS --max-time 3 http://${backend}:${port}${path}`;
+  const ask = `${behind}curl -fsS --max-time 3 http://${loopback}:${port}${path}`;
   return showsRelease
     ? {
         command: `${ask} | grep -F '${release.hash}'`,
-        meaning: `${path} answers 200 as release ${release.hash}`,
+        meaning: `its proxy serves with its new configuration, and ${path} answers 200 as release ${release.hash}`,
       }
-    : { command: `${ask} > /dev/null`, meaning: `${path} answers 200` };
+    : {
+        command: `${ask} > /dev/null`,
+        meaning: `its proxy serves with its new configuration, and ${path} answers 200`,
+      };
 }

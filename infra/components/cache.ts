@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Certificates } from "../certificates/certificates.ts";
 import type { Platform, Workload } from "../platform/platform.ts";
 import { cacheCheck, cacheHealth, renderCache } from "../render/cache.ts";
 import { ports } from "../roles.ts";
@@ -8,6 +9,7 @@ import type { Member, Topology } from "../topology.ts";
 export interface CacheArgs {
   readonly platform: Platform;
   readonly topology: Topology;
+  readonly certificates: Certificates;
   /** How much it may keep. */
   readonly cache: Settings["cache"];
   readonly password: pulumi.Output<string>;
@@ -29,7 +31,14 @@ export class Cache extends pulumi.ComponentResource {
   }
 }
 
+/** It starts anew with other certificates, and is empty then: what it holds may be lost at any time. */
 function valkey(args: CacheArgs, self: Member): Workload {
+  const own = args.certificates.of(
+    self.name,
+    // By the second one its own health is asked for
+    { leaves: ["cache-server", "cache-client"] },
+    { owner: "valkey", restarts: "valkey" },
+  );
   return {
     host: self,
     component: "Cache",
@@ -43,6 +52,7 @@ function valkey(args: CacheArgs, self: Member): Workload {
       },
     ],
     files: [
+      ...own.files,
       {
         path: "valkey.conf",
         content: renderCache(args, self),
@@ -53,7 +63,10 @@ function valkey(args: CacheArgs, self: Member): Workload {
       },
       { path: "password", content: "@{cache_password}", mode: "0400" },
     ],
-    secrets: { cache_password: args.password },
-    health: { command: cacheHealth(self), meaning: "it answers a login with PONG" },
+    secrets: { ...own.secrets, cache_password: args.password },
+    health: {
+      command: cacheHealth(self),
+      meaning: "it shows its certificate, and answers a login with PONG",
+    },
   };
 }

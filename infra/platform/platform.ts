@@ -92,6 +92,8 @@ export interface Process {
   readonly stopSignal?: StopSignal;
   /** After this the process is killed. */
   readonly stopGraceSeconds: number;
+  /** Whether a new release of the workload leaves it running; it sees no release. @default false */
+  readonly outlivesRelease?: boolean;
   /** Whether its children live on when it dies, for its next start to take over. @default false */
   readonly childrenOutlive?: boolean;
 }

@@ -30,7 +30,7 @@ export interface GateRequest {
 }
 
 export interface PlaceRequest extends Delivery, GateRequest {
-  readonly processes: readonly Pick<Process, "name" | "reloadSignal">[];
+  readonly processes: readonly Pick<Process, "name" | "reloadSignal" | "outlivesRelease">[];
   /** Path of the release, from the folder of the links. */
   readonly release?: string;
   /** Unix users that are made, and taken away with the workload. */
@@ -91,9 +91,10 @@ export function ownUsers(
 }
 
 export function processesRequest(processes: Workload["processes"]): PlaceRequest["processes"] {
-  return processes.map(({ name, reloadSignal }) => ({
+  return processes.map(({ name, reloadSignal, outlivesRelease }) => ({
     name,
     ...(reloadSignal && { reloadSignal }),
+    ...(outlivesRelease && { outlivesRelease }),
   }));
 }
 

@@ -1,5 +1,6 @@
 /** valkey.conf of the cache: a Redis-protocol server that may lose everything at any time. */
 
+import { authorityFile, leafFile } from "../certificates/domains.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { Member } from "../topology.ts";
@@ -19,7 +20,13 @@ const rights = [
 /** @returns text with the place of a secret, `@{cache_password}` */
 export function renderCache({ cache }: Pick<Settings, "cache">, self: Member): string {
   return `bind ${self.backend}
-port ${ports.cache}
+port 0
+tls-port ${ports.cache}
+tls-protocols TLSv1.3
+tls-cert-file ${leafFile("cache-server")}
+tls-key-file ${leafFile("cache-server")}
+tls-ca-cert-file ${authorityFile("cache")}
+tls-auth-clients yes
 protected-mode yes
 maxclients 1000
 tcp-keepalive 10
@@ -40,8 +47,14 @@ const cli = `REDISCLI_AUTH=$(cat password) valkey-cli --no-auth-warning --user $
 
 /** Health, run in the folder of the workload's files; the password is on no command line. */
 export function cacheHealth(self: Member): string {
-  return `${cli} -h ${self.backend} -p ${ports.cache} -t 2 ping 2>&1 | grep -Fx PONG`;
+  const client = leafFile("cache-client");
+  const tls = `--tls --cacert ${authorityFile("cache")} --cert ${client} --key ${client}`;
+  return `${cli} ${tls} -h ${self.backend} -p ${ports.cache} -t 2 ping 2>&1 | grep -Fx PONG`;
 }
+
+const certificate = `"$PWD/${leafFile("cache-server")}"`;
+/** Certificates are read where replication wants them, too, and it needs no port. */
+const withoutPort = `--tls-port 0 --tls-replication yes --tls-cert-file ${certificate} --tls-key-file ${certificate} --tls-ca-cert-file "$PWD/${authorityFile("cache")}"`;
 
 /**
  * Valkey cannot check a configuration: an instance that no client reaches is started with the new
@@ -49,7 +62,7 @@ export function cacheHealth(self: Member): string {
  */
 export const cacheCheck = `d=$(mktemp -d)
 chown valkey: "$d"
-setpriv --reuid=valkey --regid=valkey --clear-groups valkey-server "$PWD/valkey.conf" --port 0 --dir "$d" --unixsocket "$d/socket" > "$d/log" 2>&1 &
+setpriv --reuid=valkey --regid=valkey --clear-groups valkey-server "$PWD/valkey.conf" ${withoutPort} --dir "$d" --unixsocket "$d/socket" > "$d/log" 2>&1 &
 pid=$!
 tries=0
 until answer=$(${cli} -s "$d/socket" ping 2>&1) && [ "$answer" = PONG ]; do

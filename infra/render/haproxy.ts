@@ -1,8 +1,8 @@
 /** HAProxy's configuration: the public site, the database listeners, and the statistics page. */
-import { createHash } from "node:crypto";
 import type { Application } from "../application/application.ts";
 import { certificateVersion, publicUrlOf } from "../certificate.ts";
-import { authorityFile } from "../certificates/domains.ts";
+import { versionOf } from "../certificates/certificates.ts";
+import { authorityFile, leafFile } from "../certificates/domains.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { LoadBalancerMember, Member, Topology } from "../topology.ts";
@@ -35,27 +35,28 @@ export function renderHaproxy(
   self: LoadBalancerMember,
   certificates = "",
 ): string {
-  const text = (version: string) =>
-    [global(settings, version), ...sections(settings, topology, application, self)].join("\n\n");
-  return text(versionOf(settings, text(""), certificates));
+  const { certificate } = settings;
+  const secured = certificate === undefined ? [] : [certificateVersion(certificate)];
+  return describedBy([certificates, ...secured].join(" "), (version) =>
+    [global(settings, version), ...sections(settings, topology, application, self)].join("\n\n"),
+  );
+}
+
+/**
+ * A configuration that describes itself: every other text, or certificate, has another version.
+ * @param certificates versions of those that it reads
+ */
+export function describedBy(certificates: string, text: (version: string) => string): string {
+  return text(versionOf(text(""), certificates));
 }
 
 /**
  * Shell command that succeeds if the HAProxy that serves has read this very file, and the certificates
  * that it was rendered for. A reload that fails leaves the old one serving, which stays healthy.
  */
-export function haproxyHasRead(file: string): string {
+export function haproxyHasRead(file: string, socket = statsSocket): string {
   const description = /^ {2}description (.*)$/m.exec(file)?.[1] ?? "";
-  return `echo 'show info' | socat -t 1 - UNIX-CONNECT:${statsSocket} | grep -Fx 'description: ${description}'`;
-}
-
-/** Every other text, or certificate, has another version. */
-function versionOf({ certificate }: HaproxySettings, text: string, own: string): string {
-  const secured = certificate === undefined ? [] : [certificateVersion(certificate)];
-  return createHash("sha256")
-    .update(JSON.stringify([text, own, ...secured]))
-    .digest("hex")
-    .slice(0, 12);
+  return `echo 'show info' | socat -t 1 - UNIX-CONNECT:${socket} | grep -Fx 'description: ${description}'`;
 }
 
 function sections(
@@ -69,7 +70,7 @@ function sections(
   return [
     defaults(settings),
     ...site(settings, topology, application, self),
-    ...served(application).map((one) => tier(one, topology.tiers[one.name] ?? [], settings)),
+    ...served(application).flatMap((one) => tier(one, topology.tiers[one.name] ?? [], settings)),
     database(topology, self, settings),
     ...(smtp || outside.length > 0 ? [resolvers] : []),
     ...(smtp ? [wayOut("mail", ports.mail, smtp, topology, self)] : []),
@@ -185,7 +186,8 @@ ${routes}`;
 
 /**
  * Which requests go to which tier: the longest path wins; a tier without routes gets the others. Paths
- * are compared decoded, as most programs read them: `/%6Fffice` leads where `/office` does.
+ * are compared decoded, as most programs read them: `/%6Fffice` leads where `/office` does. Of each
+ * tier's, those that change something have a backend of their own.
  */
 function routing(application: Routed): string {
   const tiers = served(application);
@@ -194,14 +196,30 @@ function routing(application: Routed): string {
     .sort((a, b) => b.path.length - a.path.length);
   const rest = tiers.find((one) => one.routes.length === 0);
   return [
-    ...routes.map(({ name, path, methods }) => {
+    ...routes.flatMap(({ name, path, methods }) => {
       const below = path.endsWith("/") ? path : `${path}/`;
-      const only = methods ? ` { method ${methods.join(" ")} }` : "";
-      return `  use_backend ${name} if { path,url_dec ${path} }${only} || { path,url_dec -m beg ${below} }${only}`;
+      return kinds.flatMap(({ backend, condition, has }) => {
+        const own = methods?.filter(has);
+        if (own?.length === 0) return [];
+        const only = own ? `{ method ${own.join(" ")} }` : condition;
+        return `  use_backend ${backend(name)} if { path,url_dec ${path} } ${only} || { path,url_dec -m beg ${below} } ${only}`;
+      });
     }),
-    ...(rest ? [`  default_backend ${rest.name}`] : ["  http-request deny deny_status 404"]),
+    ...(rest
+      ? [`  use_backend ${writesOf(rest.name)} if !METH_GET`, `  default_backend ${rest.name}`]
+      : ["  http-request deny deny_status 404"]),
   ].join("\n");
 }
+
+const reads = (method: string) => method === "GET" || method === "HEAD";
+/** The backend of a tier for requests that change something. */
+const writesOf = (tier: string) => `${tier}_writes`;
+
+/** HAProxy's METH_GET is HEAD as well. */
+const kinds = [
+  { backend: (tier: string) => tier, condition: "METH_GET", has: reads },
+  { backend: writesOf, condition: "!METH_GET", has: (method: string) => !reads(method) },
+];
 
 /**
  * Plain HTTP says where the same is by HTTPS, and nothing else; 308 keeps method and body.
@@ -227,34 +245,66 @@ const pages = `http-errors pages
   errorfile 503 errors/503.http
   errorfile 504 errors/504.http`;
 
-function tier(one: Served, members: readonly Member[], settings: HaproxySettings): string {
-  const { balance, maxConnectionsPerInstance } = settings.loadBalancer;
-  const { name, port, health, responseSeconds, bodyLimitMegabytes } = one;
-  const lines = [
-    "mode http",
-    `balance ${balance}`,
+/** What an instance's proxy answers where the application did not get the request; nobody else does. */
+export const neverReached = 425;
+
+/** Between load balancers, instances and the cache, which are all of one release. */
+export const sharedTls = "ssl-min-ver TLSv1.3";
+
+/**
+ * Two backends with the same servers. A request is sent again to another instance where the application
+ * did not get it; one that changes nothing also where no answer came. Each kind has places of its own.
+ */
+function tier(one: Served, members: readonly Member[], settings: HaproxySettings): string[] {
+  const { name, health } = one;
+  const backend = (title: string, own: readonly string[], server: (name: string) => string) => {
+    const all = members.map((member) => {
+      const known = `verifyhost ${member.name}`;
+      return `server ${member.name} ${member.backend}:${one.port} ${known} ${server(member.name)}`;
+    });
+    const lines = [`backend ${title}`, ...ofBothKinds(one, settings), ...own, ...all];
+    return lines.join("\n  ");
+  };
+  const reading = [
     "option httpchk",
     `http-check send meth GET uri ${health.path}`,
     "http-check expect status 200",
-    "option redispatch 1",
-    `timeout server ${one.serverSentEvents ? "1h" : `${responseSeconds}s`}`,
-    ...(one.webSocket ? ["timeout tunnel 1h"] : []),
-    "retries 3",
-    "# Only requests that change nothing are sent again once an instance has had them",
-    "retry-on conn-failure empty-response response-timeout",
-    "http-request disable-l7-retry unless METH_GET",
-    ...(bodyLimitMegabytes === undefined
-      ? []
-      : [
-          `http-request deny deny_status 413 if { req.body_size gt ${bodyLimitMegabytes * 1_048_576} }`,
-        ]),
-    `default-server maxconn ${maxConnectionsPerInstance} observe layer4 error-limit 3 on-error mark-down`,
+    "http-reuse always",
+    `retry-on conn-failure ${neverReached} empty-response response-timeout`,
+  ];
+  const writing = [
+    `retry-on conn-failure ${neverReached}`,
+    "# What is too long to be kept for another try: a new connection fails before any of it is sent",
+    `http-request set-var(txn.alone) unique-id if { req.hdr(transfer-encoding) -m found } || { req.body_size gt 8192 }`,
   ];
   return [
-    `backend ${name}`,
-    ...lines.map((line) => `  ${line}`),
-    servers(members, (member) => `${member.backend}:${port} check`),
-  ].join("\n");
+    backend(name, reading, () => "check"),
+    backend(writesOf(name), writing, (server) => `track ${name}/${server} ${alone}`),
+  ];
+}
+
+/** Requests that are marked so share their connection with no other. */
+const alone = "pool-conn-name var(txn.alone)";
+
+function ofBothKinds(one: Served, { loadBalancer }: HaproxySettings): string[] {
+  const { balance, maxConnectionsPerInstance } = loadBalancer;
+  const certificate = `ca-file ${authorityFile("instances")} crt ${leafFile("load-balancer")}`;
+  return [
+    "mode http",
+    `balance ${balance}`,
+    "option redispatch 1",
+    "retries 3",
+    `timeout server ${one.serverSentEvents ? "1h" : `${one.responseSeconds}s`}`,
+    ...(one.webSocket ? ["timeout tunnel 1h"] : []),
+    ...(one.bodyLimitMegabytes === undefined
+      ? []
+      : [
+          `http-request deny deny_status 413 if { req.body_size gt ${one.bodyLimitMegabytes * 1_048_576} }`,
+        ]),
+    `http-response deny deny_status 503 if { status ${neverReached} }`,
+    `default-server maxconn ${maxConnectionsPerInstance} observe layer4 error-limit 3 on-error mark-down`,
+    `default-server ssl verify required ${certificate} ${sharedTls} tcp-ut 2s`,
+  ];
 }
 
 /** TCP listeners in the backend network: Patroni's health checks say which member serves which. */

@@ -144,7 +144,9 @@ function sandbox(workload: Workload, process: Process): string[] {
     ? [...rootCapabilities, ...capabilities].map((one) => `CAP_${one}`).sort()
     : [];
   return [
-    ...(release ? [`BindReadOnlyPaths=${releaseLink(host.name)}:${currentReleaseDirectory}`] : []),
+    ...(release && !process.outlivesRelease
+      ? [`BindReadOnlyPaths=${releaseLink(host.name)}:${currentReleaseDirectory}`]
+      : []),
     `CapabilityBoundingSet=${allowed.join(" ")}`,
     "ProtectSystem=strict",
     ...writable(workload, process).map((path) => `ReadWritePaths=-${path}`),

@@ -1,5 +1,6 @@
 /** Runs the docker platform's own programs the way Pulumi's commands do. */
 import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
+import { secretsInput } from "../../../infra/platform/request.ts";
 import { inRoot } from "../../../lib/paths.ts";
 import { type Outcome, run } from "../../../lib/run.ts";
 import { passingName } from "./containers.ts";
@@ -32,11 +33,16 @@ export class Delivered {
    * Delivers a recorded member's files, as `up` would.
    * @param container that takes notice @default one that does not exist
    * @param edit a change of the delivery's request @default none
+   * @param secrets in place of those that are recorded, such as real certificates @default none
    */
   deliver(
     recording: Recording,
     member: string,
-    { container = "unit-test-nobody", edit = (request: string) => request } = {},
+    {
+      container = "unit-test-nobody",
+      edit = (request: string) => request,
+      secrets = {} as Readonly<Record<string, string>>,
+    } = {},
   ): Promise<Outcome> {
     const { inputs } = recording.get("Command", `${member}-files`);
     const environment = inputs.environment as Record<string, string>;
@@ -52,7 +58,8 @@ export class Delivered {
         }),
         IMAGE: this.#image,
       },
-      String(inputs.stdin),
+      // What is said last counts
+      String(inputs.stdin) + secretsInput(secrets),
     );
   }
 

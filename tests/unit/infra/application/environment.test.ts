@@ -11,6 +11,7 @@ import {
   renderEnvironment,
 } from "../../../../infra/application/environment.ts";
 import { credentialsFolder, type ManagedFile } from "../../../../infra/platform/platform.ts";
+import { cacheAddress } from "../../../../infra/render/instance-proxy.ts";
 import { makeCertificate, pemOf } from "../../../support/certificates.ts";
 import { agency, first, planWith } from "../../../support/unit/fixtures.ts";
 
@@ -41,7 +42,7 @@ const smtp = { host: "mail.example", user: "travel@example.org", from: "travel@e
 describe("what an instance is given", () => {
   it("O6: is this for the first storefront of the travel agency", () => {
     assert.deepEqual(given("storefront"), {
-      HOST: "10.2.0.41",
+      HOST: "127.0.0.1",
       PORT: "3000",
       HASTACK_INSTANCE: "storefront-1",
       HASTACK_TIER: "storefront",
@@ -56,10 +57,10 @@ describe("what an instance is given", () => {
       PGPASSWORD: "@{database_password}",
       PGDATABASE: "hastack",
       PUBLIC_URL: "http://10.1.0.100",
-      TRUSTED_PROXIES: "10.2.0.11,10.2.0.12",
+      TRUSTED_PROXIES: "127.0.0.1",
       DRAIN_SECONDS: "3",
       STOP_GRACE_SECONDS: "25",
-      REDIS_URL: "redis://hastack:@{cache_password}@10.2.0.61:6379/0",
+      REDIS_URL: "redis://hastack:@{cache_password}@127.4.39.121:6379/0",
       SAMPLE_DATA: "false",
       LOG_LEVEL: "info",
       COOKIE_SECRET_FILE: "@{credentials}/cookieSecret",
@@ -125,9 +126,23 @@ describe("what an instance is given", () => {
     assert.deepEqual([LOG_LEVEL, SAMPLE_DATA], ["warn", "true"]);
   });
 
-  it("L7: trusts the addresses of the load balancers, and no other", () => {
-    const { TRUSTED_PROXIES } = given("admin", { members: { loadBalancer: 3 } });
-    assert.equal(TRUSTED_PROXIES, "10.2.0.11,10.2.0.12,10.2.0.13");
+  it("N5, L7: listens on its machine alone, and trusts its proxy there", () => {
+    for (const tier of ["storefront", "admin"]) {
+      const { HOST, TRUSTED_PROXIES } = given(tier, { members: { loadBalancer: 3 } });
+      assert.deepEqual([HOST, TRUSTED_PROXIES], ["127.0.0.1", "127.0.0.1"]);
+    }
+  });
+
+  it("N5: reaches the cache at an address of its machine that is its tier's alone, by the name that it has", () => {
+    const hostOf = (tier: string) => new URL(given(tier).REDIS_URL ?? "").hostname;
+    const [storefront, admin] = [hostOf("storefront"), hostOf("admin")];
+    assert.notEqual(storefront, admin);
+    for (const host of [storefront, admin]) {
+      assert.match(host, /^127\./);
+      // Others' on a machine
+      assert.doesNotMatch(host, /^127\.0\./);
+    }
+    assert.equal(cacheAddress("storefront"), storefront);
   });
 
   it("A6: begins links with the frontend's address, or with the one that the settings give", () => {
@@ -252,7 +267,7 @@ describe("the travel agency", () => {
         tier: name,
         instance: `${name}-1`,
         release,
-        listen: { host: self.backend, port },
+        listen: { host: "127.0.0.1", port },
         database: {
           writer: `postgresql://app_${name}:the-secret-called-database_password@10.2.0.100:5000/hastack`,
           reader: `postgresql://app_${name}:the-secret-called-database_password@10.2.0.100:5001/hastack`,
@@ -262,7 +277,9 @@ describe("the travel agency", () => {
         cookieSecret: "the-secret-called-own_cookieSecret",
         sessionSecret: "the-secret-called-own_sessionSecret",
         publicUrl: "http://10.1.0.100",
-        cache: { url: "redis://hastack:the-secret-called-cache_password@10.2.0.61:6379/0" },
+        cache: {
+          url: `redis://hastack:the-secret-called-cache_password@${cacheAddress(name)}:6379/0`,
+        },
         ...(name === "storefront" && {
           smtp: {
             host: "10.2.0.100",
@@ -274,7 +291,7 @@ describe("the travel agency", () => {
             from: "travel@example.org",
           },
         }),
-        trustedProxies: ["10.2.0.11", "10.2.0.12"],
+        trustedProxies: ["127.0.0.1"],
         drainSeconds: 3,
         stopGraceSeconds: 25,
         logLevel: "info",

@@ -22,7 +22,7 @@ describe("the certificates of each member", () => {
       ["etcd-3", ...etcd],
       ["db-1", ...database],
       ["db-2", ...database],
-      ["cache-1", "cache-server"],
+      ["cache-1", "cache-server", "cache-client"],
       ...["storefront-1", "storefront-2", "admin-1", "admin-2"].map((one) => [
         one,
         "instance",
@@ -48,8 +48,8 @@ describe("the certificates of each member", () => {
         "replicator database",
         "rewinder database",
         "cache-server cache",
-        "instance instances",
         "cache-client cache",
+        "instance instances",
         "load-balancer instances",
       ],
     );

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
 import { AppServers } from "../../../../infra/components/app-servers.ts";
+import { haproxyHasRead } from "../../../../infra/render/haproxy.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
 import {
   assertNothingShown,
@@ -54,7 +55,8 @@ describe("AppServers", () => {
       assert.equal(secrets.cache_password, credentials.of("cache"), host.name);
       const ownSessions = credentials.ofSecret("sessionSecret", host.role);
       assert.equal(secrets.own_sessionSecret, ownSessions, host.name);
-      assert.equal(Object.keys(secrets).length, 4);
+      const passwords = Object.keys(secrets).filter((one) => !/^(tls|ca)_/.test(one));
+      assert.equal(passwords.length, 4);
     }
   });
 
@@ -89,10 +91,69 @@ describe("AppServers", () => {
   it("A12: passes the gate only where the instance answers as the new release", async () => {
     const { inputs } = (await recordStack()).get("Command", "admin-2-gate");
     const { REQUEST = "" } = inputs.environment as Record<string, string>;
-    assert.equal(
-      JSON.parse(REQUEST).health.command,
-      `curl -fsS --max-time 3 http://10.2.0.52:3001/api/health | grep -F '${release.hash}'`,
+    const { command } = JSON.parse(REQUEST).health;
+    const ask = `curl -fsS --max-time 3 http://127.0.0.1:3001/api/health | grep -F '${release.hash}'`;
+    assert.ok(command.endsWith(` && ${ask}`), command);
+  });
+
+  const proxyFileOf = async (name: string, changes = {}, text?: string) => {
+    const workload = workloadOf(await describeStack(changes, text), name);
+    const { content } = workload.files.find(({ path }) => path === "proxy.cfg") ?? {};
+    return { ...workload, content };
+  };
+
+  it("N5: passes the gate only where the proxy serves as it is described, with its certificates", async () => {
+    const commands = await Promise.all(
+      [{}, { certificates: { renewal: 1 } }, { loadBalancer: { maxConnections: 500 } }].map(
+        async (changes) => {
+          const { content = "", health } = await proxyFileOf("admin-1", changes);
+          const read = haproxyHasRead(content, "/run/hastack-admin-proxy/admin.sock");
+          assert.ok(health?.command.startsWith(`${read} > /dev/null && `));
+          return health?.command;
+        },
+      ),
     );
+    assert.equal(new Set(commands).size, 3);
+  });
+
+  it("N5: has its proxy before it and after it, which a release leaves running and a certificate has reload", async () => {
+    const { processes, files, packages } = await proxyFileOf("storefront-1");
+    const [first, second] = processes;
+    assert.deepEqual([first?.name, second?.name], ["storefront-proxy", "storefront"]);
+    assert.deepEqual(
+      [first?.user, first?.reloadSignal, first?.stopSignal, first?.outlivesRelease],
+      ["haproxy", "SIGUSR2", "SIGUSR1", true],
+    );
+    const read = files.filter(({ reloads }) => reloads === "storefront-proxy");
+    assert.deepEqual(
+      read.map(({ path, owner, mode }) => [path, owner, mode]),
+      [
+        ["tls/instance.pem", "haproxy", "0400"],
+        ["tls/cache-client.pem", "haproxy", "0400"],
+        ["tls/instances-ca.crt", undefined, "0444"],
+        ["tls/cache-ca.crt", undefined, "0444"],
+        ["proxy.cfg", undefined, undefined],
+        ["never-reached.http", undefined, undefined],
+      ],
+    );
+    assert.ok(packages.includes("haproxy"));
+  });
+
+  const worker = (cache: boolean) =>
+    `{ name: shop, cache: ${cache}, tiers: [{ name: worker, command: [w], health: { command: [sh] } }] }`;
+
+  it("N5: gives a worker a proxy where it uses the cache, and only then", async () => {
+    const using = await proxyFileOf("worker-1", {}, worker(true));
+    assert.doesNotMatch(using.content ?? "", /frontend instance|tls.instance/);
+    assert.match(using.content ?? "", /^listen cache$/m);
+    assert.match(using.health?.command ?? "", /worker-proxy.admin\.sock .*\|\| exit$/m);
+    const without = await proxyFileOf("worker-1", {}, worker(false));
+    assert.equal(without.content, undefined);
+    assert.deepEqual(
+      without.processes.map(({ name }) => name),
+      ["worker"],
+    );
+    assert.ok(!without.packages.includes("haproxy"));
   });
 
   it("N4: asks a worker's own program for its health as its tier, with its variables", async () => {
@@ -107,6 +168,18 @@ describe("AppServers", () => {
     assert.equal(health?.command, lines.join("\n"));
   });
 
+  it("O6: limits what the proxy takes where the tier has a limit, which Docker needs of every process", async () => {
+    const text =
+      "{ name: shop, tiers: [{ name: web, command: [w], port: 8000, memoryMegabytes: 200 }] }";
+    const { processes } = workloadOf(await describeStack({}, text), "web-1");
+    assert.deepEqual(
+      processes.map(({ memoryMegabytes }) => memoryMegabytes),
+      [128, 200],
+    );
+    const { inputs } = (await recordStack({ text })).get("Container", "web-1");
+    assert.equal(inputs.memory, 328);
+  });
+
   it("A15: gives an instance its whole grace, and a bit more, before it is killed", async () => {
     const changes = {
       tiers: { storefront: { stopGraceSeconds: 40 }, admin: { stopGraceSeconds: 40 } },
@@ -114,7 +187,8 @@ describe("AppServers", () => {
     const { inputs } = (await recordStack({ changes })).get("Container", "storefront-1");
     assert.ok(Number(inputs.destroyGraceSeconds) > 42, String(inputs.destroyGraceSeconds));
     const { processes } = workloadOf(await describeStack(changes), "storefront-1");
-    assert.equal(processes[0]?.stopGraceSeconds, 42);
+    const program = processes.find(({ name }) => name === "storefront");
+    assert.equal(program?.stopGraceSeconds, 42);
   });
 
   it("A6: brings who vouches for the mail server to the tiers that send mail, and to no other", async () => {
@@ -143,10 +217,14 @@ describe("AppServers", () => {
       const { processes, files } = workloadOf(stack, name);
       assert.deepEqual(
         processes.map(({ user, umask }) => [user, umask]),
-        [[`hastack-${tier}`, "0007"]],
+        [
+          ["haproxy", undefined],
+          [`hastack-${tier}`, "0007"],
+        ],
       );
+      const own = files.filter(({ path }) => !/^tls|^proxy|^never/.test(path));
       assert.deepEqual(
-        files.map(({ path, owner, mode, credentialOf }) => [path, owner, mode, credentialOf]),
+        own.map(({ path, owner, mode, credentialOf }) => [path, owner, mode, credentialOf]),
         [
           ["environment", undefined, "0400", undefined],
           ["secrets/cookieSecret", undefined, "0400", [tier]],
@@ -164,6 +242,7 @@ describe("AppServers on its own", () => {
       {
         platform,
         topology,
+        certificates: given.certificates,
         application,
         settings,
         secrets,

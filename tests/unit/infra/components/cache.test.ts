@@ -61,10 +61,22 @@ describe("Cache", () => {
     assert.deepEqual(
       files.map(({ path, owner = "root", mode }) => [path, owner, mode]),
       [
+        ["tls/cache-server.pem", "valkey", "0400"],
+        ["tls/cache-client.pem", "valkey", "0400"],
+        ["tls/cache-ca.crt", "root", "0444"],
         ["valkey.conf", "valkey", "0400"],
         ["password", "root", "0400"],
       ],
     );
+  });
+
+  it("N5: starts anew with another certificate, and is empty then", async () => {
+    const { files } = workloadOf(await describeStack(), "cache-1");
+    const tls = files.filter(({ path }) => path.startsWith("tls/"));
+    assert.deepEqual([...new Set(tls.map(({ restarts }) => restarts))], ["valkey"]);
+    const after = await recordStack({ changes: { certificates: { renewal: 1 } } });
+    const changed = differences(await recordStack(), after);
+    assert.ok(changed.includes("Command cache-1-certificates"), String(changed));
   });
 
   it("A9: a changed setting of the cache touches the cache, and nothing that uses it", async () => {
@@ -83,12 +95,8 @@ describe("Cache", () => {
 });
 
 describe("Cache on its own", () => {
-  const build = ({ platform, topology, settings, password, options }: Surroundings) =>
-    new Cache(
-      "cache",
-      { platform, topology, cache: settings.cache, password: password("cache") },
-      options,
-    );
+  const build = ({ settings, password, options, ...given }: Surroundings) =>
+    new Cache("cache", { ...given, cache: settings.cache, password: password("cache") }, options);
 
   it("A9: gives out where it is reached, or that there is none", async () => {
     const addresses = { docker: ["10.2.0.61:6379"], ssh: ["10.2.0.13:6379"] };

@@ -107,8 +107,13 @@ describe("LoadBalancer", () => {
     const { files } = workloadOf(await describeStack(), "lb-1");
     const secretFiles = files.filter(({ content }) => content.includes("@{"));
     assert.deepEqual(
-      secretFiles.map(({ path, owner, mode }) => [path, owner, mode]),
-      [["haproxy.cfg", "haproxy", "0600"]],
+      secretFiles.map(({ path, owner = "root", mode }) => [path, owner, mode]),
+      [
+        // HAProxy's master reads it as root
+        ["tls/load-balancer.pem", "root", "0400"],
+        ["tls/instances-ca.crt", "root", "0444"],
+        ["haproxy.cfg", "haproxy", "0600"],
+      ],
     );
   });
 
@@ -211,10 +216,10 @@ describe("LoadBalancer", () => {
 });
 
 describe("LoadBalancer on its own", () => {
-  const build = ({ platform, topology, settings, application, password, options }: Surroundings) =>
+  const build = ({ password, options, ...given }: Surroundings) =>
     new LoadBalancer(
       "load-balancer",
-      { platform, topology, settings, application, statisticsPassword: password("statistics") },
+      { ...given, statisticsPassword: password("statistics") },
       options,
     );
   const outputs = async (where: (typeof platforms)[number], changes = {}) =>

@@ -99,6 +99,7 @@ describe("Migrations on its own", () => {
       {
         platform,
         topology,
+        certificates: given.certificates,
         application,
         settings,
         secrets,

@@ -5,6 +5,7 @@ import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";
+import { Issuer } from "../../../support/unit/issuer.ts";
 import { Delivered } from "../../../support/unit/programs.ts";
 import { describeStack, recordStack, workloadOf } from "../../../support/unit/stack.ts";
 
@@ -44,7 +45,11 @@ describe("haproxy.cfg", () => {
       { database: { maxConnections: 101 } },
     ];
     const versions = changes.map((one) => versionOf(rendered(one)));
-    assert.equal(new Set(versions).size, changes.length);
+    const { settings, topology, application } = planWith();
+    const self = first(topology.members.loadBalancer);
+    const other = renderHaproxy(settings, topology, application, self, "other certificates");
+    versions.push(versionOf(other));
+    assert.equal(new Set(versions).size, changes.length + 1);
     assert.equal(versionOf(rendered()), versions[0]);
   });
 
@@ -74,8 +79,8 @@ describe("haproxy.cfg", () => {
       loadBalancer: { balance: "leastconn", maxConnections: 500, maxConnectionsPerInstance: 50 },
     });
     assert.ok(section(text, "global").includes("maxconn 500"));
-    for (const tier of ["storefront", "admin"]) {
-      const lines = section(text, `backend ${tier}`);
+    for (const backend of ["storefront", "storefront_writes", "admin", "admin_writes"]) {
+      const lines = section(text, `backend ${backend}`);
       assert.ok(lines.includes("balance leastconn"));
       assert.ok(lines.some((line) => line.startsWith("default-server maxconn 50 ")));
     }
@@ -94,11 +99,16 @@ describe("haproxy.cfg", () => {
     const servers = (title: string) =>
       section(text, title).filter((line) => line.startsWith("server "));
     assert.deepEqual(servers("backend storefront"), [
-      "server storefront-1 10.2.0.41:3000 check",
-      "server storefront-2 10.2.0.42:3000 check",
-      "server storefront-3 10.2.0.43:3000 check",
+      "server storefront-1 10.2.0.41:3000 verifyhost storefront-1 check",
+      "server storefront-2 10.2.0.42:3000 verifyhost storefront-2 check",
+      "server storefront-3 10.2.0.43:3000 verifyhost storefront-3 check",
     ]);
-    assert.deepEqual(servers("backend admin"), ["server admin-1 10.2.0.51:3001 check"]);
+    assert.deepEqual(servers("backend admin"), [
+      "server admin-1 10.2.0.51:3001 verifyhost admin-1 check",
+    ]);
+    assert.deepEqual(servers("backend admin_writes"), [
+      "server admin-1 10.2.0.51:3001 verifyhost admin-1 track admin/admin-1 pool-conn-name var(txn.alone)",
+    ]);
   });
 
   it("L5: never lets more sessions to a member than PostgreSQL accepts connections", () => {
@@ -154,11 +164,16 @@ describe("haproxy.cfg of another application", () => {
     assert.deepEqual(
       lines.filter((line) => line.includes("_backend")),
       [
-        "use_backend live if { path,url_dec /office/live } || { path,url_dec -m beg /office/live/ }",
-        "use_backend office if { path,url_dec /api/read/ } || { path,url_dec -m beg /api/read/ }",
-        "use_backend office if { path,url_dec /office } || { path,url_dec -m beg /office/ }",
-        "use_backend office if { path,url_dec /api } { method POST DELETE } || { path,url_dec -m beg /api/ } { method POST DELETE }",
-        "use_backend live if { path,url_dec /api } { method GET PUT } || { path,url_dec -m beg /api/ } { method GET PUT }",
+        "use_backend live if { path,url_dec /office/live } METH_GET || { path,url_dec -m beg /office/live/ } METH_GET",
+        "use_backend live_writes if { path,url_dec /office/live } !METH_GET || { path,url_dec -m beg /office/live/ } !METH_GET",
+        "use_backend office if { path,url_dec /api/read/ } METH_GET || { path,url_dec -m beg /api/read/ } METH_GET",
+        "use_backend office_writes if { path,url_dec /api/read/ } !METH_GET || { path,url_dec -m beg /api/read/ } !METH_GET",
+        "use_backend office if { path,url_dec /office } METH_GET || { path,url_dec -m beg /office/ } METH_GET",
+        "use_backend office_writes if { path,url_dec /office } !METH_GET || { path,url_dec -m beg /office/ } !METH_GET",
+        "use_backend office_writes if { path,url_dec /api } { method POST DELETE } || { path,url_dec -m beg /api/ } { method POST DELETE }",
+        "use_backend live if { path,url_dec /api } { method GET } || { path,url_dec -m beg /api/ } { method GET }",
+        "use_backend live_writes if { path,url_dec /api } { method PUT } || { path,url_dec -m beg /api/ } { method PUT }",
+        "use_backend web_writes if !METH_GET",
         "default_backend web",
       ],
     );
@@ -169,7 +184,16 @@ describe("haproxy.cfg of another application", () => {
     const [web, office, live] = ["web", "office", "live"].map((name) =>
       section(text, `backend ${name}`),
     );
-    assert.ok(web?.includes("server web-1 10.2.0.41:8000 check"));
+    for (const [index, reading] of [web, office, live].entries()) {
+      const writing = section(text, `backend ${["web", "office", "live"][index]}_writes`);
+      // All that both kinds have in common
+      const common = /^(timeout|balance|http-re\w+ deny|default-server|retries)/;
+      assert.deepEqual(
+        writing.filter((line) => common.test(line)),
+        reading?.filter((line) => common.test(line)),
+      );
+    }
+    assert.ok(web?.includes("server web-1 10.2.0.41:8000 verifyhost web-1 check"));
     assert.ok(web?.includes("http-check send meth GET uri /ok"));
     assert.ok(web?.includes("timeout server 7s"));
     assert.ok(office?.includes("timeout server 30s"));
@@ -214,7 +238,8 @@ describe("haproxy.cfg of another application", () => {
 
 /**
  * Stand-ins for the application and the database members, played by a second HAProxy: each answers
- * with its name and what it got. Maps in memory say who is well: `set map` changes that.
+ * with its name and what it got, by TLS as the proxies of instances. Maps in memory say who is well:
+ * `set map` changes that.
  */
 const standIns = `global
   stats socket /run/stand-ins.sock mode 600 level admin
@@ -232,7 +257,8 @@ ${[
   .map((line) => line.split(" "))
   .map(
     ([name, address]) => `frontend ${name}
-  bind ${address}
+  bind ${address} ssl crt /tmp/${name}.pem ca-file /etc/hastack/tls/instances-ca.crt verify required
+  http-request return status 425 if { str(${name}),map(/tmp/away) -m found } !{ path /api/health }
   http-request return status 503 if { path /api/health } { str(${name}),map(/tmp/ill) -m found }
   http-request reject if !{ path /api/health } { str(${name}),map(/tmp/dying) -m found }
   http-request return status 200 hdr X-Stand-In ${name} content-type text/plain lf-string "${name} %[method] %[path] for=%[req.fhdr(x-forwarded-for)] fors=%[req.fhdr_cnt(x-forwarded-for)] id=%[req.fhdr(x-request-id)] forwarded=%[req.fhdr_cnt(forwarded)]"
@@ -254,17 +280,22 @@ frontend ${name}
   )
   .join("")}`;
 
+const startStandIns = "haproxy -D -p /tmp/stand-ins.pid -f /tmp/stand-ins.cfg";
+
 describe("haproxy.cfg in HAProxy", function () {
   this.timeout(60_000);
+  const issuer = new Issuer(planWith().topology);
   let machine: Container;
   let files: Delivered;
+  let secrets: Readonly<Record<string, string>>;
 
   before(async function () {
     this.timeout(600_000);
     const workload = workloadOf(await describeStack(), "lb-1");
     const image = await imageFor(workload);
     files = new Delivered(image);
-    const { code, stderr } = await files.deliver(await recordStack(), "lb-1");
+    secrets = await issuer.values("lb-1", workload.secrets);
+    const { code, stderr } = await files.deliver(await recordStack(), "lb-1", { secrets });
     assert.equal(code, 0, stderr);
     machine = await start(image, "haproxy", {
       arguments: ["--cap-add=NET_ADMIN", `--volume=${files.volume}:/etc/hastack:ro`],
@@ -274,10 +305,13 @@ describe("haproxy.cfg in HAProxy", function () {
     );
     await machine.run(addresses.map((one) => `ip address add ${one}/32 dev lo`).join("; "));
     await machine.run("cat > /tmp/stand-ins.cfg", standIns);
+    for (const name of ["storefront-1", "storefront-2", "admin-1", "admin-2"]) {
+      await machine.run(`cat > /tmp/${name}.pem`, await issuer.leaf(name, "instance"));
+    }
     await machine.run(
-      ": > /tmp/ill; : > /tmp/dying; printf 'primary db-1\\nstandby db-2\\n' > /tmp/roles",
+      ": > /tmp/ill; : > /tmp/dying; : > /tmp/away; printf 'primary db-1\\nstandby db-2\\n' > /tmp/roles",
     );
-    await machine.run("haproxy -D -f /tmp/stand-ins.cfg");
+    await machine.run(startStandIns);
     const command = commandLine(first(workload.processes).command);
     await machine.run(
       `install -d /run/haproxy; cd /etc/hastack; ${command} > /tmp/log 2>&1 & echo $! > /tmp/pid; until [ -S /run/haproxy/admin.sock ]; do sleep 0.1; done`,
@@ -415,6 +449,39 @@ describe("haproxy.cfg in HAProxy", function () {
     await tell("clear map /tmp/dying");
   });
 
+  it("A7: has another instance answer what one did not get, whatever it is; visitors see no 425", async () => {
+    const codes = (method: string) =>
+      machine.run(
+        `for i in 1 2 3 4; do curl -s -o /dev/null -w '%{http_code}\\n' -X ${method} ${site}/api/bookings; done | sort | uniq -c | xargs`,
+      );
+    await tell("add map /tmp/away storefront-1 yes");
+    for (const method of ["GET", "POST", "DELETE"]) assert.equal(await codes(method), "4 200");
+    await tell("add map /tmp/away storefront-2 yes");
+    for (const method of ["GET", "POST", "DELETE"]) assert.equal(await codes(method), "4 503");
+    await tell("clear map /tmp/away");
+  });
+
+  it("N5: talks to an instance of this name only, with a certificate of this stack's", async () => {
+    const other = new Issuer(planWith().topology);
+    const wrong: readonly (readonly [string, string])[] = [
+      ["another's", await issuer.leaf("storefront-2", "instance")],
+      ["another stack's", await other.leaf("storefront-1", "instance")],
+    ];
+    const own = await issuer.leaf("storefront-1", "instance");
+    const show = async (pem: string) => {
+      await machine.run("cat > /tmp/storefront-1.pem", pem);
+      // A new process knows no session that could be resumed
+      await machine.run(`${startStandIns} -sf $(cat /tmp/stand-ins.pid)`);
+    };
+    for (const [what, pem] of wrong) {
+      await show(pem);
+      await settled("storefront-2", "admin-1", "admin-2");
+      assert.equal(bodyName(await ask(`${site}/`)), "storefront-2", what);
+    }
+    await show(own);
+    await settled("storefront-1", "storefront-2", "admin-1", "admin-2");
+  });
+
   it("N3: logs a path without what follows it: the token of a reset link is nobody's to read", async () => {
     assert.match(await ask(`${site}/reset?token=of-a-reset-link`), /^200 /);
     const log = await until("the request is logged", {
@@ -475,7 +542,8 @@ describe("haproxy.cfg in HAProxy", function () {
       const changes = { smtp: { host, from: "a@example.org" } };
       const other = new Delivered(await imageFor(workloadOf(await describeStack(), "lb-1")));
       try {
-        const { code, stderr } = await other.deliver(await recordStack({ changes }), "lb-1");
+        const recording = await recordStack({ changes });
+        const { code, stderr } = await other.deliver(recording, "lb-1", { secrets });
         assert.equal(code, 0, stderr);
       } finally {
         await other.remove();
@@ -487,9 +555,15 @@ describe("haproxy.cfg in HAProxy", function () {
     const hasRead = async (text: string) =>
       (await machine.attempt(haproxyHasRead(text))).code === 0;
     const changes = { loadBalancer: { balance: "leastconn" } };
-    const [before, after] = [rendered(), rendered(changes)];
+    const delivered = async (wanted: Readonly<Record<string, unknown>>) =>
+      workloadOf(await describeStack(wanted), "lb-1").files.find(
+        ({ path }) => path === "haproxy.cfg",
+      )?.content ?? "";
+    const [before, after] = [await delivered({}), await delivered(changes)];
     assert.deepEqual([await hasRead(before), await hasRead(after)], [true, false]);
-    const { code, stderr } = await files.deliver(await recordStack({ changes }), "lb-1");
+    const { code, stderr } = await files.deliver(await recordStack({ changes }), "lb-1", {
+      secrets,
+    });
     assert.equal(code, 0, stderr);
     assert.deepEqual([await hasRead(before), await hasRead(after)], [true, false], "delivered");
     await machine.run("kill -USR2 $(cat /tmp/pid)");
@@ -517,7 +591,7 @@ describe("haproxy.cfg in HAProxy", function () {
 const shopTiers = `
 use IO::Socket::INET;
 $SIG{CHLD} = "IGNORE";
-for my $tier (["web", "10.2.0.41:8000"], ["office", "10.2.0.51:8001"], ["live", "10.2.0.71:8002"]) {
+for my $tier (["web", "127.0.0.1:8000"], ["office", "127.0.0.1:8001"], ["live", "127.0.0.1:8002"]) {
   next if fork;
   my ($name, $address) = @$tier;
   my $server = IO::Socket::INET->new(LocalAddr => $address, Listen => 64, ReuseAddr => 1) or die;
@@ -548,34 +622,54 @@ for my $tier (["web", "10.2.0.41:8000"], ["office", "10.2.0.51:8001"], ["live", 
 }
 `;
 
-describe("haproxy.cfg of another application in HAProxy", function () {
+describe("haproxy.cfg of another application in HAProxy, by the proxies of its instances", function () {
   this.timeout(60_000);
+  const instances = ["web-1", "office-1", "live-1"];
+  const proxies = new Map<string, Delivered>();
   let machine: Container;
   let files: Delivered;
 
   before(async function () {
     this.timeout(600_000);
-    const image = await imageFor(workloadOf(await describeStack(), "lb-1"));
+    const workload = workloadOf(await describeStack(), "lb-1");
+    const image = await imageFor(workload);
     files = new Delivered(image);
-    const { code, stderr } = await files.deliver(await recordStack({ text: shop }), "lb-1");
-    assert.equal(code, 0, stderr);
-    machine = await start(image, "haproxy-shop", {
-      arguments: ["--cap-add=NET_ADMIN", `--volume=${files.volume}:/etc/hastack:ro`],
-    });
     const { topology } = planWith({}, shop);
+    const issuer = new Issuer(topology);
+    const { code, stderr } = await files.deliver(await recordStack({ text: shop }), "lb-1", {
+      secrets: await issuer.values("lb-1", workload.secrets),
+    });
+    assert.equal(code, 0, stderr);
+    for (const name of instances) {
+      const beside = new Delivered(image);
+      proxies.set(name, beside);
+      const { secrets } = workloadOf(await describeStack({}, shop), name);
+      const made = await beside.deliver(await recordStack({ text: shop }), name, {
+        secrets: await issuer.values(name, secrets),
+      });
+      assert.equal(made.code, 0, made.stderr);
+    }
+    const volumes = [...proxies].map(([name, { volume }]) => `--volume=${volume}:/${name}:ro`);
+    machine = await start(image, "haproxy-shop", {
+      arguments: ["--cap-add=NET_ADMIN", `--volume=${files.volume}:/etc/hastack:ro`, ...volumes],
+    });
     const own = ["10.1.0.11", "10.1.0.100", "10.2.0.11", "10.2.0.100", "10.2.0.31", "10.2.0.32"];
-    const instances = Object.values(topology.tiers).flatMap((all) => all.map((one) => one.backend));
+    const backends = Object.values(topology.tiers).flatMap((all) => all.map((one) => one.backend));
     await machine.run(
-      [...own, ...instances].map((one) => `ip address add ${one}/32 dev lo`).join("; "),
+      [...own, ...backends].map((one) => `ip address add ${one}/32 dev lo`).join("; "),
     );
-    const addresses = Object.fromEntries(
-      Object.entries(topology.tiers).map(([name, [one]]) => [name, `${one?.backend}:${one?.port}`]),
-    );
-    const program = shopTiers.replace(
-      /\["(\w+)", "[\d.:]+"\]/g,
-      (_, name) => `["${name}", "${addresses[name]}"]`,
-    );
-    await machine.run("cat > /tmp/tiers.pl; perl /tmp/tiers.pl > /tmp/tiers.log 2>&1 &", program);
+    await machine.run("cat > /tmp/tiers.pl; perl /tmp/tiers.pl > /tmp/tiers.log 2>&1 &", shopTiers);
+    for (const name of instances) {
+      const {
+        user = "",
+        command,
+        directories,
+      } = first(workloadOf(await describeStack({}, shop), name).processes);
+      const { path } = first(directories ?? []);
+      await machine.run(
+        `install -d -o ${user} ${path}; cd /${name}; setpriv --reuid=${user} --regid=${user} --clear-groups ${commandLine(command)} > /tmp/${name}.log 2>&1 &`,
+      );
+    }
     // A client that is silent is given one second, as if it were the half minute
     await machine.run(
       "cp -a /etc/hastack /tmp/short && cd /tmp/short && sed -i 's/timeout client 30s/timeout client 1s/' haproxy.cfg",
@@ -592,7 +686,7 @@ describe("haproxy.cfg of another application in HAProxy", function () {
   });
   after(async () => {
     await machine?.remove();
-    await files?.remove();
+    for (const one of [files, ...proxies.values()]) await one?.remove();
   });
 
   it("has nothing in its configuration that HAProxy warns of", async () => {
@@ -705,9 +799,11 @@ frontend web
   http-request set-var(txn.path) path
   # An instance's metrics are not for visitors, however they write the path
   http-request deny deny_status 404 if { path,url_dec -i /metrics /metrics/ }
-  use_backend admin if { path,url_dec /api/content } { method POST PUT PATCH DELETE } || { path,url_dec -m beg /api/content/ } { method POST PUT PATCH DELETE }
-  use_backend admin if { path,url_dec /api/offers } { method POST PUT PATCH DELETE } || { path,url_dec -m beg /api/offers/ } { method POST PUT PATCH DELETE }
-  use_backend admin if { path,url_dec /admin } || { path,url_dec -m beg /admin/ }
+  use_backend admin_writes if { path,url_dec /api/content } { method POST PUT PATCH DELETE } || { path,url_dec -m beg /api/content/ } { method POST PUT PATCH DELETE }
+  use_backend admin_writes if { path,url_dec /api/offers } { method POST PUT PATCH DELETE } || { path,url_dec -m beg /api/offers/ } { method POST PUT PATCH DELETE }
+  use_backend admin if { path,url_dec /admin } METH_GET || { path,url_dec -m beg /admin/ } METH_GET
+  use_backend admin_writes if { path,url_dec /admin } !METH_GET || { path,url_dec -m beg /admin/ } !METH_GET
+  use_backend storefront_writes if !METH_GET
   default_backend storefront
 
 http-errors pages
@@ -720,36 +816,70 @@ http-errors pages
 backend storefront
   mode http
   balance roundrobin
+  option redispatch 1
+  retries 3
+  timeout server 45s
+  http-request deny deny_status 413 if { req.body_size gt 33554432 }
+  http-response deny deny_status 503 if { status 425 }
+  default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
+  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3 tcp-ut 2s
   option httpchk
   http-check send meth GET uri /api/health
   http-check expect status 200
+  http-reuse always
+  retry-on conn-failure 425 empty-response response-timeout
+  server storefront-1 10.2.0.41:3000 verifyhost storefront-1 check
+  server storefront-2 10.2.0.42:3000 verifyhost storefront-2 check
+
+backend storefront_writes
+  mode http
+  balance roundrobin
   option redispatch 1
-  timeout server 45s
   retries 3
-  # Only requests that change nothing are sent again once an instance has had them
-  retry-on conn-failure empty-response response-timeout
-  http-request disable-l7-retry unless METH_GET
+  timeout server 45s
   http-request deny deny_status 413 if { req.body_size gt 33554432 }
+  http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
-  server storefront-1 10.2.0.41:3000 check
-  server storefront-2 10.2.0.42:3000 check
+  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3 tcp-ut 2s
+  retry-on conn-failure 425
+  # What is too long to be kept for another try: a new connection fails before any of it is sent
+  http-request set-var(txn.alone) unique-id if { req.hdr(transfer-encoding) -m found } || { req.body_size gt 8192 }
+  server storefront-1 10.2.0.41:3000 verifyhost storefront-1 track storefront/storefront-1 pool-conn-name var(txn.alone)
+  server storefront-2 10.2.0.42:3000 verifyhost storefront-2 track storefront/storefront-2 pool-conn-name var(txn.alone)
 
 backend admin
   mode http
   balance roundrobin
+  option redispatch 1
+  retries 3
+  timeout server 45s
+  http-request deny deny_status 413 if { req.body_size gt 33554432 }
+  http-response deny deny_status 503 if { status 425 }
+  default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
+  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3 tcp-ut 2s
   option httpchk
   http-check send meth GET uri /api/health
   http-check expect status 200
+  http-reuse always
+  retry-on conn-failure 425 empty-response response-timeout
+  server admin-1 10.2.0.51:3001 verifyhost admin-1 check
+  server admin-2 10.2.0.52:3001 verifyhost admin-2 check
+
+backend admin_writes
+  mode http
+  balance roundrobin
   option redispatch 1
-  timeout server 45s
   retries 3
-  # Only requests that change nothing are sent again once an instance has had them
-  retry-on conn-failure empty-response response-timeout
-  http-request disable-l7-retry unless METH_GET
+  timeout server 45s
   http-request deny deny_status 413 if { req.body_size gt 33554432 }
+  http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
-  server admin-1 10.2.0.51:3001 check
-  server admin-2 10.2.0.52:3001 check
+  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3 tcp-ut 2s
+  retry-on conn-failure 425
+  # What is too long to be kept for another try: a new connection fails before any of it is sent
+  http-request set-var(txn.alone) unique-id if { req.hdr(transfer-encoding) -m found } || { req.body_size gt 8192 }
+  server admin-1 10.2.0.51:3001 verifyhost admin-1 track admin/admin-1 pool-conn-name var(txn.alone)
+  server admin-2 10.2.0.52:3001 verifyhost admin-2 track admin/admin-2 pool-conn-name var(txn.alone)
 
 frontend primary
   mode tcp
