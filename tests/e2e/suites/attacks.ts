@@ -1,0 +1,189 @@
+/**
+ * Attacks from inside: on the backend network, with every certificate and every password that any member
+ * has. docs/security.md says what follows.
+ */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Leaf } from "../../../infra/certificates/domains.ts";
+import { doorsOf } from "../../support/attacks/doors.ts";
+import { impersonate } from "../../support/attacks/imposter.ts";
+import { knockAll } from "../../support/attacks/knock.ts";
+import { surprises, tableOf, tryAll } from "../../support/attacks/matrix.ts";
+import {
+  bareOffers,
+  forgedOffers,
+  forNobody,
+  genuineOffers,
+} from "../../support/attacks/offers.ts";
+import { readAlong, seenIn } from "../../support/attacks/sniff.ts";
+import { type StackSecrets, secretsOf } from "../../support/attacks/state.ts";
+import { timed } from "../../support/measure.ts";
+import { healed, primary, servingInstances } from "../../support/members.ts";
+import type { TestStack } from "../../support/test-stack.ts";
+import { postDestination } from "../../support/traffic.ts";
+import { Visitor } from "../../support/visitor.ts";
+
+/** Ports of which each must be seen in use: what is not used cannot be read along either. */
+const usedPorts = [2379, 2380, 3000, 3001, 5000, 5432, 6379, 8008] as const;
+
+/** Words of the protocols between members, as they are without TLS. */
+const clearWords = [
+  "HTTP/1.",
+  "SELECT ",
+  "INSERT INTO",
+  "server_version",
+  "raft",
+  "+PONG",
+  "/v3/kv",
+];
+
+/** @param form `short`: one of each kind; `whole`: every certificate at every member's port */
+export function attacksSuite(stack: TestStack, form: "short" | "whole"): void {
+  describe("attacks from inside", () => {
+    let secrets: StackSecrets;
+    before(async () => {
+      await healed(stack);
+      secrets = await secretsOf(stack);
+    });
+
+    it("N5, D7: no certificate opens a door that is not its own, and the right ones do", async () => {
+      const which = form === "whole" ? "all" : "one of each kind";
+      const offers = [
+        ...(await bareOffers()),
+        ...genuineOffers(secrets, which),
+        ...(await forgedOffers(secrets)),
+      ];
+      const tried = await timed("certificates tried", () =>
+        tryAll(stack, doorsOf(stack, secrets, which), offers),
+      );
+      console.log(tableOf(tried));
+      const accepted = tried.filter((one) => one.accepted).length;
+      const wrongly = tried.filter((one) => one.accepted && !one.expected).length;
+      console.log(`      ${tried.length} tried, ${accepted} accepted, ${wrongly} wrongly`);
+      assert.deepEqual(surprises(tried), []);
+    });
+
+    it("N5: on the backend network no password, session or page can be read along", async () => {
+      const marker = `marker ${randomUUID()}`;
+      const control = `control ${randomUUID()}`;
+      const visitor = new Visitor(stack);
+      const cookies: string[] = [];
+      const streams = await readAlong(stack, async () => {
+        cookies.push(...(await visit(stack, visitor, marker)));
+        // Not by TLS: it is refused, and shows that what is in the clear is seen
+        await speakPlainly(stack, control);
+      });
+      assert.equal(seenIn(streams, [control]).length, 1, "what is in the clear is seen");
+      const used = usedPorts.filter((port) => streams.some(({ ports }) => ports.includes(port)));
+      assert.deepEqual(used, usedPorts, "every hop was in use");
+      const others = streams.filter(({ bytes }) => !bytes.includes(control));
+      const total = others.reduce((sum, { bytes }) => sum + bytes.length, 0);
+      console.log(`      read along: ${others.length} streams, ${total} bytes`);
+      assert.ok(cookies.length > 0, "there is a session");
+      const words = [marker, visitor.account.email, visitor.account.password, ...cookies];
+      assert.deepEqual(seenIn(others, [...words, ...written(secrets.passwords)]), []);
+      assert.deepEqual(seenIn(others.filter(isOfMembers), clearWords), []);
+    });
+
+    it("A1: the site serves as before", () => healed(stack));
+  });
+}
+
+/** @param stack whose members are containers of their own: others come to their addresses */
+export function impostersSuite(stack: TestStack): void {
+  describe("imposters", () => {
+    before(() => healed(stack));
+
+    it("N5: who stands at a member's address with another member's certificate is told nothing", async () => {
+      const secrets = await secretsOf(stack);
+      const { standby, shown } = await certificatesOfOthers(stack, secrets);
+      const ends = [];
+      for (const [member, certificates] of Object.entries(shown)) {
+        ends.push({ member, end: await impersonate(stack, member, certificates) });
+      }
+      const seen: string[] = [];
+      try {
+        await sleep(imposterSeconds * 1000);
+        assert.deepEqual(await servingInstances(stack), ["admin-1", "admin-2", "storefront-1"]);
+        await postDestination(stack, "beside imposters");
+      } finally {
+        for (const { member, end } of ends) {
+          for (const [port, { came, spoke }] of Object.entries(await end())) {
+            console.log(`      ${member}:${port}: ${came} came, ${spoke} were deceived`);
+            seen.push(`${member}:${port} ${came > 0 ? "came" : "nobody"} ${spoke}`);
+          }
+        }
+      }
+      assert.deepEqual(seen, [
+        "storefront-2:3000 came 0",
+        `${standby}:8008 came 0`,
+        "etcd-3:2380 came 0",
+        "cache-1:6379 came 0",
+      ]);
+      await healed(stack);
+    });
+  });
+}
+
+const imposterSeconds = 8;
+
+/** What imposters show at the ports of four members: genuine certificates of the right domain. */
+async function certificatesOfOthers(stack: TestStack, secrets: StackSecrets) {
+  const leader = await primary(stack);
+  const standby = leader === "db-1" ? "db-2" : "db-1";
+  const of = (member: string, leaf: Leaf) => {
+    const held = secrets.certificates.find((one) => one.member === member && one.leaf === leaf);
+    if (held === undefined) throw new Error(`${member} has no ${leaf}`);
+    return held;
+  };
+  return {
+    standby,
+    shown: {
+      "storefront-2": { 3000: of("storefront-1", "instance").pem },
+      [standby]: { 8008: of(leader, "patroni-api").pem },
+      "etcd-3": { 2380: of("etcd-1", "etcd-peer").pem },
+      // There is one cache: its authority has issued for nobody else
+      "cache-1": { 6379: await forNobody(secrets, of("cache-1", "cache-server")) },
+    },
+  };
+}
+
+/** Uses every hop: pages, an upload, a login, the cache. @returns values of the visitor's cookies */
+async function visit(stack: TestStack, visitor: Visitor, marker: string): Promise<string[]> {
+  await visitor.register();
+  const body = JSON.stringify(visitor.account);
+  const json = { "Content-Type": "application/json", "X-Marker": marker };
+  const { status, headers } = await visitor.send("POST", "api/session", body, json);
+  assert.equal(status, 200);
+  await postDestination(stack, marker);
+  for (let turn = 0; turn < 10; turn += 1) {
+    await visitor.send("GET", "api/content?limit=3");
+    await visitor.send("GET", "api/offers");
+    await visitor.whoAmI();
+  }
+  return (headers["set-cookie"] ?? []).flatMap((line) => {
+    const [, value = ""] = /^[^=]+=([^;]*)/.exec(line) ?? [];
+    return value.length < 16 ? [] : [value];
+  });
+}
+
+async function speakPlainly(stack: TestStack, control: string): Promise<void> {
+  const request = `GET /api/health HTTP/1.1\r\nX-Control: ${control}`;
+  const at = { host: stack.place.address("storefront-2"), port: 3000, by: "plain" as const };
+  const [verdict] = await knockAll([{ ...at, speech: { protocol: "http", request } }]);
+  assert.equal(verdict?.accepted, false);
+}
+
+/** As they are on the wire: as they are, and as HTTP Basic has them. */
+function written(passwords: readonly string[]): string[] {
+  const users = ["patroni", "admin", "operator"];
+  return passwords.flatMap((password) => [
+    password,
+    ...users.map((user) => Buffer.from(`${user}:${password}`).toString("base64")),
+  ]);
+}
+
+/** GlusterFS between machines is without TLS (docs/security.md). */
+const isOfMembers = ({ ports }: { readonly ports: readonly [number, number] }) =>
+  usedPorts.some((port) => ports.includes(port));
