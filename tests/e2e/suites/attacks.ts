@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Leaf } from "../../../infra/certificates/domains.ts";
 import { doorsOf } from "../../support/attacks/doors.ts";
-import { impersonate } from "../../support/attacks/imposter.ts";
+import { impersonate, type Shown } from "../../support/attacks/imposter.ts";
 import { knockAll } from "../../support/attacks/knock.ts";
 import { surprises, tableOf, tryAll } from "../../support/attacks/matrix.ts";
 import {
@@ -137,16 +137,14 @@ async function certificatesOfOthers(stack: TestStack, secrets: StackSecrets) {
     if (held === undefined) throw new Error(`${member} has no ${leaf}`);
     return held;
   };
-  return {
-    standby,
-    shown: {
-      "storefront-2": { 3000: of("storefront-1", "instance").pem },
-      [standby]: { 8008: of(leader, "patroni-api").pem },
-      "etcd-3": { 2380: of("etcd-1", "etcd-peer").pem },
-      // There is one cache: its authority has issued for nobody else
-      "cache-1": { 6379: await forNobody(secrets, of("cache-1", "cache-server")) },
-    },
+  const shown: Record<string, Shown> = {
+    "storefront-2": { 3000: of("storefront-1", "instance").pem },
+    [standby]: { 8008: of(leader, "patroni-api").pem },
+    "etcd-3": { 2380: of("etcd-1", "etcd-peer").pem },
+    // There is one cache: its authority has issued for nobody else
+    "cache-1": { 6379: await forNobody(secrets, of("cache-1", "cache-server")) },
   };
+  return { standby, shown };
 }
 
 /** Uses every hop: pages, an upload, a login, the cache. @returns values of the visitor's cookies */

@@ -11,7 +11,7 @@ import type { TestStack } from "../test-stack.ts";
 import { networkOf, nodeIn } from "./from.ts";
 
 /** What it shows at a port: PEM of certificate and key. */
-type Shown = Readonly<Record<number, string>>;
+export type Shown = Readonly<Record<number, string>>;
 
 /** Who came to a port, and how many of them were content with what was shown. */
 export type Guests = Readonly<Record<string, { came: number; spoke: number }>>;
