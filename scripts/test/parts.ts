@@ -164,6 +164,22 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "certificates",
+    about: "the members' certificates on Docker: renewed, and from another authority, under load",
+    minutes: 12,
+    limitMinutes: 50,
+    files: () => ["tests/e2e/certificates.test.ts"],
+    onlyFull: longRun,
+  },
+  {
+    name: "certificates-lab",
+    about: "the same on three machines",
+    minutes: 18,
+    limitMinutes: 60,
+    files: () => ["tests/e2e/certificates-lab.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "tiers",
     about: "tiers that are renamed, added and removed while the stack runs, under load",
     minutes: 11,

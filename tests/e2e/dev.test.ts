@@ -9,6 +9,7 @@ import { until } from "../../lib/until.ts";
 import { ContainerPlace } from "../support/container-place.ts";
 import { limits } from "../support/promises.ts";
 import { TestStack } from "../support/test-stack.ts";
+import { attacksSuite, impostersSuite } from "./suites/attacks.ts";
 import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
 import { brokenReleaseSuite, changesSuite, settingsSuite } from "./suites/changes.ts";
 import { engineSuite, failoverSuite, faultsSuite } from "./suites/faults.ts";
@@ -162,6 +163,8 @@ describe("dev, end to end", function () {
 
   siteSuite(stack);
   networksSuite(stack);
+  attacksSuite(stack);
+  impostersSuite(stack);
   cacheSuite(stack);
   cacheFaultsSuite(stack);
   travelSuite(stack);

@@ -5,6 +5,7 @@ import { timed } from "../support/measure.ts";
 import { servingInstances } from "../support/members.ts";
 import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts";
 import { needEngine } from "../support/turns.ts";
+import { attacksSuite } from "./suites/attacks.ts";
 import { badMachinesSuite } from "./suites/bad-machines.ts";
 import { cacheSuite } from "./suites/cache.ts";
 import { brokenReleaseSuite } from "./suites/changes.ts";
@@ -52,6 +53,7 @@ describe("lab on three machines, end to end", function () {
 
   siteSuite(stack);
   machinesSuite(stack, place);
+  attacksSuite(stack);
   cacheSuite(stack);
   travelSuite(stack);
   brokenReleaseSuite(stack);

@@ -3,7 +3,7 @@ import { onlyInFull } from "../support/full.ts";
 import { MachinePlace } from "../support/machine-place.ts";
 import { timed } from "../support/measure.ts";
 import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts";
-import { earlierCheckout, earlierSettings, takenOverSuite } from "./suites/taken-over.ts";
+import { earlierCheckout, takenOverSuite } from "./suites/taken-over.ts";
 
 const name = "taken-lab";
 const place = new MachinePlace(name, {
@@ -22,7 +22,6 @@ describe("a stack of an earlier release on three machines", function () {
     if (checkout === undefined) return this.skip();
     await stack.create("copy", checkout);
     stack.serveWith(await certificateFor([place.vip, ...place.localHosts]));
-    stack.configure(earlierSettings);
     await timed("up of the earlier release", () => stack.mustUp());
   });
   after("leave nothing, whatever failed", () => stack.destroyAll());

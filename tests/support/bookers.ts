@@ -7,7 +7,7 @@ import { type Door, pause, request, type Seen, type Site, Watch } from "./traffi
 import { type Booked, Refused, Visitor } from "./visitor.ts";
 
 const pauseMilliseconds = 100;
-const longestSeconds = 300;
+const longestSeconds = 600;
 
 /** An offer to book, as the administrators add it. */
 export async function addOffer(

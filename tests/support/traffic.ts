@@ -183,7 +183,7 @@ const readers = 3;
 const readPauseMilliseconds = 20;
 const writePauseMilliseconds = 100;
 /** Whatever a test forgets: clients end after this. */
-const longestSeconds = 300;
+const longestSeconds = 600;
 
 /** Light load on a site, from `start` to `stop`. */
 export class Traffic {

@@ -18,6 +18,7 @@ import {
 } from "../../support/attacks/offers.ts";
 import { readAlong, seenIn } from "../../support/attacks/sniff.ts";
 import { type StackSecrets, secretsOf } from "../../support/attacks/state.ts";
+import { isFull, onlyInFull } from "../../support/full.ts";
 import { timed } from "../../support/measure.ts";
 import { healed, primary, servingInstances } from "../../support/members.ts";
 import type { TestStack } from "../../support/test-stack.ts";
@@ -38,8 +39,8 @@ const clearWords = [
   "/v3/kv",
 ];
 
-/** @param form `short`: one of each kind; `whole`: every certificate at every member's port */
-export function attacksSuite(stack: TestStack, form: "short" | "whole"): void {
+/** In the full run every certificate is tried at every member's ports; else one of each kind. */
+export function attacksSuite(stack: TestStack): void {
   describe("attacks from inside", () => {
     let secrets: StackSecrets;
     before(async () => {
@@ -48,7 +49,7 @@ export function attacksSuite(stack: TestStack, form: "short" | "whole"): void {
     });
 
     it("N5, D7: no certificate opens a door that is not its own, and the right ones do", async () => {
-      const which = form === "whole" ? "all" : "one of each kind";
+      const which = isFull ? "all" : "one of each kind";
       const offers = [
         ...(await bareOffers()),
         ...genuineOffers(secrets, which),
@@ -93,7 +94,10 @@ export function attacksSuite(stack: TestStack, form: "short" | "whole"): void {
 /** @param stack whose members are containers of their own: others come to their addresses */
 export function impostersSuite(stack: TestStack): void {
   describe("imposters", () => {
-    before(() => healed(stack));
+    before(async function () {
+      onlyInFull(this);
+      await healed(stack);
+    });
 
     it("N5: who stands at a member's address with another member's certificate is told nothing", async () => {
       const secrets = await secretsOf(stack);
