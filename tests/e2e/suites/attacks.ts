@@ -6,7 +6,9 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Leaf } from "../../../infra/certificates/domains.ts";
-import { doorsOf } from "../../support/attacks/doors.ts";
+import { ports } from "../../../infra/roles.ts";
+import { type Door, doorsOf } from "../../support/attacks/doors.ts";
+import { forgedAuthDisable } from "../../support/attacks/etcd.ts";
 import { impersonate, type Shown } from "../../support/attacks/imposter.ts";
 import { knockAll } from "../../support/attacks/knock.ts";
 import { surprises, tableOf, tryAll } from "../../support/attacks/matrix.ts";
@@ -17,12 +19,12 @@ import {
   genuineOffers,
 } from "../../support/attacks/offers.ts";
 import { readAlong, seenIn } from "../../support/attacks/sniff.ts";
-import { type StackSecrets, secretsOf } from "../../support/attacks/state.ts";
+import { type Held, type StackSecrets, secretsOf } from "../../support/attacks/state.ts";
 import { isFull, onlyInFull } from "../../support/full.ts";
 import { timed } from "../../support/measure.ts";
 import { healed, primary, servingInstances } from "../../support/members.ts";
 import type { TestStack } from "../../support/test-stack.ts";
-import { postDestination } from "../../support/traffic.ts";
+import { type Answer, postDestination, request } from "../../support/traffic.ts";
 import { Visitor } from "../../support/visitor.ts";
 
 /** Ports of which each must be seen in use: what is not used cannot be read along either. */
@@ -65,6 +67,50 @@ export function attacksSuite(stack: TestStack): void {
       assert.deepEqual(surprises(tried), []);
     });
 
+    it("D7, N5: nobody without etcd's certificates forges a raft message, or keeps or ends a lease", async () => {
+      const client = genuine(secrets, "db-1", "etcd-client");
+      const token = await logIn(stack, client, secrets.password("etcdPatroni"));
+      const before = await leases(stack, client, token);
+      assert.ok(before.length > 0, "Patroni has a lease");
+      const forged = forgedAuthDisable(await clusterNumber(stack, client, token));
+      const post = (
+        path: string,
+        body: Buffer,
+        headers: Readonly<Record<string, string>> = {},
+      ) => ({
+        protocol: "http" as const,
+        request: [`POST ${path} HTTP/1.1`, ...lines(headers)].join("\r\n"),
+        body: body.toString("base64"),
+      });
+      const leaseCall = (path: string, ID: string) =>
+        post(path, Buffer.from(JSON.stringify({ ID })));
+      const speeches = [
+        { port: ports.etcdPeer, speech: post(forged.path, forged.body, forged.headers) },
+        ...before.flatMap((id) => [
+          { port: ports.etcdClient, speech: leaseCall("/v3/lease/keepalive", id) },
+          { port: ports.etcdClient, speech: leaseCall("/v3/lease/revoke", id) },
+        ]),
+      ];
+      const offers = [
+        ...(await bareOffers()),
+        ...(await forgedOffers(secrets)),
+        // Those of other purposes
+        ...genuineOffers(secrets, "one of each kind").filter(
+          ({ kind }) => !kind.startsWith("etcd-"),
+        ),
+      ];
+      const doors = ["etcd-1", "etcd-2", "etcd-3"].flatMap((member) =>
+        speeches.map((one): Door => {
+          const host = stack.place.address(member);
+          return { ...one, name: "etcd", member, host, isOpenTo: () => false };
+        }),
+      );
+      assert.deepEqual(surprises(await tryAll(stack, doors, offers)), []);
+      assert.deepEqual(await leases(stack, client, token), before);
+      const { status } = await askEtcd(stack, client, "/v3/kv/range", { key: "AA==" });
+      assert.equal(status, 400, "passwords are still asked for");
+    });
+
     it("N5: on the backend network no password, session or page can be read along", async () => {
       const marker = `marker ${randomUUID()}`;
       const control = `control ${randomUUID()}`;
@@ -89,6 +135,56 @@ export function attacksSuite(stack: TestStack): void {
 
     it("A1: the site serves as before", () => healed(stack));
   });
+}
+
+const lines = (headers: Readonly<Record<string, string>>) =>
+  Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+
+/** PEM of a member's certificate. @throws where it has none */
+function genuine({ certificates }: StackSecrets, member: string, leaf: Leaf): Held {
+  const held = certificates.find((one) => one.member === member && one.leaf === leaf);
+  if (held === undefined) throw new Error(`${member} has no ${leaf}`);
+  return held;
+}
+
+/** Asks the first member of etcd as a database member does. @param token of a login @default none */
+async function askEtcd(
+  { place }: TestStack,
+  { pem }: Held,
+  path: string,
+  body: object = {},
+  token?: string,
+): Promise<Answer> {
+  const url = `https://${place.address("etcd-1")}:${ports.etcdClient}${path}`;
+  return request(url, {
+    ...{ cert: pem, key: pem, rejectUnauthorized: false, agent: false },
+    method: "POST",
+    ...(token !== undefined && { headers: { Authorization: token } }),
+    body: JSON.stringify(body),
+  });
+}
+
+/** Patroni's login at etcd. @returns the token that it gives */
+async function logIn(stack: TestStack, client: Held, password: string): Promise<string> {
+  const login = { name: "patroni", password };
+  const { status, body } = await askEtcd(stack, client, "/v3/auth/authenticate", login);
+  assert.equal(status, 200, body);
+  return JSON.parse(body).token;
+}
+
+/** Numbers of the leases that there are. */
+async function leases(stack: TestStack, client: Held, token: string): Promise<string[]> {
+  const { status, body } = await askEtcd(stack, client, "/v3/lease/leases", {}, token);
+  assert.equal(status, 200, body);
+  const { leases: found = [] }: { leases?: { ID: string }[] } = JSON.parse(body);
+  return found.map(({ ID }) => ID).sort();
+}
+
+/** In hexadecimal digits. */
+async function clusterNumber(stack: TestStack, client: Held, token: string): Promise<string> {
+  const { status, body } = await askEtcd(stack, client, "/v3/cluster/member/list", {}, token);
+  assert.equal(status, 200, body);
+  return BigInt(JSON.parse(body).header.cluster_id).toString(16);
 }
 
 /** @param stack whose members are containers of their own: others come to their addresses */
@@ -136,11 +232,7 @@ const imposterSeconds = 8;
 async function certificatesOfOthers(stack: TestStack, secrets: StackSecrets) {
   const leader = await primary(stack);
   const standby = leader === "db-1" ? "db-2" : "db-1";
-  const of = (member: string, leaf: Leaf) => {
-    const held = secrets.certificates.find((one) => one.member === member && one.leaf === leaf);
-    if (held === undefined) throw new Error(`${member} has no ${leaf}`);
-    return held;
-  };
+  const of = (member: string, leaf: Leaf) => genuine(secrets, member, leaf);
   const shown: Record<string, Shown> = {
     "storefront-2": { 3000: of("storefront-1", "instance").pem },
     [standby]: { 8008: of(leader, "patroni-api").pem },

@@ -38,7 +38,7 @@ function rows(secrets: StackSecrets): Row[] {
   const patch = (...headers: string[]): Speech => ({
     protocol: "http",
     request: ["PATCH /config HTTP/1.1", ...headers].join("\r\n"),
-    body: '{"hastack_test": null}',
+    body: Buffer.from('{"hastack_test": null}').toString("base64"),
   });
   const basic = Buffer.from(`patroni:${secrets.password("patroniApi")}`).toString("base64");
   const login = (role: string, of: string, database: string = databaseName): Speech => ({
@@ -108,6 +108,13 @@ function rows(secrets: StackSecrets): Row[] {
       name: "PostgreSQL, rewinder",
       speech: login("rewinder", "rewinder", "postgres"),
       opens: ["rewinder"],
+      from: "its neighbour",
+    },
+    {
+      ...database,
+      name: "PostgreSQL, postgres",
+      speech: login("postgres", "postgres"),
+      opens: [],
       from: "its neighbour",
     },
     ...[asStandby, login("rewinder", "rewinder"), login("postgres", "postgres")].map(

@@ -14,7 +14,7 @@ export type Speech =
       readonly protocol: "http";
       /** The request's first line and further headers, without the last empty line. */
       readonly request: string;
-      /** @default none */
+      /** In base64. @default none */
       readonly body?: string;
     }
   | { readonly protocol: "cache"; readonly user?: string; readonly password?: string }
@@ -75,10 +75,10 @@ async function verdictOf(knock: Knock): Promise<Verdict> {
 
 function wordsOf(speech: Exclude<Speech, { protocol: "database" }>, host: string) {
   if (speech.protocol === "http") {
-    const { request, body = "" } = speech;
-    const length = `Content-Length: ${Buffer.byteLength(body)}`;
-    const head = `${request}\r\nHost: ${host}\r\nConnection: close\r\n${length}`;
-    return [`${head}\r\n\r\n${body}`, /^HTTP\/1\.[01] 2\d\d/] as const;
+    const body = Buffer.from(speech.body ?? "", "base64");
+    const length = `Content-Length: ${body.length}`;
+    const head = `${speech.request}\r\nHost: ${host}\r\nConnection: close\r\n${length}\r\n\r\n`;
+    return [Buffer.concat([Buffer.from(head), body]), /^HTTP\/1\.[01] 2\d\d/] as const;
   }
   const { user, password } = speech;
   // An answer to the first command must not be taken for one to the second
@@ -93,7 +93,7 @@ function open({ host, port, by, certificate }: Knock): Socket {
 }
 
 /** @returns what came back until the first line's end. @throws when there was none */
-function exchange(knock: Knock, words: string): Promise<string> {
+function exchange(knock: Knock, words: string | Buffer): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = open(knock);
     let seen = "";
