@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { userOf } from "../../../infra/application/names.ts";
 import type { Leaf } from "../../../infra/certificates/domains.ts";
 import { ports } from "../../../infra/roles.ts";
 import { type Door, doorsOf } from "../../support/attacks/doors.ts";
@@ -22,13 +23,20 @@ import { readAlong, seenIn } from "../../support/attacks/sniff.ts";
 import { type Held, type StackSecrets, secretsOf } from "../../support/attacks/state.ts";
 import { isFull, onlyInFull } from "../../support/full.ts";
 import { timed } from "../../support/measure.ts";
-import { healed, primary, servingInstances } from "../../support/members.ts";
+import { healed, must, primary, servingInstances } from "../../support/members.ts";
+import { secretsInReach } from "../../support/secrets-in-reach.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { type Answer, postDestination, request } from "../../support/traffic.ts";
 import { Visitor } from "../../support/visitor.ts";
 
 /** Ports of which each must be seen in use: what is not used cannot be read along either. */
 const usedPorts = [2379, 2380, 3000, 3001, 5000, 5432, 6379, 8008] as const;
+
+/** What the storefront is given. */
+const ofStorefront = [
+  ...["password-storefront", "password-cache"],
+  ...["secret-cookieSecret", "secret-sessionSecret-storefront"],
+];
 
 /** Words of the protocols between members, as they are without TLS. */
 const clearWords = [
@@ -129,8 +137,28 @@ export function attacksSuite(stack: TestStack): void {
       console.log(`      read along: ${others.length} streams, ${total} bytes`);
       assert.ok(cookies.length > 0, "there is a session");
       const words = [marker, visitor.account.email, visitor.account.password, ...cookies];
-      assert.deepEqual(seenIn(others, [...words, ...written(secrets.passwords)]), []);
+      assert.deepEqual(seenIn(others, [...words, ...written([...secrets.passwords.values()])]), []);
       assert.deepEqual(seenIn(others.filter(isOfMembers), clearWords), []);
+    });
+
+    it("N6: a tier's user reads no secret but its own, and no key of a certificate", async () => {
+      const reach = async (secretsOfThese: Readonly<Record<string, string>>) =>
+        secretsInReach(
+          (script, input) => must(stack, "storefront-1", ["sh", "-c", script], { input }),
+          userOf("storefront"),
+          secretsOfThese,
+        );
+      const entries = [...secrets.passwords];
+      const its = entries.filter(([name]) => ofStorefront.includes(name));
+      assert.notDeepEqual(await reach(Object.fromEntries(its)), [], "its own are found");
+      const others = entries.filter((one) => !its.includes(one));
+      const keys = secrets.certificates.map(({ member, leaf, pem }) => [
+        `key of ${leaf} of ${member}`,
+        // Its last whole line; all keys begin alike
+        /(.{64})\n[^\n]+\n-----END PRIVATE KEY-----/.exec(pem)?.[1] ?? "",
+      ]);
+      assert.ok(others.length >= 8 && keys.length > 20, `${others.length} and ${keys.length}`);
+      assert.deepEqual(await reach(Object.fromEntries([...others, ...keys])), []);
     });
 
     it("A1: the site serves as before", () => healed(stack));

@@ -21,8 +21,8 @@ export interface StackSecrets {
   readonly authorities: ReadonlyMap<Domain, ReadonlyMap<number, Pair>>;
   /** Password of a principal or a tier. @throws where there is none */
   password(of: string): string;
-  /** All passwords and generated secrets. */
-  readonly passwords: readonly string[];
+  /** All passwords and generated secrets, by the names of their resources. */
+  readonly passwords: ReadonlyMap<string, string>;
 }
 
 interface Resource {
@@ -63,7 +63,7 @@ export async function secretsOf(stack: TestStack): Promise<StackSecrets> {
       if (found === undefined) throw new Error(`the state has no password of ${of}`);
       return found;
     },
-    passwords: [...passwords.values()],
+    passwords,
   };
 }
 
