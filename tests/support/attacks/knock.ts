@@ -3,7 +3,8 @@
  * as a program it reads knocks from standard input, so that they can be made from any address.
  */
 
-import { connect as connectPlain, type Socket } from "node:net";
+import { once } from "node:events";
+import { connect as connectPlain, Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
 import pg from "pg";
@@ -118,20 +119,33 @@ async function asDatabaseClient(
   { role, password, database, replication }: Extract<Speech, { protocol: "database" }>,
 ): Promise<Verdict> {
   const shown = certificate === undefined ? {} : { cert: certificate, key: certificate };
+  const socket = new Socket();
   const client = new pg.Client({
     ...{ host, port, user: role, password, database },
     ssl: by === "plain" ? false : { rejectUnauthorized: false, ...shown },
-    connectionTimeoutMillis: limitMilliseconds,
+    stream: () => socket,
     ...(replication && { replication: "true" }),
   });
-  client.on("error", () => {});
+  // A certificate that is refused after the handshake is told by this alone
+  const broken = once(client, "error").then(([error]) => Promise.reject(error));
   try {
-    await client.connect();
-    const { rows } = await client.query(replication ? "IDENTIFY_SYSTEM" : "SELECT 1 AS one");
-    return { accepted: rows.length === 1, said: `let ${role} in` };
+    return await Promise.race([broken, closed(socket), entered(client, role, replication)]);
   } finally {
-    await client.end().catch(() => {});
+    socket.destroy();
   }
+}
+
+async function entered(client: pg.Client, role: string, replication = false): Promise<Verdict> {
+  await client.connect();
+  const { rows } = await client.query(replication ? "IDENTIFY_SYSTEM" : "SELECT 1 AS one");
+  return { accepted: rows.length === 1, said: `let ${role} in` };
+}
+
+/** Throws once a connection is closed, or nothing has come by it for long. */
+async function closed(socket: Socket): Promise<never> {
+  socket.setTimeout(limitMilliseconds, () => socket.destroy());
+  await once(socket, "close");
+  throw new Error("closed, or no answer");
 }
 
 if (import.meta.main) {
