@@ -169,26 +169,17 @@ export function siteSuite(stack: TestStack): void {
       assert.match(metrics.body, /haproxy_server_status/);
     });
 
-    it("D7, D6: being on the backend network is not enough", async () => {
-      const { place } = stack;
-      const words = ["etcdctl", "get", "--prefix", "/"];
-      const etcd = await attempt(stack, "etcd-1", [
-        ...words,
-        `--endpoints=${place.address("etcd-1")}:2379`,
-      ]);
-      assert.match(etcd.stderr, /user name is empty/);
-      const restart = `http://${place.address("db-1")}:8008/restart`;
-      const change = `curl -s -o /dev/null -w '%{http_code}' -X POST ${restart}`;
-      assert.equal(await inside(stack, "lb-1", change), "401");
-      const trusting = await sql(
-        stack,
-        "db-1",
-        "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method NOT IN ('scram-sha-256', 'peer', 'reject');",
-      );
-      assert.equal(trusting, "0");
-      const ask = `exec 3<> /dev/tcp/${place.address("cache-1")}/6379; printf 'GET x\r\n' >&3; read -r answer <&3; echo "$answer"`;
-      const cache = await attempt(stack, "admin-1", ["bash", "-c", ask]);
-      assert.match(cache.stdout, /^-NOAUTH/);
+    it("D7, D6: a member's certificate alone is not enough, nor is a connection without TLS", async () => {
+      const folder = stack.place.files("etcd-1");
+      const own = `--cacert=tls/quorum-client-ca.crt --cert=tls/etcd-server.pem --key=tls/etcd-server.pem`;
+      const endpoint = `--endpoints=https://${stack.place.address("etcd-1")}:2379`;
+      const words = `cd ${folder}; etcdctl get --prefix / ${own} ${endpoint}`;
+      const { stderr } = await attempt(stack, "etcd-1", ["sh", "-c", words]);
+      assert.match(stderr, /user name is empty/);
+      const rules = (condition: string) =>
+        sql(stack, "db-1", `SELECT count(*) FROM pg_hba_file_rules WHERE ${condition};`);
+      assert.equal(await rules("auth_method NOT IN ('scram-sha-256', 'peer', 'reject')"), "0");
+      assert.equal(await rules("type = 'host' AND auth_method <> 'reject'"), "0");
     });
 
     it("A5: the principals of the tiers have no more than their grants", async () => {
