@@ -4,7 +4,6 @@ import { randomUUID } from "node:crypto";
 import { until } from "../../../lib/until.ts";
 import {
   attempt,
-  inside,
   instances,
   must,
   primary,
