@@ -8,6 +8,11 @@ export function databaseRoleOf(tier: string): string {
 /** Unix user of a tier's programs; with the longest name it is 28 characters, and Linux takes 32. */
 export const userOf = (tier: string): string => `hastack-${tier}`;
 export const migrationsUser = userOf("migrations");
+/** All of an application's. */
+export const usersOf = ({ tiers }: { readonly tiers: readonly { readonly name: string }[] }) => [
+  migrationsUser,
+  ...tiers.map(({ name }) => userOf(name)),
+];
 /** The process beside a tier's instances that runs a job. */
 export const jobProcessName = (job: string): string => `job-${job}`;
 /** Group of all of them, by which they share directories. */

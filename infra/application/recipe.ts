@@ -5,7 +5,7 @@ import type { ReleaseRecipe } from "../../release/recipe.ts";
 import type { Release } from "../platform/platform.ts";
 import { type Application, applicationFolder, readDescription } from "./application.ts";
 import type { ApplicationDescription } from "./description.ts";
-import { migrationsUser, userOf } from "./names.ts";
+import { usersOf } from "./names.ts";
 
 /** @param path the application's folder, relative to the project or absolute */
 export function recipeOf(
@@ -26,8 +26,8 @@ export function recipeOf(
  * @throws RunError where they make none; Pulumi prints it without a stack trace
  */
 export function releaseOf(application: Application): Release {
-  const { path, tiers } = application;
-  const users = [migrationsUser, ...tiers.map(({ name }) => userOf(name))];
+  const { path } = application;
+  const users = usersOf(application);
   try {
     return { hash: releaseHash(recipeOf(application, path)), application: path, users };
   } catch (error) {

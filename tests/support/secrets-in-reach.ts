@@ -16,16 +16,16 @@ const sameEverywhere = ["bin", "boot", "dev/pts", "lib", "lib64", "sbin", "sys",
  * journal. It does not look at itself, nor follow links.
  */
 const program = `
+use strict;
 my %secrets;
-while (<STDIN>) { my ($name, $form) = split; $secrets{pack "H*", $form} = $name }
-my $any = join "|", map { quotemeta } keys %secrets;
+while (<STDIN>) { $secrets{pack "H*", $2} = $1 if /^(\\S+) (\\S+)$/ }
 my %found;
 sub look {
   my ($where, $handle) = @_;
   my ($kept, $part) = ("", "");
   while (sysread $handle, $part, 1 << 20) {
     my $text = $kept . $part;
-    $found{"$secrets{$1} in $where"} = 1 while $text =~ /($any)/g;
+    for (keys %secrets) { $found{"$secrets{$_} in $where"} = 1 if index($text, $_) >= 0 }
     $kept = length $text > 4096 ? substr $text, -4096 : $text;
   }
 }
@@ -44,11 +44,11 @@ $seen{join ":", (lstat "/$_")[0, 1]} = 1 for "proc", @ARGV;
 walk("/");
 for my $process (grep { $_ ne "/proc/$$" } glob "/proc/[0-9]*") {
   for my $path (map { glob "$process/$_" } qw(environ cmdline fd/* root/run/credentials/*/* root/etc/hastack/*)) {
-    look($path, $file) if -f $path && open my $file, "<", $path;
+    if (-f $path && open my $file, "<", $path) { look($path, $file) }
   }
 }
 for my $command ("systemctl show --all '*' '*.service'", "journalctl --no-pager --output=export") {
-  look($command, $output) if open my $output, "-|", "$command 2> /dev/null";
+  if (open my $output, "-|", "$command 2> /dev/null") { look($command, $output) }
 }
 print map { "$_\\n" } sort keys %found;
 `;

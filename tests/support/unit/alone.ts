@@ -9,7 +9,7 @@ import type { Platform, Release, SharedDirectory } from "../../../infra/platform
 import { type Plan, planWith } from "./fixtures.ts";
 import { machinePlatform, onMachines } from "./machine-stack.ts";
 import { mockPassword, type Recording, record } from "./mocks.ts";
-import { release, type StackOptions } from "./stack.ts";
+import { releaseFor, type StackOptions } from "./stack.ts";
 
 export const platforms = ["docker", "ssh"] as const;
 
@@ -59,7 +59,7 @@ export function recordAlone(
       ...plan,
       platform,
       certificates,
-      release,
+      release: releaseFor(plan),
       shared,
       secrets: { tier: password, cache: password("cache"), generated: password },
       password,

@@ -4,7 +4,7 @@ import { SshPlatform } from "../../../infra/platform/ssh/ssh.ts";
 import { WebStack } from "../../../infra/stack.ts";
 import { type Plan, planWith } from "./fixtures.ts";
 import { type Recording, record } from "./mocks.ts";
-import { release, type StackOptions } from "./stack.ts";
+import { release, releaseFor, type StackOptions } from "./stack.ts";
 
 const hostKey = `ssh-ed25519 ${Buffer.from("\0\0\0\x0bssh-ed25519\0\0\0\x20".padEnd(51, "k")).toString("base64")}`;
 const both: readonly string[] = [
@@ -65,6 +65,6 @@ export function recordMachines({
   const plan = planWith({ ...onMachines, ...changes }, text);
   return record(() => {
     const platform = machinePlatform(plan);
-    return new WebStack("hastack", { ...plan, platform, release: { ...release, hash } });
+    return new WebStack("hastack", { ...plan, platform, release: releaseFor(plan, hash) });
   }, options);
 }

@@ -1,17 +1,21 @@
 /** The whole stack, recorded against Pulumi's mocks and looked at as plain values. */
 import * as pulumi from "@pulumi/pulumi";
+import { usersOf } from "../../../infra/application/names.ts";
 import type { Credentials } from "../../../infra/components/credentials.ts";
 import { DockerPlatform } from "../../../infra/platform/docker/docker.ts";
-import type { Flow, Platform, Task, Workload } from "../../../infra/platform/platform.ts";
+import type { Flow, Platform, Release, Task, Workload } from "../../../infra/platform/platform.ts";
 import { WebStack } from "../../../infra/stack.ts";
 import { type Plan, planWith } from "./fixtures.ts";
 import { type Recording, type RecordOptions, type Registration, record } from "./mocks.ts";
 
-export const release = {
-  hash: "0123456789ab",
-  application: "app",
-  users: ["hastack-migrations", "hastack-storefront", "hastack-admin"],
-};
+export const release = { hash: "0123456789ab", application: "app" };
+
+/** That release of an application. */
+export const releaseFor = ({ application }: Plan, hash = release.hash): Release => ({
+  ...release,
+  hash,
+  users: usersOf(application),
+});
 
 export interface StackOptions extends RecordOptions {
   /** Settings in place of those of the fixture. @default none */
@@ -36,7 +40,7 @@ function recordAnew({ changes, hash = release.hash, text, ...options }: StackOpt
   const plan = planWith(changes, text);
   return record(() => {
     const platform = new DockerPlatform(plan.settings, plan.topology);
-    return new WebStack("hastack", { ...plan, platform, release: { ...release, hash } });
+    return new WebStack("hastack", { ...plan, platform, release: releaseFor(plan, hash) });
   }, options);
 }
 
@@ -77,7 +81,9 @@ export async function describeStack(
       return [note("flows", parent)];
     },
   };
-  const recording = await record(() => new WebStack("hastack", { ...plan, platform, release }));
+  const recording = await record(
+    () => new WebStack("hastack", { ...plan, platform, release: releaseFor(plan) }),
+  );
   const { credentials } = recording.result as WebStack;
   return { ...plan, workloads, tasks, flows, credentials };
 }
