@@ -12,8 +12,14 @@ const recipeLabel = "hastack-test.recipe";
 const buildLimitSeconds = 600;
 
 /** The image of a workload. @returns its name */
-export function imageFor({ component, packages }: Pick<Workload, "component" | "packages">) {
-  return ensure(component.replace(/(?<=[a-z])[A-Z]/g, "-$&").toLowerCase(), packages);
+export function imageFor({
+  component,
+  packages,
+  release,
+}: Pick<Workload, "component" | "packages" | "release">) {
+  const kind = component.replace(/(?<=[a-z])[A-Z]/g, "-$&").toLowerCase();
+  const users = release?.users ?? [];
+  return ensure([kind, ...users].join("-"), packages, users);
 }
 
 /** The image without any packages but those that all have. @returns its name */
@@ -23,16 +29,24 @@ export function baseImage(): Promise<string> {
 
 const ready = new Map<string, Promise<string>>();
 
-function ensure(kind: string, packages: readonly string[]): Promise<string> {
-  const known = ready.get(kind) ?? build(kind, packages);
+function ensure(
+  kind: string,
+  packages: readonly string[],
+  users: readonly string[] = [],
+): Promise<string> {
+  const known = ready.get(kind) ?? build(kind, packages, users);
   ready.set(kind, known);
   return known;
 }
 
-async function build(kind: string, packages: readonly string[]): Promise<string> {
+async function build(
+  kind: string,
+  packages: readonly string[],
+  users: readonly string[],
+): Promise<string> {
   await assertEngine();
   const name = `hastack-test/${kind}`;
-  const recipe = hashOf(packages);
+  const recipe = hashOf([...packages, ...users]);
   const format = `{{index .Config.Labels "${recipeLabel}"}}`;
   const { stdout } = await tryDocker(["image", "inspect", "--format", format, name]);
   if (stdout.trim() === recipe) return name;
@@ -44,6 +58,7 @@ async function build(kind: string, packages: readonly string[]): Promise<string>
       `--tag=${name}`,
       `--label=${recipeLabel}=${recipe}`,
       `--build-arg=PACKAGES=${packages.join(" ")}`,
+      `--build-arg=USERS=${users.join(" ")}`,
       inRoot(folder),
     ],
     "",
@@ -59,12 +74,12 @@ async function assertEngine(): Promise<void> {
   }
 }
 
-function hashOf(packages: readonly string[]): string {
+function hashOf(names: readonly string[]): string {
   const files = ["Dockerfile", "install-packages"].map((file) =>
     readProjectFile(`${folder}/${file}`),
   );
   return createHash("sha256")
-    .update(JSON.stringify([files, packages]))
+    .update(JSON.stringify([files, names]))
     .digest("hex")
     .slice(0, 12);
 }

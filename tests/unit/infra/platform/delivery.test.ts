@@ -331,13 +331,44 @@ chmod +x /tmp/spy/chown; rm -f /tmp/spy/modes; PATH=/tmp/spy:$PATH\n`;
       assert.deepEqual([code, stdout.split("\n").slice(-3)], [0, ["hastack", "first", ""]]);
     });
 
-    it("S1: owns its shared directories before it starts, whoever made them", async () => {
+    it("S1: may change its shared directories before it starts, whoever made them", async () => {
       await machine.run("rm -rf /srv/shared && install -d -o root -m 0700 /srv/shared");
       const shared = [{ name: "shared", path: "/srv/shared", group: "hastack" }];
       const { code } = await run({ ...task("touch /srv/shared/mine", "hastack"), shared });
       assert.equal(code, 0);
-      const owner = await machine.run("stat -c %U /srv/shared /srv/shared/mine");
-      assert.equal(owner, "hastack\nhastack");
+      const owner = await machine.run("stat -c '%a %U %G' /srv/shared /srv/shared/mine");
+      assert.match(owner, /^2770 hastack hastack\n\d+ hastack hastack$/);
+    });
+
+    it("S1: takes over what an earlier release's user has left there, in its group, once", async () => {
+      await machine.run(`rm -rf /srv/shared && install -d -o hastack -g hastack /srv/shared && cd /srv/shared &&
+        s6-setuidgid hastack sh -c 'umask 077; mkdir -p a/b; echo x > a/b/private; echo x > picture; chmod 444 picture; ln -s /etc/shadow link'
+        echo x > roots; chmod 600 roots`);
+      const shared = [{ name: "shared", path: "/srv/shared", group: "hastack" }];
+      const look = () =>
+        machine.run(
+          "cd /srv/shared && stat -c '%n %a %Z' a a/b a/b/private picture roots; stat -c '%a %G' /etc/shadow",
+        );
+      for (const _ of ["once", "again"]) {
+        const { code, stderr } = await run({ ...task("true", "hastack"), shared });
+        assert.equal(code, 0, stderr);
+      }
+      const before = await look();
+      assert.deepEqual(
+        before.split("\n").map((line) => line.split(" ").slice(0, 2).join(" ")),
+        ["a 2770", "a/b 2770", "a/b/private 660", "picture 444", "roots 600", "640 shadow"],
+      );
+      await run({ ...task("true", "hastack"), shared });
+      assert.equal(await look(), before, "nothing is touched again");
+    });
+
+    it("S1: fails, and says why, where what is there cannot be taken over", async () => {
+      await machine.run("rm -rf /srv/shared && install -d /srv/shared/of-root");
+      await machine.run("chown hastack /srv/shared && chmod 700 /srv/shared/of-root");
+      const shared = [{ name: "shared", path: "/srv/shared", group: "hastack" }];
+      const { code, stderr } = await run({ ...task("true", "hastack"), shared });
+      assert.notEqual(code, 0);
+      assert.match(stderr, /of-root.*Permission denied/);
     });
 
     it("N3: leaves no file behind, whether it went well or not", async () => {

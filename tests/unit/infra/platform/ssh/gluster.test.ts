@@ -2,13 +2,15 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { joined } from "../../../../../infra/platform/machine.ts";
+import { joined, readProgram } from "../../../../../infra/platform/machine.ts";
 import { encode } from "../../../../../infra/platform/request.ts";
 import type { StorageCall } from "../../../../../infra/platform/ssh/storage/driver.ts";
 import { glusterfs } from "../../../../../infra/platform/ssh/storage/glusterfs/glusterfs.ts";
 import type { Member, Topology } from "../../../../../infra/topology.ts";
 import { type Outcome, run } from "../../../../../lib/run.ts";
+import { type Container, start } from "../../../../support/unit/containers.ts";
 import { planWith } from "../../../../support/unit/fixtures.ts";
+import { imageFor } from "../../../../support/unit/images.ts";
 
 const uploads = { name: "uploads", path: "/var/lib/hastack/uploads", group: "hastack" };
 
@@ -66,6 +68,9 @@ class Pretended {
   constructor() {
     this.program("systemctl", "");
     this.program("gluster", "");
+    // There is no such user here
+    this.program("install", `case "$*" in *-o*) ;; *) exec /usr/bin/install "$@" ;; esac`);
+    this.program("runuser", "");
   }
 
   program(name: string, body: string): void {
@@ -86,7 +91,7 @@ class Pretended {
 
   /** @param seconds to wait for what does not come */
   run({ call, request }: StorageCall, seconds = 60): Promise<Outcome> {
-    const files = ["request", "owner", glusterfs.program];
+    const files = ["request", "owner", "share", glusterfs.program];
     const within = (text: string) =>
       text.replaceAll(/(?<![\w.*}-])\/(etc|var|run)\//g, `${this.root}$&`);
     const script = joined(files, "unit", call).replaceAll(
@@ -101,11 +106,13 @@ class Pretended {
     });
   }
 
-  /** The calls up to now, without the looks at what is there. */
+  /** The calls up to now, without the looks at what is there and the sharing. */
   calls(): string[] {
     if (!this.has("calls")) return [];
     const lines = readFileSync(join(this.root, "calls"), "utf8").trim().split("\n");
-    return lines.filter((line) => !/^systemctl cat|volume info|volume list|pool list/.test(line));
+    return lines.filter(
+      (line) => !/^(systemctl cat|install|runuser)|volume info|volume list|pool list/.test(line),
+    );
   }
 
   remove(): void {
@@ -277,6 +284,7 @@ describe("what is left of GlusterFS, and what is not", function () {
     machine.program("mountpoint", "");
     machine.program("stat", "echo 1");
     const script = step.mount().apply;
+    machine.write("/var/lib/hastack/uploads/there");
     machine.program("systemctl", '[ "$1" != daemon-reload ] || kill -KILL $PPID');
     assert.notEqual((await machine.run(script)).code, 0);
     assert.match(readFileSync(join(machine.root, mountFile), "utf8"), /volfile-server/);
@@ -298,6 +306,8 @@ describe("what is left of GlusterFS, and what is not", function () {
     machine.program("stat", "echo 1");
     machine.program("systemctl", "");
     const script = step.mount().apply;
+    // As it is, once it is shared
+    machine.write("/var/lib/hastack/uploads/there");
     assert.equal((await machine.run(script)).code, 0);
     const first = machine.calls().length;
     assert.equal((await machine.run(script)).code, 0);
@@ -307,5 +317,76 @@ describe("what is left of GlusterFS, and what is not", function () {
         .slice(first)
         .some((call) => call.startsWith("systemctl stop")),
     );
+  });
+});
+
+/** A volume on one machine, of bricks side by side, that is mounted; what a user does there. */
+const volumeOfOne = `set -e
+glusterd
+until gluster pool list > /dev/null 2>&1; do sleep 0.2; done
+address=$(hostname -I | cut -d ' ' -f 1)
+mkdir -p /b ${uploads.path}
+gluster --mode=script volume create v replica 3 arbiter 1 $address:/b/1 $address:/b/2 $address:/b/3 force
+gluster --mode=script volume start v
+glusterfs --process-name=fuse --volfile-server=$address --volfile-id=/v ${uploads.path}
+until mountpoint -q ${uploads.path}; do sleep 0.2; done
+for user in hastack-a hastack-b; do useradd --system --user-group --groups hastack $user; done`;
+
+describe("GlusterFS itself", function () {
+  this.timeout(120_000);
+  let machine: Container;
+
+  before(async function () {
+    this.timeout(900_000);
+    const packages = ["glusterfs-server", "glusterfs-client"];
+    machine = await start(await imageFor({ component: "Gluster", packages }), "gluster", {
+      network: "bridge",
+      arguments: [
+        "--cap-add=SYS_ADMIN",
+        "--device=/dev/fuse",
+        "--security-opt=apparmor=unconfined",
+      ],
+    });
+    await machine.run(volumeOfOne);
+  });
+  after(() => machine?.remove());
+
+  const as = (user: string, umask: string, script: string) =>
+    machine.run(`cd ${uploads.path} && s6-setuidgid ${user} sh -euc 'umask ${umask}; ${script}'`);
+  const earlier = (script: string) => as("hastack", "0077", script);
+  const modes = (names: string) => machine.run(`cd ${uploads.path} && stat -c '%n %a %U' ${names}`);
+
+  it("S1: lets tiers and the one user of an earlier release work beside each other, whatever each asks for", async () => {
+    await machine.run(`install -d -o hastack -g hastack -m 0755 ${uploads.path}`);
+    await earlier("echo 1 > before; mkdir folder");
+    const { request } = step.volume(true).apply;
+    const { modes: wanted } = request as { modes: { file: string; directory: string } };
+    for (const [kind, mode] of [
+      ["create", wanted.file],
+      ["directory", wanted.directory],
+    ])
+      await machine.run(`gluster --mode=script volume set v storage.force-${kind}-mode ${mode}`);
+    await machine.run(`${readProgram("share")}\nshare ${uploads.path} hastack`);
+    assert.equal(
+      await modes(". before folder"),
+      ". 2770 hastack\nbefore 660 hastack\nfolder 2770 hastack",
+    );
+    // The instances that still run as that user, with its umask
+    await earlier("echo 2 > meanwhile; mkdir folder-meanwhile; touch shown; chmod 444 shown");
+    assert.equal(
+      await modes("meanwhile folder-meanwhile shown"),
+      "meanwhile 640 hastack\nfolder-meanwhile 2770 hastack\nshown 444 hastack",
+    );
+    const change = "cat before meanwhile; echo 3 > folder-meanwhile/new; rm meanwhile shown";
+    assert.equal(await as("hastack-a", "0007", change), "1\n2");
+    assert.equal(await earlier("cat folder-meanwhile/new; rm folder-meanwhile/new"), "3");
+    await as("hastack-b", "0007", "rmdir folder-meanwhile; echo 4 > other");
+    assert.equal(await as("hastack-a", "0007", "cat other; rm other"), "4");
+  });
+
+  it("W8: stays open to tiers where an instance of an earlier release is started anew", async () => {
+    await machine.run(`install -d -o hastack -g hastack -m 0755 ${uploads.path}`);
+    await as("hastack-a", "0007", "echo 5 > again");
+    assert.equal(await as("hastack-b", "0007", "cat again; rm again"), "5");
   });
 });
