@@ -287,12 +287,16 @@ describe("metadata of pictures", function () {
       await writeFile(join(uploads, broken), "no picture");
       await writeFile(join(uploads, "somebody-elses.jpg"), await laden.jpg(6));
       for (const file of [...old, broken]) await chmod(join(uploads, file), 0o644);
+      const { ino: before } = await stat(join(uploads, broken));
       const done = await barePictures(uploads, 2);
       assert.equal(done.bare.length + done.broken.length, 2);
       const more = await barePictures(uploads, 10);
       const all = [...done.bare, ...more.bare].sort();
       assert.deepEqual(all, old);
       assert.deepEqual([...done.broken, ...more.broken], [broken]);
+      // In a file of our own: that of another user could not be marked
+      assert.notEqual((await stat(join(uploads, broken))).ino, before);
+      assert.equal(await readFile(join(uploads, broken), "utf8"), "no picture");
       for (const file of old) {
         const content = await readFile(join(uploads, file));
         assert.ok(!has(content, secret));

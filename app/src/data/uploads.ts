@@ -234,14 +234,25 @@ export const bareMode = 0o444;
 
 /** A stored picture that was kept as it came: what is not needed to show it is taken out. */
 export async function bareStored(directory: string, file: string): Promise<void> {
-  const path = join(directory, file);
+  const { content } = inspect(await readFile(join(directory, file)));
+  await storeAgain(directory, file, content);
+}
+
+/**
+ * Puts a file in a stored picture's place, which `bareMode` marks as looked at. It need not be ours: another
+ * tier's could not be marked where it is.
+ */
+export async function storeAgain(
+  directory: string,
+  file: string,
+  content: Uint8Array,
+): Promise<void> {
   const temporary = join(directory, `.upload-${randomBytes(16).toString("hex")}.part`);
   try {
-    const { content } = inspect(await readFile(path));
     await writeFile(temporary, content, { flag: "wx", flush: true });
     // Not while it is made: a umask would take some of it away.
     await chmod(temporary, bareMode);
-    await rename(temporary, path);
+    await rename(temporary, join(directory, file));
   } catch (error) {
     await discard(temporary);
     throw error;

@@ -1,11 +1,18 @@
 import { existsSync } from "node:fs";
-import { chmod, readdir, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Database } from "../data/database.ts";
 import { forgetExpired } from "../data/expired.ts";
 import { forgetOldKeys } from "../data/idempotency.ts";
-import { bareMode, bareStored, discard, imageName, temporaryName } from "../data/uploads.ts";
+import {
+  bareMode,
+  bareStored,
+  discard,
+  imageName,
+  storeAgain,
+  temporaryName,
+} from "../data/uploads.ts";
 import { forgetIdle } from "../domain/sessions.ts";
 import { picturesDirectory } from "../domain/trips.ts";
 import { HttpError } from "../lib/errors.ts";
@@ -107,7 +114,7 @@ export async function barePictures(
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       // Not looked at again
-      await chmod(path, bareMode);
+      await storeAgain(directory, file, await readFile(path));
       done.broken.push(file);
     }
   }
