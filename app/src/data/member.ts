@@ -48,6 +48,8 @@ export class Member {
   readonly #options: MemberOptions;
   #pool: pg.Pool;
   readonly #waiting = new Set<() => void>();
+  /** Why connections failed since the last that did not, and when that was told. */
+  readonly #refusals = new Map<string, number>();
   #closed = false;
 
   constructor(options: MemberOptions) {
@@ -73,15 +75,25 @@ export class Member {
       this.#waiting.add(retire);
       pool.connect().then(
         (client) => {
+          this.#refusals.clear();
           if (this.#waiting.delete(retire)) resolve(client);
           else client.release(true);
         },
         (error: Error) => {
           this.#waiting.delete(retire);
+          this.#tell(error);
           reject(new CannotConnect(error));
         },
       );
     });
+  }
+
+  /** While there is no connection each reason is told once a minute, however often it is tried. */
+  #tell(error: Error): void {
+    const toldAt = this.#refusals.get(error.message) ?? Number.NEGATIVE_INFINITY;
+    if (Date.now() - toldAt < 60_000) return;
+    this.#refusals.set(error.message, Date.now());
+    this.#options.onError(error);
   }
 
   #lease(pool: pg.Pool, client: pg.PoolClient): Lease {

@@ -32,7 +32,7 @@ export async function startInstance(
 ): Promise<Instance> {
   // Not the error itself: pg hangs its whole client on it, with the key that cancels queries
   const onError = ({ message, code }: Error & { code?: string }) =>
-    log.warn({ reason: message, code }, "database connection lost");
+    log.warn({ reason: message, code }, "no connection to the database");
   const database = new Database(config, onError, limits);
   observePools(() => database.counts());
   const cache = config.cache && new Cache(config.cache, log);

@@ -122,6 +122,8 @@ export interface SpawnOptions {
   nodeArgs?: string[];
   /** The application's folder. @default the one of the checkout */
   directory?: string;
+  /** Further variables. @default none */
+  environment?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -194,10 +196,10 @@ export async function secretsFolder(): Promise<string> {
 export async function spawnEntry(
   entry: string,
   environment: Readonly<Record<string, string>>,
-  { nodeArgs = [], directory: application = appDirectory }: SpawnOptions = {},
+  { nodeArgs = [], directory: application = appDirectory, environment: more }: SpawnOptions = {},
 ): Promise<Omit<AppProcess, "url">> {
   const child = spawn(process.execPath, [...nodeArgs, join(application, "src", entry)], {
-    env: { PATH: process.env.PATH, ...environment },
+    env: { PATH: process.env.PATH, ...environment, ...more },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

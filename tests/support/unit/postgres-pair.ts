@@ -1,7 +1,11 @@
-/** A primary and its synchronous standby, in one container, for programs that must survive them. */
+/**
+ * A primary and its synchronous standby, in one container, for programs that must survive them. Others
+ * get in by TLS alone.
+ */
 import { databasePackages } from "../../../infra/components/database-pair.ts";
 import { runDocker } from "../../../infra/platform/docker/engine.ts";
 import { until } from "../../../lib/until.ts";
+import { type Made, makeCertificate } from "../certificates.ts";
 import { type Container, start } from "./containers.ts";
 import { imageFor } from "./images.ts";
 
@@ -13,19 +17,24 @@ type Server = keyof typeof ports;
 const initialise = `
 install -d -o postgres -m 700 ${data}
 su postgres -c "${bin}/initdb -D ${data}/one -A trust --encoding=UTF8 --locale=C.UTF-8" >/dev/null
-echo 'host all all all trust' >> ${data}/one/pg_hba.conf`;
+echo 'hostssl all all all trust' >> ${data}/one/pg_hba.conf
+echo "ssl = on" >> ${data}/one/postgresql.conf
+install -o postgres -m 600 /tmp/server.crt /tmp/server.key ${data}/one`;
 const clone = `su postgres -c "${bin}/pg_basebackup -D ${data}/two -R -X stream -c fast \
   -d 'host=127.0.0.1 user=postgres application_name=standby'"`;
 
 export class PostgresPair {
   /** Where other containers reach both. */
   readonly address: string;
+  /** PEM of who vouches for both. */
+  readonly authority: string;
   readonly #container: Container;
   #primary: Server = "one";
 
-  private constructor(container: Container, address: string) {
+  private constructor(container: Container, address: string, authority: Made) {
     this.#container = container;
     this.address = address;
+    this.authority = authority.certificate;
   }
 
   /** Starts both. */
@@ -34,7 +43,11 @@ export class PostgresPair {
     const container = await start(image, "pair", { network: "bridge" });
     const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
     const address = await runDocker(["inspect", "--format", format, container.name]);
-    const pair = new PostgresPair(container, address.trim());
+    const issuer = await makeCertificate({ authority: true });
+    const pair = new PostgresPair(container, address.trim(), issuer);
+    const own = await makeCertificate({ names: [`IP:${pair.address}`], issuer });
+    await container.run("cat > /tmp/server.crt", own.certificate);
+    await container.run("cat > /tmp/server.key", own.key);
     await container.run(initialise);
     await pair.startPrimary();
     await container.run(clone);
@@ -49,10 +62,19 @@ export class PostgresPair {
     return pair;
   }
 
-  /** Address for a client of PostgreSQL's library, which looks for the primary or the standby. */
-  url(user: string, database: string, wanted: "read-write" | "prefer-standby"): string {
+  /**
+   * Address for a client of PostgreSQL's library, which looks for the primary or the standby.
+   * @param authority the client's file of who vouches for the server
+   */
+  url(
+    user: string,
+    database: string,
+    wanted: "read-write" | "prefer-standby",
+    authority: string,
+  ): string {
     const hosts = Object.values(ports).map((port) => `${this.address}:${port}`);
-    return `postgresql://${user}@${hosts}/${database}?target_session_attrs=${wanted}`;
+    const secured = `sslmode=verify-full&sslrootcert=${authority}`;
+    return `postgresql://${user}@${hosts}/${database}?target_session_attrs=${wanted}&${secured}`;
   }
 
   /** Runs SQL at the primary, as its superuser. */

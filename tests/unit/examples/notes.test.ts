@@ -9,6 +9,7 @@ import { runDocker } from "../../../infra/platform/docker/engine.ts";
 import { inRoot, readProjectFile } from "../../../lib/paths.ts";
 import { mustRun } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
+import { makeCertificate } from "../../support/certificates.ts";
 import { type Container, start } from "../../support/unit/containers.ts";
 import { imageFor } from "../../support/unit/images.ts";
 import { PostgresPair } from "../../support/unit/postgres-pair.ts";
@@ -19,7 +20,10 @@ const release = "0123456789ab";
 const title = 'Notes <b>&"';
 const ports = { "web-1": 8000, "web-2": 8001 } as const;
 type Instance = keyof typeof ports;
-const asUser = "setpriv --reuid=hastack --regid=hastack --clear-groups";
+/** File of who vouches for the database. */
+const authority = "/srv/database-ca.crt";
+/** As hastack runs programs: without root's home, where libpq would look for a certificate, and fail. */
+const asUser = "env -u HOME setpriv --reuid=hastack --regid=hastack --clear-groups";
 
 let pair: PostgresPair;
 let container: Container;
@@ -38,7 +42,7 @@ const environment = (extra: Readonly<Record<string, string | number>>) =>
     .join("\n");
 
 function migrate() {
-  const url = pair.url("migrator", "hastack", "read-write");
+  const url = pair.url("migrator", "hastack", "read-write", authority);
   return container.run(
     `${environment({ DATABASE_URL: url })}\ncd ${folder}; ${asUser} ${migrations.command.join(" ")}`,
   );
@@ -50,8 +54,8 @@ async function begin(instance: Instance): Promise<void> {
     HOST: "0.0.0.0",
     PORT: ports[instance],
     HASTACK_INSTANCE: instance,
-    DATABASE_URL: pair.url("app_web", "hastack", "read-write"),
-    DATABASE_READER_URL: pair.url("app_web", "hastack", "prefer-standby"),
+    DATABASE_URL: pair.url("app_web", "hastack", "read-write", authority),
+    DATABASE_READER_URL: pair.url("app_web", "hastack", "prefer-standby", authority),
     DATABASE_POOL_SIZE: 5,
     DRAIN_SECONDS: 2,
     STOP_GRACE_SECONDS: 20,
@@ -174,6 +178,7 @@ describe("the example in Python", function () {
     const archive = await mustRun(["sh", "-c", `${files.join(" ")} | base64`]);
     await container.run(`base64 -d | tar -xz -C ${folder}`, archive);
     await container.run("install -d -o hastack /srv/uploads; echo -n k3y > /srv/link-key");
+    await container.run(`cat > ${authority}`, pair.authority);
     await pair.sql("CREATE ROLE migrator LOGIN; CREATE ROLE app_web LOGIN");
     await pair.sql("CREATE DATABASE hastack OWNER migrator");
     await migrate();
@@ -193,6 +198,42 @@ describe("the example in Python", function () {
     it("lets the tier do no more than it must", async () => {
       const change = "SET ROLE app_web; ALTER TABLE note ADD COLUMN more text";
       await assert.rejects(pair.sql(change, "hastack"), /must be owner of table note/);
+    });
+  });
+
+  describe("the connection to the database", () => {
+    const ask = (url: string) =>
+      container.attempt(
+        `${asUser} python3 -c "import psycopg, sys; psycopg.connect(sys.argv[1])" '${url}'`,
+      );
+
+    it("goes by TLS, by its address, for whoever asks", async () => {
+      await page("/");
+      const text = `SELECT usename, bool_and(ssl) FROM pg_stat_activity JOIN pg_stat_ssl USING (pid)
+        WHERE usename = 'app_web' GROUP BY usename`;
+      assert.equal(await pair.sql(text), "app_web|t");
+    });
+
+    it("is refused where another vouches for the server, or it has another name, or by no TLS", async () => {
+      const whole = pair.url("app_web", "hastack", "read-write", authority);
+      assert.equal((await ask(whole)).code, 0);
+      const { certificate } = await makeCertificate({ authority: true });
+      await container.run("cat > /srv/other-ca.crt", certificate);
+      const byName = whole.replaceAll(pair.address, "database.test");
+      await container.run(`echo ${pair.address} database.test >> /etc/hosts`);
+      for (const [url, why] of [
+        [whole.replace(authority, "/srv/other-ca.crt"), /certificate verify failed/],
+        [byName, /server certificate for .* does not match host name "database.test"/],
+        [whole.replace("verify-full", "disable"), /no encryption/],
+        [
+          whole.replace(authority, "/srv/nowhere.crt"),
+          /root certificate file "\/srv\/nowhere.crt" does not exist/,
+        ],
+      ] as const) {
+        const { code, stderr } = await ask(url);
+        assert.equal(code, 1, url);
+        assert.match(stderr, why);
+      }
     });
   });
 
@@ -419,7 +460,7 @@ describe("the example in Python", function () {
 
   describe("the job", () => {
     const sweep = () =>
-      container.run(`${environment({ DATABASE_URL: pair.url("app_web", "hastack", "read-write") })}
+      container.run(`${environment({ DATABASE_URL: pair.url("app_web", "hastack", "read-write", authority) })}
         cd ${folder}; ${asUser} ${jobs[0].command.join(" ")}`);
     const files = async () =>
       (await container.run("find /srv/uploads -type f -printf '%f\\n'"))
