@@ -8,7 +8,10 @@ import { until } from "./until.ts";
 /** Password of the tests' cache. */
 export const cachePassword = "c-secret-4";
 
-/** A cache in a container of its own, with the stack's own configuration. */
+/**
+ * A cache in a container of its own, with the stack's own configuration but for TLS: that is the matter of
+ * the proxy beside an instance.
+ */
 export interface TestCache {
   /** Where this process reaches it. */
   at: { host: string; port: number };
@@ -31,11 +34,14 @@ export interface TestCache {
 export async function startCache(megabytes = 64): Promise<TestCache> {
   const { settings, topology } = planWith({ cache: { megabytes } });
   const self = first(topology.members.cache);
-  const text = renderCache(settings, self)
+  const whole = renderCache(settings, self);
+  const port = Number(/^tls-port (\d+)$/m.exec(whole)?.[1]);
+  const text = whole
+    .replaceAll(/^tls-.*\n/gm, "")
+    .replace(/^port 0$/m, `port ${port}`)
     .replace(/^bind .*$/m, "bind *")
     .replace("@{cache_password}", cachePassword)
     .concat("user operator on nopass ~* &* +@all\n");
-  const port = Number(/^port (\d+)$/m.exec(text)?.[1]);
   const user = /^user (\S+) on >/m.exec(text)?.[1] ?? "";
   const container = await startContainer("cache", [
     ...["--init", "--env", `CONFIG=${text}`, "--publish", `127.0.0.1::${port}`],
