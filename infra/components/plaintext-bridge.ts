@@ -27,7 +27,7 @@ export class PlaintextBridge extends pulumi.ComponentResource {
     let last: pulumi.Resource[] = [];
     // The load balancers first: they must know where Patroni starts anew
     for (const member of loadBalancer) {
-      last = [this.#prepare(args, member, balanceBothScript(member), balancerFiles, [], last)];
+      last = [this.#prepare(args, member, balanceBothScript, balancerFiles, [], last)];
     }
     const overlay = [{ path: "tls.yml", content: renderMemberTls() }];
     for (const member of database) {
@@ -50,7 +50,7 @@ export class PlaintextBridge extends pulumi.ComponentResource {
         name: `${host.name}-bridge`,
         component: "PlaintextBridge",
         host,
-        ifRunning: true,
+        onWorkload: true,
         script,
         files: [...files, ...more],
         secrets,
@@ -77,7 +77,8 @@ export class PlaintextEnd extends pulumi.ComponentResource {
           name: `${host.name}-plaintext-end`,
           component: "PlaintextEnd",
           host,
-          script: refusePlaintextScript(host),
+          onWorkload: true,
+          script: refusePlaintextScript,
           files: [{ path: "plaintext-end.sql", content: plaintextEnd, owner: "postgres" }],
           secrets: {},
         },

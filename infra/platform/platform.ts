@@ -168,8 +168,11 @@ export interface Task {
   readonly packages?: readonly string[];
   /** @default root */
   readonly user?: string;
-  /** Whether it is skipped where the machine's workload does not run yet. @default false */
-  readonly ifRunning?: boolean;
+  /**
+   * Whether it works on the files of the machine's workload, in the folder `$WORKLOAD`; it is skipped
+   * where that is not there yet. @default false
+   */
+  readonly onWorkload?: boolean;
   /** Shell text, run in the folder of the task's files. It must be safe to run again. */
   readonly script: string;
   readonly files: readonly ManagedFile[];

@@ -41,6 +41,8 @@ export interface PlaceRequest extends Delivery, GateRequest {
 export interface TaskRequest extends Delivery {
   readonly name: string;
   readonly user?: string;
+  /** Folder of the workload that it works on. */
+  readonly workload?: string;
   readonly script: string;
   /** With the unit that must have mounted it, if one does. */
   readonly shared: readonly { readonly path: string; group: string; unit?: string }[];
@@ -98,13 +100,21 @@ export function processesRequest(processes: Workload["processes"]): PlaceRequest
   }));
 }
 
-/** @param unitOf the unit that mounts a shared directory @default none does */
-export function taskRequest(task: Task, unitOf?: (directory: string) => string): TaskRequest {
-  const { name, user, script, files, shared = [] } = task;
+/**
+ * @param workload folder of the machine's workload
+ * @param unitOf the unit that mounts a shared directory @default none does
+ */
+export function taskRequest(
+  task: Task,
+  workload: string,
+  unitOf?: (directory: string) => string,
+): TaskRequest {
+  const { name, user, script, files, shared = [], onWorkload } = task;
   return {
     root: `/run/hastack/${name}`,
     name,
     ...(user !== undefined && { user }),
+    ...(onWorkload && { workload }),
     shared: shared.map(({ name, path, group }) => ({
       path,
       group,

@@ -11,19 +11,11 @@ import type { Member } from "../topology.ts";
 import { patroniCheck, statsSocket } from "./haproxy.ts";
 import { judgeState, memberTls, plaintextRules, socketDirectory } from "./patroni.ts";
 
-/**
- * Shell text that finds the folder of a member's files, which only the platform knows, and ends the
- * script where there is none yet.
- */
-const findFolder = ({ name }: Member, file: string) => `folder=/etc/hastack/${name}
-[ -d "$folder" ] || folder=/etc/hastack
-[ -e "$folder/${file}" ] || { echo 'nothing runs here yet'; exit 0; }`;
-
 /** Shell text that brings the task's certificates to the member. */
-const bringFiles = (owner: string) => `install -d -m 0755 "$folder/tls"
+const bringFiles = (owner: string) => `install -d -m 0755 "$WORKLOAD/tls"
 for file in tls/*; do
-  install -o ${owner} -m "$(stat -c %a "$file")" "$file" "$folder/$file.new"
-  mv -f "$folder/$file.new" "$folder/$file"
+  install -o ${owner} -m "$(stat -c %a "$file")" "$file" "$WORKLOAD/$file.new"
+  mv -f "$WORKLOAD/$file.new" "$WORKLOAD/$file"
 done`;
 
 const waitFor = `wait_for() {
@@ -49,18 +41,16 @@ const twins = [
 ];
 
 /** Has a load balancer find members with TLS, beside those without. */
-export function balanceBothScript(self: Member): string {
-  return `${findFolder(self, "haproxy.cfg")}
-${waitFor}
+export const balanceBothScript = `${waitFor}
 info() { echo 'show info' | socat -t 1 - UNIX-CONNECT:${statsSocket} 2> /dev/null | sed -n "s/^$1: //p"; }
-if ! grep -q check-ssl "$folder/haproxy.cfg"; then
+if ! grep -q check-ssl "$WORKLOAD/haproxy.cfg"; then
   ${bringFiles("root").replaceAll("\n", "\n  ")}
-  cp -p "$folder/haproxy.cfg" "$folder/haproxy.cfg.new"
-  sed -E -i '${twins.join("\n")}' "$folder/haproxy.cfg.new"
-  (cd "$folder" && haproxy -c -f haproxy.cfg.new)
-  mv "$folder/haproxy.cfg.new" "$folder/haproxy.cfg"
+  cp -p "$WORKLOAD/haproxy.cfg" "$WORKLOAD/haproxy.cfg.new"
+  sed -E -i '${twins.join("\n")}' "$WORKLOAD/haproxy.cfg.new"
+  (cd "$WORKLOAD" && haproxy -c -f haproxy.cfg.new)
+  mv "$WORKLOAD/haproxy.cfg.new" "$WORKLOAD/haproxy.cfg"
 fi
-wanted=$(sed -n 's/^  description //p' "$folder/haproxy.cfg")
+wanted=$(sed -n 's/^  description //p' "$WORKLOAD/haproxy.cfg")
 has_read() { [ "$(info description)" = "$wanted" ]; }
 worker=$(info Pid)
 [ -n "$worker" ] && ! has_read || exit 0
@@ -68,7 +58,6 @@ worker=$(info Pid)
 kill -USR2 "$(ps -o ppid= -p "$worker" | tr -d ' ')"
 wait_for has_read 'HAProxy has not read its file'
 echo 'HAProxy knows members with and without TLS'`;
-}
 
 /** What a member's patroni.yml lacks; FOLDER stands for the folder of the member's files. */
 export function renderMemberTls(): string {
@@ -105,11 +94,10 @@ replace(path, yaml.safe_dump(config, sort_keys=False))`;
  * survives, as it does not survive Patroni's end in order.
  */
 export function offerTlsScript(self: Member): string {
-  return `${findFolder(self, "patroni.yml")}
-! grep -q verify_client "$folder/patroni.yml" || { echo 'it speaks TLS only'; exit 0; }
+  return `! grep -q verify_client "$WORKLOAD/patroni.yml" || { echo 'it speaks TLS only'; exit 0; }
 ${waitFor}
 ${bringFiles("postgres")}
-python3 -c '${addTls}' "$folder"
+python3 -c '${addTls}' "$WORKLOAD"
 patroni() { pkill "-$1" -o -u postgres -f '/patroni patroni.yml$'; }
 has_tls() { [ "$(runuser -u postgres -- psql -h ${socketDirectory} -XAtc 'SHOW ssl' postgres)" = on ]; }
 is_healthy() { curl -sS --max-time 3 http://${self.backend}:${ports.patroni}/patroni | ${judgeState}; }
@@ -122,17 +110,14 @@ echo 'PostgreSQL speaks TLS with whoever wants it'`;
 }
 
 /** Takes the rules for clients without TLS away, and ends their connections. */
-export function refusePlaintextScript(self: Member): string {
-  return `${findFolder(self, "patroni.yml")}
-${waitFor}
-rm -f "$folder/${plaintextRules}"
+export const refusePlaintextScript = `${waitFor}
+rm -f "$WORKLOAD/${plaintextRules}"
 sql() { runuser -u postgres -- psql -h ${socketDirectory} -XAt "$@" postgres; }
 before=$(sql -c 'SELECT now()')
 sql -c 'SELECT pg_reload_conf()' > /dev/null
 is_read() { [ "$(sql -c "SELECT pg_conf_load_time() > '$before'")" = t ]; }
 wait_for is_read 'PostgreSQL has not read its rules'
 sql -f plaintext-end.sql | sed 's/$/ connections without TLS were ended/'`;
-}
 
 /** SQL that ends connections without TLS. */
 export const plaintextEnd = `SELECT count(pg_terminate_backend(pid))

@@ -73,7 +73,7 @@ export class DockerPlatform implements Platform {
   }
 
   runOnce(task: Task, options: PlacementOptions): pulumi.Resource {
-    const { name, component, release, packages = [], shared = [], ifRunning } = task;
+    const { name, component, release, packages = [], shared = [], onWorkload } = task;
     const image = release ? this.#image({ component, packages, release }, options) : undefined;
     const target: TaskTarget = image
       ? {
@@ -84,13 +84,13 @@ export class DockerPlatform implements Platform {
           ),
           without: needless,
         }
-      : { container: this.#names.container(task.host.name), ...(ifRunning && { ifRunning }) };
+      : { container: this.#names.container(task.host.name), ...(onWorkload && { onWorkload }) };
     return new command.local.Command(
       name,
       {
         create: "node platform/docker/run-task.ts",
         environment: {
-          REQUEST: JSON.stringify(taskRequest(task)),
+          REQUEST: JSON.stringify(taskRequest(task, configurationDirectory)),
           TARGET: JSON.stringify(target),
           ...(image && { IMAGE: image.imageId }),
         },

@@ -9,14 +9,14 @@ import { inContainer, inOneShot, type OneShot } from "./connection.ts";
 import { containerState } from "./engine.ts";
 
 /** The machine's container, or one that is made for the task, of the image `IMAGE`. */
-export type TaskTarget = { readonly container: string; readonly ifRunning?: true } | OneShot;
+export type TaskTarget = { readonly container: string; readonly onWorkload?: true } | OneShot;
 
 const limitSeconds = 290;
 
 async function run(): Promise<void> {
   const request: TaskRequest = JSON.parse(required("REQUEST"));
   const target: TaskTarget = JSON.parse(required("TARGET"));
-  if ("ifRunning" in target && (await containerState(target.container)) !== "running") {
+  if ("onWorkload" in target && (await containerState(target.container)) !== "running") {
     console.log("nothing runs there yet");
     return;
   }

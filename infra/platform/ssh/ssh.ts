@@ -19,7 +19,7 @@ import {
   type Workload,
 } from "../platform.ts";
 import { ownUsers, secretsInput, taskRequest } from "../request.ts";
-import { userId } from "./layout.ts";
+import { userId, workloadFolder } from "./layout.ts";
 import { type Machines, strangersProblem } from "./preflight.ts";
 import { shippedPrograms } from "./programs.ts";
 import { placeRequest, removalRequest } from "./requests.ts";
@@ -120,7 +120,7 @@ export class SshPlatform implements Platform {
         request: {
           ...(release && { release: release.hash }),
           ...ownUsers(release, [task.user]),
-          ...taskRequest(task, unitName),
+          ...taskRequest(task, workloadFolder(host.name), unitName),
         },
       },
       limitSeconds: taskSeconds,

@@ -29,5 +29,9 @@ export function deliveryScript(root: string, files: readonly ManagedFile[]): str
 }
 
 export function taskScript(task: Task): string {
-  return requestScript(["request", "users", "share", "deliver", "task"], "task", taskRequest(task));
+  return requestScript(
+    ["request", "users", "share", "deliver", "task"],
+    "task",
+    taskRequest(task, "/etc/hastack"),
+  );
 }

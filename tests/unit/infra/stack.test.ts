@@ -60,10 +60,13 @@ describe("WebStack", () => {
       "Credentials credentials",
       "DatabasePair database",
       "DatabaseSettings settings",
+      "EtcdOnlyTls etcd-only-tls",
       "Firewall firewall",
       "FormerRoles former-roles",
       "LoadBalancer load-balancer",
       "Migrations migrations",
+      "PlaintextBridge bridge",
+      "PlaintextEnd plaintext-end",
       "Quorum quorum",
       "SharedStorage storage",
     ]);
@@ -88,6 +91,10 @@ describe("WebStack", () => {
     const recording = await recordStack();
     const steps = [
       "Network backend",
+      "Command lb-1-bridge",
+      "Command lb-2-bridge",
+      "Command db-1-bridge",
+      "Command db-2-bridge",
       "Volume etcd-1-files",
       "Command etcd-3-gate",
       "Command etcd-users",
@@ -102,6 +109,7 @@ describe("WebStack", () => {
       "Command admin-2-gate",
       "Volume lb-1-files",
       "Command lb-2-gate",
+      "Command db-1-plaintext-end",
     ];
     for (const [index, step] of steps.entries()) {
       if (index > 0) assertAfter(recording, step, steps[index - 1] ?? "");
@@ -140,7 +148,7 @@ describe("WebStack", () => {
     for (const { name } of recording.ofType("Container")) {
       const { dependencies } = recording.get("Command", `${name}-gate`);
       assert.deepEqual(
-        dependencies.filter((label) => !label.startsWith("RandomPassword")),
+        dependencies.filter((label) => !/^RandomPassword |authority-|-certificates$/.test(label)),
         [`Container ${name}`, `Command ${name}-files`],
       );
     }
@@ -199,7 +207,7 @@ describe("WebStack", () => {
         migrator: [...principals, "migrations"],
         storefront: [...principals, ...tier("storefront")],
         admin: [...principals, ...tier("admin")],
-        etcdRoot: ["etcd-users"],
+        etcdRoot: ["etcd-users", ...[1, 2, 3].map((number) => `etcd-${number}-only-tls`)],
         etcdPatroni: ["etcd-users", "db-1-files", "db-2-files"],
         patroniApi: ["db-1-files", "db-2-files", "database-settings"],
         statistics: tier("lb"),
@@ -233,6 +241,7 @@ describe("WebStack", () => {
         "Command db-2-files",
         "Command db-2-gate",
         "Command db-2-principals",
+        ...[1, 2, 3].map((number) => `Command etcd-${number}-only-tls`),
         "Command etcd-users",
         ...["lb-1", "lb-2"].flatMap(deliveryAndGate),
         "Command migrations",

@@ -39,6 +39,9 @@ function places(variables: Readonly<Record<string, string>>): string[] {
 
 const smtp = { host: "mail.example", user: "travel@example.org", from: "travel@example.org" };
 
+/** How every address of the database ends. */
+const verified = "?sslmode=verify-full&sslrootcert=@{folder}/tls/database-ca.crt";
+
 describe("what an instance is given", () => {
   it("O6: is this for the first storefront of the travel agency", () => {
     assert.deepEqual(given("storefront"), {
@@ -47,15 +50,16 @@ describe("what an instance is given", () => {
       HASTACK_INSTANCE: "storefront-1",
       HASTACK_TIER: "storefront",
       HASTACK_RELEASE: "0123456789ab",
-      DATABASE_URL: "postgresql://app_storefront:@{database_password}@10.2.0.100:5000/hastack",
-      DATABASE_READER_URL:
-        "postgresql://app_storefront:@{database_password}@10.2.0.100:5001/hastack",
+      DATABASE_URL: `postgresql://app_storefront:@{database_password}@10.2.0.100:5000/hastack${verified}`,
+      DATABASE_READER_URL: `postgresql://app_storefront:@{database_password}@10.2.0.100:5001/hastack${verified}`,
       DATABASE_POOL_SIZE: "10",
       PGHOST: "10.2.0.100",
       PGPORT: "5000",
       PGUSER: "app_storefront",
       PGPASSWORD: "@{database_password}",
       PGDATABASE: "hastack",
+      PGSSLMODE: "verify-full",
+      PGSSLROOTCERT: "@{folder}/tls/database-ca.crt",
       PUBLIC_URL: "http://10.1.0.100",
       TRUSTED_PROXIES: "127.0.0.1",
       DRAIN_SECONDS: "3",
@@ -112,8 +116,8 @@ describe("what an instance is given", () => {
       PORT: "3001",
       HASTACK_INSTANCE: "admin-2",
       HASTACK_TIER: "admin",
-      DATABASE_URL: "postgresql://app_admin:@{database_password}@10.2.0.100:5000/hastack",
-      DATABASE_READER_URL: "postgresql://app_admin:@{database_password}@10.2.0.100:5001/hastack",
+      DATABASE_URL: `postgresql://app_admin:@{database_password}@10.2.0.100:5000/hastack${verified}`,
+      DATABASE_READER_URL: `postgresql://app_admin:@{database_password}@10.2.0.100:5001/hastack${verified}`,
       DATABASE_POOL_SIZE: "5",
       PGUSER: "app_admin",
     });
@@ -167,7 +171,7 @@ describe("what an instance is given", () => {
   });
 
   it("N3: holds no password, only the places of these", () => {
-    const own = ["@{cache_password}", "@{credentials}", "@{database_password}"];
+    const own = ["@{cache_password}", "@{credentials}", "@{database_password}", "@{folder}"];
     assert.deepEqual(places(given("admin")), own);
     const withMail = { smtp, smtpPassword: "secret" };
     assert.deepEqual(places(given("storefront", withMail)), [...own, "@{smtp_password}"]);
@@ -204,12 +208,14 @@ describe("what the migrations are given", () => {
   it("A12, A13: is the owner's login at the primary, wherever their script finds it, and the application's own", () => {
     assert.deepEqual(givenToMigrations(), {
       HASTACK_RELEASE: "0123456789ab",
-      DATABASE_URL: "postgresql://migrator:@{database_password}@$PRIMARY:5432/hastack",
+      DATABASE_URL: `postgresql://migrator:@{database_password}@$PRIMARY:5432/hastack${verified}`,
       PGHOST: "$PRIMARY",
       PGPORT: "5432",
       PGUSER: "migrator",
       PGPASSWORD: "@{database_password}",
       PGDATABASE: "hastack",
+      PGSSLMODE: "verify-full",
+      PGSSLROOTCERT: "@{folder}/tls/database-ca.crt",
       PUBLIC_URL: "http://10.1.0.100",
       SAMPLE_DATA: "false",
       LOG_LEVEL: "info",
@@ -232,9 +238,12 @@ describe("the travel agency", () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+  const verifiedHere = () => verified.replace("@{folder}", folder);
+
   /** Writes the files as a machine gets them. @returns the environment that a shell reads there */
   function environmentOf(files: readonly ManagedFile[], before = ""): NodeJS.ProcessEnv {
-    for (const { path, content } of files) {
+    const authority = { path: "tls/database-ca.crt", content: "the authority's certificate" };
+    for (const { path, content } of [authority, ...files]) {
       const filled = content
         .replaceAll("@{folder}", folder)
         .replaceAll("@{credentials}", join(folder, credentialsFolder))
@@ -269,8 +278,8 @@ describe("the travel agency", () => {
         release,
         listen: { host: "127.0.0.1", port },
         database: {
-          writer: `postgresql://app_${name}:the-secret-called-database_password@10.2.0.100:5000/hastack`,
-          reader: `postgresql://app_${name}:the-secret-called-database_password@10.2.0.100:5001/hastack`,
+          writer: `postgresql://app_${name}:the-secret-called-database_password@10.2.0.100:5000/hastack${verifiedHere()}`,
+          reader: `postgresql://app_${name}:the-secret-called-database_password@10.2.0.100:5001/hastack${verifiedHere()}`,
           poolSize: tier.poolSize,
         },
         uploadsDirectory: "/var/lib/hastack/uploads",
@@ -303,8 +312,7 @@ describe("the travel agency", () => {
     const plan = planWith({ application: { settings: { sampleData: true } } });
     const files = givenFiles(plan.application, migrationVariables({ ...plan, release }));
     assert.deepEqual(loadMigrateConfig(environmentOf(files, "PRIMARY=10.2.0.32; ")), {
-      databaseUrl:
-        "postgresql://migrator:the-secret-called-database_password@10.2.0.32:5432/hastack",
+      databaseUrl: `postgresql://migrator:the-secret-called-database_password@10.2.0.32:5432/hastack${verifiedHere()}`,
       adminPassword: "the-secret-called-own_adminPassword",
       uploadsDirectory: "/var/lib/hastack/uploads",
       sampleData: true,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type RequestListener, type Server } from "node:http";
+import type { RequestListener } from "node:http";
+import { createServer, type Server } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -12,6 +13,7 @@ import { migrationScript } from "../../../../infra/application/migrate.ts";
 import { currentReleaseDirectory } from "../../../../infra/platform/platform.ts";
 import { ports } from "../../../../infra/roles.ts";
 import { planWith } from "../../../support/unit/fixtures.ts";
+import { Issuer } from "../../../support/unit/issuer.ts";
 
 /** Addresses of this machine that stand for the database members'. */
 const [one, two] = ["127.77.0.31", "127.77.0.32"] as const;
@@ -30,6 +32,7 @@ describe("the migrations' script", function () {
       })),
     },
   };
+  const issuer = new Issuer(topology);
   let folder: string;
   let servers: Server[];
 
@@ -38,6 +41,7 @@ describe("the migrations' script", function () {
     folder = mkdtempSync(join(tmpdir(), "hastack-migrate-"));
     mkdirSync(join(folder, "release"));
     mkdirSync(join(folder, "bin"));
+    mkdirSync(join(folder, "tls"));
   });
   afterEach(() => {
     for (const server of servers) {
@@ -49,7 +53,9 @@ describe("the migrations' script", function () {
 
   /** A member's Patroni. */
   async function patroni(address: string, answer: RequestListener): Promise<void> {
-    const server = createServer(answer);
+    const member = topology.members.database.find(({ backend }) => backend === address);
+    const pem = await issuer.leaf(member?.name ?? "", "patroni-api");
+    const server = createServer({ cert: pem, key: pem }, answer);
     servers.push(server);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -80,6 +86,8 @@ describe("the migrations' script", function () {
       .replaceAll("@{folder}", folder)
       .replaceAll(/@\{\w+\}/g, "s3cret");
     writeFileSync(join(folder, "environment"), environment);
+    const { certificate } = await issuer.authority("patroni-api");
+    writeFileSync(join(folder, "tls/patroni-api-ca.crt"), certificate);
     const script = migrationScript(topology, command).replaceAll(
       currentReleaseDirectory,
       join(folder, "release"),
@@ -116,7 +124,12 @@ describe("the migrations' script", function () {
         given();
       assert.deepEqual(
         [DATABASE_URL, PGHOST, PGUSER, PGPASSWORD],
-        [`postgresql://migrator:s3cret@${address}:5432/hastack`, address, "migrator", "s3cret"],
+        [
+          `postgresql://migrator:s3cret@${address}:5432/hastack?sslmode=verify-full&sslrootcert=${folder}/tls/database-ca.crt`,
+          address,
+          "migrator",
+          "s3cret",
+        ],
       );
       assert.equal(ADMIN_PASSWORD_FILE, `${folder}/secrets/adminPassword`);
       assert.equal(HASTACK_RELEASE, "0123456789ab");

@@ -80,9 +80,18 @@ describe("DatabasePair", () => {
       processes.map(({ name, user }) => [name, user]),
       [["patroni", "postgres"]],
     );
-    const [{ owner, mode } = {}] = files.filter(({ content }) => content.includes("@{"));
-    assert.deepEqual({ owner, mode }, { owner: "postgres", mode: "0600" });
-    assert.equal(files.filter(({ content }) => content.includes("@{")).length, 1);
+    const secret = files.filter(({ content }) => /@\{(\w+_password|tls_\w+)\}/.test(content));
+    assert.deepEqual(
+      secret.map(({ path, owner, mode }) => [path, owner, mode]),
+      [
+        ["tls/patroni-api.pem", "postgres", "0400"],
+        ["tls/etcd-client.pem", "postgres", "0400"],
+        ["tls/postgres.pem", "postgres", "0400"],
+        ["tls/replicator.pem", "postgres", "0400"],
+        ["tls/rewinder.pem", "postgres", "0400"],
+        ["patroni.yml", "postgres", "0600"],
+      ],
+    );
   });
 
   it("N3: runs the principals' SQL as postgres, from a file that only postgres reads", async () => {
@@ -100,18 +109,22 @@ describe("DatabasePair", () => {
   it("makes Patroni read a changed file again without a restart of PostgreSQL", async () => {
     const { processes, files } = workloadOf(await describeStack(), "db-1");
     assert.equal(processes[0]?.reloadSignal, "SIGHUP");
-    const patroni = files.find(({ path }) => path === "patroni.yml");
-    assert.deepEqual([patroni?.reloads, patroni?.restarts], ["patroni", undefined]);
+    const read = files.filter(({ path }) => path === "patroni.yml" || path.startsWith("tls/"));
+    assert.equal(read.length, 9);
+    for (const { path, reloads, restarts } of read) {
+      assert.deepEqual([reloads, restarts], ["patroni", undefined], path);
+    }
   });
 });
 
 describe("DatabasePair on its own", () => {
-  const build = ({ platform, topology, settings, password, options }: Surroundings) =>
+  const build = ({ platform, topology, certificates, settings, password, options }: Surroundings) =>
     new DatabasePair(
       "database",
       {
         platform,
         topology,
+        certificates,
         database: settings.database,
         passwords: {
           postgres: password("postgres"),

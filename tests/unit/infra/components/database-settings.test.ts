@@ -54,10 +54,16 @@ describe("DatabaseSettings", () => {
 });
 
 describe("DatabaseSettings on its own", () => {
-  const build = ({ platform, topology, settings, password, options }: Surroundings) =>
+  const build = ({ platform, topology, certificates, settings, password, options }: Surroundings) =>
     new DatabaseSettings(
       "settings",
-      { platform, topology, database: settings.database, apiPassword: password("patroniApi") },
+      {
+        platform,
+        topology,
+        certificates,
+        database: settings.database,
+        apiPassword: password("patroniApi"),
+      },
       options,
     );
 

@@ -71,7 +71,8 @@ describe("Migrations", () => {
   it("A14: gives the administrator the stack's password", async () => {
     const { credentials, ...stack } = await describeStack();
     const { secrets } = taskOf({ credentials, ...stack }, "migrations");
-    assert.deepEqual(secrets, {
+    const { ca_database: _one, ca_patroni_api: _other, ...passwords } = secrets;
+    assert.deepEqual(passwords, {
       database_password: credentials.of("migrator"),
       own_cookieSecret: credentials.ofSecret("cookieSecret"),
       own_adminPassword: credentials.ofSecret("adminPassword"),
@@ -84,6 +85,8 @@ describe("Migrations", () => {
     assert.deepEqual(
       files.map(({ path, owner, mode }) => [path, owner, mode]),
       [
+        ["tls/database-ca.crt", undefined, "0444"],
+        ["tls/patroni-api-ca.crt", undefined, "0444"],
         ["environment", "hastack-migrations", "0400"],
         ["secrets/cookieSecret", "hastack-migrations", "0400"],
         ["secrets/adminPassword", "hastack-migrations", "0400"],

@@ -3,6 +3,7 @@ import { secretsInput } from "../../../../infra/platform/request.ts";
 import {
   dataDirectory,
   dynamicConfiguration,
+  judgeState,
   patroniHealth,
   patroniStart,
   renderParameters,
@@ -13,6 +14,7 @@ import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";
+import { Issuer } from "../../../support/unit/issuer.ts";
 import { taskScript } from "../../../support/unit/requests.ts";
 import { describeStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
 
@@ -27,7 +29,9 @@ function rendered(changes: Readonly<Record<string, unknown>> = {}): string {
 
 /** The access rules of a Patroni file, in their order. */
 function accessRules(text: string): string[] {
-  return [...text.matchAll(/^ {4}- ((?:local|host) .*)$/gm)].map(([, rule = ""]) => rule);
+  return [...text.matchAll(/^ {4}- ((?:local|host|hostssl|include_if_exists) .*)$/gm)].map(
+    ([, rule = ""]) => rule,
+  );
 }
 
 describe("patroni.yml", () => {
@@ -65,37 +69,45 @@ describe("patroni.yml", () => {
 
   it("D6: lets no application in but through the load balancers, and nobody without SCRAM", () => {
     const rules = accessRules(rendered());
-    assert.equal(rules.length, 10);
-    const byName = /^\S+ \S+ (postgres|replicator|rewinder|rewinder,postgres|migrator) /;
+    assert.equal(rules.length, 11);
+    const byName = /^(\S+ \S+ (postgres|replicator|rewinder|migrator) |include)/;
     const others = rules.filter((rule) => !byName.test(rule) && !rule.endsWith(" reject"));
     assert.deepEqual(others, [
-      "host hastack all 10.2.0.11/32 scram-sha-256",
-      "host hastack all 10.2.0.12/32 scram-sha-256",
+      "hostssl hastack all 10.2.0.11/32 scram-sha-256",
+      "hostssl hastack all 10.2.0.12/32 scram-sha-256",
     ]);
     for (const rule of rules.filter((one) => one.startsWith("host"))) {
-      assert.match(rule, / (scram-sha-256|reject)$/);
+      assert.match(rule, /^(hostssl .* scram-sha-256( clientcert=verify-full)?|host .* reject)$/);
     }
     assert.equal(rules.at(-1), "host all all all reject");
   });
 
-  it("D6: lets the superuser in over the network from the other member only", () => {
-    const rules = accessRules(rendered()).filter((rule) => rule.includes("postgres"));
+  it("D6: lets the superuser in by the member's own socket only, and members by certificates", () => {
+    const rules = accessRules(rendered()).filter((rule) =>
+      / postgres|replicator|rewinder/.test(rule),
+    );
     assert.deepEqual(rules, [
       "local all postgres peer",
-      "host all rewinder,postgres 10.2.0.31/32 scram-sha-256",
-      "host all rewinder,postgres 10.2.0.32/32 scram-sha-256",
+      "hostssl replication replicator 10.2.0.31/32 scram-sha-256 clientcert=verify-full",
+      "hostssl replication replicator 10.2.0.32/32 scram-sha-256 clientcert=verify-full",
+      "hostssl postgres rewinder 10.2.0.31/32 scram-sha-256 clientcert=verify-full",
+      "hostssl postgres rewinder 10.2.0.32/32 scram-sha-256 clientcert=verify-full",
       "host all postgres,replicator,rewinder all reject",
     ]);
   });
 
   it("N3: holds no password, only the places of these", () => {
-    assert.deepEqual(rendered().match(/@\{\w+\}/g), [
-      "@{patroni_api_password}",
-      "@{etcd_patroni_password}",
-      "@{postgres_password}",
-      "@{replicator_password}",
-      "@{rewinder_password}",
-    ]);
+    const places = rendered().match(/@\{\w+\}/g) ?? [];
+    assert.deepEqual(
+      places.filter((one) => one !== "@{folder}"),
+      [
+        "@{patroni_api_password}",
+        "@{etcd_patroni_password}",
+        "@{postgres_password}",
+        "@{replicator_password}",
+        "@{rewinder_password}",
+      ],
+    );
   });
 });
 
@@ -111,18 +123,21 @@ describe("PostgreSQL's parameters", () => {
 });
 
 describe("health of a database member", () => {
-  it("D1: asks this member's own Patroni", () => {
+  it("D1: asks this member's own Patroni, whose authority it knows", () => {
     const { topology } = planWith();
-    const [line] = patroniHealth(first(topology.members.database)).split("\n");
-    assert.equal(line, "curl -sS --max-time 3 http://10.2.0.31:8008/patroni | python3 -c '");
+    const text = patroniHealth(first(topology.members.database));
+    assert.match(
+      text,
+      /^curl --cacert tls\/patroni-api-ca\.crt -sS --max-time 3 https:\/\/10\.2\.0\.31:8008\/patroni \| python3 -c '$/m,
+    );
   });
 });
 
 describe("Patroni's settings", () => {
   it("D2: go to the first member, and restarts go to both", () => {
     const script = settingsScript(planWith().topology);
-    assert.match(script, /-X PUT .* http:\/\/10\.2\.0\.31:8008\/config/);
-    assert.match(script, /for url in http:\/\/10\.2\.0\.31:8008 http:\/\/10\.2\.0\.32:8008; do/);
+    assert.match(script, /-X PUT .* https:\/\/10\.2\.0\.31:8008\/config/);
+    assert.match(script, /for url in https:\/\/10\.2\.0\.31:8008 https:\/\/10\.2\.0\.32:8008; do/);
   });
 
   it("D7, N3: identify themselves by a file; no argument holds the password", () => {
@@ -147,7 +162,7 @@ print(json.dumps([one for one in errors if not one.startswith("etcd3.hosts")]))`
  * that has restarted is synchronous again once it was asked as often as its `catch_up` says.
  */
 const patroniStandIn = `
-import http.server, json, os, sys
+import http.server, json, os, ssl, sys
 me, config = sys.argv[1], "/tmp/patroni-config"
 def read(path): return open(path).read() if os.path.exists(path) else ""
 def state_of(name): return json.loads(read("/tmp/patroni-" + name))
@@ -190,7 +205,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(code)
         self.end_headers()
         self.wfile.write(text.encode())
-http.server.ThreadingHTTPServer((sys.argv[2], 8008), Handler).serve_forever()`;
+server = http.server.ThreadingHTTPServer((sys.argv[2], 8008), Handler)
+tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile="/tmp/folder/tls/patroni-api-ca.crt")
+tls.load_cert_chain("/tmp/" + me + ".pem")
+tls.verify_mode = ssl.CERT_OPTIONAL
+server.socket = tls.wrap_socket(server.socket, server_side=True)
+server.serve_forever()`;
 
 describe("Patroni's files with the real programs", function () {
   this.timeout(60_000);
@@ -464,7 +484,16 @@ get_dcs = lambda config: Dcs()
         "role primary, state crashed, replication None, synchronous False\n",
       ],
     ];
+    const issuer = new Issuer(topology);
     before(async () => {
+      const { certificate } = await issuer.authority("patroni-api");
+      await machine.run(
+        "install -d /tmp/folder/tls && cat > /tmp/folder/tls/patroni-api-ca.crt",
+        certificate,
+      );
+      for (const name of ["db-1", "db-2"]) {
+        await machine.run(`cat > /tmp/${name}.pem`, await issuer.leaf(name, "patroni-api"));
+      }
       await machine.run("echo '{}' > /tmp/patroni-db-1; echo '{}' > /tmp/patroni-db-2");
       await machine.run("cat > /tmp/stand-in.py", patroniStandIn);
       const launch = (name: string, address: string) =>
@@ -472,17 +501,14 @@ get_dcs = lambda config: Dcs()
       await launch("db-1", "10.2.0.31");
       await launch("db-2", "10.2.0.32");
       await until("the stand-ins answer", {
-        probe: () => machine.attempt("curl -fs http://10.2.0.31:8008/ http://10.2.0.32:8008/"),
+        probe: () => machine.attempt("curl -fsk https://10.2.0.31:8008/ https://10.2.0.32:8008/"),
         done: ({ code }) => code === 0,
         limitSeconds: 10,
       });
     });
     for (const [what, state, expected, message] of states) {
       it(`D1: ${expected === 0 ? "passes" : "refuses"} ${what}`, async () => {
-        await machine.run("cat > /tmp/patroni-db-1", JSON.stringify(state));
-        const { code, stderr } = await machine.attempt(
-          patroniHealth(first(topology.members.database)),
-        );
+        const { code, stderr } = await machine.attempt(judgeState, JSON.stringify(state));
         assert.deepEqual([code, stderr], [expected, message]);
       });
     }
@@ -535,7 +561,10 @@ get_dcs = lambda config: Dcs()
         const task = taskOf(await describeStack(), "database-settings");
         const result = await machine.attempt(
           `chmod +x /tmp/fast/sleep; PATH=/tmp/fast:$PATH; ${taskScript(task)}`,
-          secretsInput({ api_password: "api-password" }),
+          secretsInput({
+            api_password: "api-password",
+            ...(await issuer.values("db-1", task.secrets)),
+          }),
         );
         const log = (await machine.run("cat /tmp/requests")).split("\n").filter(Boolean);
         const entries = log.map((line): [string, string, string, string, string, boolean] =>
@@ -622,16 +651,25 @@ name: db-2
 restapi:
   listen: 10.2.0.32:8008
   connect_address: 10.2.0.32:8008
+  certfile: "@{folder}/tls/patroni-api.pem"
+  cafile: "@{folder}/tls/patroni-api-ca.crt"
+  verify_client: optional
   authentication:
     username: patroni
     password: "@{patroni_api_password}"
+ctl:
+  cacert: "@{folder}/tls/patroni-api-ca.crt"
+  certfile: "@{folder}/tls/patroni-api.pem"
 etcd3:
+  protocol: https
   hosts:
     - 10.2.0.21:2379
     - 10.2.0.22:2379
     - 10.2.0.23:2379
   username: patroni
   password: "@{etcd_patroni_password}"
+  cacert: "@{folder}/tls/quorum-client-ca.crt"
+  cert: "@{folder}/tls/etcd-client.pem"
 bootstrap:
   dcs:
     ttl: 20
@@ -681,22 +719,36 @@ postgresql:
     replication:
       username: replicator
       password: "@{replicator_password}"
+      sslmode: verify-full
+      sslrootcert: "@{folder}/tls/database-ca.crt"
+      sslcert: "@{folder}/tls/replicator.pem"
+      sslkey: "@{folder}/tls/replicator.pem"
     rewind:
       username: rewinder
       password: "@{rewinder_password}"
+      sslmode: verify-full
+      sslrootcert: "@{folder}/tls/database-ca.crt"
+      sslcert: "@{folder}/tls/rewinder.pem"
+      sslkey: "@{folder}/tls/rewinder.pem"
   parameters:
+    ssl: true
+    ssl_cert_file: "@{folder}/tls/postgres.pem"
+    ssl_key_file: "@{folder}/tls/postgres.pem"
+    ssl_ca_file: "@{folder}/tls/database-ca.crt"
+    ssl_min_protocol_version: TLSv1.3
     unix_socket_directories: /run/postgresql
     hastack.member: db-2
   pg_hba:
     - local all postgres peer
-    - host replication replicator 10.2.0.31/32 scram-sha-256
-    - host replication replicator 10.2.0.32/32 scram-sha-256
-    - host all rewinder,postgres 10.2.0.31/32 scram-sha-256
-    - host all rewinder,postgres 10.2.0.32/32 scram-sha-256
+    - include_if_exists @{folder}/plaintext-rules.conf
+    - hostssl replication replicator 10.2.0.31/32 scram-sha-256 clientcert=verify-full
+    - hostssl replication replicator 10.2.0.32/32 scram-sha-256 clientcert=verify-full
+    - hostssl postgres rewinder 10.2.0.31/32 scram-sha-256 clientcert=verify-full
+    - hostssl postgres rewinder 10.2.0.32/32 scram-sha-256 clientcert=verify-full
     - host all postgres,replicator,rewinder all reject
-    - host hastack all 10.2.0.11/32 scram-sha-256
-    - host hastack all 10.2.0.12/32 scram-sha-256
-    - host hastack migrator 10.2.0.0/24 scram-sha-256
+    - hostssl hastack all 10.2.0.11/32 scram-sha-256
+    - hostssl hastack all 10.2.0.12/32 scram-sha-256
+    - hostssl hastack migrator 10.2.0.0/24 scram-sha-256
     - host all all all reject
 tags:
   nofailover: false

@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runDocker, tryDocker } from "../../../../../infra/platform/docker/engine.ts";
+import type { Task } from "../../../../../infra/platform/platform.ts";
 import { secretsInput, taskRequest } from "../../../../../infra/platform/request.ts";
 import { until } from "../../../../../lib/until.ts";
 import { type Container, passingName, start } from "../../../../support/unit/containers.ts";
@@ -11,16 +12,20 @@ import { baseImage } from "../../../../support/unit/images.ts";
 import { runCommand } from "../../../../support/unit/programs.ts";
 
 /** The request that a task with this script makes, as the environment hands it over. */
-const request = (script: string) =>
+const request = (script: string, more: Partial<Task> = {}) =>
   JSON.stringify(
-    taskRequest({
-      name: "job",
-      component: "Test",
-      host: first(planWith().topology.members.database),
-      script,
-      files: [{ path: "password", content: "@{password}", mode: "0600" }],
-      secrets: {},
-    }),
+    taskRequest(
+      {
+        name: "job",
+        component: "Test",
+        host: first(planWith().topology.members.database),
+        script,
+        files: [{ path: "password", content: "@{password}", mode: "0600" }],
+        secrets: {},
+        ...more,
+      },
+      "/etc/hastack",
+    ),
   );
 const input = secretsInput({ password: "needle-in-hay" });
 
@@ -51,9 +56,9 @@ describe("run-task", function () {
       labels: ["hastack-test.passing=yes", `hastack-test.${label}=yes`],
     }),
   });
-  const inMember = (script: string, container = member.name) => ({
-    REQUEST: request(script),
-    TARGET: JSON.stringify({ container }),
+  const inMember = (script: string, container = member.name, onWorkload = false) => ({
+    REQUEST: request(script, { onWorkload }),
+    TARGET: JSON.stringify({ container, ...(onWorkload && { onWorkload }) }),
   });
 
   it("A12: runs a task in the member's container, with its secrets", async () => {
@@ -131,6 +136,18 @@ wait $client
         await tryDocker(["rm", "--force", id]);
       }
     }
+  });
+
+  it("O6: runs a task on a workload's files where these are, and nothing elsewhere", async () => {
+    const script = 'echo "it works on $WORKLOAD"';
+    const nothing = /^nothing runs (t)?here yet$/m;
+    const nobody = await run(inMember(script, "unit-test-nobody", true));
+    assert.deepEqual([nobody.code, nothing.test(nobody.stdout)], [0, true]);
+    const empty = await run(inMember(script, member.name, true));
+    assert.deepEqual([empty.code, nothing.test(empty.stdout)], [0, true], empty.stdout);
+    await member.run("install -D /dev/null /etc/hastack/.files");
+    const there = await run(inMember(script, member.name, true));
+    assert.match(there.stdout, /^it works on \/etc\/hastack$/m);
   });
 
   it("W6: says so where the member's container is not there", async () => {

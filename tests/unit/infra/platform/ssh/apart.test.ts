@@ -6,7 +6,7 @@ import {
   secretsInput,
   taskRequest,
 } from "../../../../../infra/platform/request.ts";
-import { userId } from "../../../../../infra/platform/ssh/layout.ts";
+import { userId, workloadFolder } from "../../../../../infra/platform/ssh/layout.ts";
 import { callText, shippedPrograms } from "../../../../../infra/platform/ssh/programs.ts";
 import { placeRequest, removalRequest } from "../../../../../infra/platform/ssh/requests.ts";
 import { unitName } from "../../../../../infra/platform/ssh/systemd.ts";
@@ -102,7 +102,7 @@ describe("tiers on one machine", function () {
     const request = {
       release: release.hash,
       ...ownUsers(task.release, [task.user]),
-      ...taskRequest(task, unitName),
+      ...taskRequest(task, workloadFolder(task.host.name), unitName),
     };
     return must("task", "migrations", request, await inputOf(task.secrets));
   };
