@@ -30,7 +30,7 @@ const milliseconds = z.int().min(50, "must be 50 milliseconds or more");
 
 /**
  * Parameters that have a setting of their own, or that would let PostgreSQL acknowledge what it may
- * lose, let others in, or hide it from Patroni.
+ * lose, let others in, log the values that statements come with, or hide it from Patroni.
  */
 const keptParameters: ReadonlySet<string> = new Set([
   "max_connections",
@@ -40,6 +40,8 @@ const keptParameters: ReadonlySet<string> = new Set([
   "synchronous_commit",
   "synchronous_standby_names",
   "password_encryption",
+  "log_parameter_max_length",
+  "log_parameter_max_length_on_error",
   "listen_addresses",
   "port",
   "unix_socket_directories",

@@ -47,6 +47,10 @@ function parameters(database: Settings["database"]) {
     tcp_keepalives_interval: 2,
     tcp_keepalives_count: 3,
     log_min_duration_statement: "1s",
+    // Values may be secrets, such as the hash of a password
+    log_parameter_max_length: 0,
+    log_parameter_max_length_on_error: 0,
+    log_min_error_statement: "panic",
     ...database.parameters,
   };
 }

@@ -68,6 +68,8 @@ ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${name}_password}';
 export function renderDatabase({ roles, extensions, jobs }: WantedDatabase): string {
   return [
     "-- What the application wants of its database, beside its own migrations",
+    "-- The details of an error are for the client alone: they show the row, with all its values",
+    `ALTER DATABASE ${databaseName} SET log_error_verbosity = terse;`,
     ...extensions.map((name) => `CREATE EXTENSION IF NOT EXISTS "${name}";`),
     ...(Object.keys(jobs).length > 0 ? jobRuns(roles, jobs) : []),
     "",

@@ -219,6 +219,8 @@ describe("settings", () => {
       "synchronous_commit",
       "SYNCHRONOUS_STANDBY_NAMES",
       "password_encryption",
+      "log_parameter_max_length",
+      "Log_Parameter_Max_Length_On_Error",
       "listen_addresses",
       "port",
       "unix_socket_directories",

@@ -696,6 +696,9 @@ bootstrap:
         tcp_keepalives_interval: 2
         tcp_keepalives_count: 3
         log_min_duration_statement: 1s
+        log_parameter_max_length: 0
+        log_parameter_max_length_on_error: 0
+        log_min_error_statement: panic
   initdb:
     - data-checksums
     - encoding: UTF8
@@ -767,4 +770,7 @@ tcp_keepalives_idle = '5'
 tcp_keepalives_interval = '2'
 tcp_keepalives_count = '3'
 log_min_duration_statement = '1s'
+log_parameter_max_length = '0'
+log_parameter_max_length_on_error = '0'
+log_min_error_statement = 'panic'
 `;

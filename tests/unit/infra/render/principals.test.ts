@@ -78,7 +78,10 @@ describe("database.sql", () => {
   it("O6: has nothing to do for an application that wants nothing", () => {
     assert.equal(
       renderDatabase(agencyWishes),
-      "-- What the application wants of its database, beside its own migrations\n",
+      `-- What the application wants of its database, beside its own migrations
+-- The details of an error are for the client alone: they show the row, with all its values
+ALTER DATABASE hastack SET log_error_verbosity = terse;
+`,
     );
   });
 
@@ -208,6 +211,28 @@ describe("principals on PostgreSQL 17", function () {
     assert.deepEqual([made.code, made.stdout], [0, "made\n"]);
     const { stderr } = await sql("migrator", "SELECT pg_read_file('/etc/passwd')");
     assert.match(stderr, /permission denied/);
+  });
+
+  it("N3: have nothing of what they send logged, be it slow, refused or all that is logged", async () => {
+    await sql(
+      "migrator",
+      "CREATE TABLE account (hash text CHECK (hash NOT LIKE 'refused%')); GRANT INSERT ON account TO app_storefront",
+    );
+    // A client may ask for more, and gets none of it
+    const { stderr } = await machine.attempt(
+      "PGPASSWORD=app_storefront-one psql -XAtq 'host=10.2.0.11 user=app_storefront dbname=hastack'",
+      `SET log_parameter_max_length_on_error = -1;
+INSERT INTO account SELECT $1 FROM pg_sleep(1.1) \\bind 'slow-needle' \\g
+INSERT INTO account VALUES ($1) \\bind 'refused-needle' \\g
+`,
+    );
+    assert.match(stderr, /Failing row contains .*refused-needle/);
+    const log = await machine.run("cat /tmp/pg/log");
+    assert.match(log, /LOG: {2}execute <unnamed>: INSERT INTO account SELECT \$1 /);
+    assert.match(log, /LOG: {2}duration: 1\d{3}\.\d+ ms$/m);
+    assert.match(log, /ERROR: {2}new row for relation "account" violates check constraint/);
+    assert.doesNotMatch(log, /-needle/);
+    await sql("migrator", "DROP TABLE account");
   });
 
   it("D1: of replication gets in from a database member only", async () => {
@@ -425,6 +450,8 @@ sql --dbname=hastack --file=database.sql
 echo 'the database roles have their passwords'`;
 
 const shopDatabase = `-- What the application wants of its database, beside its own migrations
+-- The details of an error are for the client alone: they show the row, with all its values
+ALTER DATABASE hastack SET log_error_verbosity = terse;
 CREATE EXTENSION IF NOT EXISTS "pg_trgm";
 CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
 BEGIN;
