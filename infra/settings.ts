@@ -335,6 +335,13 @@ export const settingsSchema = z.strictObject({
         .min(0)
         .default(1_048_576)
         .describe("A standby further behind the primary is not promoted."),
+      maximumLagOnReadsBytes: z
+        .int()
+        .min(65_536, "must be 65536 or more: a standby is always a little behind")
+        .default(1_048_576)
+        .describe(
+          "A standby further behind the primary gets no reads: they go to the primary until it has caught up.",
+        ),
     })
     .prefault({})
     .describe("PostgreSQL and Patroni."),

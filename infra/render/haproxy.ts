@@ -332,7 +332,7 @@ ${servers(topology.members.database, (one) => `${one.backend}:${ports.postgres} 
     listener("primary", ports.primary, "  default_backend primary"),
     listener("replicas", ports.replicas, standbyFirst),
     backend("primary", "/primary"),
-    backend("standby", "/replica"),
+    backend("standby", `/replica?lag=${settings.database.maximumLagOnReadsBytes}`),
   ].join("\n\n");
 }
 

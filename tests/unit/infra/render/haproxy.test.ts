@@ -916,7 +916,7 @@ backend standby
   option srvtcpka
   timeout server 1h
   option httpchk
-  http-check send meth OPTIONS uri /replica
+  http-check send meth OPTIONS uri /replica?lag=1048576
   http-check expect status 200
   default-server maxconn 100 on-marked-down shutdown-sessions
   server db-1 10.2.0.31:5432 check port 8008
