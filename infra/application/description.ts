@@ -198,6 +198,9 @@ const taken: ReadonlySet<string> = new Set([
   ...["primary", "standby", "mail", "migrations"],
 ]);
 
+/** Whether a job or an instance's proxy could be called that. */
+const isProcess = (name: string) => name.startsWith("job-") || name.endsWith("-proxy");
+
 /** What a shared directory must not be called, besides: others' names on a machine. */
 const takenOnMachines: ReadonlySet<string> = new Set([
   ...taken,
@@ -311,7 +314,7 @@ function checkTiers({ tiers }: ApplicationDescription, refuse: Refuse): void {
     const { name, formerly, port, routes, health: asked, drainSeconds, stopGraceSeconds } = one;
     const at = ["tiers", index];
     if (!isFirst("name", index)) refuse([...at, "name"], "is a duplicate, use another");
-    if (taken.has(name) || name.startsWith("job-")) {
+    if (taken.has(name) || isProcess(name)) {
       refuse([...at, "name"], "is reserved for the stack, use another");
     }
     // Two tiers cannot take the places of the same instances, nor of instances that stay
@@ -388,7 +391,7 @@ function checkValues(application: ApplicationDescription, refuse: Refuse): void 
   const names = tiers.map(({ name }) => name);
   for (const [index, name] of shared.entries()) {
     const at = ["shared", index];
-    if (takenOnMachines.has(name) || name.startsWith("job-")) {
+    if (takenOnMachines.has(name) || isProcess(name)) {
       refuse(at, "is reserved for the stack, use another");
     }
     if (names.includes(name)) refuse(at, "is a tier's name, use another");

@@ -56,15 +56,14 @@ export function renderInstanceProxy(
   const { port } = tier;
   const [server] = cache ? members.cache : [];
   const balancers = members.loadBalancer.map(({ name }) => name);
-  return describedBy(certificates, (version) =>
+  const sections = (version: string) =>
     [
       global(tier.name, loadBalancer, version),
       defaults,
       ...(port === undefined ? [] : [instance({ ...tier, port }, self, balancers)]),
       ...(server === undefined ? [] : [toCache(tier.name, server)]),
-      "",
-    ].join("\n\n"),
-  );
+    ].join("\n\n");
+  return describedBy(certificates, (version) => `${sections(version)}\n`);
 }
 
 /** What the load balancers let pass, with their own headers, always fits. */

@@ -4,6 +4,7 @@ import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";
+import { Issuer } from "../../../support/unit/issuer.ts";
 import { mockPassword } from "../../../support/unit/mocks.ts";
 import { Delivered } from "../../../support/unit/programs.ts";
 import { describeStack, recordStack, workloadOf } from "../../../support/unit/stack.ts";
@@ -27,7 +28,10 @@ describe("valkey.conf", () => {
 
 describe("valkey.conf in Valkey", function () {
   this.timeout(60_000);
-  const self = first(planWith().topology.members.cache);
+  const { topology } = planWith();
+  const self = first(topology.members.cache);
+  const issuer = new Issuer(topology);
+  let secrets: Readonly<Record<string, string>>;
   let files: Delivered;
   let machine: Container;
 
@@ -36,7 +40,8 @@ describe("valkey.conf in Valkey", function () {
     const workload = workloadOf(await describeStack(), "cache-1");
     const image = await imageFor(workload);
     files = new Delivered(image);
-    const { code, stderr } = await files.deliver(await recordStack(), "cache-1");
+    secrets = await issuer.values("cache-1", workload.secrets);
+    const { code, stderr } = await files.deliver(await recordStack(), "cache-1", { secrets });
     assert.equal(code, 0, stderr);
     machine = await start(image, "cache", {
       arguments: ["--cap-add=NET_ADMIN", `--volume=${files.volume}:/etc/hastack:ro`],
@@ -57,8 +62,11 @@ describe("valkey.conf in Valkey", function () {
   /** The gate's command, in the folder where the gate runs it. */
   const health = () => machine.attempt(`cd /etc/hastack && ${cacheHealth(self)}`);
 
+  const own = "/etc/hastack/tls/cache-client.pem";
+  const cli = (certificate = own) =>
+    `valkey-cli --no-auth-warning -h ${self.backend} --tls --cacert /etc/hastack/tls/cache-ca.crt --cert ${certificate} --key ${certificate}`;
   const client = (user: string, password: string) =>
-    `REDISCLI_AUTH=${password} valkey-cli --no-auth-warning --user ${user} -h ${self.backend}`;
+    `REDISCLI_AUTH=${password} ${cli()} --user ${user}`;
   const login = client("hastack", mockPassword("cache"));
 
   /** The answer to a command, by default as the application's user. */
@@ -114,11 +122,45 @@ describe("valkey.conf in Valkey", function () {
 
   it("D7: answers nobody without the password, nor the user that others take by default", async () => {
     for (const command of ["PING", "GET hastack:key", "INFO"]) {
-      const { stdout } = await machine.attempt(`valkey-cli -h ${self.backend} ${command}`);
+      const { stdout } = await machine.attempt(`${cli()} ${command}`);
       assert.match(stdout, /^NOAUTH /, command);
     }
     assert.match(await ask("PING", client("hastack", "wrong")), /WRONGPASS|NOAUTH/);
     assert.match(await ask("PING", client("default", mockPassword("cache"))), /WRONGPASS|NOAUTH/);
+  });
+
+  it("N5: speaks TLS alone, and only with clients that have a certificate for the cache", async () => {
+    const plain = await machine.attempt(`valkey-cli -h ${self.backend} -t 2 PING`);
+    assert.doesNotMatch(plain.stdout, /PONG|NOAUTH/);
+    const other = new Issuer(topology);
+    const refused: readonly (readonly [string, string])[] = [
+      ["another stack's", await other.leaf("storefront-1", "cache-client")],
+      ["of another purpose", await issuer.leaf("lb-1", "load-balancer")],
+      ["the cache's own", await issuer.leaf("cache-1", "cache-server")],
+    ];
+    for (const [what, pem] of refused) {
+      await machine.run("cat > /tmp/client.pem", pem);
+      const { stdout } = await machine.attempt(`${cli("/tmp/client.pem")} PING`);
+      assert.doesNotMatch(stdout, /PONG|NOAUTH/, what);
+    }
+    await machine.run("cat > /tmp/client.pem", await issuer.leaf("admin-2", "cache-client"));
+    const { stdout } = await machine.attempt(`${cli("/tmp/client.pem")} PING`);
+    assert.match(stdout, /NOAUTH/);
+  });
+
+  it("W5: a certificate that does not fit to its key is refused, before anything is touched", async () => {
+    const [one, two] = [
+      await issuer.leaf("cache-1", "cache-server"),
+      await issuer.leaf("cache-1", "cache-server"),
+    ];
+    const key = "-----BEGIN PRIVATE KEY";
+    const mixed = (one.split(key)[0] ?? "") + key + two.split(key)[1];
+    const { code, stderr } = await files.deliver(await recordStack(), "cache-1", {
+      secrets: { ...secrets, tls_cache_server: mixed },
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, /key values mismatch/);
+    assert.match(stderr, /was refused; nothing was changed/);
   });
 
   it("A9: stays within its memory, and drops what ends next", async () => {
@@ -167,7 +209,10 @@ describe("valkey.conf in Valkey", function () {
     ];
     const before = await files.look("sha256sum /etc/hastack/valkey.conf");
     for (const [what, edit, message] of refused) {
-      const { code, stderr } = await files.deliver(await recordStack(), "cache-1", { edit });
+      const { code, stderr } = await files.deliver(await recordStack(), "cache-1", {
+        edit,
+        secrets,
+      });
       assert.equal(code, 1, what);
       assert.match(stderr, message, what);
       assert.match(stderr, /valkey\.conf was refused; nothing was changed/, what);
@@ -191,7 +236,13 @@ describe("valkey.conf in Valkey", function () {
 });
 
 const whole = `bind 10.2.0.61
-port 6379
+port 0
+tls-port 6379
+tls-protocols TLSv1.3
+tls-cert-file tls/cache-server.pem
+tls-key-file tls/cache-server.pem
+tls-ca-cert-file tls/cache-ca.crt
+tls-auth-clients yes
 protected-mode yes
 maxclients 1000
 tcp-keepalive 10

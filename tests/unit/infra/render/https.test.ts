@@ -6,6 +6,7 @@ import { type Made, makeCertificate, pemOf } from "../../../support/certificates
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";
+import { Issuer } from "../../../support/unit/issuer.ts";
 import { Delivered } from "../../../support/unit/programs.ts";
 import { describeStack, recordStack, workloadOf } from "../../../support/unit/stack.ts";
 
@@ -72,7 +73,7 @@ describe("haproxy.cfg with a certificate", () => {
       "http-request redirect location https://10.1.0.100%[pathq] code 301 if METH_GET",
       "http-request redirect location https://10.1.0.100%[pathq] code 308",
     ]);
-    assert.doesNotMatch(plain, /redirect|ssl|Strict-Transport/);
+    assert.doesNotMatch(plain, /frontend redirects|ssl crt|Strict-Transport/);
   });
 
   it("L9: leads to the site's own name and port, where the settings say them", () => {
@@ -110,8 +111,8 @@ const standIns = `defaults
   timeout server 5s
   timeout connect 1s
 frontend instances
-  bind 10.2.0.41:3000
-  bind 10.2.0.42:3000
+  bind 10.2.0.41:3000 ssl crt /tmp/storefront-1.pem ca-file /etc/hastack/tls/instances-ca.crt verify required
+  bind 10.2.0.42:3000 ssl crt /tmp/storefront-2.pem ca-file /etc/hastack/tls/instances-ca.crt verify required
   http-request return status 200 content-type text/plain lf-string "proto=%[req.fhdr(x-forwarded-proto)] protos=%[req.fhdr_cnt(x-forwarded-proto)] host=%[req.hdr(host)]"
 `;
 
@@ -122,6 +123,8 @@ describe("HTTPS in HAProxy", function () {
   let renewed: Made;
   let machine: Container;
   let files: Delivered;
+  const issuer = new Issuer(planWith().topology);
+  let secrets: Readonly<Record<string, string>>;
 
   before(async function () {
     this.timeout(600_000);
@@ -131,7 +134,9 @@ describe("HTTPS in HAProxy", function () {
     const workload = workloadOf(await describeStack(), "lb-1");
     const image = await imageFor(workload);
     files = new Delivered(image);
-    assert.equal((await deliver(pemOf(own))).code, 0);
+    secrets = await issuer.values("lb-1", workload.secrets);
+    const { code, stderr } = await deliver(pemOf(own));
+    assert.equal(code, 0, stderr);
     machine = await start(image, "https", {
       arguments: ["--cap-add=NET_ADMIN", `--volume=${files.volume}:/etc/hastack:ro`],
     });
@@ -141,6 +146,9 @@ describe("HTTPS in HAProxy", function () {
       [...addresses, ...instances].map((one) => `ip address add ${one}/32 dev lo`).join("; "),
     );
     await machine.run("cat > /tmp/root.pem", root.certificate);
+    for (const name of ["storefront-1", "storefront-2"]) {
+      await machine.run(`cat > /tmp/${name}.pem`, await issuer.leaf(name, "instance"));
+    }
     await machine.run("cat > /tmp/stand-ins.cfg", standIns);
     await machine.run("haproxy -D -f /tmp/stand-ins.cfg");
     const command = commandLine(first(workload.processes).command);
@@ -162,7 +170,9 @@ describe("HTTPS in HAProxy", function () {
   const publicUrl = "https://travel.example";
 
   async function deliver(certificate: string) {
-    return files.deliver(await recordStack({ changes: { certificate, publicUrl } }), "lb-1");
+    return files.deliver(await recordStack({ changes: { certificate, publicUrl } }), "lb-1", {
+      secrets,
+    });
   }
 
   /** Status and headers of an answer, in lower case, and its body. */
@@ -364,8 +374,14 @@ echo $! >> /tmp/kept-pids`;
   };
 
   it("L9: another certificate is in force after a reload, and no request fails meanwhile", async () => {
-    const hasRead = async (pem: string) =>
-      (await machine.attempt(haproxyHasRead(rendered(pem, { publicUrl })))).code === 0;
+    const hasRead = async (pem: string) => {
+      const { files: all } = workloadOf(
+        await describeStack({ certificate: pem, publicUrl }),
+        "lb-1",
+      );
+      const { content = "" } = all.find(({ path }) => path === "haproxy.cfg") ?? {};
+      return (await machine.attempt(haproxyHasRead(content))).code === 0;
+    };
     assert.deepEqual([await hasRead(pemOf(own)), await hasRead(pemOf(renewed))], [true, false]);
     const { code, stderr } = await deliver(pemOf(renewed));
     assert.equal(code, 0, stderr);
