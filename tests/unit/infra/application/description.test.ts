@@ -78,6 +78,10 @@ describe("an application's description", () => {
     ],
     "a tier called as a role": [least.replace("web,", "quorum,"), "is reserved for the stack"],
     "a tier called as a member": [least.replace("web,", "etcd,"), "is reserved for the stack"],
+    "a tier called as another's proxy": [
+      least.replace("web,", "shop-proxy,"),
+      "is reserved for the stack",
+    ],
     "a tier called as a program": [least.replace("web,", "haproxy,"), "is reserved for the stack"],
     "a tier's name that ends in a digit": [least.replace("web,", "web2,"), "must be a short name"],
     "two tiers without routes": [

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import type { Process } from "../../../../infra/platform/platform.ts";
 import { commandLine } from "../../../../infra/platform/shell.ts";
 import { haproxyHasRead } from "../../../../infra/render/haproxy.ts";
-import { cacheAddress, renderInstanceProxy } from "../../../../infra/render/instance-proxy.ts";
+import {
+  cacheAddress,
+  proxyDirectory,
+  renderInstanceProxy,
+} from "../../../../infra/render/instance-proxy.ts";
 import { until } from "../../../../lib/until.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { agency, first, planWith } from "../../../support/unit/fixtures.ts";
@@ -103,7 +107,7 @@ await Promise.all(agents.flatMap((agent) => ["GET", "GET", "GET", "POST"].map(as
 console.log(JSON.stringify(seen));
 `;
 
-/** The second instance stands on the same machine here, so its application has another address. */
+/** Both instances stand on one machine here, so each has an address and a socket of its own. */
 const loopbacks = { "storefront-1": "127.0.0.1", "storefront-2": "127.0.0.2" } as const;
 type Instance = keyof typeof loopbacks;
 const instances = Object.keys(loopbacks) as Instance[];
@@ -153,7 +157,8 @@ describe("proxy.cfg in HAProxy, behind the load balancer's", function () {
           /@\{(\w+)\}/g,
           (_, key: string) => (values as Record<string, string>)[key] ?? "",
         )
-        .replaceAll("127.0.0.1:3000", `${loopbacks[name as Instance]}:3000`);
+        .replaceAll("127.0.0.1:3000", `${loopbacks[name as Instance]}:3000`)
+        .replaceAll(proxyDirectory("storefront"), `/run/${name}`);
       const place = `/${name}/${path}`;
       await machine.run(
         `install -d $(dirname ${place}); cat > ${place}.new; chown ${owner}: ${place}.new; chmod ${mode} ${place}.new; mv ${place}.new ${place}`,
@@ -164,7 +169,10 @@ describe("proxy.cfg in HAProxy, behind the load balancer's", function () {
   }
 
   function startOf(name: string, { command, user = "root", directories = [] }: Process): string {
-    const folders = directories.map(({ path }) => `install -d -o ${user} ${path}`);
+    const folders = directories.map(
+      ({ path }) =>
+        `install -d -o ${user} ${path.replace(proxyDirectory("storefront"), `/run/${name}`)}`,
+    );
     const as = `setpriv --reuid=${user} --regid=${user} --clear-groups`;
     return [...folders, `cd /${name}`, `${as} ${commandLine(command)}`].join("; ");
   }
@@ -309,7 +317,7 @@ describe("proxy.cfg in HAProxy, behind the load balancer's", function () {
 
   it("W8: has no request fail while it reads a new configuration and certificate", async () => {
     const before = `${await machine.run("cat /storefront-1/proxy.cfg")}\n`;
-    const socket = "/run/hastack-storefront-proxy/admin.sock";
+    const socket = "/run/storefront-1/admin.sock";
     const served = () =>
       machine.run(
         `openssl s_client -connect ${backendOf("storefront-1")}:3000 -cert /lb-1/tls/load-balancer.pem < /dev/null 2> /dev/null | openssl x509 -noout -serial`,
