@@ -12,7 +12,7 @@ import {
   etcdConfiguration,
   etcdctlSettings,
   etcdDataDirectory,
-  healthOfAll,
+  healthOf,
   peerUrl,
 } from "./etcd.ts";
 
@@ -51,37 +51,44 @@ fi
 `;
 
 /**
- * Has a member speak TLS only, as the user that etcd runs as. It waits until all members are healthy,
- * before and after: with one more down there would be no majority. Runs again without harm, also after
- * it was cut off anywhere: until the member is there again, messages to it go by the streams that it
- * opens itself.
+ * Has a member speak TLS only, as the user that etcd runs as. The others must be healthy, before and
+ * after: with one more down there would be no majority. Runs again without harm, also after it was cut
+ * off anywhere. Where the member's machine stopped between the first two steps, the others cannot reach
+ * it until then; so it is they who are asked.
  */
 export function etcdOnlyTlsScript(topology: Topology, self: Member): string {
-  return `${etcdctlSettings(self)}
+  const others = topology.members.quorum.filter((one) => one.name !== self.name);
+  return `${etcdctlSettings(self, others)}
 ETCDCTL_PASSWORD=$(cat root)
 export ETCDCTL_USER=root ETCDCTL_PASSWORD
-listed() { etcdctl --command-timeout=2s member list | grep -F ', ${self.name}, '; }
+list() { etcdctl --command-timeout=2s member list; }
+listed() { list | grep -F ', ${self.name}, '; }
 # etcd tells the others where clients reach it once it has started that way
 is_over() { case $(listed) in *', ${peerUrl(self)}, ${clientUrl(self)},'*) ;; *) return 1 ;; esac; }
-all_are_healthy() { said=$(${healthOfAll(topology)} 2>&1); }
+others_are_healthy() { said=$(${healthOf(others)} 2>&1); }
+all_are_over() { is_over && said=$(${healthOf(topology.members.quorum)} 2>&1); }
 wait_for() {
   tries=0
-  until "$1" && all_are_healthy; do
+  until "$1"; do
     tries=$((tries + 1))
     [ "$tries" -lt 60 ] || { echo "$2; the members say: $said" >&2; exit 1; }
     sleep 0.5
   done
 }
-said='nothing yet'
 if is_over; then
   echo 'etcd speaks TLS only'
   exit 0
 fi
-wait_for true 'all members of etcd must be healthy before ${self.name} is restarted; mend them, then run up again'
-: > ${onlyTlsMarker}
+wait_for others_are_healthy 'all other members of etcd must be healthy before ${self.name} is restarted; mend them, then run up again'
 etcdctl member update "$(listed | cut -d , -f 1)" --peer-urls=${peerUrl(self)} > /dev/null
+: > ${onlyTlsMarker}
+pid=$(ss -Hltnp 'src ${self.backend}:${ports.etcdPeer}' | sed 's/.*pid=\\([0-9]*\\).*/\\1/')
+# Where etcd ends in order, it answers what is under way with an error that Patroni takes for a lost
+# lock. So it only hands over the lead in order; a broken connection Patroni tries again elsewhere
+other=$(list | grep -vF ', ${self.name}, ' | head -n 1)
+ETCDCTL_ENDPOINTS=${clientUrl(self)} etcdctl --command-timeout=2s move-leader "\${other%%,*}" > /dev/null 2>&1 || :
 # Its supervisor starts it again
-kill "$(ss -Hltnp 'src ${self.backend}:${ports.etcdPeer}' | sed 's/.*pid=\\([0-9]*\\).*/\\1/')"
-wait_for is_over '${self.name} is not healthy after its restart'
+[ -z "$pid" ] || kill -KILL "$pid"
+wait_for all_are_over '${self.name} is not healthy after its restart'
 echo 'etcd speaks TLS only now'`;
 }

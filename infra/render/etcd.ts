@@ -9,6 +9,11 @@ export const peerUrl = ({ backend }: Member) => `https://${backend}:${ports.etcd
 
 export const etcdDataDirectory = "/var/lib/etcd/hastack";
 
+/** Passwords are generated, and long: a slow hash would protect nothing, and take 80 ms at each login. */
+const bcryptCost = 4;
+/** Key of etcd that holds the cost with which the users' passwords are hashed. */
+const costKey = "hastack/bcrypt-cost";
+
 /** Who comes without a certificate of the right authority is not heard, members and clients alike. */
 const security = (leaf: Leaf, domain: Domain) => ({
   "cert-file": leafFile(leaf),
@@ -34,8 +39,7 @@ export function etcdConfiguration(topology: Topology, self: Member) {
     "client-transport-security": security("etcd-server", "quorum-client"),
     "peer-transport-security": security("etcd-peer", "quorum-peer"),
     "tls-min-version": "TLS1.3",
-    // Passwords are generated, and long: a slow hash protects nothing, and costs 80 ms at each login
-    "bcrypt-cost": 4,
+    "bcrypt-cost": bcryptCost,
     // Patroni speaks to etcd through this gateway
     "enable-grpc-gateway": true,
     "auto-compaction-mode": "periodic",
@@ -87,30 +91,35 @@ fi
 is_plain ${self.backend} || serves ${ports.etcdPeer} ${leafFile("etcd-peer")}`;
 }
 
-/** Shell text: etcdctl speaks to this member, with the member's own certificate. */
-export function etcdctlSettings(self: Member): string {
-  return `export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=${clientUrl(self)}
-export ETCDCTL_CACERT=${authorityFile("quorum-client")} ETCDCTL_CERT=${leafFile("etcd-server")} ETCDCTL_KEY=${leafFile("etcd-server")}`;
+/**
+ * Shell text: etcdctl speaks with the member's own certificate.
+ * @param asked whom it asks @default the member
+ */
+export function etcdctlSettings(self: Member, asked: readonly Member[] = [self]): string {
+  const [own, trusted] = [leafFile("etcd-server"), authorityFile("quorum-client")];
+  return `export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=${asked.map(clientUrl).join(",")}
+export ETCDCTL_CACERT=${trusted} ETCDCTL_CERT=${own} ETCDCTL_KEY=${own}`;
 }
 
-/** etcdctl's words for the health of every member. It needs no login. */
-export function healthOfAll(topology: Topology): string {
-  const endpoints = topology.members.quorum.map(clientUrl).join(",");
-  return `etcdctl --command-timeout=1s endpoint health --endpoints=${endpoints}`;
+/** Shell command that succeeds where all of these members are healthy. It needs no login. */
+export function healthOf(members: readonly Member[]): string {
+  // etcdctl refuses its option beside the variable
+  return `ETCDCTL_ENDPOINTS=${members.map(clientUrl).join(",")} etcdctl --command-timeout=1s endpoint health`;
 }
 
 /**
- * Users of etcd: root, and Patroni with its own keys. Runs again without harm. Passwords are set
- * again, as a hash keeps the cost that it was made with.
+ * Users of etcd: root, and Patroni with its own keys. Where they are there it changes nothing: any
+ * change may refuse a request of Patroni's that is under way. A password's hash keeps the cost that it
+ * was made with, so passwords are set anew where no key says that theirs is the configured one.
  */
 export function etcdUsersScript(topology: Topology, self: Member): string {
   return `${etcdctlSettings(self)}
 # With every member there: a user is known to the whole quorum or to none
-until ${healthOfAll(topology)} > /dev/null 2>&1 ||
-  ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat root) etcdctl --command-timeout=1s auth status > /dev/null 2>&1
+until ${healthOf(topology.members.quorum)} > /dev/null 2>&1 ||
+  ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat root) etcdctl --command-timeout=1s auth status 2> /dev/null | grep -q 'Status: true'
 do
   tries=$((\${tries:-0} + 1))
-  [ "$tries" -lt 60 ] || { echo 'etcd has no quorum after 60 tries, or does not accept the root password' >&2; exit 1; }
+  [ "$tries" -lt 60 ] || { echo 'a member of etcd is not healthy after 60 tries, and etcd does not accept the root password' >&2; exit 1; }
   sleep 0.5
 done
 if etcdctl auth status 2> /dev/null | grep -q 'Authentication Status: false'; then
@@ -120,6 +129,13 @@ if etcdctl auth status 2> /dev/null | grep -q 'Authentication Status: false'; th
 fi
 ETCDCTL_PASSWORD=$(cat root)
 export ETCDCTL_USER=root ETCDCTL_PASSWORD
+logs_in() {
+  ETCDCTL_USER=patroni ETCDCTL_PASSWORD=$(cat patroni) etcdctl get --limit=1 --prefix ${patroniPrefix} > /dev/null 2>&1
+}
+if [ "$(etcdctl get ${costKey} --print-value-only)" = ${bcryptCost} ] && logs_in; then
+  echo 'the users are there'
+  exit 0
+fi
 etcdctl user passwd root --interactive=false < root
 etcdctl role get patroni > /dev/null 2>&1 || etcdctl role add patroni
 etcdctl role grant-permission patroni readwrite --prefix=true ${patroniPrefix} > /dev/null
@@ -127,7 +143,8 @@ if etcdctl user get patroni > /dev/null 2>&1
 then etcdctl user passwd patroni --interactive=false < patroni
 else etcdctl user add patroni --interactive=false < patroni
 fi
-etcdctl user grant-role patroni patroni`;
+etcdctl user grant-role patroni patroni
+etcdctl put ${costKey} ${bcryptCost} > /dev/null`;
 }
 
 /** Where Patroni keeps its keys in etcd. */

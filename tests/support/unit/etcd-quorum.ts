@@ -8,6 +8,7 @@ import type { Workload } from "../../../infra/platform/platform.ts";
 import { filesRequest, processesRequest, secretsInput } from "../../../infra/platform/request.ts";
 import type { Outcome } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
+import { forgedAuthDisable, type Target, targetIn } from "../attacks/etcd.ts";
 import { type Container, passingName, start } from "./containers.ts";
 import { imageFor } from "./images.ts";
 import { Issuer } from "./issuer.ts";
@@ -138,6 +139,30 @@ export class EtcdQuorum {
     return this.on(task.host.name).attempt(script, secretsInput(values));
   }
 
+  /**
+   * Sends a forged message to a member's peer port. Its numbers are known to the sender.
+   * @param from where it is sent from
+   * @param certificate words of curl @default none is shown
+   * @returns HTTP's status; 000 where there was no answer
+   */
+  async forge(from: Container, member: string, scheme: "http" | "https", certificate = "") {
+    const { path, headers, body } = forgedAuthDisable(await this.#target(member));
+    const lines = Object.entries(headers).map(([name, value]) => `-H '${name}: ${value}'`);
+    const { stdout } = await from.attempt(
+      `base64 -d | curl -sS -k --http1.1 --max-time 3 -o /dev/null -w '%{http_code}' \
+        ${certificate} ${lines.join(" ")} --data-binary @- ${scheme}://${this.address(member)}:2380${path}`,
+      body.toString("base64"),
+    );
+    return stdout;
+  }
+
+  async #target(member: string): Promise<Target> {
+    const ask = "curl -sik --http1.1 --max-time 2 --cert /etc/hastack/tls/etcd-peer.pem";
+    const url = `${this.address(member)}:2380/members`;
+    const answer = await this.on(member).run(`${ask} https://${url} || curl -si http://${url}`);
+    return targetIn(answer, member);
+  }
+
   /** etcdctl at a member, as a user (`NAME:PASSWORD`) or as nobody, with the member's certificate. */
   etcdctl(member: string, user: string, command: string): Promise<Outcome> {
     const tls =
@@ -146,5 +171,13 @@ export class EtcdQuorum {
     return this.on(member).attempt(
       `cd ${root} && ETCDCTL_API=3 etcdctl --endpoints=https://${this.address(member)}:2379 ${tls} ${login} ${command}`,
     );
+  }
+
+  /** How each password in a member's database is hashed: a line for each, such as `$2a$04$`. */
+  async passwordHashes(member: string, rootPassword: string): Promise<string> {
+    // What is free again in the file would count
+    await this.etcdctl(member, `root:${rootPassword}`, "defrag");
+    const file = "/var/lib/etcd/hastack/member/snap/db";
+    return this.on(member).run(`grep -ao '[$]2a[$][0-9][0-9][$]' ${file}`);
   }
 }

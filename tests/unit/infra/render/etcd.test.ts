@@ -71,7 +71,7 @@ describe("etcd's users", () => {
   it("D7: are made once every member answers, by way of the first", () => {
     assert.ok(script.includes("ETCDCTL_ENDPOINTS=https://10.2.0.21:2379\n"));
     const all = "https://10.2.0.21:2379,https://10.2.0.22:2379,https://10.2.0.23:2379";
-    assert.ok(script.includes(`--endpoints=${all} `));
+    assert.ok(script.includes(`ETCDCTL_ENDPOINTS=${all} etcdctl`));
   });
 
   it("D7: give Patroni its own keys and no others", () => {
@@ -122,11 +122,27 @@ describe("etcd with its real files", function () {
     assert.doesNotMatch(log, /unrecognized|unknown|deprecated|invalid|ignoring/i);
   });
 
-  it("D7: its users are made, and made again without harm", async () => {
-    for (const _ of [1, 2]) {
-      const { code, stderr } = await users();
-      assert.equal(code, 0, stderr);
-    }
+  it("D7: its users are not made before every member is there", async () => {
+    await quorum.on("etcd-3").run("s6-svc -wD -d /etc/hastack/services/etcd");
+    const { code, stderr } = await quorum.task("etcd-users", values, (script) =>
+      script.replace("-lt 60", "-lt 3"),
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, /^a member of etcd is not healthy after 60 tries/);
+    await quorum.on("etcd-3").run("s6-svc -u /etc/hastack/services/etcd");
+    await quorum.healthy("etcd-3");
+  });
+
+  it("D7: its users are made, and where they are there nothing is changed", async () => {
+    const { code, stderr } = await users();
+    assert.equal(code, 0, stderr);
+    // Each change of a user has a number of its own
+    const status = async () => (await etcdctl("root:root-one", "auth status")).stdout;
+    const before = await status();
+    assert.match(before, /Status: true\nAuthRevision: \d+/);
+    const again = await users();
+    assert.deepEqual([again.code, again.stdout.split("\n").at(-2)], [0, "the users are there"]);
+    assert.equal(await status(), before);
   });
 
   it("D7: nobody gets in without a user, or with a wrong password", async () => {
@@ -154,8 +170,68 @@ describe("etcd with its real files", function () {
     assert.equal((await etcdctl("patroni:patroni-two", "get /service/ --prefix")).code, 0);
   });
 
+  describe("and somebody else in its network", () => {
+    let stranger: Container;
+
+    before(async () => {
+      const image = await imageFor(workloadOf(quorum.stack, "etcd-1"));
+      stranger = await start(image, "stranger", { network: quorum.network });
+      const { topology } = quorum.stack;
+      const certificates = {
+        "of another authority": await new Issuer(topology).leaf("etcd-1", "etcd-peer"),
+        "of a member, for clients": await quorum.issuer.leaf("etcd-1", "etcd-server"),
+        "of Patroni": await quorum.issuer.leaf("db-1", "etcd-client"),
+        "of a member, from elsewhere": await quorum.issuer.leaf("etcd-1", "etcd-peer"),
+      };
+      for (const [name, pem] of Object.entries(certificates)) {
+        await stranger.run(`cat > '/tmp/${name}'`, pem);
+      }
+    });
+    after(() => stranger?.remove());
+
+    const status = async () => (await etcdctl("root:root-one", "auth status")).stdout;
+    const shows = (name: string) => (name === "" ? "" : `--cert '/tmp/${name}'`);
+    const wrong = ["", "of another authority", "of a member, from elsewhere"];
+
+    it("N5: a forged message of a member's is taken from no other, whatever certificate it shows", async () => {
+      for (const name of [...wrong, "of a member, for clients", "of Patroni"]) {
+        assert.equal(await quorum.forge(stranger, "etcd-2", "https", shows(name)), "000", name);
+      }
+      assert.equal(await quorum.forge(stranger, "etcd-2", "http"), "000");
+      assert.match(await status(), /Status: true/);
+    });
+
+    it("N5: the same message is taken from a member, and would switch passwords off", async () => {
+      const own = "--cert /etc/hastack/tls/etcd-peer.pem";
+      assert.equal(await quorum.forge(quorum.on("etcd-1"), "etcd-2", "https", own), "204");
+      await until("passwords are off", {
+        probe: async () => (await etcdctl("", "auth status")).stdout,
+        done: (said) => said.includes("Status: false"),
+        limitSeconds: 10,
+      });
+      assert.equal((await etcdctl("", "auth enable")).code, 0);
+    });
+
+    it("N5: leases are listed, kept alive and revoked for no one without a certificate", async () => {
+      const granted = (await etcdctl("root:root-one", "lease grant 600")).stdout;
+      const lease = BigInt(`0x${/^lease (\w+)/.exec(granted)?.[1]}`);
+      const ask = async (what: string, words: string, scheme = "https") => {
+        const url = `${scheme}://${quorum.address("etcd-2")}:2379/v3/lease/${what}`;
+        const body = JSON.stringify(what === "leases" ? {} : { ID: String(lease) });
+        const curl = `curl -sSk --max-time 2 ${words} -d '${body}' ${url}`;
+        return (await stranger.attempt(curl)).stdout;
+      };
+      for (const what of ["leases", "keepalive", "revoke"]) {
+        for (const name of wrong) assert.equal(await ask(what, shows(name)), "", what + name);
+        assert.equal(await ask(what, "", "http"), "", what);
+      }
+      // The release of etcd that Debian has asks those with a certificate for no password here
+      assert.match(await ask("leases", shows("of Patroni")), new RegExp(`"ID":"${lease}"`));
+    });
+  });
+
   it("D7: a login is quick, and no slow hash of a password is left", async () => {
-    const hashes = await quorum.on("etcd-2").run(passwordHashes);
+    const hashes = await quorum.passwordHashes("etcd-2", values.root_password);
     assert.match(hashes, /^\$2a\$04\$/m);
     assert.doesNotMatch(hashes, /^\$2a\$(?!04)/m);
   });
@@ -221,12 +297,6 @@ describe("etcd with its real files", function () {
 
 const healthOf = ({ stack }: EtcdQuorum, member: string) =>
   workloadOf(stack, member).health?.command ?? "";
-
-/** Every password's hash in a member's database, which also holds pages that are free again. */
-const passwordHashes = `cd /etc/hastack
-ETCDCTL_API=3 etcdctl --user=root:root-one --endpoints=https://$(hostname -I | tr -d ' '):2379 \
-  --cacert=tls/quorum-client-ca.crt --cert=tls/etcd-server.pem --key=tls/etcd-server.pem defrag > /dev/null
-grep -ao '[$]2a[$][0-9][0-9][$]' /var/lib/etcd/hastack/member/snap/db`;
 
 /** Five members on five addresses of one container. */
 describe("etcd with five members", function () {
