@@ -104,7 +104,7 @@ describe("what an instance is given", () => {
     assert.deepEqual([DATABASE_POOL_SIZE, DRAIN_SECONDS, STOP_GRACE_SECONDS], ["4", "5", "9"]);
   });
 
-  it("A5: has another role, address, port and pool in the second instance of the admin tier", () => {
+  it("A5: has another role, port, pool and way to the cache in the second instance of the admin tier", () => {
     const { settings, topology, application } = planWith();
     const [tier, self] = [application.tiers[1], topology.tiers.admin?.[1]];
     assert.ok(tier && self);
@@ -112,7 +112,6 @@ describe("what an instance is given", () => {
     const storefront = given("storefront");
     const different = Object.keys(all).filter((name) => all[name] !== storefront[name]);
     assert.deepEqual(Object.fromEntries(different.map((name) => [name, all[name]])), {
-      HOST: "10.2.0.52",
       PORT: "3001",
       HASTACK_INSTANCE: "admin-2",
       HASTACK_TIER: "admin",
@@ -120,6 +119,7 @@ describe("what an instance is given", () => {
       DATABASE_READER_URL: `postgresql://app_admin:@{database_password}@10.2.0.100:5001/hastack${verified}`,
       DATABASE_POOL_SIZE: "5",
       PGUSER: "app_admin",
+      REDIS_URL: "redis://hastack:@{cache_password}@127.141.105.119:6379/0",
     });
     assert.deepEqual(Object.keys(all), Object.keys(storefront));
   });
