@@ -115,8 +115,8 @@ export function attacksSuite(stack: TestStack): void {
       );
       assert.deepEqual(surprises(await tryAll(stack, doors, offers)), []);
       assert.deepEqual(await leases(stack, client, token), before);
-      const { status } = await askEtcd(stack, client, "/v3/kv/range", { key: "AA==" });
-      assert.equal(status, 400, "passwords are still asked for");
+      const { status, body } = await askEtcd(stack, client, "/v3/kv/range", { key: "AA==" });
+      assert.ok(status >= 400 && status < 500, `without a password etcd answers ${status} ${body}`);
     });
 
     it("N5: on the backend network no password, session or page can be read along", async () => {
@@ -153,7 +153,7 @@ export function attacksSuite(stack: TestStack): void {
       assert.notDeepEqual(await reach(Object.fromEntries(its)), [], "its own are found");
       const others = entries.filter((one) => !its.includes(one));
       const keys = secrets.certificates.map(({ member, leaf, pem }) => [
-        `key of ${leaf} of ${member}`,
+        `key-of-${leaf}-of-${member}`,
         // Its last whole line; all keys begin alike
         /(.{64})\n[^\n]+\n-----END PRIVATE KEY-----/.exec(pem)?.[1] ?? "",
       ]);

@@ -1,5 +1,4 @@
 /** Every port that a member of the stack listens on, and who may enter there. */
-import type { Leaf } from "../../../infra/certificates/domains.ts";
 import { databaseName } from "../../../infra/render/patroni.ts";
 import { ports } from "../../../infra/roles.ts";
 import type { TestStack } from "../test-stack.ts";
@@ -9,10 +8,11 @@ import type { StackSecrets } from "./state.ts";
 
 /** The application's tiers, as the travel agency has them. */
 const tiers = { storefront: 3000, admin: 3001 } as const;
-const clientsOfDatabase = ["replicator", "rewinder"] as const;
-
-/** What opens a door: a genuine certificate of this kind, or nothing at all. */
-type Key = Leaf | "none" | "plain";
+/** Where PostgreSQL asks for no certificate, any that its authority has issued to a client will do. */
+const anybody = [
+  ...["none", "replicator", "rewinder"],
+  ...["misnamed replicator", "misnamed rewinder"],
+] as const satisfies readonly Offer["kind"][];
 
 /** One row per purpose of a port; `at` are the members that have it. */
 interface Row {
@@ -21,7 +21,7 @@ interface Row {
   readonly port: number;
   readonly speech: Speech;
   /** Who is let in. Everything else is refused. */
-  readonly opens: readonly Key[];
+  readonly opens: readonly Offer["kind"][];
   /** From where: at each member of `at`, or at another. @default this machine, as a stranger there */
   readonly from?: "itself" | "its neighbour" | "lb-1";
   /** Only the member's own certificate opens it. @default that of any member */
@@ -49,7 +49,6 @@ function rows(secrets: StackSecrets): Row[] {
   });
   const asStandby: Speech = { ...login("replicator", "replicator"), replication: true } as Speech;
   const database = { at: databases, port: ports.postgres };
-  const anybody = ["none", ...clientsOfDatabase] as const;
   const tierNames = Object.keys(tiers) as (keyof typeof tiers)[];
   return [
     {

@@ -8,8 +8,8 @@ import type { Held, StackSecrets } from "./state.ts";
 export interface Offer {
   /** What it is, for reports. */
   readonly name: string;
-  /** What kind of thing is shown; a leaf is a genuine one. */
-  readonly kind: "plain" | "none" | "forged" | Leaf;
+  /** What kind of thing is shown; a leaf is a genuine one, `misnamed` one with a name that nobody has. */
+  readonly kind: "plain" | "none" | "forged" | Leaf | `misnamed ${Leaf}`;
   /** Whose it is. @default nobody's */
   readonly member?: string;
   readonly pem?: string;
@@ -64,16 +64,17 @@ export async function forgedOffers(secrets: StackSecrets): Promise<Offer[]> {
     const ended = new Date(Date.now() - hour);
     const yesterday = new Date(Date.now() - day);
     const { plan } = held;
-    const offer = async (what: string, pair: Promise<Pair>): Promise<Offer> => ({
-      name: `${held.leaf}, ${what}`,
-      kind: "forged",
-      pem: pemOf(await pair),
-    });
+    const offer = async (
+      what: string,
+      pair: Promise<Pair>,
+      kind: Offer["kind"] = "forged",
+    ): Promise<Offer> => ({ name: `${held.leaf}, ${what}`, kind, pem: pemOf(await pair) });
+    const misnamed = issueLeaf(withWrongName(plan), authority, inFuture());
     return Promise.all([
       offer("of another authority", issueLeaf(plan, await impostor(authority), inFuture())),
       offer("ended", issueLeaf(plan, authority, ended, yesterday)),
       ...(namesCount.has(held.leaf)
-        ? [offer("for another name", issueLeaf(withWrongName(plan), authority, inFuture()))]
+        ? [offer("for another name", misnamed, `misnamed ${held.leaf}`)]
         : []),
     ]);
   });
