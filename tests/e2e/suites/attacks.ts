@@ -65,14 +65,21 @@ export function attacksSuite(stack: TestStack): void {
         ...genuineOffers(secrets, which),
         ...(await forgedOffers(secrets)),
       ];
-      const tried = await timed("certificates tried", () =>
-        tryAll(stack, doorsOf(stack, secrets, which), offers),
-      );
+      const doors = doorsOf(stack, secrets, which);
+      const tried = await timed("certificates tried", () => tryAll(stack, doors, offers));
       console.log(tableOf(tried));
       const accepted = tried.filter((one) => one.accepted).length;
       const wrongly = tried.filter((one) => one.accepted && !one.expected).length;
       console.log(`      ${tried.length} tried, ${accepted} accepted, ${wrongly} wrongly`);
       assert.deepEqual(surprises(tried), []);
+      const shut = doors.filter(
+        (door) => door.opens.length > 0 && !tried.some((one) => one.door === door && one.accepted),
+      );
+      assert.deepEqual(
+        shut.map(({ name, member }) => `${name} at ${member}`),
+        [],
+        "nothing opens it",
+      );
     });
 
     it("D7, N5: nobody without etcd's certificates forges a raft message, or keeps or ends a lease", async () => {
@@ -110,7 +117,7 @@ export function attacksSuite(stack: TestStack): void {
       const doors = ["etcd-1", "etcd-2", "etcd-3"].flatMap((member) =>
         speeches.map((one): Door => {
           const host = stack.place.address(member);
-          return { ...one, name: "etcd", member, host, isOpenTo: () => false };
+          return { ...one, name: "etcd", member, host, opens: [], isOpenTo: () => false };
         }),
       );
       assert.deepEqual(surprises(await tryAll(stack, doors, offers)), []);

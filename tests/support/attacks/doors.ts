@@ -181,7 +181,7 @@ function rows(secrets: StackSecrets): Row[] {
 const roleIn = (speech: Speech) => (speech.protocol === "database" ? speech.role : "");
 
 /** A port of one member, and one way to speak there. */
-export interface Door extends Pick<Row, "name" | "port" | "speech"> {
+export interface Door extends Pick<Row, "name" | "port" | "speech" | "opens"> {
   readonly member: string;
   readonly host: string;
   /** The member from whose address it is knocked at. @default this machine's */
@@ -195,7 +195,7 @@ export function doorsOf(
   secrets: StackSecrets,
   which: "all" | "one of each kind",
 ): Door[] {
-  return rows(secrets).flatMap(({ at, from, opens, ownOnly, ...row }) => {
+  return rows(secrets).flatMap(({ at, from, ownOnly, ...row }) => {
     const chosen = which === "all" ? at : at.slice(0, 1);
     return chosen.map((member): Door => {
       const caller = { itself: member, "its neighbour": neighbour(at, member), "lb-1": "lb-1" };
@@ -205,7 +205,7 @@ export function doorsOf(
         host: stack.place.address(member),
         ...(from && { from: caller[from] }),
         isOpenTo: ({ kind, member: owner }) =>
-          opens.some((one) => one === kind) && (!ownOnly || owner === member),
+          row.opens.some((one) => one === kind) && (!ownOnly || owner === member),
       };
     });
   });

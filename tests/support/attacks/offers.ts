@@ -25,7 +25,9 @@ export function genuineOffers(
   which: "all" | "one of each kind",
 ): Offer[] {
   const kinds = new Set<Leaf>();
-  const chosen = certificates.filter(({ leaf }) => {
+  // The first member's come first: they belong to the doors of first members
+  const sorted = certificates.toSorted((one, other) => one.member.localeCompare(other.member));
+  const chosen = sorted.filter(({ leaf }) => {
     if (which === "one of each kind" && kinds.has(leaf)) return false;
     return kinds.add(leaf);
   });
