@@ -9,7 +9,7 @@ import { userOf } from "../../../infra/application/names.ts";
 import type { Leaf } from "../../../infra/certificates/domains.ts";
 import { ports } from "../../../infra/roles.ts";
 import { type Door, doorsOf } from "../../support/attacks/doors.ts";
-import { forgedAuthDisable } from "../../support/attacks/etcd.ts";
+import { forgedAuthDisable, type Target } from "../../support/attacks/etcd.ts";
 import { impersonate, type Shown } from "../../support/attacks/imposter.ts";
 import { knockAll } from "../../support/attacks/knock.ts";
 import { surprises, tableOf, tryAll } from "../../support/attacks/matrix.ts";
@@ -87,7 +87,7 @@ export function attacksSuite(stack: TestStack): void {
       const token = await logIn(stack, client, secrets.password("etcdPatroni"));
       const before = await leases(stack, client, token);
       assert.ok(before.length > 0, "Patroni has a lease");
-      const forged = forgedAuthDisable(await clusterNumber(stack, client, token));
+      const targets = await quorumTargets(stack, client, token);
       const post = (
         path: string,
         body: Buffer,
@@ -99,8 +99,11 @@ export function attacksSuite(stack: TestStack): void {
       });
       const leaseCall = (path: string, ID: string) =>
         post(path, Buffer.from(JSON.stringify({ ID })));
-      const speeches = [
-        { port: ports.etcdPeer, speech: post(forged.path, forged.body, forged.headers) },
+      const forgedFor = (target: Target) => {
+        const { path, body, headers } = forgedAuthDisable(target);
+        return { port: ports.etcdPeer, speech: post(path, body, headers) };
+      };
+      const leaseSpeeches = [
         ...before.flatMap((id) => [
           { port: ports.etcdClient, speech: leaseCall("/v3/lease/keepalive", id) },
           { port: ports.etcdClient, speech: leaseCall("/v3/lease/revoke", id) },
@@ -114,8 +117,8 @@ export function attacksSuite(stack: TestStack): void {
           ({ kind }) => !kind.startsWith("etcd-"),
         ),
       ];
-      const doors = ["etcd-1", "etcd-2", "etcd-3"].flatMap((member) =>
-        speeches.map((one): Door => {
+      const doors = [...targets].flatMap(([member, target]) =>
+        [forgedFor(target), ...leaseSpeeches].map((one): Door => {
           const host = stack.place.address(member);
           return { ...one, name: "etcd", member, host, opens: [], isOpenTo: () => false };
         }),
@@ -215,11 +218,22 @@ async function leases(stack: TestStack, client: Held, token: string): Promise<st
   return found.map(({ ID }) => ID).sort();
 }
 
-/** In hexadecimal digits. */
-async function clusterNumber(stack: TestStack, client: Held, token: string): Promise<string> {
+/** Whom a forged message must name, by member. */
+async function quorumTargets(
+  stack: TestStack,
+  client: Held,
+  token: string,
+): Promise<ReadonlyMap<string, Target>> {
   const { status, body } = await askEtcd(stack, client, "/v3/cluster/member/list", {}, token);
   assert.equal(status, 200, body);
-  return BigInt(JSON.parse(body).header.cluster_id).toString(16);
+  const { header, members } = JSON.parse(body);
+  const cluster = BigInt(header.cluster_id).toString(16);
+  const named = members.map(({ name, ID }: { name: string; ID: string }) => [
+    name,
+    { cluster, member: BigInt(ID) },
+  ]);
+  assert.equal(named.length, 3, body);
+  return new Map(named);
 }
 
 /** @param stack whose members are containers of their own: others come to their addresses */
