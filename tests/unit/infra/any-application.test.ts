@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { readProjectFile, root } from "../../../lib/paths.ts";
 import { mustRun } from "../../../lib/run.ts";
-import { agency, applicationWith } from "../../support/unit/fixtures.ts";
+import { agency, applicationWith, planWith } from "../../support/unit/fixtures.ts";
 import { imageFor } from "../../support/unit/images.ts";
+import { Issuer } from "../../support/unit/issuer.ts";
 import { recordMachines, threeMachines } from "../../support/unit/machine-stack.ts";
 import { mockPassword, type Recording } from "../../support/unit/mocks.ts";
 import { Delivered } from "../../support/unit/programs.ts";
@@ -73,37 +74,43 @@ interface Case {
   readonly routes: readonly string[];
 }
 
-const below = (path: string) => `{ path,url_dec ${path} } || { path,url_dec -m beg ${path}/ }`;
-const writes = (path: string, methods: string) =>
-  `{ path,url_dec ${path} } { method ${methods} } || { path,url_dec -m beg ${path}/ } { method ${methods} }`;
+const at = (path: string, condition: string) =>
+  `if { path,url_dec ${path} } ${condition} || { path,url_dec -m beg ${path}/ } ${condition}`;
+/** Requests that change something have a backend of their own. */
+const both = (tier: string, path: string) => [
+  `use_backend ${tier} ${at(path, "METH_GET")}`,
+  `use_backend ${tier}_writes ${at(path, "!METH_GET")}`,
+];
+const writes = (tier: string, path: string, methods: string) =>
+  `use_backend ${tier}_writes ${at(path, `{ method ${methods} }`)}`;
+const rest = (tier: string) => [
+  `use_backend ${tier}_writes if !METH_GET`,
+  `default_backend ${tier}`,
+];
 
 const cases: readonly Case[] = [
   {
     what: "the travel agency with its tiers renamed",
     text: renamed,
     routes: [
-      `use_backend office if ${writes("/api/content", "POST PUT PATCH DELETE")}`,
-      `use_backend office if ${writes("/api/offers", "POST PUT PATCH DELETE")}`,
-      `use_backend office if ${below("/admin")}`,
-      "default_backend shop-front",
+      writes("office", "/api/content", "POST PUT PATCH DELETE"),
+      writes("office", "/api/offers", "POST PUT PATCH DELETE"),
+      ...both("office", "/admin"),
+      ...rest("shop-front"),
     ],
   },
-  { what: "an application of one tier", text: oneTier, routes: ["default_backend web"] },
+  { what: "an application of one tier", text: oneTier, routes: rest("web") },
   {
     what: "an application of three tiers, one of them a worker with a job",
     text: threeTiers,
-    routes: [
-      `use_backend api if ${writes("/hooks", "POST")}`,
-      `use_backend api if ${below("/api")}`,
-      "default_backend web",
-    ],
+    routes: [writes("api", "/hooks", "POST"), ...both("api", "/api"), ...rest("web")],
   },
   {
     what: "an application of seven tiers",
     text: sevenTiers,
     routes: [
-      ...letters.slice(1).map((letter) => `use_backend part-${letter} if ${below(`/${letter}`)}`),
-      "default_backend part-a",
+      ...letters.slice(1).flatMap((letter) => both(`part-${letter}`, `/${letter}`)),
+      ...rest("part-a"),
     ],
   },
 ];
@@ -235,7 +242,9 @@ describe("any application", function () {
         const workload = workloadOf(await describeStack({}, text), "lb-1");
         const files = new Delivered(await imageFor(workload));
         try {
-          const { code, stderr } = await files.deliver(docker, "lb-1");
+          const { topology } = planWith({}, text);
+          const secrets = await new Issuer(topology).values("lb-1", workload.secrets);
+          const { code, stderr } = await files.deliver(docker, "lb-1", { secrets });
           assert.equal(code, 0, stderr);
         } finally {
           await files.remove();
