@@ -16,6 +16,7 @@ import {
   renderPrincipals,
   type WantedDatabase,
 } from "../render/principals.ts";
+import { careFiles, careProcess } from "../render/standby-care.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
@@ -141,6 +142,7 @@ function postgres(args: DatabasePairArgs, self: Member): Workload {
         // PostgreSQL serves on without Patroni
         childrenOutlive: true,
       },
+      careProcess(dataDirectory),
     ],
     files: [
       ...files,
@@ -152,6 +154,7 @@ function postgres(args: DatabasePairArgs, self: Member): Workload {
         reloads: "patroni",
       },
       { path: "bin/patroni-start", content: patroniStart, mode: "0755" },
+      ...careFiles,
       { path: "parameters.conf", content: renderParameters(args), check: parametersCheck },
     ],
     secrets: {

@@ -90,7 +90,7 @@ export interface Process {
   readonly reloadSignal?: ReloadSignal;
   /** @default SIGTERM */
   readonly stopSignal?: StopSignal;
-  /** After this the process is killed. */
+  /** After this the process is killed; 0 where it ends at once by itself, and never is. */
   readonly stopGraceSeconds: number;
   /** Whether a new release of the workload leaves it running; it sees no release. @default false */
   readonly outlivesRelease?: boolean;
@@ -102,7 +102,10 @@ export interface Process {
 export interface DataDirectory {
   readonly name: string;
   readonly path: string;
-  /** What of it is the stack's alone; on a machine others may have theirs beside. */
+  /**
+   * What of it is the stack's alone, together with what lies beside it under the same name, a dot
+   * and more; on a machine others may have theirs beside.
+   */
   readonly own: string;
   /** Whether it holds what `keepData` keeps. */
   readonly keep: boolean;

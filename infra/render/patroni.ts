@@ -5,6 +5,7 @@ import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
 import { patroniPrefix } from "./etcd.ts";
+import { dataCare } from "./standby-care.ts";
 
 const clusterName = "hastack";
 export const databaseName = "hastack";
@@ -117,10 +118,7 @@ export function renderPatroni(
         data_dir: dataDirectory,
         pgpass: "/run/hastack-database/pgpass",
         use_unix_socket: true,
-        // Else a new standby waits for the primary's next checkpoint, which took 95 s
-        basebackup: [{ checkpoint: "fast" }],
-        remove_data_directory_on_diverged_timelines: true,
-        remove_data_directory_on_rewind_failure: true,
+        ...dataCare,
         authentication: {
           superuser: { username: "postgres", password: "@{postgres_password}" },
           replication: memberLogin("replicator"),

@@ -33,35 +33,50 @@ export function passwordOf(name: string): string {
   return name === "api" ? passwordOf("patroni_api") : `password-of-${name}`;
 }
 
+export interface PairOptions {
+  /** Parameters of PostgreSQL besides those of the stack. @default none */
+  readonly parameters?: Readonly<Record<string, string>>;
+  /** Size of each member's file system for data, in memory. @default that of the engine's disk */
+  readonly dataMegabytes?: number;
+}
+
 export class PatroniPair {
   readonly stack: Description;
   readonly issuer: Issuer;
   readonly #network: string;
+  readonly #dataMegabytes: number | undefined;
   readonly #containers = new Map<string, Container>();
   readonly #certificates = new Map<string, Record<string, string>>();
 
-  private constructor(stack: Description, network: string) {
+  private constructor(stack: Description, network: string, dataMegabytes?: number) {
+    this.#dataMegabytes = dataMegabytes;
     this.stack = stack;
     this.issuer = new Issuer(stack.topology);
     this.#network = network;
   }
 
   /** Starts the containers and etcd, without a database in them. */
-  static async start(): Promise<PatroniPair> {
+  static async start({ parameters = {}, dataMegabytes }: PairOptions = {}): Promise<PatroniPair> {
     // Test runs side by side have networks of their own
     const third = process.pid % 256;
     const backend = { subnet: `10.216.${third}.0/24`, vip: `10.216.${third}.100` };
     const frontend = { subnet: `10.217.${third}.0/24`, vip: `10.217.${third}.100` };
-    const stack = await describeStack({ network: { frontend, backend } });
+    const stack = await describeStack({
+      network: { frontend, backend },
+      database: { parameters },
+    });
     const network = passingName("patroni");
     await runDocker(["network", "create", "--internal", `--subnet=${backend.subnet}`, network]);
-    const pair = new PatroniPair(stack, network);
+    const pair = new PatroniPair(stack, network, dataMegabytes);
     for (const name of [quorum, "db-1", "db-2", "lb-1", "client"]) await pair.#container(name);
     return pair;
   }
 
   async #container(name: string): Promise<void> {
-    const { host } = workloadOf(this.stack, name === "client" ? "storefront-1" : name);
+    const { host, data } = workloadOf(this.stack, name === "client" ? "storefront-1" : name);
+    const disks = this.#dataMegabytes
+      ? (data ?? []).map(({ path }) => `--tmpfs=${path}:size=${this.#dataMegabytes}m,mode=0755`)
+      : [];
     const container = await start(
       await imageFor(workloadOf(this.stack, image[name] ?? name)),
       name,
@@ -69,6 +84,7 @@ export class PatroniPair {
         network: this.#network,
         arguments: [
           `--ip=${host.backend}`,
+          ...disks,
           "--shm-size=128m",
           "--sysctl=net.ipv4.ip_nonlocal_bind=1",
         ],

@@ -78,7 +78,10 @@ describe("DatabasePair", () => {
     const { processes, files } = workloadOf(await describeStack(), "db-1");
     assert.deepEqual(
       processes.map(({ name, user }) => [name, user]),
-      [["patroni", "postgres"]],
+      [
+        ["patroni", "postgres"],
+        ["standby-care", "postgres"],
+      ],
     );
     const secret = files.filter(({ content }) => /@\{(\w+_password|tls_\w+)\}/.test(content));
     assert.deepEqual(

@@ -97,17 +97,13 @@ describe("patroni.yml", () => {
   });
 
   it("N3: holds no password, only the places of these", () => {
-    const places = rendered().match(/@\{\w+\}/g) ?? [];
-    assert.deepEqual(
-      places.filter((one) => one !== "@{folder}"),
-      [
-        "@{patroni_api_password}",
-        "@{etcd_patroni_password}",
-        "@{postgres_password}",
-        "@{replicator_password}",
-        "@{rewinder_password}",
-      ],
-    );
+    assert.deepEqual(rendered().match(/@\{\w+_password\}/g), [
+      "@{patroni_api_password}",
+      "@{etcd_patroni_password}",
+      "@{postgres_password}",
+      "@{replicator_password}",
+      "@{rewinder_password}",
+    ]);
   });
 });
 
@@ -231,7 +227,12 @@ describe("Patroni's files with the real programs", function () {
   describe("patroni.yml", () => {
     const problems = async (text: string) =>
       JSON.parse(await machine.run(`python3 -c '${validate}'`, text)) as string[];
-    const text = renderPatroni(settings, topology, first(topology.members.database));
+    const text = renderPatroni(settings, topology, first(topology.members.database)).replaceAll(
+      "@{folder}",
+      "/tmp/folder",
+    );
+
+    before(() => machine.run("install -D -m 0755 /dev/null /tmp/folder/bin/pg_rewind"));
 
     it("D2: is accepted by Patroni's schema", async () => {
       assert.deepEqual(await problems(text), []);
@@ -242,6 +243,7 @@ describe("Patroni's files with the real programs", function () {
       ["listen: 10.2.0.31:8008", "listen: 8008", /restapi\.listen/],
       ["noloadbalance: false", "noloadbalance: no way", /tags\.noloadbalance/],
       ["bin_dir: /usr/lib/postgresql/17/bin", "bin_dir: /usr/lib", /postgresql\.bin_dir/],
+      ["/tmp/folder/bin/pg_rewind", "/tmp/folder/bin/none", /postgresql\.bin_name\.pg_rewind/],
       ["etcd3:", "etcd4:", /etcd3|dcs/i],
       ["scope: hastack\n", "", /scope/],
     ];
@@ -711,10 +713,15 @@ postgresql:
   data_dir: /var/lib/postgresql/17/hastack
   pgpass: /run/hastack-database/pgpass
   use_unix_socket: true
-  basebackup:
-    - checkpoint: fast
-  remove_data_directory_on_diverged_timelines: true
-  remove_data_directory_on_rewind_failure: true
+  remove_data_directory_on_diverged_timelines: false
+  remove_data_directory_on_rewind_failure: false
+  bin_name:
+    pg_rewind: "@{folder}/bin/pg_rewind"
+  create_replica_methods:
+    - standby_care
+  standby_care:
+    command: "@{folder}/bin/standby-care copy"
+    keep_data: true
   authentication:
     superuser:
       username: postgres

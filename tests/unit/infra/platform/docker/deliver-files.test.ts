@@ -58,8 +58,10 @@ describe("deliver-files: the real files, checked by the real programs", function
     withVolume("db-1", async (files) => {
       const { code, stderr } = await files.deliver(await recordStack(), "db-1");
       assert.equal(code, 0, stderr);
-      assert.deepEqual((await files.look(names)).split("\n").slice(0, 3), [
+      assert.deepEqual((await files.look(names)).split("\n").slice(0, 5), [
         "bin/patroni-start 755 root",
+        "bin/pg_rewind 755 root",
+        "bin/standby-care 755 root",
         "parameters.conf 644 root",
         "patroni.yml 600 postgres",
       ]);

@@ -430,13 +430,18 @@ describe("placing a workload on a machine", function () {
     const look = `ls -A /etc/hastack /opt/hastack/current /run/hastack; ls -d /run/unit-web 2>&1 || :
       ls /var/lib/unit-web; find /etc/systemd /run/systemd -name 'hastack-web*'
       systemctl list-units --all --plain --no-legend 'hastack-web*'`;
+    await machine.look("cd /var/lib/unit-web && mkdir own.set-aside-1 own.set-aside-2 ownother");
     await remove(web(), true);
     const kept = await machine.look(look);
     await remove(web(), false);
     const gone = await machine.look(look);
+    await machine.look("rmdir /var/lib/unit-web/ownother");
     const rest = "/etc/hastack:\n.machine\n\n/opt/hastack/current:\n\n/run/hastack:\nweb-1.lock";
-    assert.equal(kept.replace(/\n.*unit-web.*$/m, ""), `${rest}\nown`);
-    assert.equal(gone.replace(/\n.*unit-web.*$/m, ""), rest);
+    assert.equal(
+      kept.replace(/\n.*unit-web.*$/m, ""),
+      `${rest}\nown\nown.set-aside-1\nown.set-aside-2\nownother`,
+    );
+    assert.equal(gone.replace(/\n.*unit-web.*$/m, ""), `${rest}\nownother`);
     const { code, stderr } = await remove(web(), false);
     assert.equal(code, 0, stderr);
     await machine.look("mkdir -p /var/lib/unit-web/own");
