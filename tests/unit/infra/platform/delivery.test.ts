@@ -140,6 +140,12 @@ describe("delivery", function () {
       assert.deepEqual(await deliver(changed), ["changed services/proxy/run", "restart proxy"]);
     });
 
+    it("N3: tells every process that has it as a credential to restart", async () => {
+      const secret = { path: "secrets/key", content: "one", credentialOf: ["proxy", "job"] };
+      const told = ["changed secrets/key", "restart job", "restart proxy"];
+      assert.deepEqual(await deliver([...files, secret]), told);
+    });
+
     it("tells nobody of a file that nobody waits for", async () => {
       const changed = files.map((file) =>
         file === plain ? { ...plain, content: "#!sh\n" } : file,
