@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { parseDescription, readDescription } from "../../../../infra/application/application.ts";
+import { userOf } from "../../../../infra/application/names.ts";
 import { refusal } from "../../../support/unit/fixtures.ts";
 
 const parse = (text: string) => parseDescription(text, "app/hastack.yaml");
@@ -32,6 +33,13 @@ describe("an application's description", () => {
         environment: {},
       },
     ]);
+  });
+
+  it("N6: lets a tier have a name that is short enough for its user, which Linux takes 32 letters of", () => {
+    const named = (letters: number) => least.replace("web,", `${"w".repeat(letters)},`);
+    const [tier] = parse(named(20)).tiers;
+    assert.ok(userOf(tier?.name ?? "").length <= 32);
+    assert.throws(() => parse(named(21)), /must be a short name such as web or back-office/);
   });
 
   it("O6: is there for the travel agency, with its two tiers", () => {
@@ -83,6 +91,10 @@ describe("an application's description", () => {
       "is reserved for the stack",
     ],
     "a tier called as a program": [least.replace("web,", "haproxy,"), "is reserved for the stack"],
+    "a tier whose user would be that of the migrations": [
+      least.replace("web,", "migrations,"),
+      "is reserved for the stack",
+    ],
     "a tier's name that ends in a digit": [least.replace("web,", "web2,"), "must be a short name"],
     "two tiers without routes": [
       `name: shop\ntiers: [${web}, { name: b, command: [b], port: 8001 }]`,
