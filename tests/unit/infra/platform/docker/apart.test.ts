@@ -108,7 +108,7 @@ describe("a tier in containers", function () {
     await tryDocker(["volume", "rm", "--force", volume]);
   });
 
-  it("N6: N4: runs as its own user, with its secrets, and gets at no raw packets", async () => {
+  it("N4, N6: runs as its own user, with its secrets, and gets at no raw packets", async () => {
     const length = mockPassword("key").length;
     const logs = await machine.logs();
     assert.match(logs, new RegExp(`^serving as hastack-office, key of ${length}$`, "m"));
@@ -118,7 +118,7 @@ describe("a tier in containers", function () {
     assert.equal(BigInt(`0x${/[0-9a-f]{16}/.exec(stdout)?.[0]}`) & netRaw, 0n);
   });
 
-  it("N6: N3: keeps its secrets from all but its user", async () => {
+  it("N3, N6: keeps its secrets from all but its user", async () => {
     const reach = (user: string) =>
       secretsInReach((script, input) => machine.run(script, input), user, {
         key: mockPassword("key"),

@@ -147,7 +147,7 @@ describe("tiers on one machine", function () {
     for (const name of ["remove_base", "unship"]) await must(name, "apart", owner);
   });
 
-  it("N6: N4: run as users of their own, with their own secrets, and with no right of root's", async () => {
+  it("N4, N6: run as users of their own, with their own secrets, and with no right of root's", async () => {
     const of = (unit: string) => machine.look(`systemctl show -p User --value ${unitName(unit)}`);
     assert.deepEqual(await Promise.all(["web", "office", "job-sweep"].map(of)), [
       "hastack-web",
@@ -167,7 +167,7 @@ describe("tiers on one machine", function () {
     assert.match(await machine.look(granted), /^CapBnd:\t0+$/);
   });
 
-  it("N6: N3: keep their secrets from each other and from the migrations, wherever they lie", async () => {
+  it("N3, N6: keep their secrets from each other and from the migrations, wherever they lie", async () => {
     const running = runMigrations();
     const started = until("the migrations run", {
       probe: () => machine.look(`ls ${pictures}`),
