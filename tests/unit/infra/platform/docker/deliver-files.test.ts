@@ -74,7 +74,7 @@ describe("deliver-files: the real files, checked by the real programs", function
     });
     await withVolume("storefront-1", async (files) => {
       assert.equal((await files.deliver(await recordStack(), "storefront-1")).code, 0);
-      assert.match(await files.look(names), /^secrets\/cookieSecret 400 hastack$/m);
+      assert.match(await files.look(names), /^secrets\/cookieSecret 400 hastack-storefront$/m);
       assert.match(await files.look(names), /^environment 400 root$/m);
       const variables = await files.look("cat /etc/hastack/environment");
       assert.match(variables, /^PGPASSWORD="mock-password-1-of-storefront"$/m);
