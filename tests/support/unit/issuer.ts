@@ -11,16 +11,30 @@ const dayMilliseconds = 86_400_000;
 /** Authorities of one stack, each made when it is first asked for. */
 export class Issuer {
   readonly #topology: Topology;
-  readonly #authorities = new Map<Domain, Promise<Pair>>();
+  readonly #authorities = new Map<string, Promise<Pair>>();
+  #numbers: readonly number[] = [1];
 
   constructor(topology: Topology) {
     this.#topology = topology;
   }
 
-  authority(domain: Domain): Promise<Pair> {
-    const known = this.#authorities.get(domain) ?? issueAuthority(`test ${domain}`);
-    this.#authorities.set(domain, known);
+  /** Which authorities there are from now on, as the setting says it: the first one signs. */
+  useAuthorities(numbers: readonly number[]): void {
+    this.#numbers = numbers;
+  }
+
+  /** The authority that signs. */
+  authority(domain: Domain, number = this.#numbers[0]): Promise<Pair> {
+    const name = `test ${domain} ${number}`;
+    const known = this.#authorities.get(name) ?? issueAuthority(name);
+    this.#authorities.set(name, known);
     return known;
+  }
+
+  /** What is trusted, as its file holds it. */
+  async trusted(domain: Domain): Promise<string> {
+    const all = this.#numbers.map((number) => this.authority(domain, number));
+    return (await Promise.all(all)).map(({ certificate }) => certificate).join("");
   }
 
   /**
@@ -51,7 +65,7 @@ export class Issuer {
         values[leafSecret(leaf)] = await this.leaf(member, leaf, edit);
       }
       if (authoritySecret(domain) in secrets) {
-        values[authoritySecret(domain)] = (await this.authority(domain)).certificate;
+        values[authoritySecret(domain)] = await this.trusted(domain);
       }
     }
     return values;

@@ -121,8 +121,7 @@ export class PatroniPair {
     const urls = schemes.map((scheme) => `${scheme}://${this.address(quorum)}:2379`);
     const server = await this.issuer.leaf(quorum, "etcd-server");
     await etcd.run("install -d /tls && cat > /tls/server.pem", server);
-    const { certificate } = await this.issuer.authority("quorum-client");
-    await etcd.run("cat > /tls/ca.crt", certificate);
+    await etcd.run("cat > /tls/ca.crt", await this.issuer.trusted("quorum-client"));
     await etcd.run(`pkill etcd || :
       while pgrep etcd > /dev/null; do sleep 0.1; done
       etcd --name=etcd-1 --data-dir=/tmp/etcd --log-level=warn --enable-grpc-gateway=true --bcrypt-cost=4 \\
@@ -180,6 +179,11 @@ export class PatroniPair {
   health(member: string): Promise<Outcome> {
     const { health } = workloadOf(this.stack, member);
     return this.on(member).attempt(`cd ${root} && ${health?.command}`);
+  }
+
+  /** What the Patroni of a member without TLS says of it. */
+  plainState(member: string): Promise<string> {
+    return this.on(member).run(`curl -sS --max-time 3 http://${this.address(member)}:8008/patroni`);
   }
 
   /** Waits until a member passes its gate. */

@@ -199,6 +199,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return text
     def answer(self, code, text):
         self.send_response(code)
+        self.send_header("Content-Length", str(len(text.encode())))
         self.end_headers()
         self.wfile.write(text.encode())
 server = http.server.ThreadingHTTPServer((sys.argv[2], 8008), Handler)
