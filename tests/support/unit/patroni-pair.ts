@@ -240,6 +240,22 @@ export class PatroniPair {
     return one;
   }
 
+  /** Waits until both members reach etcd again. */
+  async seeQuorum(): Promise<void> {
+    for (const member of ["db-1", "db-2"]) {
+      await until(`${member} reaches etcd`, {
+        probe: async () => {
+          const url = `https://${this.address(member)}:8008/patroni`;
+          const answer = await this.on(member).run(`curl -sk --max-time 3 ${url}; date +\n%s`);
+          const [state = "{}", now] = answer.split("\n");
+          return Number(now) - JSON.parse(state).dcs_last_seen;
+        },
+        done: (seconds) => seconds < 2,
+        limitSeconds: 30,
+      });
+    }
+  }
+
   /** Waits until one member is primary and the other its synchronous standby. */
   async whole(): Promise<string> {
     let primary = "";
