@@ -13,7 +13,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   lab: ["lib"],
   infra: ["lib", "release"],
   scripts: ["lib", "release", "lab", "infra", "bench"],
-  bench: ["lib", "app", "app/test"],
+  bench: ["lib", "infra", "app", "app/test"],
   app: [],
   "app/test": ["app"],
   "app/tools": [],

@@ -353,6 +353,37 @@ describe("proxy.cfg in HAProxy, behind the load balancer's", function () {
     assert.deepEqual(Object.keys(seen).sort(), ["GET 200", "POST 200"], JSON.stringify(seen));
   });
 
+  it("N5: is found by its line with TLS alone, as is one without a proxy by the plain one", async () => {
+    const tls = "check ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem";
+    const line = (name: string, address: string) =>
+      `  server ${name} ${address} check\n  server ${name}-tls ${address} backup ${tls}\n`;
+    const balancing = `global
+  stats socket /run/both.sock mode 600
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 5s
+  timeout server 5s
+backend both
+  option httpchk
+  option allbackups
+  default-server inter 200ms fall 1 rise 1
+${line("with", `${backendOf("storefront-1")}:3000`)}${line("without", `${loopbacks["storefront-2"]}:3000`)}`;
+    await machine.run("cat > /lb-1/both.cfg", balancing);
+    await machine.run("cd /lb-1 && haproxy -D -p /tmp/both.pid -f both.cfg");
+    const script =
+      "echo 'show servers state both' | socat - UNIX-CONNECT:/run/both.sock | awk '$6 == 2 { print $4 }' | xargs";
+    await until("each is found by one line", {
+      probe: () => machine.run(script),
+      done: (up) => up === "with-tls without",
+      limitSeconds: 10,
+    });
+    for (let round = 0; round < 10; round += 1) {
+      assert.equal(await machine.run(`sleep 0.2; ${script}`), "with-tls without");
+    }
+    await machine.run("kill $(cat /tmp/both.pid)");
+  });
+
   it("has nothing in its configuration that HAProxy warns of", async () => {
     const text = await machine.run("cd /storefront-1 && haproxy -c -f proxy.cfg 2>&1");
     assert.doesNotMatch(text, /WARNING|ALERT/);

@@ -1,0 +1,2 @@
+/** `npm run bench:hop` */
+export { main } from "../bench/hop.ts";
