@@ -7,7 +7,12 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { migrateDatabase, serverConfig } from "../app/test/support/app.ts";
-import { docker, removeContainers, startContainer } from "../app/test/support/docker.ts";
+import {
+  balancerImage,
+  docker,
+  removeContainers,
+  startContainer,
+} from "../app/test/support/docker.ts";
 import { createDatabase, startPrimary } from "../app/test/support/postgres.ts";
 import { until } from "../app/test/support/until.ts";
 import { readApplication } from "../infra/application/application.ts";
@@ -23,7 +28,6 @@ import {
 } from "../infra/render/instance-proxy.ts";
 import { readSettings } from "../infra/settings.ts";
 import { inRoot } from "../lib/paths.ts";
-import { imageFor } from "../tests/support/unit/images.ts";
 import { connections, type Load, type Measured, measure, median, middle } from "./measure.ts";
 import { freePort, startProcess } from "./process.ts";
 
@@ -133,10 +137,7 @@ async function prepare() {
     secured: await freePort(),
   };
   await writeFiles(folder, ports);
-  const image = await imageFor({
-    component: "LoadBalancer",
-    packages: ["haproxy", "keepalived", "socat"],
-  });
+  const image = await balancerImage();
   const start =
     "install -d /run/haproxy /run/hastack-storefront-proxy; cd /bench; haproxy -W -db -f proxy.cfg & exec haproxy -W -db -f haproxy.cfg";
   const container = await startContainer("hop", [

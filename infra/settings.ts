@@ -268,7 +268,9 @@ export const settingsSchema = z.strictObject({
         .int()
         .min(1)
         .default(200)
-        .describe("Requests that one instance handles at a time; more wait in HAProxy's queue."),
+        .describe(
+          "Requests that one instance handles at a time, of those that change nothing and of the others each; more wait in HAProxy's queue.",
+        ),
       checkIntervalMilliseconds: milliseconds
         .default(500)
         .describe("Time between two health checks of a member; two failures take it out."),

@@ -32,3 +32,8 @@ export async function removeContainers(names: Iterable<string> = started): Promi
 export function postgresImage(): Promise<string> {
   return imageFor({ component: "DatabasePair", packages: databasePackages });
 }
+
+/** The stack's own image of a load balancer. */
+export function balancerImage(): Promise<string> {
+  return imageFor({ component: "LoadBalancer", packages: ["haproxy", "keepalived", "socat"] });
+}
