@@ -269,7 +269,7 @@ ${["db-1 10.2.0.31", "db-2 10.2.0.32"]
   .map((line) => line.split(" "))
   .map(
     ([name, address]) => `frontend ${name}-patroni
-  bind ${address}:8008
+  bind ${address}:8008 ssl crt /tmp/${name}.pem
   http-request return status 200 if { path /primary } { str(primary),map(/tmp/roles) ${name} }
   http-request return status 200 if { path /replica } { str(standby),map(/tmp/roles) ${name} }
   http-request return status 503
@@ -307,6 +307,9 @@ describe("haproxy.cfg in HAProxy", function () {
     await machine.run("cat > /tmp/stand-ins.cfg", standIns);
     for (const name of ["storefront-1", "storefront-2", "admin-1", "admin-2"]) {
       await machine.run(`cat > /tmp/${name}.pem`, await issuer.leaf(name, "instance"));
+    }
+    for (const name of ["db-1", "db-2"]) {
+      await machine.run(`cat > /tmp/${name}.pem`, await issuer.leaf(name, "patroni-api"));
     }
     await machine.run(
       ": > /tmp/ill; : > /tmp/dying; : > /tmp/away; printf 'primary db-1\\nstandby db-2\\n' > /tmp/roles",
@@ -908,8 +911,8 @@ backend primary
   http-check send meth OPTIONS uri /primary
   http-check expect status 200
   default-server maxconn 100 on-marked-down shutdown-sessions
-  server db-1 10.2.0.31:5432 check port 8008
-  server db-2 10.2.0.32:5432 check port 8008
+  server db-1 10.2.0.31:5432 check port 8008 check-ssl verify required ca-file tls/patroni-api-ca.crt verifyhost db-1
+  server db-2 10.2.0.32:5432 check port 8008 check-ssl verify required ca-file tls/patroni-api-ca.crt verifyhost db-2
 
 backend standby
   mode tcp
@@ -919,8 +922,8 @@ backend standby
   http-check send meth OPTIONS uri /replica?lag=1048576
   http-check expect status 200
   default-server maxconn 100 on-marked-down shutdown-sessions
-  server db-1 10.2.0.31:5432 check port 8008
-  server db-2 10.2.0.32:5432 check port 8008
+  server db-1 10.2.0.31:5432 check port 8008 check-ssl verify required ca-file tls/patroni-api-ca.crt verifyhost db-1
+  server db-2 10.2.0.32:5432 check port 8008 check-ssl verify required ca-file tls/patroni-api-ca.crt verifyhost db-2
 
 userlist operators
   user operator insecure-password @{stats_password}

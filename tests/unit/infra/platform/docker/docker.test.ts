@@ -195,7 +195,7 @@ describe("the docker platform", () => {
     const grace = (name: string) => recording.get("Container", name).inputs.destroyGraceSeconds;
     assert.deepEqual(
       ["etcd-1", "db-1", "storefront-1", "admin-1", "lb-1"].map(grace),
-      [15, 65, 32, 32, 15],
+      [15, 65, 42, 42, 15],
     );
   });
 
