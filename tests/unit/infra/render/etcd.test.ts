@@ -400,7 +400,7 @@ listens() {
 }
 fingerprint() { openssl x509 -noout -fingerprint -sha256 "$@" 2> /dev/null; }
 serves() {
-  served=$(timeout 2 openssl s_client -connect 10.2.0.22:$1 -cert "$2" 2> /dev/null < /dev/null | fingerprint)
+  served=$(timeout 2 openssl s_client -connect "10.2.0.22:$1" -cert "$2" 2> /dev/null < /dev/null | fingerprint)
   [ "$served" = "$(fingerprint -in "$2")" ] || { echo "port $1 does not serve the certificate $2"; exit 1; }
 }
 if curl -fsS --max-time 2 --cacert tls/quorum-client-ca.crt --cert tls/etcd-server.pem https://10.2.0.22:2379/health 2>&1 | grep -F '"health":"true"'
