@@ -259,7 +259,8 @@ function tier(one: Served, members: readonly Member[], settings: HaproxySettings
   const { name, health } = one;
   const backend = (title: string, own: readonly string[], server: (name: string) => string) => {
     const all = members.map((member) => {
-      const known = `verifyhost ${member.name}`;
+      // A machine that is gone is noticed by what it does not acknowledge; HAProxy's defaults lack this
+      const known = `verifyhost ${member.name} tcp-ut 2s`;
       return `server ${member.name} ${member.backend}:${one.port} ${known} ${server(member.name)}`;
     });
     const lines = [`backend ${title}`, ...ofBothKinds(one, settings), ...own, ...all];
@@ -269,7 +270,6 @@ function tier(one: Served, members: readonly Member[], settings: HaproxySettings
     "option httpchk",
     `http-check send meth GET uri ${health.path}`,
     "http-check expect status 200",
-    "http-reuse always",
     `retry-on conn-failure ${neverReached} empty-response response-timeout`,
   ];
   const writing = [
@@ -303,7 +303,7 @@ function ofBothKinds(one: Served, { loadBalancer }: HaproxySettings): string[] {
         ]),
     `http-response deny deny_status 503 if { status ${neverReached} }`,
     `default-server maxconn ${maxConnectionsPerInstance} observe layer4 error-limit 3 on-error mark-down`,
-    `default-server ssl verify required ${certificate} ${sharedTls} tcp-ut 2s`,
+    `default-server ssl verify required ${certificate} ${sharedTls}`,
   ];
 }
 

@@ -99,15 +99,15 @@ describe("haproxy.cfg", () => {
     const servers = (title: string) =>
       section(text, title).filter((line) => line.startsWith("server "));
     assert.deepEqual(servers("backend storefront"), [
-      "server storefront-1 10.2.0.41:3000 verifyhost storefront-1 check",
-      "server storefront-2 10.2.0.42:3000 verifyhost storefront-2 check",
-      "server storefront-3 10.2.0.43:3000 verifyhost storefront-3 check",
+      "server storefront-1 10.2.0.41:3000 verifyhost storefront-1 tcp-ut 2s check",
+      "server storefront-2 10.2.0.42:3000 verifyhost storefront-2 tcp-ut 2s check",
+      "server storefront-3 10.2.0.43:3000 verifyhost storefront-3 tcp-ut 2s check",
     ]);
     assert.deepEqual(servers("backend admin"), [
-      "server admin-1 10.2.0.51:3001 verifyhost admin-1 check",
+      "server admin-1 10.2.0.51:3001 verifyhost admin-1 tcp-ut 2s check",
     ]);
     assert.deepEqual(servers("backend admin_writes"), [
-      "server admin-1 10.2.0.51:3001 verifyhost admin-1 track admin/admin-1 pool-conn-name var(txn.alone)",
+      "server admin-1 10.2.0.51:3001 verifyhost admin-1 tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone)",
     ]);
   });
 
@@ -193,7 +193,7 @@ describe("haproxy.cfg of another application", () => {
         reading?.filter((line) => common.test(line)),
       );
     }
-    assert.ok(web?.includes("server web-1 10.2.0.41:8000 verifyhost web-1 check"));
+    assert.ok(web?.includes("server web-1 10.2.0.41:8000 verifyhost web-1 tcp-ut 2s check"));
     assert.ok(web?.includes("http-check send meth GET uri /ok"));
     assert.ok(web?.includes("timeout server 7s"));
     assert.ok(office?.includes("timeout server 30s"));
@@ -825,14 +825,13 @@ backend storefront
   http-request deny deny_status 413 if { req.body_size gt 33554432 }
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
-  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3 tcp-ut 2s
+  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
   option httpchk
   http-check send meth GET uri /api/health
   http-check expect status 200
-  http-reuse always
   retry-on conn-failure 425 empty-response response-timeout
-  server storefront-1 10.2.0.41:3000 verifyhost storefront-1 check
-  server storefront-2 10.2.0.42:3000 verifyhost storefront-2 check
+  server storefront-1 10.2.0.41:3000 verifyhost storefront-1 tcp-ut 2s check
+  server storefront-2 10.2.0.42:3000 verifyhost storefront-2 tcp-ut 2s check
 
 backend storefront_writes
   mode http
@@ -843,12 +842,12 @@ backend storefront_writes
   http-request deny deny_status 413 if { req.body_size gt 33554432 }
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
-  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3 tcp-ut 2s
+  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
   retry-on conn-failure 425
   # What is too long to be kept for another try: a new connection fails before any of it is sent
   http-request set-var(txn.alone) unique-id if { req.hdr(transfer-encoding) -m found } || { req.body_size gt 8192 }
-  server storefront-1 10.2.0.41:3000 verifyhost storefront-1 track storefront/storefront-1 pool-conn-name var(txn.alone)
-  server storefront-2 10.2.0.42:3000 verifyhost storefront-2 track storefront/storefront-2 pool-conn-name var(txn.alone)
+  server storefront-1 10.2.0.41:3000 verifyhost storefront-1 tcp-ut 2s track storefront/storefront-1 pool-conn-name var(txn.alone)
+  server storefront-2 10.2.0.42:3000 verifyhost storefront-2 tcp-ut 2s track storefront/storefront-2 pool-conn-name var(txn.alone)
 
 backend admin
   mode http
@@ -859,14 +858,13 @@ backend admin
   http-request deny deny_status 413 if { req.body_size gt 33554432 }
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
-  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3 tcp-ut 2s
+  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
   option httpchk
   http-check send meth GET uri /api/health
   http-check expect status 200
-  http-reuse always
   retry-on conn-failure 425 empty-response response-timeout
-  server admin-1 10.2.0.51:3001 verifyhost admin-1 check
-  server admin-2 10.2.0.52:3001 verifyhost admin-2 check
+  server admin-1 10.2.0.51:3001 verifyhost admin-1 tcp-ut 2s check
+  server admin-2 10.2.0.52:3001 verifyhost admin-2 tcp-ut 2s check
 
 backend admin_writes
   mode http
@@ -877,12 +875,12 @@ backend admin_writes
   http-request deny deny_status 413 if { req.body_size gt 33554432 }
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
-  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3 tcp-ut 2s
+  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
   retry-on conn-failure 425
   # What is too long to be kept for another try: a new connection fails before any of it is sent
   http-request set-var(txn.alone) unique-id if { req.hdr(transfer-encoding) -m found } || { req.body_size gt 8192 }
-  server admin-1 10.2.0.51:3001 verifyhost admin-1 track admin/admin-1 pool-conn-name var(txn.alone)
-  server admin-2 10.2.0.52:3001 verifyhost admin-2 track admin/admin-2 pool-conn-name var(txn.alone)
+  server admin-1 10.2.0.51:3001 verifyhost admin-1 tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone)
+  server admin-2 10.2.0.52:3001 verifyhost admin-2 tcp-ut 2s track admin/admin-2 pool-conn-name var(txn.alone)
 
 frontend primary
   mode tcp
