@@ -246,7 +246,7 @@ export class PatroniPair {
       await until(`${member} reaches etcd`, {
         probe: async () => {
           const url = `https://${this.address(member)}:8008/patroni`;
-          const answer = await this.on(member).run(`curl -sk --max-time 3 ${url}; date +\n%s`);
+          const answer = await this.on(member).run(`curl -sk --max-time 3 ${url}; echo; date +%s`);
           const [state = "{}", now] = answer.split("\n");
           return Number(now) - JSON.parse(state).dcs_last_seen;
         },
