@@ -118,12 +118,8 @@ export class WebStack extends pulumi.ComponentResource {
       { ...on, settings, application, statisticsPassword: passwords.of("statistics") },
       after(app),
     );
-    new EtcdOnlyTls(
-      "etcd-only-tls",
-      { ...on, rootPassword: passwords.of("etcdRoot") },
-      after(this.loadBalancer),
-    );
-    new PlaintextEnd("plaintext-end", on, after(this.loadBalancer));
+    const end = new PlaintextEnd("plaintext-end", on, after(this.loadBalancer));
+    new EtcdOnlyTls("etcd-only-tls", { ...on, rootPassword: passwords.of("etcdRoot") }, after(end));
     new FormerRoles(
       "former-roles",
       { ...on, roles, former: application.database.formerRoles },

@@ -71,19 +71,22 @@ export class PlaintextEnd extends pulumi.ComponentResource {
     options?: pulumi.ComponentResourceOptions,
   ) {
     super("hastack:index:PlaintextEnd", name, {}, options);
+    let last: pulumi.Resource[] = [];
     for (const host of topology.members.database) {
-      platform.runOnce(
-        {
-          name: `${host.name}-plaintext-end`,
-          component: "PlaintextEnd",
-          host,
-          onWorkload: true,
-          script: refusePlaintextScript,
-          files: [{ path: "plaintext-end.sql", content: plaintextEnd, owner: "postgres" }],
-          secrets: {},
-        },
-        { parent: this, dependsOn: [] },
-      );
+      last = [
+        platform.runOnce(
+          {
+            name: `${host.name}-plaintext-end`,
+            component: "PlaintextEnd",
+            host,
+            onWorkload: true,
+            script: refusePlaintextScript(host),
+            files: [{ path: "plaintext-end.sql", content: plaintextEnd, owner: "postgres" }],
+            secrets: {},
+          },
+          { parent: this, dependsOn: last },
+        ),
+      ];
     }
     this.registerOutputs();
   }

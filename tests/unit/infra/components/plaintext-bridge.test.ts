@@ -30,9 +30,9 @@ describe("PlaintextBridge", () => {
   it("O6: comes before anything is placed, and ends once all is", async () => {
     const recording = await recordStack();
     assertOrder(recording, "Command db-2-bridge", "Command etcd-1-files");
-    for (const name of ["db-1", "db-2"]) {
-      assertOrder(recording, "Command lb-2-gate", `Command ${name}-plaintext-end`);
-    }
+    const ends = ["db-1", "db-2"].map((name) => `Command ${name}-plaintext-end`);
+    // Patroni has to have left etcd's plain port before that is closed
+    assertOrder(recording, "Command lb-2-gate", ...ends, "Command etcd-1-only-tls");
   });
 
   it("O6: is skipped where the workload is not there yet, as in a new stack", async () => {
