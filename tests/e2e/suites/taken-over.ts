@@ -75,8 +75,10 @@ export function takenOverSuite(stack: TestStack): void {
   // The doors that were open without TLS are closed
   attacksSuite(stack);
 
-  it("W4: is taken away whole", async () => {
-    await stack.destroy();
-    assert.deepEqual(await stack.place.leftovers(), []);
+  describe("its end", () => {
+    it("W4: is taken away whole", async () => {
+      await stack.destroy();
+      assert.deepEqual(await stack.place.leftovers(), []);
+    });
   });
 }
