@@ -140,8 +140,11 @@ export function attacksSuite(stack: TestStack): void {
         await speakPlainly(stack, control);
       });
       assert.equal(seenIn(streams, [control]).length, 1, "what is in the clear is seen");
-      const used = usedPorts.filter((port) => streams.some(({ ports }) => ports.includes(port)));
-      assert.deepEqual(used, usedPorts, "every hop was in use");
+      // A database member may have found an etcd member on its own machine
+      const isOwn = stack.place.sharing("db-1").includes("etcd-1");
+      const wire = usedPorts.filter((port) => !(isOwn && port === ports.etcdClient));
+      const used = wire.filter((port) => streams.some((stream) => stream.ports.includes(port)));
+      assert.deepEqual(used, wire, "every hop was in use");
       const others = streams.filter(({ bytes }) => !bytes.includes(control));
       const total = others.reduce((sum, { bytes }) => sum + bytes.length, 0);
       console.log(`      read along: ${others.length} streams, ${total} bytes`);

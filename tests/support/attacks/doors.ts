@@ -32,7 +32,7 @@ const etcds = ["etcd-1", "etcd-2", "etcd-3"];
 const databases = ["db-1", "db-2"];
 const balancers = ["lb-1", "lb-2"];
 
-function rows(secrets: StackSecrets): Row[] {
+function rows({ place }: TestStack, secrets: StackSecrets): Row[] {
   const get = (path: string): Speech => ({ protocol: "http", request: `GET ${path} HTTP/1.1` });
   // A key that is not there is taken away: nothing changes where this is accepted
   const patch = (...headers: string[]): Speech => ({
@@ -48,6 +48,11 @@ function rows(secrets: StackSecrets): Row[] {
     database,
   });
   const asStandby: Speech = { ...login("replicator", "replicator"), replication: true } as Speech;
+  const asRewinder = login("rewinder", "rewinder", "postgres");
+  // A load balancer on a database member's machine has that member's address
+  const isShared = balancers.some((one) => place.sharing(one).some((it) => databases.includes(it)));
+  const throughBalancers = (role: string): Row["opens"] =>
+    isShared && (role === "replicator" || role === "rewinder") ? [role] : [];
   const database = { at: databases, port: ports.postgres };
   const tierNames = Object.keys(tiers) as (keyof typeof tiers)[];
   return [
@@ -105,7 +110,7 @@ function rows(secrets: StackSecrets): Row[] {
     {
       ...database,
       name: "PostgreSQL, rewinder",
-      speech: login("rewinder", "rewinder", "postgres"),
+      speech: asRewinder,
       opens: ["rewinder"],
       from: "its neighbour",
     },
@@ -116,7 +121,7 @@ function rows(secrets: StackSecrets): Row[] {
       opens: [],
       from: "its neighbour",
     },
-    ...[asStandby, login("rewinder", "rewinder"), login("postgres", "postgres")].map(
+    ...[asStandby, asRewinder, login("postgres", "postgres")].map(
       (speech): Row => ({
         ...database,
         name: `PostgreSQL, ${roleIn(speech)}, from elsewhere`,
@@ -152,13 +157,13 @@ function rows(secrets: StackSecrets): Row[] {
         opens: ["load-balancer"],
       },
     ]),
-    ...[asStandby, login("rewinder", "rewinder"), login("postgres", "postgres")].map(
+    ...[asStandby, asRewinder, login("postgres", "postgres")].map(
       (speech): Row => ({
         name: `HAProxy to PostgreSQL, ${roleIn(speech)}`,
         at: balancers,
         port: ports.primary,
         speech,
-        opens: [],
+        opens: throughBalancers(roleIn(speech)),
       }),
     ),
     {
@@ -195,7 +200,7 @@ export function doorsOf(
   secrets: StackSecrets,
   which: "all" | "one of each kind",
 ): Door[] {
-  return rows(secrets).flatMap(({ at, from, ownOnly, ...row }) => {
+  return rows(stack, secrets).flatMap(({ at, from, ownOnly, ...row }) => {
     const chosen = which === "all" ? at : at.slice(0, 1);
     return chosen.map((member): Door => {
       const caller = { itself: member, "its neighbour": neighbour(at, member), "lb-1": "lb-1" };

@@ -13,7 +13,9 @@ const elsewhere: readonly number[] = [
 ];
 
 const doors = doorsOf(
-  { place: { address: (member: string) => member } } as unknown as TestStack,
+  {
+    place: { address: (member: string) => member, sharing: (member: string) => [member] },
+  } as unknown as TestStack,
   { password: () => "password" } as unknown as StackSecrets,
   "all",
 );
