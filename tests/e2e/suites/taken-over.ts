@@ -8,7 +8,7 @@ import { show, timed, underLoad } from "../../support/measure.ts";
 import { inside } from "../../support/members.ts";
 import { promises } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
-import { missingWrites, postDestination } from "../../support/traffic.ts";
+import { missingWrites, postDestination, request } from "../../support/traffic.ts";
 import { attacksSuite } from "./attacks.ts";
 
 /** The last commit whose members spoke without TLS. */
@@ -70,6 +70,15 @@ export function takenOverSuite(stack: TestStack): void {
 
   it("W3: is as the new release wants it: another up changes nothing", async () => {
     assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
+  });
+
+  it("D2: has both database members in touch with etcd, as a failover needs", async () => {
+    for (const member of ["db-1", "db-2"]) {
+      const url = `https://${stack.place.address(member)}:8008/patroni`;
+      const { body } = await request(url, { rejectUnauthorized: false, agent: false });
+      const silent = Date.now() / 1000 - JSON.parse(body).dcs_last_seen;
+      assert.ok(silent < 20, `${member} has heard nothing of etcd for ${silent} s`);
+    }
   });
 
   // The doors that were open without TLS are closed
