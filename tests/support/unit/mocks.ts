@@ -5,7 +5,7 @@
  */
 import * as pulumi from "@pulumi/pulumi";
 import { leaves } from "../../../infra/certificates/domains.ts";
-import { issueAuthority } from "../../../infra/certificates/issue.ts";
+import { issueAuthority, issueLeaf } from "../../../infra/certificates/issue.ts";
 
 /** One resource, as the engine is asked for it. */
 export interface Registration {
@@ -53,8 +53,13 @@ export interface RecordOptions {
 export const mockPassword = (principal: string, generation = 1) =>
   `mock-password-${generation}-of-${principal}`;
 
-/** The certificate of every authority that the mocks make. */
-const mockAuthority = (await issueAuthority("mock")).certificate;
+/** Authority and certificate of all that the mocks issue; real programs take them. */
+const authority = await issueAuthority("mock");
+const { certificate, key } = await issueLeaf(
+  { leaf: "instance", domain: "instances", use: "both", names: ["mock"], addresses: [] },
+  authority,
+  new Date("2100-01-01"),
+);
 
 /** What a resource of these types has beyond its inputs. */
 function outputs(type: string, name: string, inputs: { name?: string }, generation: number) {
@@ -73,10 +78,13 @@ function outputs(type: string, name: string, inputs: { name?: string }, generati
 /** What the programs behind certificates print; other commands print nothing of use. */
 function commandOutput(name: string): string {
   if (name.startsWith("authority-")) {
-    return JSON.stringify({ certificate: mockAuthority, key: `mock-key-of-${name}` });
+    return JSON.stringify({ certificate: authority.certificate, key: `mock-key-of-${name}` });
   }
   if (!name.endsWith("-certificates")) return "";
-  const made = Object.keys(leaves).map((leaf) => [leaf, `mock-${leaf}-of-${name}`]);
+  const made = Object.keys(leaves).map((leaf) => [
+    leaf,
+    `${certificate}${key}# mock-${leaf}-of-${name}\n`,
+  ]);
   return JSON.stringify(Object.fromEntries(made));
 }
 

@@ -67,8 +67,10 @@ describe("the files of certificates", () => {
       try {
         if (before) write(folder, before);
         write(join(folder, ".new"), after);
-        const { code, stdout } = await run(["sh", "-c", check], { cwd: join(folder, ".new") });
-        return code === 0 ? "" : stdout;
+        const { code, stdout, stderr } = await run(["sh", "-c", check], {
+          cwd: join(folder, ".new"),
+        });
+        return code === 0 ? "" : `refused: ${stdout}${stderr}`;
       } finally {
         rmSync(folder, { recursive: true });
       }

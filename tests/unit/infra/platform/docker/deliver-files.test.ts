@@ -37,7 +37,7 @@ describe("deliver-files: the real files, checked by the real programs", function
       assert.equal(code, 0, stderr);
       assert.match(
         stdout,
-        /^changed haproxy\.cfg, changed errors\/408\.http, .*keepalived\.conf, /,
+        /^changed tls\/load-balancer\.pem, .*changed haproxy\.cfg, changed errors\/408\.http, .*keepalived\.conf, /,
       );
       const list = (await files.look(names)).split("\n");
       assert.deepEqual(
@@ -47,6 +47,9 @@ describe("deliver-files: the real files, checked by the real programs", function
           "bin/keepalived-start 755 root",
           "haproxy.cfg 600 haproxy",
           "keepalived.conf 644 root",
+          "tls/instances-ca.crt 444 root",
+          "tls/load-balancer.pem 400 root",
+          "tls/patroni-api-ca.crt 444 root",
           "",
         ],
       );

@@ -165,6 +165,7 @@ describe("the docker platform", () => {
       aliased.map(({ label, aliases }) => [label, ...aliases]).sort(),
       ["1", "2"]
         .flatMap((number) => [
+          [`Command shop-front-${number}-certificates`, `storefront-${number}-certificates`],
           [`Command shop-front-${number}-files`, `storefront-${number}-files`],
           [`Command shop-front-${number}-gate`, `storefront-${number}-gate`],
           [`Container shop-front-${number}`, `storefront-${number}`],

@@ -152,6 +152,8 @@ describe("the ssh platform", () => {
     assert.deepEqual(
       aliased.map(({ name, aliases }) => [name, ...aliases]),
       [
+        ["shop-front-1-certificates", "storefront-1-certificates"],
+        ["shop-front-2-certificates", "storefront-2-certificates"],
         ["shop-front-1", "storefront-1"],
         ["shop-front-2", "storefront-2"],
       ],
