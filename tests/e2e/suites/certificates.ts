@@ -23,7 +23,7 @@ export function certificatesSuite(stack: TestStack): void {
       configure(stack, { renewal: 1 });
       const preview = await stack.must(["preview", "--diff"]);
       assert.match(preview, /db-1-certificates/);
-      assert.match(preview, /number 1, by authority 1, until \d{4}-\d\d-\d\d: .*Patroni reloads/);
+      assert.match(preview, /until \d{4}-\d\d-\d\d, renewal 1, authorities 1: .*Patroni reloads/);
       await change(stack, "certificates renewed");
       const after = await assertShown(stack);
       assert.deepEqual(
