@@ -12,6 +12,8 @@ import { describedBy, neverReached, sharedTls } from "./haproxy.ts";
 
 /** Its process. */
 export const proxyOf = (tier: string): string => `${tier}-proxy`;
+/** The tier whose program or proxy a process is. */
+export const tierOfProcess = (process: string): string => process.replace(/-proxy$/, "");
 /** Where its socket is. */
 export const proxyDirectory = (tier: string): string => `/run/hastack-${proxyOf(tier)}`;
 export const proxySocket = (tier: string): string => `${proxyDirectory(tier)}/admin.sock`;

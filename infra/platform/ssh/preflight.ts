@@ -5,6 +5,7 @@
 
 import type { Outcome } from "../../../lib/run.ts";
 import { targets } from "../../inventory.ts";
+import { tierOfProcess } from "../../render/instance-proxy.ts";
 import { type DiskNeed, isRole, ports, portsOf, releaseNeed, roleRow, roles } from "../../roles.ts";
 import type { Problem } from "../../rules/problem.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
@@ -380,8 +381,8 @@ function ownPortProblems({ planned, facts: { listeners = [], placed } }: Seen): 
   return planned
     .filter(({ role }) => !isRole(role))
     .flatMap(({ name, role, port, formerName = name }) => {
-      const units = listeners.filter((one) => one.port === port).map(processOf);
-      return [...new Set(units)]
+      const holders = listeners.filter((one) => one.port === port).map(tierOf);
+      return [...new Set(holders)]
         .filter((holder) => holder !== undefined && ![role, kind(formerName)].includes(holder))
         .map((holder = "") => {
           const goes =
@@ -398,9 +399,11 @@ function ownPortProblems({ planned, facts: { listeners = [], placed } }: Seen): 
     });
 }
 
-/** The process of the stack that a unit runs, if it is the stack's. */
-const processOf = ({ unit = "" }: Listener): string | undefined =>
-  /^hastack-(.*)\.service$/.exec(unit)?.[1];
+/** Whose program or proxy a unit of the stack runs, if it is the stack's. */
+function tierOf({ unit = "" }: Listener): string | undefined {
+  const [, process] = /^hastack-(.*)\.service$/.exec(unit) ?? [];
+  return process && tierOfProcess(process);
+}
 
 function isUsed({ certificate, smtp }: Settings, port: number): boolean {
   if (port === ports.https) return certificate !== undefined;

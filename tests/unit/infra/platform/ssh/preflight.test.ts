@@ -372,7 +372,9 @@ describe("base checks of a machine", () => {
       ...everyMember,
       listeners: [
         listener(3000, "node", "hastack-storefront.service"),
+        listener(3000, "haproxy", "hastack-storefront-proxy.service"),
         listener(3001, "node", "hastack-admin.service"),
+        listener(3001, "haproxy", "hastack-admin-proxy.service"),
       ],
     };
     const held = (port: number, role: string, by: string) =>
