@@ -193,7 +193,7 @@ const output = z
 /** Names of the stack's members, programs, passwords and HAProxy sections: no tier has one. */
 const taken: ReadonlySet<string> = new Set([
   ...reservedNames,
-  ...["haproxy", "keepalived", "patroni", "valkey", "hastack"],
+  ...["haproxy", "keepalived", "patroni", "standby-care", "valkey", "hastack"],
   ...["postgres", "replicator", "rewinder", "migrator", "statistics"],
   ...["primary", "standby", "mail", "migrations"],
 ]);

@@ -28,7 +28,7 @@ export interface Handling {
 export interface Given {
   readonly files: readonly ManagedFile[];
   readonly secrets: Readonly<Record<string, pulumi.Output<string>>>;
-  /** Differs when any of the certificates does; it holds no secret. */
+  /** Differs when the description of any of the certificates does; it holds no secret. */
   readonly version: string;
 }
 

@@ -45,7 +45,7 @@ export function planCertificates(topology: Topology, usesCache: boolean): Member
       leaf("cache-client", client(one.name)),
     ]),
     ...of(Object.values(tiers).flat(), (one) => [
-      ...(one.port === undefined ? [] : [leaf("instance", itself(one))]),
+      ...(one.port === undefined ? [] : [leaf("instance", instance(one))]),
       ...(usesCache ? [leaf("cache-client", client(one.name))] : []),
     ]),
     ...of(members.loadBalancer, (one) => [leaf("load-balancer", client(one.name))]),
@@ -62,6 +62,18 @@ const client = (commonName: string): Subject => ({ commonName, names: [], addres
 const reachedAs = ({ name, backend }: Member): Subject => ({ names: [name], addresses: [backend] });
 
 const itself = (one: Member): Subject => ({ commonName: one.name, ...reachedAs(one) });
+
+/**
+ * Name of the place where an instance listens. Load balancers know it by this one: a tier that is renamed,
+ * or has one machine less, gives its instances other names before the load balancers hear of it.
+ */
+export const placeOf = ({ backend, port }: Pick<Member, "backend" | "port">): string =>
+  `${backend.replaceAll(".", "-")}-${port}.instance`;
+
+const instance = (self: Member): Subject => ({
+  ...itself(self),
+  names: [self.name, placeOf(self)],
+});
 
 /** Clients reach it by the load balancers, too, and know it by the address that they use. */
 function database(self: Member, { members, network }: Topology): Subject {

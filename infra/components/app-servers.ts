@@ -138,7 +138,9 @@ function proxy(args: AppServersArgs, tier: Tier, member: Member): Proxy {
         stopGraceSeconds: 10,
         outlivesRelease: true,
         // Docker has one limit for the container, which ends where one of its processes has none
-        ...(tier.memoryMegabytes !== undefined && { memoryMegabytes: proxyMegabytes }),
+        ...(tier.memoryMegabytes !== undefined && {
+          memoryMegabytes: proxyMegabytes(args.settings.loadBalancer),
+        }),
       },
     ],
     files: [...own.files, ...proxyFiles(configuration, name)],
@@ -150,8 +152,9 @@ function proxy(args: AppServersArgs, tier: Tier, member: Member): Proxy {
 /** Debian's user of HAProxy. */
 const proxyUser = "haproxy";
 const proxyFile = "proxy.cfg";
-/** Enough for 400 requests under way, and for a reload meanwhile. */
-const proxyMegabytes = 128;
+/** Enough for all requests that two backends let through, and for a reload meanwhile: 128 at 200 places. */
+const proxyMegabytes = (limits: Given["settings"]["loadBalancer"]): number =>
+  Math.ceil(64 + limits.maxConnectionsPerInstance * 0.32);
 
 function proxyFiles(configuration: string, name: string): ManagedFile[] {
   const check = `haproxy -c -f ${proxyFile}`;

@@ -123,7 +123,9 @@ export class Authority extends pulumi.ComponentResource implements Certificates 
 
   /** The certificates of all authorities of a domain that count, in one text. */
   #trusted(domain: Domain): pulumi.Output<string> {
-    const pairs = this.#args.certificates.authorities.map((one) => this.#pair(domain, one));
+    // In an order of their own: that the other one issues from now on changes no file
+    const numbers = [...this.#args.certificates.authorities].sort((a, b) => a - b);
+    const pairs = numbers.map((one) => this.#pair(domain, one));
     return pulumi.all(pairs).apply((all) => all.map(({ certificate }) => certificate).join(""));
   }
 

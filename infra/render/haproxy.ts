@@ -3,6 +3,7 @@ import type { Application } from "../application/application.ts";
 import { certificateVersion, publicUrlOf } from "../certificate.ts";
 import { versionOf } from "../certificates/certificates.ts";
 import { authorityFile, leafFile } from "../certificates/domains.ts";
+import { placeOf } from "../certificates/plan.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { LoadBalancerMember, Member, Topology } from "../topology.ts";
@@ -260,7 +261,7 @@ function tier(one: Served, members: readonly Member[], settings: HaproxySettings
   const backend = (title: string, own: readonly string[], server: (name: string) => string) => {
     const all = members.map((member) => {
       // A machine that is gone is noticed by what it does not acknowledge; HAProxy's defaults lack this
-      const known = `verifyhost ${member.name} tcp-ut 2s`;
+      const known = `verifyhost ${placeOf(member)} tcp-ut 2s`;
       return `server ${member.name} ${member.backend}:${one.port} ${known} ${server(member.name)}`;
     });
     const lines = [`backend ${title}`, ...ofBothKinds(one, settings), ...own, ...all];

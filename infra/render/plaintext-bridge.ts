@@ -50,6 +50,7 @@ if ! grep -q check-ssl "$WORKLOAD/haproxy.cfg"; then
   (cd "$WORKLOAD" && haproxy -c -f haproxy.cfg.new)
   mv "$WORKLOAD/haproxy.cfg.new" "$WORKLOAD/haproxy.cfg"
 fi
+grep -q 'with and without TLS' "$WORKLOAD/haproxy.cfg" || { echo 'HAProxy knows members with TLS'; exit 0; }
 wanted=$(sed -n 's/^  description //p' "$WORKLOAD/haproxy.cfg")
 has_read() { [ "$(info description)" = "$wanted" ]; }
 worker=$(info Pid)

@@ -132,6 +132,11 @@ def megabytes(size):
     return f"{size >> 20} MB"
 
 
+def before_copy(directory):
+    """Where data lies that the primary has, too, until the copy of the primary is there."""
+    return f"{directory}.before-copy"
+
+
 def kept_aside(directory):
     return sorted(glob.glob(glob.escape(directory) + ".set-aside-*"))
 
@@ -181,7 +186,7 @@ def is_primary(source):
 def copy(words):
     options = dict(word.lstrip("-").split("=", 1) for word in words)
     directory, source = options["datadir"], options["connstring"]
-    before = f"{directory}.before-copy"
+    before = before_copy(directory)
     while True:
         try:
             clear_the_way(directory, before, source)
@@ -286,7 +291,11 @@ def watch():
         config = Config("patroni.yml")
         patroni = Patroni(config)
         try:
-            if not stands_still(patroni.get("patroni")):
+            state = patroni.get("patroni")
+            if state.get("replication_state") == "streaming":
+                # Of a copy that was cut off at its very end
+                shutil.rmtree(before_copy(config["postgresql"]["data_dir"]), ignore_errors=True)
+            if not stands_still(state):
                 since = told = None
                 continue
         except Exception:

@@ -16,9 +16,16 @@ const limitSeconds = 290;
 async function run(): Promise<void> {
   const request: TaskRequest = JSON.parse(required("REQUEST"));
   const target: TaskTarget = JSON.parse(required("TARGET"));
-  if ("onWorkload" in target && (await containerState(target.container)) !== "running") {
-    console.log("nothing runs there yet");
-    return;
+  if ("onWorkload" in target) {
+    const state = await containerState(target.container);
+    if (state === undefined) {
+      console.log("nothing runs there yet");
+      return;
+    }
+    // Skipped, it would count as done
+    if (state !== "running") {
+      throw new Error(`${target.container} is ${state}: start it, then run up again`);
+    }
   }
   const connection =
     "container" in target ? inContainer(target.container) : inOneShot(required("IMAGE"), target);

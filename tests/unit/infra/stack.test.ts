@@ -271,7 +271,7 @@ describe("WebStack", () => {
       };
       const lines: Record<string, string> = {
         "lb-1-files":
-          "  server storefront-1 10.2.0.41:3000 verifyhost storefront-1 tcp-ut 2s check",
+          "  server storefront-1 10.2.0.41:3000 verifyhost 10-2-0-41-3000.instance tcp-ut 2s check",
         "etcd-1-files": "initial-cluster-token: hastack-test",
         "db-1-files": "    synchronous_mode: true",
         "storefront-1-files": 'HASTACK_INSTANCE="storefront-1"',

@@ -99,15 +99,15 @@ describe("haproxy.cfg", () => {
     const servers = (title: string) =>
       section(text, title).filter((line) => line.startsWith("server "));
     assert.deepEqual(servers("backend storefront"), [
-      "server storefront-1 10.2.0.41:3000 verifyhost storefront-1 tcp-ut 2s check",
-      "server storefront-2 10.2.0.42:3000 verifyhost storefront-2 tcp-ut 2s check",
-      "server storefront-3 10.2.0.43:3000 verifyhost storefront-3 tcp-ut 2s check",
+      "server storefront-1 10.2.0.41:3000 verifyhost 10-2-0-41-3000.instance tcp-ut 2s check",
+      "server storefront-2 10.2.0.42:3000 verifyhost 10-2-0-42-3000.instance tcp-ut 2s check",
+      "server storefront-3 10.2.0.43:3000 verifyhost 10-2-0-43-3000.instance tcp-ut 2s check",
     ]);
     assert.deepEqual(servers("backend admin"), [
-      "server admin-1 10.2.0.51:3001 verifyhost admin-1 tcp-ut 2s check",
+      "server admin-1 10.2.0.51:3001 verifyhost 10-2-0-51-3001.instance tcp-ut 2s check",
     ]);
     assert.deepEqual(servers("backend admin_writes"), [
-      "server admin-1 10.2.0.51:3001 verifyhost admin-1 tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone)",
+      "server admin-1 10.2.0.51:3001 verifyhost 10-2-0-51-3001.instance tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone)",
     ]);
   });
 
@@ -193,7 +193,11 @@ describe("haproxy.cfg of another application", () => {
         reading?.filter((line) => common.test(line)),
       );
     }
-    assert.ok(web?.includes("server web-1 10.2.0.41:8000 verifyhost web-1 tcp-ut 2s check"));
+    assert.ok(
+      web?.includes(
+        "server web-1 10.2.0.41:8000 verifyhost 10-2-0-41-8000.instance tcp-ut 2s check",
+      ),
+    );
     assert.ok(web?.includes("http-check send meth GET uri /ok"));
     assert.ok(web?.includes("timeout server 7s"));
     assert.ok(office?.includes("timeout server 30s"));
@@ -830,8 +834,8 @@ backend storefront
   http-check send meth GET uri /api/health
   http-check expect status 200
   retry-on conn-failure 425 empty-response response-timeout
-  server storefront-1 10.2.0.41:3000 verifyhost storefront-1 tcp-ut 2s check
-  server storefront-2 10.2.0.42:3000 verifyhost storefront-2 tcp-ut 2s check
+  server storefront-1 10.2.0.41:3000 verifyhost 10-2-0-41-3000.instance tcp-ut 2s check
+  server storefront-2 10.2.0.42:3000 verifyhost 10-2-0-42-3000.instance tcp-ut 2s check
 
 backend storefront_writes
   mode http
@@ -846,8 +850,8 @@ backend storefront_writes
   retry-on conn-failure 425
   # What is too long to be kept for another try: a new connection fails before any of it is sent
   http-request set-var(txn.alone) unique-id if { req.hdr(transfer-encoding) -m found } || { req.body_size gt 8192 }
-  server storefront-1 10.2.0.41:3000 verifyhost storefront-1 tcp-ut 2s track storefront/storefront-1 pool-conn-name var(txn.alone)
-  server storefront-2 10.2.0.42:3000 verifyhost storefront-2 tcp-ut 2s track storefront/storefront-2 pool-conn-name var(txn.alone)
+  server storefront-1 10.2.0.41:3000 verifyhost 10-2-0-41-3000.instance tcp-ut 2s track storefront/storefront-1 pool-conn-name var(txn.alone)
+  server storefront-2 10.2.0.42:3000 verifyhost 10-2-0-42-3000.instance tcp-ut 2s track storefront/storefront-2 pool-conn-name var(txn.alone)
 
 backend admin
   mode http
@@ -863,8 +867,8 @@ backend admin
   http-check send meth GET uri /api/health
   http-check expect status 200
   retry-on conn-failure 425 empty-response response-timeout
-  server admin-1 10.2.0.51:3001 verifyhost admin-1 tcp-ut 2s check
-  server admin-2 10.2.0.52:3001 verifyhost admin-2 tcp-ut 2s check
+  server admin-1 10.2.0.51:3001 verifyhost 10-2-0-51-3001.instance tcp-ut 2s check
+  server admin-2 10.2.0.52:3001 verifyhost 10-2-0-52-3001.instance tcp-ut 2s check
 
 backend admin_writes
   mode http
@@ -879,8 +883,8 @@ backend admin_writes
   retry-on conn-failure 425
   # What is too long to be kept for another try: a new connection fails before any of it is sent
   http-request set-var(txn.alone) unique-id if { req.hdr(transfer-encoding) -m found } || { req.body_size gt 8192 }
-  server admin-1 10.2.0.51:3001 verifyhost admin-1 tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone)
-  server admin-2 10.2.0.52:3001 verifyhost admin-2 tcp-ut 2s track admin/admin-2 pool-conn-name var(txn.alone)
+  server admin-1 10.2.0.51:3001 verifyhost 10-2-0-51-3001.instance tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone)
+  server admin-2 10.2.0.52:3001 verifyhost 10-2-0-52-3001.instance tcp-ut 2s track admin/admin-2 pool-conn-name var(txn.alone)
 
 frontend primary
   mode tcp
