@@ -32,14 +32,15 @@ export async function shownNow(
     if (port === undefined) return [];
     return [`${member} ${leaf}: ${await shownBy(place.address(member), port)}`];
   });
-  return (await Promise.all(lines)).flat();
+  return (await Promise.all(lines)).flat().sort();
 }
 
 /** The same, as they should be shown. */
 export function toBeShown(certificates: readonly Held[]): string[] {
   return certificates
     .filter(({ leaf }) => shownAt[leaf] !== undefined)
-    .map(({ member, leaf, pem }) => `${member} ${leaf}: ${fingerprint(pem)}`);
+    .map(({ member, leaf, pem }) => `${member} ${leaf}: ${fingerprint(pem)}`)
+    .sort();
 }
 
 const fingerprint = (pem: string | Buffer) => new X509Certificate(pem).fingerprint256.slice(0, 23);
