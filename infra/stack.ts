@@ -12,7 +12,7 @@ import { Firewall, flowsOf } from "./components/firewall.ts";
 import { FormerRoles } from "./components/former-roles.ts";
 import { LoadBalancer } from "./components/load-balancer.ts";
 import { Migrations } from "./components/migrations.ts";
-import { PlaintextBridge, PlaintextEnd } from "./components/plaintext-bridge.ts";
+import { DatabaseBridge, PlaintextBridge, PlaintextEnd } from "./components/plaintext-bridge.ts";
 import { Quorum } from "./components/quorum.ts";
 import { SharedStorage } from "./components/shared-storage.ts";
 import type { Platform, Release } from "./platform/platform.ts";
@@ -70,6 +70,7 @@ export class WebStack extends pulumi.ComponentResource {
       },
       after(bridge),
     );
+    const databaseBridge = new DatabaseBridge("database-bridge", on, after(quorum));
     const pair = new DatabasePair(
       "database",
       {
@@ -82,7 +83,7 @@ export class WebStack extends pulumi.ComponentResource {
           jobs: jobsByRole(application),
         },
       },
-      after(quorum),
+      after(databaseBridge),
     );
     const databaseSettings = new DatabaseSettings(
       "settings",

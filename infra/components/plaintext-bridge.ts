@@ -17,47 +17,58 @@ export interface PlaintextBridgeArgs {
 }
 
 /**
- * Prepares a running stack of a release without certificates: whichever member gets its certificates
- * first, the others find it. Comes before anything is placed; elsewhere it finds nothing to do.
+ * Prepares the load balancers of a running stack without certificates: they find database members and
+ * instances with and without TLS. Comes before anything is placed; elsewhere it finds nothing to do.
  */
 export class PlaintextBridge extends pulumi.ComponentResource {
   constructor(name: string, args: PlaintextBridgeArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:PlaintextBridge", name, {}, options);
-    const { loadBalancer, database } = args.topology.members;
     let last: pulumi.Resource[] = [];
-    // The load balancers first: they must know where Patroni starts anew
-    for (const member of loadBalancer) {
-      last = [this.#prepare(args, member, balanceBothScript, balancerFiles, [], last)];
-    }
-    const overlay = [{ path: "tls.yml", content: renderMemberTls() }];
-    for (const member of database) {
-      last = [this.#prepare(args, member, offerTlsScript(member), databaseFiles, overlay, last)];
+    for (const member of args.topology.members.loadBalancer) {
+      last = [prepare(this, args, member, balanceBothScript, balancerFiles, [], last)];
     }
     this.registerOutputs();
   }
+}
 
-  #prepare(
-    { platform, certificates }: PlaintextBridgeArgs,
-    host: Member,
-    script: string,
-    wanted: Wanted,
-    more: readonly ManagedFile[],
-    dependsOn: pulumi.Resource[],
-  ): pulumi.Resource {
-    const { files, secrets } = certificates.of(host.name, wanted);
-    return platform.runOnce(
-      {
-        name: `${host.name}-bridge`,
-        component: "PlaintextBridge",
-        host,
-        onWorkload: true,
-        script,
-        files: [...files, ...more],
-        secrets,
-      },
-      { parent: this, dependsOn },
-    );
+/**
+ * Prepares the database members of such a stack, whichever of them is placed first. Comes behind the
+ * load balancers, which must know where Patroni starts anew, and behind etcd, which it then asks by TLS.
+ */
+export class DatabaseBridge extends pulumi.ComponentResource {
+  constructor(name: string, args: PlaintextBridgeArgs, options?: pulumi.ComponentResourceOptions) {
+    super("hastack:index:DatabaseBridge", name, {}, options);
+    const overlay = [{ path: "tls.yml", content: renderMemberTls() }];
+    let last: pulumi.Resource[] = [];
+    for (const member of args.topology.members.database) {
+      last = [prepare(this, args, member, offerTlsScript(member), databaseFiles, overlay, last)];
+    }
+    this.registerOutputs();
   }
+}
+
+function prepare(
+  parent: pulumi.ComponentResource,
+  { platform, certificates }: PlaintextBridgeArgs,
+  host: Member,
+  script: string,
+  wanted: Wanted,
+  more: readonly ManagedFile[],
+  dependsOn: pulumi.Resource[],
+): pulumi.Resource {
+  const { files, secrets } = certificates.of(host.name, wanted);
+  return platform.runOnce(
+    {
+      name: `${host.name}-bridge`,
+      component: "PlaintextBridge",
+      host,
+      onWorkload: true,
+      script,
+      files: [...files, ...more],
+      secrets,
+    },
+    { parent, dependsOn },
+  );
 }
 
 const balancerFiles: Wanted = { leaves: ["load-balancer"], authorities: ["patroni-api"] };
@@ -80,7 +91,7 @@ export class PlaintextEnd extends pulumi.ComponentResource {
             component: "PlaintextEnd",
             host,
             onWorkload: true,
-            script: refusePlaintextScript(host),
+            script: refusePlaintextScript,
             files: [{ path: "plaintext-end.sql", content: plaintextEnd, owner: "postgres" }],
             secrets: {},
           },

@@ -274,10 +274,6 @@ if role == "replica" and running and state.get("sync_standby"): sys.exit(0)
 sys.exit("role %s, state %s, replication %s, synchronous %s" % (
     role, state.get("state"), state.get("replication_state"), state.get("sync_standby", False)))'`;
 
-/** Command that asks a member's Patroni for its state and judges it, run in the folder of its files. */
-export const askHealth = (self: Member) =>
-  `${patroniCurl} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
-
 /**
  * Health of a member: Patroni and PostgreSQL serve the certificates that are in the folder, and
  * PostgreSQL runs under Patroni as primary, or as a standby that streams and that the primary waits
@@ -294,7 +290,7 @@ export function patroniHealth(self: Member): string {
 }
 ${served(ports.patroni)} | same ${leafFile("patroni-api")} || exit 1
 ${served(ports.postgres, " -starttls postgres")} | same ${leafFile("postgres")} || exit 1
-${askHealth(self)}`;
+${patroniCurl} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
 }
 
 /**

@@ -9,7 +9,7 @@ import { authorityFile, leafFile } from "../certificates/domains.ts";
 import { ports } from "../roles.ts";
 import type { Member } from "../topology.ts";
 import { patroniCheck, statsSocket } from "./haproxy.ts";
-import { askHealth, judgeState, memberTls, plaintextRules, socketDirectory } from "./patroni.ts";
+import { judgeState, memberTls, plaintextRules, socketDirectory } from "./patroni.ts";
 
 /** Shell text that brings the task's certificates to the member. */
 const bringFiles = (owner: string) => `install -d -m 0755 "$WORKLOAD/tls"
@@ -64,7 +64,7 @@ echo 'HAProxy knows members with and without TLS'`;
 export function renderMemberTls(): string {
   const { ctl, etcd3, parameters } = memberTls;
   return stringify(
-    { ctl, etcd3, postgresql: { parameters } },
+    { ctl, etcd3: { protocol: "https", ...etcd3 }, postgresql: { parameters } },
     { lineWidth: 0, aliasDuplicateObjects: false },
   ).replaceAll("@{folder}", "FOLDER");
 }
@@ -89,52 +89,37 @@ rules = [rule for rule in config["postgresql"]["pg_hba"][:-1] if rule.startswith
 replace(folder + "/${plaintextRules}", "".join(rule + "\\n" for rule in rules))
 replace(path, yaml.safe_dump(config, sort_keys=False))`;
 
-/** Signals Patroni itself, and no program that it has started. */
-const signalPatroni = (signal: "HUP" | "KILL") =>
-  `pkill -${signal} -o -u postgres -f '/patroni patroni.yml$'`;
-
 /**
  * Has a database member speak TLS with whoever wants that, and keeps its rules for those who do not
- * yet. Patroni reads the certificate for etcd only when it starts: it is killed, which PostgreSQL
- * survives, as it does not survive Patroni's end in order.
+ * yet. Patroni reads how it reaches etcd only when it starts: it is killed, which PostgreSQL survives, as
+ * it does not survive Patroni's end in order. etcd speaks both then: one that had started without TLS
+ * would go on to ask in the clear when that door is closed.
  */
 export function offerTlsScript(self: Member): string {
   return `! grep -q verify_client "$WORKLOAD/patroni.yml" || { echo 'it speaks TLS only'; exit 0; }
 ${waitFor}
 ${bringFiles("postgres")}
 python3 -c '${addTls}' "$WORKLOAD"
+patroni() { pkill "-$1" -o -u postgres -f '/patroni patroni.yml$'; }
 has_tls() { [ "$(runuser -u postgres -- psql -h ${socketDirectory} -XAtc 'SHOW ssl' postgres)" = on ]; }
 is_healthy() { curl -sS --max-time 3 http://${self.backend}:${ports.patroni}/patroni | ${judgeState}; }
-${signalPatroni("HUP")}
+patroni HUP
 wait_for has_tls 'PostgreSQL does not speak TLS'
-${signalPatroni("KILL")}
+patroni KILL
 sleep 1
 wait_for is_healthy 'the member is not healthy after the restart of Patroni'
 echo 'PostgreSQL speaks TLS with whoever wants it'`;
 }
 
-/**
- * Takes the rules for clients without TLS away, and ends their connections. The Patroni of a member
- * that had them started when etcd spoke no TLS: it would go on to ask for it in the clear, so it starts
- * anew first.
- */
-export function refusePlaintextScript(self: Member): string {
-  return `${waitFor}
-rules=$WORKLOAD/${plaintextRules}
-is_healthy() { (cd "$WORKLOAD" && ${askHealth(self)}); }
-if [ -e "$rules" ]; then
-  ${signalPatroni("KILL")}
-  sleep 1
-  wait_for is_healthy 'the member is not healthy after the restart of Patroni'
-fi
-rm -f "$rules"
+/** Takes the rules for clients without TLS away, and ends their connections. */
+export const refusePlaintextScript = `${waitFor}
+rm -f "$WORKLOAD/${plaintextRules}"
 sql() { runuser -u postgres -- psql -h ${socketDirectory} -XAt "$@" postgres; }
 before=$(sql -c 'SELECT now()')
 sql -c 'SELECT pg_reload_conf()' > /dev/null
 is_read() { [ "$(sql -c "SELECT pg_conf_load_time() > '$before'")" = t ]; }
 wait_for is_read 'PostgreSQL has not read its rules'
 sql -f plaintext-end.sql | sed 's/$/ connections without TLS were ended/'`;
-}
 
 /** SQL that ends connections without TLS. */
 export const plaintextEnd = `SELECT count(pg_terminate_backend(pid))

@@ -49,7 +49,7 @@ describe("what a member without TLS lacks", () => {
       cacert: "FOLDER/tls/patroni-api-ca.crt",
       certfile: "FOLDER/tls/patroni-api.pem",
     });
-    assert.deepEqual(Object.keys(etcd3), ["cacert", "cert"]);
+    assert.deepEqual(Object.keys(etcd3), ["protocol", "cacert", "cert"]);
     assert.equal(postgresql.parameters.ssl, true);
     assert.equal(postgresql.parameters.ssl_key_file, "FOLDER/tls/postgres.pem");
   });
