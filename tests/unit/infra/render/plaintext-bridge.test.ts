@@ -74,6 +74,12 @@ describe("a database pair without TLS", function () {
       await pair.mustTask(`${member}-principals`);
     }
     await pair.place("lb-1", asBefore);
+    const knock = `python3 -c 'import socket; socket.create_connection(("${pair.address("lb-1")}", 5000), 1)'`;
+    await until("HAProxy listens", {
+      probe: () => pair.on("client").attempt(knock),
+      done: ({ code }) => code === 0,
+      limitSeconds: 30,
+    });
     await pair.sql(
       await pair.whole(),
       "CREATE TABLE written (who text, at timestamptz DEFAULT now()); GRANT INSERT ON written TO app_storefront;",
