@@ -174,7 +174,7 @@ export function siteSuite(stack: TestStack): void {
       const endpoint = `--endpoints=https://${stack.place.address("etcd-1")}:2379`;
       const words = `cd ${folder}; etcdctl get --prefix / ${own} ${endpoint}`;
       const { stderr } = await attempt(stack, "etcd-1", ["sh", "-c", words]);
-      assert.match(stderr, /user name is empty/);
+      assert.match(stderr, /etcdserver: (permission denied|user name is empty)/);
       const rules = (condition: string) =>
         sql(stack, "db-1", `SELECT count(*) FROM pg_hba_file_rules WHERE ${condition};`);
       assert.equal(await rules("auth_method NOT IN ('scram-sha-256', 'peer', 'reject')"), "0");
@@ -186,7 +186,7 @@ export function siteSuite(stack: TestStack): void {
         stack,
         await primary(stack),
         `SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb) FROM pg_roles
-          WHERE rolname IN ('storefront', 'admin', 'migrator', 'rewinder', 'replicator');`,
+          WHERE rolname IN ('app_storefront', 'app_admin', 'migrator', 'rewinder', 'replicator');`,
       );
       assert.equal(rights, "f");
       const refused = {
