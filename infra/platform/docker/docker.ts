@@ -63,7 +63,8 @@ export class DockerPlatform implements Platform {
 
   place(workload: Workload, options: PlacementOptions): pulumi.Resource {
     this.#warnOfMissing(workload);
-    const image = this.#image(workload, options);
+    const users = workload.processes.map(({ user }) => user);
+    const image = this.#image({ ...workload, ...withUsers(workload.release, users) }, options);
     const files = this.#deliver(workload, image, options);
     const container = this.#container(workload, image, {
       parent: options.parent,
@@ -74,7 +75,9 @@ export class DockerPlatform implements Platform {
 
   runOnce(task: Task, options: PlacementOptions): pulumi.Resource {
     const { name, component, release, packages = [], shared = [], onWorkload } = task;
-    const image = release ? this.#image({ component, packages, release }, options) : undefined;
+    const image = release
+      ? this.#image({ component, packages, ...withUsers(release, [task.user]) }, options)
+      : undefined;
     const target: TaskTarget = image
       ? {
           network: this.#names.network("backend"),
@@ -381,6 +384,16 @@ interface Delivery {
   readonly resource: pulumi.Resource;
   /** A hash of all that was delivered, secrets included. */
   readonly version: pulumi.Output<string>;
+}
+
+/** The release for an image with these users alone: that another tier comes or goes does not change it. */
+function withUsers(
+  release: Release | undefined,
+  users: readonly (string | undefined)[],
+): { release?: Release } {
+  return release
+    ? { release: { ...release, users: release.users.filter((one) => users.includes(one)) } }
+    : {};
 }
 
 /** One release may be in images with different packages and users, or of another recipe. */

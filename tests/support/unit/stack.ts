@@ -102,12 +102,17 @@ export function taskOf({ tasks }: Description, name: string): Task {
   return found;
 }
 
-/** The image of a kind such as `quorum`; its tag is part of its name. @throws Error if there is none */
-export function imageOf(recording: Recording, kind: string): Registration {
-  const found = recording.ofType("RemoteImage").find(({ inputs }) => {
+/** The images of a kind such as `release`; the tag of each is part of its name. */
+export function imagesOf(recording: Recording, kind: string): Registration[] {
+  return recording.ofType("RemoteImage").filter(({ inputs }) => {
     const [name = "", tag = ""] = String(inputs.name).split(":");
     return name.endsWith(`/${kind}`) && tag !== "";
   });
+}
+
+/** The only image of a kind, or the first. @throws Error if there is none */
+export function imageOf(recording: Recording, kind: string): Registration {
+  const [found] = imagesOf(recording, kind);
   if (!found) throw new Error(`there is no image of ${kind}`);
   return found;
 }

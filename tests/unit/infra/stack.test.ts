@@ -9,7 +9,7 @@ import type { WebStack } from "../../../infra/stack.ts";
 import { agency, asPulumiGives, leastConfiguration, tiersOf } from "../../support/unit/fixtures.ts";
 import { mockPassword, type Recording, secret } from "../../support/unit/mocks.ts";
 import { deliveryScript, taskScript } from "../../support/unit/requests.ts";
-import { describeStack, differences, imageOf, recordStack } from "../../support/unit/stack.ts";
+import { describeStack, differences, imagesOf, recordStack } from "../../support/unit/stack.ts";
 
 /** Asserts that one thing is only asked for once another is there. */
 function assertAfter(recording: Recording, later: string, earlier: string): void {
@@ -305,8 +305,7 @@ describe("WebStack", () => {
           ...instances.map((name) => `Container ${name}`),
           "Command migrations",
           "Command release",
-          imageOf(before, "release").label,
-          imageOf(after, "release").label,
+          ...[before, after].flatMap((one) => imagesOf(one, "release")).map(({ label }) => label),
         ].sort(),
       );
     });

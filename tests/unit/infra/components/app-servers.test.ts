@@ -13,7 +13,7 @@ import {
 import type { Recording } from "../../../support/unit/mocks.ts";
 import {
   describeStack,
-  imageOf,
+  imagesOf,
   recordStack,
   release,
   workloadOf,
@@ -23,8 +23,9 @@ const instances = ["admin-1", "admin-2", "storefront-1", "storefront-2"];
 
 describe("AppServers", () => {
   it("L1: is every instance of both tiers, each with files, a container and a gate", async () => {
+    const children = (await recordStack()).childrenOf("AppServers", "app");
     assert.deepEqual(
-      (await recordStack()).childrenOf("AppServers", "app"),
+      children.filter((label) => !label.startsWith("RemoteImage ")),
       instances
         .flatMap((name) => [
           `Command ${name}-files`,
@@ -81,11 +82,15 @@ describe("AppServers", () => {
     }
   });
 
-  it("A12: runs all instances of one release, from one image", async () => {
+  it("A12, N6: runs all instances of one release, from one image for each tier", async () => {
     const recording = await recordStack();
-    const images = instances.map((name) => recording.get("Container", name).inputs.image);
-    const { inputs } = imageOf(recording, "release");
-    assert.deepEqual([...new Set(images)], [`id-of-${inputs.name}`]);
+    const [admin, admin2, storefront] = instances.map(
+      (name) => recording.get("Container", name).inputs.image,
+    );
+    assert.equal(admin, admin2);
+    assert.notEqual(storefront, admin, "each has its own user alone");
+    const names = imagesOf(recording, "release").map(({ inputs }) => `id-of-${inputs.name}`);
+    for (const one of [storefront, admin]) assert.ok(names.includes(String(one)));
   });
 
   it("A12: passes the gate only where the instance answers as the new release", async () => {

@@ -89,7 +89,8 @@ describe("the docker platform", () => {
   it("W3: takes images by their id, and names them by what they are made of", async () => {
     const recording = await recordStack();
     const names = recording.ofType("RemoteImage").map(({ inputs }) => String(inputs.name));
-    assert.equal(names.length, 5);
+    // Four of packages alone; the release once for each tier, and for the migrations
+    assert.equal(names.length, 7);
     for (const name of names)
       assert.match(name, /^hastack-test\/[a-z-]+:([0-9a-f]{12}-)?[0-9a-f]{12}$/);
     for (const { name, inputs } of recording.ofType("Container")) {
@@ -323,7 +324,12 @@ describe("a workload on docker", () => {
   it("has an image of its own for each set of packages and users beside a release, staged once", async () => {
     const release = { hash: "0123456789ab", application: "examples/notes", users: [] };
     const python = { release, packages: ["python3"] };
-    const other = { release: { ...release, users: ["hastack-web"] }, packages: [] };
+    const users = ["hastack-web", "hastack-office"];
+    const other = {
+      release: { ...release, users },
+      packages: [],
+      processes: [{ ...one, user: "hastack-web" }],
+    };
     const recording = await placed([{ release }, python, other], [python]);
     const images = recording.ofType("RemoteImage").map(({ inputs }) => inputs);
     const names = images.map(({ name }) => String(name));
