@@ -1,5 +1,4 @@
 /** How components ask for certificates: as files of their workloads and tasks. */
-import { createHash } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import type { ManagedFile } from "../platform/platform.ts";
 import { authorityFile, type Domain, type Leaf, leafFile, leaves } from "./domains.ts";
@@ -73,11 +72,6 @@ export function certificateFiles(
       ...after(authorityRestarts),
     })),
   ];
-}
-
-/** @returns a short text that is another one for every other text */
-export function versionOf(...texts: readonly string[]): string {
-  return createHash("sha256").update(JSON.stringify(texts)).digest("hex").slice(0, 12);
 }
 
 /**

@@ -4,7 +4,7 @@
  * for four months at least: a stack that sees an `up` three times a year has none that expires.
  */
 
-const dayMilliseconds = 86_400_000;
+export const dayMilliseconds = 86_400_000;
 /** Between two ends. */
 const periodDays = 180;
 /** What a certificate has before it, at least; one that has less is renewed. */

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { shortHash } from "../../lib/short-hash.ts";
 import {
   authoritySecret,
   type Certificates,
@@ -9,13 +10,12 @@ import {
   type Given,
   type Handling,
   leafSecret,
-  versionOf,
   type Wanted,
 } from "../certificates/certificates.ts";
-import { type Domain, domains, leaves } from "../certificates/domains.ts";
+import { type Domain, domains, type Leaf, leaves } from "../certificates/domains.ts";
 import type { Pair } from "../certificates/issue.ts";
-import { dayOf, endOf } from "../certificates/period.ts";
-import { type MemberPlan, planCertificates } from "../certificates/plan.ts";
+import { dayMilliseconds, dayOf, endOf } from "../certificates/period.ts";
+import { type LeafPlan, type MemberPlan, planCertificates } from "../certificates/plan.ts";
 import { takesOver } from "../platform/platform.ts";
 import type { Settings } from "../settings.ts";
 import type { Topology } from "../topology.ts";
@@ -30,6 +30,8 @@ export interface AuthorityArgs {
   readonly now?: Date;
 }
 
+type Pem = pulumi.Output<string>;
+/** Those of a member, by their names. */
 type Issued = pulumi.Output<Readonly<Record<string, string>>>;
 
 /** An authority that ends sooner is warned of: changing it takes four times `up`. */
@@ -44,8 +46,7 @@ export class Authority extends pulumi.ComponentResource implements Certificates 
   readonly ends: string;
   readonly #args: AuthorityArgs;
   readonly #pairs = new Map<string, pulumi.Output<Pair>>();
-  readonly #issued = new Map<string, Issued>();
-  readonly #plans = new Map<string, MemberPlan>();
+  readonly #members = new Map<string, { readonly plan: MemberPlan; readonly issued: Issued }>();
 
   constructor(name: string, args: AuthorityArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:Authority", name, {}, options);
@@ -60,23 +61,23 @@ export class Authority extends pulumi.ComponentResource implements Certificates 
 
   of(member: string, wanted: Wanted, handling: Handling = {}): Given {
     const { authorities, renewal } = this.#args.certificates;
-    const plans = (wanted.leaves ?? []).map((leaf) => {
-      const plan = this.#plans.get(member)?.leaves.find((one) => one.leaf === leaf);
-      if (!plan) throw new Error(`${member} has no certificate ${leaf}`);
-      return plan;
-    });
-    const of = this.#issued.get(member);
+    const own = (wanted.leaves ?? []).map((leaf) => this.#leaf(member, leaf));
+    const plans = own.map(({ plan }) => plan);
     return {
       files: certificateFiles(wanted, handling),
       secrets: Object.fromEntries([
-        ...(wanted.leaves ?? []).map((leaf) => [
-          leafSecret(leaf),
-          pulumi.secret(pulumi.output(of).apply((issued) => issued?.[leaf] ?? "")),
-        ]),
+        ...own.map(({ plan, pem }) => [leafSecret(plan.leaf), pem]),
         ...domainsOf(wanted).map((domain) => [authoritySecret(domain), this.#trusted(domain)]),
       ]),
-      version: versionOf(JSON.stringify([plans, authorities, renewal]), this.ends),
+      version: shortHash(JSON.stringify([plans, authorities, renewal]), this.ends),
     };
+  }
+
+  #leaf(member: string, leaf: Leaf): { readonly plan: LeafPlan; readonly pem: Pem } {
+    const known = this.#members.get(member);
+    const plan = known?.plan.leaves.find((one) => one.leaf === leaf);
+    if (!known || !plan) throw new Error(`${member} has no certificate ${leaf}`);
+    return { plan, pem: pulumi.secret(known.issued.apply((issued) => issued[leaf] ?? "")) };
   }
 
   /** Made once: whatever changes in its description, the authority stays. */
@@ -108,9 +109,9 @@ export class Authority extends pulumi.ComponentResource implements Certificates 
   #warnOfEnd(name: string, certificate: string): void {
     const { validToDate } = new X509Certificate(certificate);
     const spare = validToDate.getTime() - (this.#args.now ?? new Date()).getTime();
-    if (spare > authoritySpareDays * 86_400_000) return;
+    if (spare > authoritySpareDays * dayMilliseconds) return;
     pulumi.log.warn(
-      `${name} ends on ${dayOf(validToDate)}, and with it every certificate of its: replace it by hastack:certificates.authorities`,
+      `${name} ends on ${dayOf(validToDate)}, and with it every certificate that it has issued: replace it by hastack:certificates.authorities`,
       this,
     );
   }
@@ -157,8 +158,7 @@ export class Authority extends pulumi.ComponentResource implements Certificates 
         additionalSecretOutputs: ["stdout"],
       },
     );
-    this.#plans.set(member.name, plan);
     const made = issued.stdout.apply((text): Readonly<Record<string, string>> => JSON.parse(text));
-    this.#issued.set(member.name, pulumi.secret(made));
+    this.#members.set(member.name, { plan, issued: pulumi.secret(made) });
   }
 }

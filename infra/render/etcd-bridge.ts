@@ -15,6 +15,7 @@ import {
   healthOf,
   peerUrl,
 } from "./etcd.ts";
+import { waitFor } from "./plaintext-bridge.ts";
 
 const plain = (url: string) => url.replace(/^https:/, "http:");
 
@@ -65,16 +66,9 @@ list() { etcdctl --command-timeout=2s member list; }
 listed() { list | grep -F ', ${self.name}, '; }
 # etcd tells the others where clients reach it once it has started that way
 is_over() { case $(listed) in *', ${peerUrl(self)}, ${clientUrl(self)},'*) ;; *) return 1 ;; esac; }
-others_are_healthy() { said=$(${healthOf(others)} 2>&1); }
-all_are_over() { is_over && said=$(${healthOf(topology.members.quorum)} 2>&1); }
-wait_for() {
-  tries=0
-  until "$1"; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 60 ] || { echo "$2; the members say: $said" >&2; exit 1; }
-    sleep 0.5
-  done
-}
+others_are_healthy() { ${healthOf(others)}; }
+all_are_over() { is_over && ${healthOf(topology.members.quorum)}; }
+${waitFor(60)}
 for _ in 1 2 3; do
   if is_over; then
     echo 'etcd speaks TLS only'

@@ -57,7 +57,7 @@ const curlAs = (leaf: Leaf, domain: Domain) =>
   `--cacert ${authorityFile(domain)} --cert ${leafFile(leaf)}`;
 
 /** Shell function: whether the member at an address serves others in the clear, as a bridge does. */
-export const isPlain = `is_plain() { curl -fsS --max-time 1 "http://$1:${ports.etcdPeer}/version" > /dev/null 2>&1; }`;
+const isPlain = `is_plain() { curl -fsS --max-time 1 "http://$1:${ports.etcdPeer}/version" > /dev/null 2>&1; }`;
 
 /**
  * Health of a member: it answers with a quorum, and serves the certificates that its files hold.

@@ -1,7 +1,7 @@
 /** HAProxy's configuration: the public site, the database listeners, and the statistics page. */
+import { shortHash } from "../../lib/short-hash.ts";
 import type { Application } from "../application/application.ts";
 import { certificateVersion, publicUrlOf } from "../certificate.ts";
-import { versionOf } from "../certificates/certificates.ts";
 import { authorityFile, leafFile } from "../certificates/domains.ts";
 import { placeOf } from "../certificates/plan.ts";
 import { ports } from "../roles.ts";
@@ -48,7 +48,7 @@ export function renderHaproxy(
  * @param certificates versions of those that it reads
  */
 export function describedBy(certificates: string, text: (version: string) => string): string {
-  return text(versionOf(text(""), certificates));
+  return text(shortHash(text(""), certificates));
 }
 
 /**

@@ -18,11 +18,12 @@ for file in tls/*; do
   mv -f "$WORKLOAD/$file.new" "$WORKLOAD/$file"
 done`;
 
-const waitFor = `wait_for() {
+/** Shell function `wait_for FUNCTION MESSAGE`, which tries twice a second. */
+export const waitFor = (tries: number): string => `wait_for() {
   tries=0
   until said=$("$1" 2>&1); do
     tries=$((tries + 1))
-    [ "$tries" -lt 120 ] || { echo "$2; the last answer: $said" >&2; exit 1; }
+    [ "$tries" -lt ${tries} ] || { echo "$2; the last answer: $said" >&2; exit 1; }
     sleep 0.5
   done
 }`;
@@ -41,7 +42,7 @@ const twins = [
 ];
 
 /** Has a load balancer find members with TLS, beside those without. */
-export const balanceBothScript = `${waitFor}
+export const balanceBothScript = `${waitFor(120)}
 info() { echo 'show info' | socat -t 1 - UNIX-CONNECT:${statsSocket} 2> /dev/null | sed -n "s/^$1: //p"; }
 if ! grep -q check-ssl "$WORKLOAD/haproxy.cfg"; then
   ${bringFiles("root").replaceAll("\n", "\n  ")}
@@ -97,7 +98,7 @@ replace(path, yaml.safe_dump(config, sort_keys=False))`;
  */
 export function offerTlsScript(self: Member): string {
   return `! grep -q verify_client "$WORKLOAD/patroni.yml" || { echo 'it speaks TLS only'; exit 0; }
-${waitFor}
+${waitFor(120)}
 ${bringFiles("postgres")}
 python3 -c '${addTls}' "$WORKLOAD"
 patroni() { pkill "-$1" -o -u postgres -f '/patroni patroni.yml$'; }
@@ -112,7 +113,7 @@ echo 'PostgreSQL speaks TLS with whoever wants it'`;
 }
 
 /** Takes the rules for clients without TLS away, and ends their connections. */
-export const refusePlaintextScript = `${waitFor}
+export const refusePlaintextScript = `${waitFor(120)}
 rm -f "$WORKLOAD/${plaintextRules}"
 sql() { runuser -u postgres -- psql -h ${socketDirectory} -XAt "$@" postgres; }
 before=$(sql -c 'SELECT now()')

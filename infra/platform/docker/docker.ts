@@ -2,11 +2,11 @@
  * The `docker` platform: each workload is a container with an address of its own, its files lie in
  * a small named volume, and networks separate who may talk to whom.
  */
-import { createHash } from "node:crypto";
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { readProjectFile } from "../../../lib/paths.ts";
+import { shortHash } from "../../../lib/short-hash.ts";
 import { addressPlan, hostAddress } from "../../addresses.ts";
 import type { Settings } from "../../settings.ts";
 import type { Topology } from "../../topology.ts";
@@ -26,6 +26,7 @@ import {
 import {
   filesRequest,
   type GateRequest,
+  ownUsers,
   processesRequest,
   secretsInput,
   taskRequest,
@@ -277,7 +278,7 @@ export class DockerPlatform implements Platform {
         ignoreChanges: isMissing ? [] : ["environment.VOLUME_OF"],
       },
     );
-    const version = stdin.apply((secrets) => hash(JSON.stringify(request), secrets));
+    const version = stdin.apply((secrets) => shortHash(JSON.stringify(request), secrets));
     return { resource, version: pulumi.unsecret(version) };
   }
 
@@ -391,14 +392,12 @@ function withUsers(
   release: Release | undefined,
   users: readonly (string | undefined)[],
 ): { release?: Release } {
-  return release
-    ? { release: { ...release, users: release.users.filter((one) => users.includes(one)) } }
-    : {};
+  return release ? { release: { ...release, users: [], ...ownUsers(release, users) } } : {};
 }
 
 /** One release may be in images with different packages and users, or of another recipe. */
 function releaseTag({ hash: release, users }: Release, packages: readonly string[]): string {
-  return `${release}-${hash(JSON.stringify([recipe(), packages, users]))}`;
+  return `${release}-${shortHash(JSON.stringify([recipe(), packages, users]))}`;
 }
 
 function recipe(): string[] {
@@ -423,8 +422,8 @@ const asBefore = {
 
 function packagesTag(packages: readonly string[]): string {
   const known =
-    hash(...recipe()) === asBefore.recipe ? asBefore.tags[packages.join(" ")] : undefined;
-  return known ?? hash(...recipe(), ...packages);
+    shortHash(...recipe()) === asBefore.recipe ? asBefore.tags[packages.join(" ")] : undefined;
+  return known ?? shortHash(...recipe(), ...packages);
 }
 
 /** What the engine gives root, and neither an application nor its supervisor needs. */
@@ -458,10 +457,6 @@ function secretInput(secrets: Workload["secrets"]): pulumi.Output<string> {
 
 function mutable({ parent, dependsOn }: PlacementOptions): pulumi.CustomResourceOptions {
   return { parent, dependsOn: [...dependsOn] };
-}
-
-function hash(...texts: readonly string[]): string {
-  return createHash("sha256").update(JSON.stringify(texts)).digest("hex").slice(0, 12);
 }
 
 function kebab(name: string): string {
