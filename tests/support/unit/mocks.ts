@@ -78,7 +78,10 @@ function outputs(type: string, name: string, inputs: { name?: string }, generati
 /** What the programs behind certificates print; other commands print nothing of use. */
 function commandOutput(name: string): string {
   if (name.startsWith("authority-")) {
-    return JSON.stringify({ certificate: authority.certificate, key: `mock-key-of-${name}` });
+    return JSON.stringify({
+      certificate: `${authority.certificate}# ${name}\n`,
+      key: `mock-key-of-${name}`,
+    });
   }
   if (!name.endsWith("-certificates")) return "";
   const made = Object.keys(leaves).map((leaf) => [

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type LeafPlan, planCertificates } from "../../../../infra/certificates/plan.ts";
-import { planWith } from "../../../support/unit/fixtures.ts";
+import { type LeafPlan, placeOf, planCertificates } from "../../../../infra/certificates/plan.ts";
+import { planWith, renamed } from "../../../support/unit/fixtures.ts";
 
 const plans = (usesCache = true) => planCertificates(planWith().topology, usesCache);
 
@@ -73,6 +73,27 @@ describe("the certificates of each member", () => {
       names: ["db-2", "primary", "replicas"],
       addresses: ["10.2.0.32", "10.2.0.100", "10.2.0.11", "10.2.0.12"],
     });
+  });
+
+  it("N5, W8: name the place of an instance, which stays where its tier is renamed", () => {
+    const places = (text?: string) => {
+      const { topology } = planWith({}, text);
+      return Object.values(topology.tiers)
+        .flat()
+        .map((one) => {
+          const known = planCertificates(topology, true).find(({ member }) => member === one);
+          const { names } = known?.leaves.find(({ leaf }) => leaf === "instance") ?? { names: [] };
+          assert.deepEqual(names, [one.name, placeOf(one)]);
+          return placeOf(one);
+        });
+    };
+    assert.deepEqual(places(), [
+      "10-2-0-41-3000.instance",
+      "10-2-0-42-3000.instance",
+      "10-2-0-51-3001.instance",
+      "10-2-0-52-3001.instance",
+    ]);
+    assert.deepEqual(places(renamed), places());
   });
 
   it("N5: lead to the cache only where the application uses it", () => {

@@ -79,6 +79,25 @@ describe("Authority", () => {
     assert.equal(trusted.match(/BEGIN CERTIFICATE/g)?.length, 2);
   });
 
+  it("N5: trusts them in one order, whichever issues: that step changes no authority's file", async () => {
+    const texts = [];
+    for (const authorities of [
+      [1, 2],
+      [2, 1],
+    ]) {
+      const recording = await recordWith({ certificates: { authorities, renewal: 0 } });
+      const { secrets } = (recording.result as Authority).of("etcd-1", { leaves: ["etcd-peer"] });
+      texts.push(
+        await new Promise<string>((resolve) =>
+          secrets.ca_quorum_peer?.apply((text) => resolve(text)),
+        ),
+      );
+    }
+    const [before = "", after] = texts;
+    assert.equal(after, before);
+    assert.match(before, /# authority-quorum-peer-1\n[^#]*# authority-quorum-peer-2\n$/);
+  });
+
   it("N5: gives each member its own certificates, under the names of its placeholders", async () => {
     const recording = await recordWith();
     const authority = recording.result as Authority;
