@@ -150,6 +150,17 @@ wait $client
     assert.match(there.stdout, /^it works on \/etc\/hastack$/m);
   });
 
+  it("W6: fails where a workload's container does not run: skipped, it would count as done", async () => {
+    await runDocker(["stop", "--time=0", member.name]);
+    try {
+      const { code, stderr } = await run(inMember("true", member.name, true));
+      assert.equal(code, 1);
+      assert.equal(stderr, `${member.name} is exited: start it, then run up again\n`);
+    } finally {
+      await runDocker(["start", member.name]);
+    }
+  });
+
   it("W6: says so where the member's container is not there", async () => {
     const { code, stderr } = await run(inMember("true", "unit-test-nobody"));
     assert.equal(code, 1);
