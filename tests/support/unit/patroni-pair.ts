@@ -2,19 +2,15 @@
  * The database as the stack runs it: a pair under Patroni with etcd, a load balancer before it and a
  * client, each in a container with an address of its own and under the stack's supervisor.
  */
-import { runDocker, tryDocker } from "../../../infra/platform/docker/engine.ts";
-import { serviceFiles } from "../../../infra/platform/docker/s6.ts";
 import type { Workload } from "../../../infra/platform/platform.ts";
-import { filesRequest, processesRequest, secretsInput } from "../../../infra/platform/request.ts";
+import { secretsInput } from "../../../infra/platform/request.ts";
 import type { Outcome } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
-import { type Container, passingName, start } from "./containers.ts";
 import { imageFor } from "./images.ts";
-import { Issuer } from "./issuer.ts";
-import { requestScript, taskScript } from "./requests.ts";
-import { type Description, describeStack, taskOf, workloadOf } from "./stack.ts";
+import { taskScript } from "./requests.ts";
+import { type Description, taskOf, workloadOf } from "./stack.ts";
+import { makeNetwork, StackContainers, stackIn } from "./stack-containers.ts";
 
-const root = "/etc/hastack";
 const quorum = "etcd-1";
 const image: Readonly<Record<string, string>> = { client: "db-1" };
 
@@ -40,34 +36,18 @@ export interface PairOptions {
   readonly dataMegabytes?: number;
 }
 
-export class PatroniPair {
-  readonly stack: Description;
-  readonly issuer: Issuer;
-  readonly #network: string;
+export class PatroniPair extends StackContainers {
   readonly #dataMegabytes: number | undefined;
-  readonly #containers = new Map<string, Container>();
-  readonly #certificates = new Map<string, Record<string, string>>();
 
   private constructor(stack: Description, network: string, dataMegabytes?: number) {
+    super(stack, network);
     this.#dataMegabytes = dataMegabytes;
-    this.stack = stack;
-    this.issuer = new Issuer(stack.topology);
-    this.#network = network;
   }
 
   /** Starts the containers and etcd, without a database in them. */
   static async start({ parameters = {}, dataMegabytes }: PairOptions = {}): Promise<PatroniPair> {
-    // Test runs side by side have networks of their own
-    const third = process.pid % 256;
-    const backend = { subnet: `10.216.${third}.0/24`, vip: `10.216.${third}.100` };
-    const frontend = { subnet: `10.217.${third}.0/24`, vip: `10.217.${third}.100` };
-    const stack = await describeStack({
-      network: { frontend, backend },
-      database: { parameters },
-    });
-    const network = passingName("patroni");
-    await runDocker(["network", "create", "--internal", `--subnet=${backend.subnet}`, network]);
-    const pair = new PatroniPair(stack, network, dataMegabytes);
+    const stack = await stackIn(216, 217, { database: { parameters } });
+    const pair = new PatroniPair(stack, await makeNetwork(stack, "patroni"), dataMegabytes);
     for (const name of [quorum, "db-1", "db-2", "lb-1", "client"]) await pair.#container(name);
     return pair;
   }
@@ -77,39 +57,9 @@ export class PatroniPair {
     const disks = this.#dataMegabytes
       ? (data ?? []).map(({ path }) => `--tmpfs=${path}:size=${this.#dataMegabytes}m,mode=0755`)
       : [];
-    const container = await start(
-      await imageFor(workloadOf(this.stack, image[name] ?? name)),
-      name,
-      {
-        network: this.#network,
-        arguments: [
-          `--ip=${host.backend}`,
-          ...disks,
-          "--shm-size=128m",
-          "--sysctl=net.ipv4.ip_nonlocal_bind=1",
-        ],
-      },
-    );
-    this.#containers.set(name, container);
-    await container.run(
-      `install -d ${root}/services && s6-svscan ${root}/services > /tmp/log 2>&1 &`,
-    );
-  }
-
-  async remove(): Promise<void> {
-    for (const container of this.#containers.values()) await container.remove();
-    await tryDocker(["network", "rm", this.#network]);
-  }
-
-  /** @throws Error if there is no such container */
-  on(name: string): Container {
-    const found = this.#containers.get(name);
-    if (!found) throw new Error(`there is no ${name}`);
-    return found;
-  }
-
-  address(member: string): string {
-    return workloadOf(this.stack, member).host.backend;
+    const used = await imageFor(workloadOf(this.stack, image[name] ?? name));
+    const options = [...disks, "--shm-size=128m", "--sysctl=net.ipv4.ip_nonlocal_bind=1"];
+    await this.startContainer(name, used, host.backend, options);
   }
 
   /**
@@ -136,49 +86,16 @@ export class PatroniPair {
       ctl user grant-role patroni patroni && ctl auth enable`);
   }
 
-  /**
-   * Delivers a member's files and has its processes take notice, as `up` would.
-   * @param edit a change of what is placed @default none
-   */
-  async place(
-    member: string,
-    edit: (workload: Workload) => Workload = (one) => one,
-  ): Promise<string> {
-    const workload = edit(workloadOf(this.stack, member));
-    // keepalived needs more rights than HAProxy, which it stands beside
-    const processes = workload.processes.filter(({ name }) => name !== "keepalived");
-    const files = workload.files.filter(({ path }) => !path.includes("keepalived"));
-    const request = {
-      root,
-      files: filesRequest([...files, ...serviceFiles(processes)]),
-      processes: processesRequest(processes),
+  /** @param edit a change of what is placed @default none */
+  place(member: string, edit: (workload: Workload) => Workload = (one) => one): Promise<string> {
+    const { processes, files, secrets } = edit(workloadOf(this.stack, member));
+    const placed = {
+      // keepalived needs more rights than HAProxy, which it stands beside
+      processes: processes.filter(({ name }) => name !== "keepalived"),
+      files: files.filter(({ path }) => !path.includes("keepalived")),
+      secrets,
     };
-    const program = requestScript(
-      ["request", "s6", "deliver", "notify"],
-      "deliver\nnotify",
-      request,
-    );
-    return this.on(member).run(program, secretsInput(await this.#values(member, workload.secrets)));
-  }
-
-  async #values(member: string, secrets: Workload["secrets"]): Promise<Record<string, string>> {
-    const made = await this.issuer.values(member, secrets);
-    const values = { ...passwords, ...made, ...this.#certificates.get(member) };
-    this.#certificates.set(member, { ...made, ...this.#certificates.get(member) });
-    return values;
-  }
-
-  /** Gives a member other certificates from its next placement on. */
-  async renew(member: string): Promise<void> {
-    const { secrets } = workloadOf(this.stack, member);
-    const made = await this.issuer.values(member, secrets);
-    this.#certificates.set(member, { ...this.#certificates.get(member), ...made });
-  }
-
-  /** One look at a member's health. */
-  health(member: string): Promise<Outcome> {
-    const { health } = workloadOf(this.stack, member);
-    return this.on(member).attempt(`cd ${root} && ${health?.command}`);
+    return this.deliver(member, placed, passwords);
   }
 
   /** What the Patroni of a member without TLS says of it. */
@@ -186,21 +103,11 @@ export class PatroniPair {
     return this.on(member).run(`curl -sS --max-time 3 http://${this.address(member)}:8008/patroni`);
   }
 
-  /** Waits until a member passes its gate. */
-  async healthy(member: string, limitSeconds = 60): Promise<void> {
-    await until(`${member} is healthy`, {
-      probe: () => this.health(member),
-      done: ({ code }) => code === 0,
-      describe: ({ stdout, stderr }) => stdout + stderr,
-      limitSeconds,
-    });
-  }
-
   /** Runs a task of the stack on its member. */
   async task(name: string): Promise<Outcome> {
     const task = taskOf(this.stack, name);
     const { host, secrets } = task;
-    const values = await this.#values(host.name, secrets);
+    const values = { ...passwords, ...(await this.certificates(host.name, secrets)) };
     return this.on(host.name).attempt(taskScript(task), secretsInput(values));
   }
 
