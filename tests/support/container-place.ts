@@ -104,7 +104,8 @@ export class ContainerPlace implements Place {
 
   async releases(): Promise<string[]> {
     const images = ["docker", "images", `hastack-${this.#stack}/release`, "--format", "{{.Tag}}"];
-    return (await mustRun(images)).trim().split("\n").map(releaseOfTag);
+    // Each tier's user has an image of its own
+    return [...new Set((await mustRun(images)).trim().split("\n").map(releaseOfTag))];
   }
 
   async releaseOf(instance: string): Promise<string> {

@@ -36,8 +36,12 @@ describe("a database pair keeps and heals its data", function () {
       done: (said) => said.includes(text),
       limitSeconds: 90,
     });
-  /** Names of the data directory and of what is kept beside it. */
-  const beside = async (member: Name) => (await pair.on(member).run(`ls ${parent}`)).split("\n");
+  /**
+   * Names of the data directory and of what is kept beside it, without what Patroni's first try to
+   * make the database may have left on a busy machine.
+   */
+  const beside = async (member: Name) =>
+    (await pair.on(member).run(`ls -I '*.failed' ${parent}`)).split("\n");
   const patroni = (member: Name, ...words: string[]) =>
     pair.on(member).run(`s6-svc ${words.join(" ")} /etc/hastack/services/patroni`);
   /** Waits until it is the primary, and the other one the standby that may take its place. */

@@ -68,8 +68,8 @@ class Pretended {
   constructor() {
     this.program("systemctl", "");
     this.program("gluster", "");
-    // There is no such user here
-    this.program("install", `case "$*" in *-o*) ;; *) exec /usr/bin/install "$@" ;; esac`);
+    // There is no such user here. Between spaces: the folder's own name may have "-o" in it
+    this.program("install", `case " $* " in *" -o "*) ;; *) exec /usr/bin/install "$@" ;; esac`);
     this.program("runuser", "");
   }
 
