@@ -11,6 +11,10 @@ import { warnings } from "./rules/rules.ts";
 import { readSettings } from "./settings.ts";
 import { WebStack } from "./stack.ts";
 
+// Pulumi renders a stack trace for each of its thousands of promises, and does so by source maps. Node
+// strips types in place: lines are right without, and the program takes a quarter less processor time
+Reflect.deleteProperty(Error, "prepareStackTrace");
+
 const settings = withInventory(readSettings(pulumi.getStack(), pulumi.runtime.allConfig()));
 const application = readApplication(settings);
 const topology = planTopology(settings, application.tiers);
