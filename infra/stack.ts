@@ -87,7 +87,7 @@ export class WebStack extends pulumi.ComponentResource {
     );
     const databaseSettings = new DatabaseSettings(
       "settings",
-      { ...on, database, apiPassword: passwords.of("patroniApi") },
+      { platform, topology, database, apiPassword: passwords.of("patroniApi") },
       after(pair),
     );
     const served = {
@@ -120,7 +120,11 @@ export class WebStack extends pulumi.ComponentResource {
       after(app),
     );
     const end = new PlaintextEnd("plaintext-end", on, after(this.loadBalancer));
-    new EtcdOnlyTls("etcd-only-tls", { ...on, rootPassword: passwords.of("etcdRoot") }, after(end));
+    new EtcdOnlyTls(
+      "etcd-only-tls",
+      { platform, topology, rootPassword: passwords.of("etcdRoot") },
+      after(end),
+    );
     new FormerRoles(
       "former-roles",
       { ...on, roles, former: application.database.formerRoles },

@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Certificates } from "../certificates/certificates.ts";
 import type { Platform } from "../platform/platform.ts";
 import { dynamicConfiguration, settingsScript } from "../render/patroni.ts";
 import type { Settings } from "../settings.ts";
@@ -8,7 +7,6 @@ import type { Topology } from "../topology.ts";
 export interface DatabaseSettingsArgs {
   readonly platform: Platform;
   readonly topology: Topology;
-  readonly certificates: Certificates;
   /** Patroni's times and PostgreSQL's parameters. */
   readonly database: Settings["database"];
   /** Password of Patroni's REST API. */
@@ -24,22 +22,21 @@ export class DatabaseSettings extends pulumi.ComponentResource {
     super("hastack:index:DatabaseSettings", name, {}, options);
     const [host] = args.topology.members.database;
     if (!host) throw new Error("there is no database member");
-    const { files, secrets } = args.certificates.of(host.name, { leaves: ["patroni-api"] });
     args.platform.runOnce(
       {
         name: "database-settings",
         component: "DatabaseSettings",
         host,
+        onWorkload: true,
         script: settingsScript(args.topology),
         files: [
-          ...files,
           {
             path: "dynamic.json",
             content: `${JSON.stringify(dynamicConfiguration(args), null, 2)}\n`,
           },
           { path: "credentials", content: 'user = "patroni:@{api_password}"\n', mode: "0600" },
         ],
-        secrets: { ...secrets, api_password: args.apiPassword },
+        secrets: { api_password: args.apiPassword },
       },
       { parent: this, dependsOn: [] },
     );

@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Certificates } from "../certificates/certificates.ts";
 import type { Platform } from "../platform/platform.ts";
 import { etcdOnlyTlsScript } from "../render/etcd-bridge.ts";
 import type { Topology } from "../topology.ts";
@@ -7,7 +6,6 @@ import type { Topology } from "../topology.ts";
 export interface EtcdOnlyTlsArgs {
   readonly platform: Platform;
   readonly topology: Topology;
-  readonly certificates: Certificates;
   /** Password of etcd's administrator. */
   readonly rootPassword: pulumi.Output<string>;
 }
@@ -19,27 +17,20 @@ export interface EtcdOnlyTlsArgs {
 export class EtcdOnlyTls extends pulumi.ComponentResource {
   constructor(name: string, args: EtcdOnlyTlsArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:EtcdOnlyTls", name, {}, options);
-    const { platform, topology, certificates, rootPassword } = args;
+    const { platform, topology, rootPassword } = args;
     let last: pulumi.Resource[] = [];
     for (const member of topology.members.quorum) {
-      const { files, secrets } = certificates.of(
-        member.name,
-        { leaves: ["etcd-server"] },
-        { owner: "etcd" },
-      );
       last = [
         platform.runOnce(
           {
             name: `${member.name}-only-tls`,
             component: "EtcdOnlyTls",
             host: member,
+            onWorkload: true,
             user: "etcd",
             script: etcdOnlyTlsScript(topology, member),
-            files: [
-              { path: "root", content: "@{root_password}", owner: "etcd", mode: "0600" },
-              ...files,
-            ],
-            secrets: { root_password: rootPassword, ...secrets },
+            files: [{ path: "root", content: "@{root_password}", owner: "etcd", mode: "0600" }],
+            secrets: { root_password: rootPassword },
           },
           { parent: this, dependsOn: last },
         ),

@@ -45,26 +45,21 @@ export class Quorum extends pulumi.ComponentResource {
   }
 
   #giveUsers(args: QuorumArgs, gates: pulumi.Resource[]): void {
-    const { topology, platform, certificates } = args;
+    const { topology, platform } = args;
     const [first] = topology.members.quorum;
     if (!first) return;
-    const { files, secrets } = certificates.of(first.name, { leaves: ["etcd-server"] });
     platform.runOnce(
       {
         name: "etcd-users",
         component: "Quorum",
         host: first,
+        onWorkload: true,
         script: etcdUsersScript(topology, first),
         files: [
           { path: "root", content: "@{root_password}", mode: "0600" },
           { path: "patroni", content: "@{patroni_password}", mode: "0600" },
-          ...files,
         ],
-        secrets: {
-          root_password: args.rootPassword,
-          patroni_password: args.patroniPassword,
-          ...secrets,
-        },
+        secrets: { root_password: args.rootPassword, patroni_password: args.patroniPassword },
       },
       { parent: this, dependsOn: gates },
     );

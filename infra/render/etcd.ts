@@ -92,11 +92,12 @@ is_plain ${self.backend} || serves ${ports.etcdPeer} ${leafFile("etcd-peer")}`;
 }
 
 /**
- * Shell text: etcdctl speaks with the member's own certificate.
+ * Shell text for a task on the workload: etcdctl speaks with the member's own certificate.
  * @param asked whom it asks @default the member
  */
 export function etcdctlSettings(self: Member, asked: readonly Member[] = [self]): string {
-  const [own, trusted] = [leafFile("etcd-server"), authorityFile("quorum-client")];
+  const own = `"$WORKLOAD/${leafFile("etcd-server")}"`;
+  const trusted = `"$WORKLOAD/${authorityFile("quorum-client")}"`;
   return `export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=${asked.map(clientUrl).join(",")}
 export ETCDCTL_CACERT=${trusted} ETCDCTL_CERT=${own} ETCDCTL_KEY=${own}`;
 }

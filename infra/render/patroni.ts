@@ -301,11 +301,13 @@ ${patroniCurl} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
  */
 export function settingsScript(topology: Topology): string {
   const urls = topology.members.database.map(patroniUrl);
+  // By the certificates of the workload that it works on
+  const curl = `curl --cacert "$WORKLOAD/${authorityFile("patroni-api")}"`;
   return `api() {
-  ${patroniCurl} --cert ${leafFile("patroni-api")} -sS --fail-with-body --max-time 90 --config credentials "$@"
+  ${curl} --cert "$WORKLOAD/${leafFile("patroni-api")}" -sS --fail-with-body --max-time 90 --config credentials "$@"
 }
 write() { api -X PUT -H 'Content-Type: application/json' --data @"$1" ${urls[0]}/config > /dev/null; }
-state() { ${patroniCurl} -sS --max-time 3 "$1/patroni"; }
+state() { ${curl} -sS --max-time 3 "$1/patroni"; }
 says() { case $1 in *"$2"*) ;; *) return 1 ;; esac; }
 
 restart_pending() {

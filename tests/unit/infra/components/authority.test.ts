@@ -4,6 +4,7 @@ import { domains } from "../../../../infra/certificates/domains.ts";
 import { Authority, type AuthorityArgs } from "../../../../infra/components/authority.ts";
 import { planWith } from "../../../support/unit/fixtures.ts";
 import { record, secret } from "../../../support/unit/mocks.ts";
+import { describeStack } from "../../../support/unit/stack.ts";
 
 const { topology } = planWith();
 const usual: AuthorityArgs = {
@@ -132,5 +133,18 @@ describe("Authority", () => {
     const [first, same, ...others] = await Promise.all(versions);
     assert.equal(same, first);
     assert.equal(new Set([first, ...others]).size, 4);
+  });
+
+  it("N5: gives a task certificates only where it cannot use those of its workload", async () => {
+    const { tasks } = await describeStack();
+    const bring = tasks.filter(({ files }) => files.some(({ path }) => path.startsWith("tls/")));
+    // Before the workload has them, or in a container of its own: each renewal runs these again
+    assert.deepEqual(bring.map(({ name }) => name).sort(), [
+      "db-1-bridge",
+      "db-2-bridge",
+      "lb-1-bridge",
+      "lb-2-bridge",
+      "migrations",
+    ]);
   });
 });

@@ -18,7 +18,7 @@ describe("DatabaseSettings", () => {
     ]);
     const { inputs, asked } = recording.get("Command", "database-settings");
     const { TARGET = "" } = inputs.environment as Record<string, string>;
-    assert.deepEqual(JSON.parse(TARGET), { container: "hastack-test-db-1" });
+    assert.deepEqual(JSON.parse(TARGET), { container: "hastack-test-db-1", onWorkload: true });
     assert.ok(asked > recording.get("Command", "db-2-principals").done);
   });
 
@@ -54,13 +54,12 @@ describe("DatabaseSettings", () => {
 });
 
 describe("DatabaseSettings on its own", () => {
-  const build = ({ platform, topology, certificates, settings, password, options }: Surroundings) =>
+  const build = ({ platform, topology, settings, password, options }: Surroundings) =>
     new DatabaseSettings(
       "settings",
       {
         platform,
         topology,
-        certificates,
         database: settings.database,
         apiPassword: password("patroniApi"),
       },

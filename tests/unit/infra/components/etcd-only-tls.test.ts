@@ -12,10 +12,10 @@ import { describeStack, recordStack, taskOf } from "../../../support/unit/stack.
 const tasks = ["etcd-1-only-tls", "etcd-2-only-tls", "etcd-3-only-tls"];
 
 describe("EtcdOnlyTls", () => {
-  const build = ({ platform, topology, certificates, password, options }: Surroundings) =>
+  const build = ({ platform, topology, password, options }: Surroundings) =>
     new EtcdOnlyTls(
       "etcd-only-tls",
-      { platform, topology, certificates, rootPassword: password("etcdRoot") },
+      { platform, topology, rootPassword: password("etcdRoot") },
       options,
     );
 
@@ -37,11 +37,7 @@ describe("EtcdOnlyTls", () => {
     assert.equal(user, "etcd");
     assert.deepEqual(
       files.map(({ path, owner, mode }) => [path, owner, mode]),
-      [
-        ["root", "etcd", "0600"],
-        ["tls/etcd-server.pem", "etcd", "0400"],
-        ["tls/quorum-client-ca.crt", undefined, "0444"],
-      ],
+      [["root", "etcd", "0600"]],
     );
   });
 
