@@ -14,7 +14,7 @@ export function migrationScript({ members }: Topology, command: readonly string[
   return `PRIMARY=
 find_primary() {
   for PRIMARY in ${commandLine(addresses)}; do
-    if ${patroniCurl} -fs --max-time 2 --output /dev/null "${patroniUrl({ backend: "$PRIMARY" })}/primary"; then return; fi
+    if ${patroniCurl()} -fs --max-time 2 --output /dev/null "${patroniUrl({ backend: "$PRIMARY" })}/primary"; then return; fi
   done
   return 1
 }

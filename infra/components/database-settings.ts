@@ -27,7 +27,7 @@ export class DatabaseSettings extends pulumi.ComponentResource {
         name: "database-settings",
         component: "DatabaseSettings",
         host,
-        onWorkload: true,
+        onWorkload: "required",
         script: settingsScript(args.topology),
         files: [
           {

@@ -26,7 +26,7 @@ export class EtcdOnlyTls extends pulumi.ComponentResource {
             name: `${member.name}-only-tls`,
             component: "EtcdOnlyTls",
             host: member,
-            onWorkload: true,
+            onWorkload: "required",
             user: "etcd",
             script: etcdOnlyTlsScript(topology, member),
             files: [{ path: "root", content: "@{root_password}", owner: "etcd", mode: "0600" }],

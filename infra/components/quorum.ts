@@ -53,7 +53,7 @@ export class Quorum extends pulumi.ComponentResource {
         name: "etcd-users",
         component: "Quorum",
         host: first,
-        onWorkload: true,
+        onWorkload: "required",
         script: etcdUsersScript(topology, first),
         files: [
           { path: "root", content: "@{root_password}", mode: "0600" },

@@ -172,10 +172,11 @@ export interface Task {
   /** @default root */
   readonly user?: string;
   /**
-   * Whether it works on the files of the machine's workload, in the folder `$WORKLOAD`; it is skipped
-   * where that is not there yet. @default false
+   * Whether it works on the files of the machine's workload, in the folder `$WORKLOAD`. Where that is not
+   * there one that is `required` fails, and `optional` skips the task, which then counts as done: for one
+   * that comes before the workload. @default it does not
    */
-  readonly onWorkload?: boolean;
+  readonly onWorkload?: "required" | "optional";
   /** Shell text, run in the folder of the task's files. It must be safe to run again. */
   readonly script: string;
   readonly files: readonly ManagedFile[];

@@ -43,6 +43,8 @@ export interface TaskRequest extends Delivery {
   readonly user?: string;
   /** Folder of the workload that it works on. */
   readonly workload?: string;
+  /** Whether there is nothing to do where that is not there. */
+  readonly workloadIsOptional?: true;
   readonly script: string;
   /** With the unit that must have mounted it, if one does. */
   readonly shared: readonly { readonly path: string; group: string; unit?: string }[];
@@ -115,6 +117,7 @@ export function taskRequest(
     name,
     ...(user !== undefined && { user }),
     ...(onWorkload && { workload }),
+    ...(onWorkload === "optional" && { workloadIsOptional: true }),
     shared: shared.map(({ name, path, group }) => ({
       path,
       group,

@@ -261,8 +261,9 @@ export function renderParameters(settings: Pick<Settings, "database">): string {
 export const patroniUrl = ({ backend }: Pick<Member, "backend">) =>
   `https://${backend}:${ports.patroni}`;
 
-/** Words of a command that verifies Patroni by the folder's files. */
-export const patroniCurl = `curl --cacert ${authorityFile("patroni-api")}`;
+/** Words of a command that verifies Patroni by the files in a folder, with a slash. @default where it runs */
+export const patroniCurl = (folder = ""): string =>
+  `curl --cacert ${folder}${authorityFile("patroni-api")}`;
 
 /** Command that judges what Patroni says of its member, on standard input. */
 export const judgeState = `python3 -c '
@@ -290,7 +291,7 @@ export function patroniHealth(self: Member): string {
 }
 ${served(ports.patroni)} | same ${leafFile("patroni-api")} || exit 1
 ${served(ports.postgres, " -starttls postgres")} | same ${leafFile("postgres")} || exit 1
-${patroniCurl} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
+${patroniCurl()} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
 }
 
 /**
@@ -301,8 +302,7 @@ ${patroniCurl} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
  */
 export function settingsScript(topology: Topology): string {
   const urls = topology.members.database.map(patroniUrl);
-  // By the certificates of the workload that it works on
-  const curl = `curl --cacert "$WORKLOAD/${authorityFile("patroni-api")}"`;
+  const curl = patroniCurl('"$WORKLOAD"/');
   return `api() {
   ${curl} --cert "$WORKLOAD/${leafFile("patroni-api")}" -sS --fail-with-body --max-time 90 --config credentials "$@"
 }

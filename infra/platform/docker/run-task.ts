@@ -4,12 +4,15 @@
  */
 import { fail, readInput, required } from "../../../lib/command.ts";
 import { joined } from "../machine.ts";
+import type { Task } from "../platform.ts";
 import { encode, type TaskRequest } from "../request.ts";
 import { inContainer, inOneShot, type OneShot } from "./connection.ts";
 import { containerState } from "./engine.ts";
 
 /** The machine's container, or one that is made for the task, of the image `IMAGE`. */
-export type TaskTarget = { readonly container: string; readonly onWorkload?: true } | OneShot;
+export type TaskTarget =
+  | { readonly container: string; readonly onWorkload?: Task["onWorkload"] }
+  | OneShot;
 
 const limitSeconds = 290;
 
@@ -18,12 +21,12 @@ async function run(): Promise<void> {
   const target: TaskTarget = JSON.parse(required("TARGET"));
   if ("onWorkload" in target) {
     const state = await containerState(target.container);
-    if (state === undefined) {
+    if (state === undefined && target.onWorkload === "optional") {
       console.log("nothing runs there yet");
       return;
     }
     // Skipped, it would count as done
-    if (state !== "running") {
+    if (state !== undefined && state !== "running") {
       throw new Error(`${target.container} is ${state}: start it, then run up again`);
     }
   }

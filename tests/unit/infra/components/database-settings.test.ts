@@ -18,7 +18,10 @@ describe("DatabaseSettings", () => {
     ]);
     const { inputs, asked } = recording.get("Command", "database-settings");
     const { TARGET = "" } = inputs.environment as Record<string, string>;
-    assert.deepEqual(JSON.parse(TARGET), { container: "hastack-test-db-1", onWorkload: true });
+    assert.deepEqual(JSON.parse(TARGET), {
+      container: "hastack-test-db-1",
+      onWorkload: "required",
+    });
     assert.ok(asked > recording.get("Command", "db-2-principals").done);
   });
 

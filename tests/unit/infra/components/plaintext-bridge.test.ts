@@ -47,11 +47,13 @@ describe("PlaintextBridge", () => {
     assertOrder(recording, "Command lb-2-gate", ...ends, "Command etcd-1-only-tls");
   });
 
-  it("O6: is skipped where the workload is not there yet, as in a new stack", async () => {
+  it("O6: prepares nothing where no workload is there yet, as in a new stack, and ends nothing unseen", async () => {
     const { tasks } = await describeStack();
     const own = tasks.filter(({ component }) => component.startsWith("Plaintext"));
     assert.equal(own.length, 6);
-    for (const { name, onWorkload } of own) assert.equal(onWorkload, true, name);
+    for (const { name, component, onWorkload } of own) {
+      assert.equal(onWorkload, component === "PlaintextBridge" ? "optional" : "required", name);
+    }
   });
 
   it("N3: shows no key, and hands no argument to the engine", async () => {

@@ -56,8 +56,8 @@ describe("run-task", function () {
       labels: ["hastack-test.passing=yes", `hastack-test.${label}=yes`],
     }),
   });
-  const inMember = (script: string, container = member.name, onWorkload = false) => ({
-    REQUEST: request(script, { onWorkload }),
+  const inMember = (script: string, container = member.name, onWorkload?: Task["onWorkload"]) => ({
+    REQUEST: request(script, onWorkload && { onWorkload }),
     TARGET: JSON.stringify({ container, ...(onWorkload && { onWorkload }) }),
   });
 
@@ -141,24 +141,36 @@ wait $client
   it("O6: runs a task on a workload's files where these are, and nothing elsewhere", async () => {
     const script = 'echo "it works on $WORKLOAD"';
     const nothing = /^nothing runs (t)?here yet$/m;
-    const nobody = await run(inMember(script, "unit-test-nobody", true));
+    const nobody = await run(inMember(script, "unit-test-nobody", "optional"));
     assert.deepEqual([nobody.code, nothing.test(nobody.stdout)], [0, true]);
-    const empty = await run(inMember(script, member.name, true));
+    const empty = await run(inMember(script, member.name, "optional"));
     assert.deepEqual([empty.code, nothing.test(empty.stdout)], [0, true], empty.stdout);
     await member.run("install -D /dev/null /etc/hastack/.files");
-    const there = await run(inMember(script, member.name, true));
-    assert.match(there.stdout, /^it works on \/etc\/hastack$/m);
+    for (const kind of ["optional", "required"] as const) {
+      const there = await run(inMember(script, member.name, kind));
+      assert.match(there.stdout, /^it works on \/etc\/hastack$/m);
+    }
+    await member.run("rm /etc/hastack/.files");
   });
 
   it("W6: fails where a workload's container does not run: skipped, it would count as done", async () => {
     await runDocker(["stop", "--time=0", member.name]);
     try {
-      const { code, stderr } = await run(inMember("true", member.name, true));
+      const { code, stderr } = await run(inMember("true", member.name, "optional"));
       assert.equal(code, 1);
       assert.equal(stderr, `${member.name} is exited: start it, then run up again\n`);
     } finally {
       await runDocker(["start", member.name]);
     }
+  });
+
+  it("W6: fails where a workload that it needs is gone: skipped, it would count as done", async () => {
+    const gone = await run(inMember("true", "unit-test-nobody", "required"));
+    assert.equal(gone.code, 1);
+    assert.match(gone.stderr, /No such container: unit-test-nobody/);
+    const empty = await run(inMember("true", member.name, "required"));
+    assert.equal(empty.code, 1);
+    assert.match(empty.stderr, /its workload is gone from \/etc\/hastack: let up make that anew/);
   });
 
   it("W6: says so where the member's container is not there", async () => {
