@@ -267,7 +267,8 @@ describe("s6 in a container", function () {
     await said(machine, "helper ended");
     await said(machine, "successor started");
     assert.equal(await machine.run("cd /etc/hastack/services && echo *"), "server successor");
-    assert.match(await follow(server, helper), /^end of successor$/m);
+    // It is started once: there is nothing to restart it for
+    assert.equal(await follow(server, helper), "end of successor");
     await said(machine, "successor ended");
     await said(machine, "helper started", 2);
     assert.equal(await pid("server"), before);
