@@ -8,7 +8,7 @@ import { certificatesSuite } from "./suites/certificates.ts";
 const name = "certificates-lab";
 const place = new MachinePlace(name, {
   layout: "three",
-  networks: ["172.29.40", "172.29.41", "172.29.42"],
+  networks: ["172.29.69", "172.29.70", "172.29.71"],
   project: stackFolder(name),
 });
 const stack = new TestStack(name, place);

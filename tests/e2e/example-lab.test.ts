@@ -9,7 +9,7 @@ import { otherApplicationSuite } from "./suites/other-application.ts";
 const name = "e2e-notes-lab";
 const place = new MachinePlace(name, {
   layout: "three",
-  networks: ["172.29.40", "172.29.41", "172.29.42"],
+  networks: ["172.29.60", "172.29.61", "172.29.62"],
   project: stackFolder(name),
   served: notes,
 });

@@ -12,7 +12,7 @@ import { stackFolder, TestStack } from "../support/test-stack.ts";
 const name = "e2e-made";
 const place = new MachinePlace(name, {
   layout: "seven",
-  networks: ["172.29.40", "172.29.41", "172.29.42"],
+  networks: ["172.29.63", "172.29.64", "172.29.65"],
   project: stackFolder(name),
 });
 const stack = new TestStack(name, place);

@@ -8,7 +8,7 @@ import { tiersOnMachinesSuite } from "./suites/tiers.ts";
 const name = "tiers-lab";
 const place = new MachinePlace(name, {
   layout: "three",
-  networks: ["172.29.40", "172.29.41", "172.29.42"],
+  networks: ["172.29.66", "172.29.67", "172.29.68"],
   project: stackFolder(name),
 });
 const stack = new TestStack(name, place);

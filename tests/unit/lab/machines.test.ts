@@ -25,9 +25,9 @@ import { mustRun, run } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
 
 const networks = {
-  frontend: "172.29.40.0/24",
-  backend: "172.29.41.0/24",
-  management: "172.29.42.0/24",
+  frontend: "172.29.56.0/24",
+  backend: "172.29.57.0/24",
+  management: "172.29.58.0/24",
 };
 
 describe("stand-in machines: addresses and files", () => {
@@ -35,7 +35,7 @@ describe("stand-in machines: addresses and files", () => {
     {
       name: "lb-1",
       container: "hastack-x-lb-1",
-      addresses: { management: "172.29.42.11" },
+      addresses: { management: "172.29.58.11" },
       hostKey: "ssh-ed25519 AAAA",
     },
   ];
@@ -43,13 +43,13 @@ describe("stand-in machines: addresses and files", () => {
   it("have an address in each of their networks, by their number", () => {
     const set = { set: "x", machines: [], networks };
     assert.deepEqual(addressesOf(set, { name: "lb-1", number: 1, frontend: true }), {
-      frontend: "172.29.40.11",
-      backend: "172.29.41.11",
-      management: "172.29.42.11",
+      frontend: "172.29.56.11",
+      backend: "172.29.57.11",
+      management: "172.29.58.11",
     });
     assert.deepEqual(addressesOf(set, { name: "db-1", number: 5 }), {
-      backend: "172.29.41.15",
-      management: "172.29.42.15",
+      backend: "172.29.57.15",
+      management: "172.29.58.15",
     });
   });
 
@@ -63,13 +63,13 @@ describe("stand-in machines: addresses and files", () => {
     const text = inventoryText(machines, "/srv/project/.hastack/x/id_ed25519", "/srv/project");
     assert.deepEqual(parse(text), {
       identityFile: ".hastack/x/id_ed25519",
-      machines: { "lb-1": { address: "172.29.42.11", port: 22, hostKey: "ssh-ed25519 AAAA" } },
+      machines: { "lb-1": { address: "172.29.58.11", port: 22, hostKey: "ssh-ed25519 AAAA" } },
     });
   });
 
   it("are known to ssh by their names, host keys checked", () => {
     const text = sshConfigText(machines, setFiles("x", "/srv/my project"));
-    assert.match(text, /^Host lb-1\n {2}HostName 172\.29\.42\.11\n/);
+    assert.match(text, /^Host lb-1\n {2}HostName 172\.29\.58\.11\n/);
     assert.match(text, /IdentityFile "\/srv\/my project\/\.hastack\/x\/id_ed25519"/);
     assert.match(text, /StrictHostKeyChecking yes/);
   });
@@ -155,16 +155,16 @@ describe("stand-in machines: one of them", function () {
 
   it("has its way out in the management network alone", async () => {
     const routes = await ssh("ip route show default");
-    assert.match(routes, /^default via 172\.29\.42\.1 [^\n]*\n$/);
+    assert.match(routes, /^default via 172\.29\.58\.1 [^\n]*\n$/);
   });
 
   it("can be reached at an address that it takes in the frontend", async () => {
     await ssh(
-      `interface=$(ip -o -4 address | awk '$4 == "172.29.40.11/24" { print $2 }')
-       sudo ip address add 172.29.40.100/32 dev $interface`,
+      `interface=$(ip -o -4 address | awk '$4 == "172.29.56.11/24" { print $2 }')
+       sudo ip address add 172.29.56.100/32 dev $interface`,
     );
-    const { stdout } = await run(["ssh-keyscan", "-t", "ed25519", "172.29.40.100"]);
-    assert.match(stdout, /^172\.29\.40\.100 ssh-ed25519 /m);
+    const { stdout } = await run(["ssh-keyscan", "-t", "ed25519", "172.29.56.100"]);
+    assert.match(stdout, /^172\.29\.56\.100 ssh-ed25519 /m);
   });
 
   it("keeps its files, its host key and its addresses whatever ends its boot", async () => {
@@ -190,22 +190,22 @@ describe("stand-in machines: one of them", function () {
   it("is not taken for another one", async () => {
     const other = { ...set, machines: [{ name: "node-1", number: 2 }] };
     await assert.rejects(startMachines(other), /machine node-1 was made by another version/);
-    const moved = { ...networks, frontend: "172.29.43.0/24" };
-    await assert.rejects(startMachines({ ...set, networks: moved }), /has the subnet 172\.29\.40/);
+    const moved = { ...networks, frontend: "172.29.59.0/24" };
+    await assert.rejects(startMachines({ ...set, networks: moved }), /has the subnet 172\.29\.56/);
     const twin = { ...set, set: "test-machines-twin" };
     await assert.rejects(
       startMachines(twin),
-      /this machine already has 172\.29\.40\.1 in 172\.29\.40\.0/,
+      /this machine already has 172\.29\.56\.1 in 172\.29\.56\.0/,
     );
   });
 
   it("makes the lab's certificate", async () => {
-    const pem = await makeCertificate(["172.29.40.100", "172.29.40.11"], set.set, "node-1");
+    const pem = await makeCertificate(["172.29.56.100", "172.29.56.11"], set.set, "node-1");
     assert.match(pem, /-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----/);
-    assert.equal(isCurrent(pem, ["172.29.40.100", "172.29.40.11"]), true);
-    assert.equal(isCurrent(pem, ["172.29.40.100", "172.29.40.101"]), false);
+    assert.equal(isCurrent(pem, ["172.29.56.100", "172.29.56.11"]), true);
+    assert.equal(isCurrent(pem, ["172.29.56.100", "172.29.56.101"]), false);
     const inTwoYears = new Date(Date.now() + 820 * 24 * 3600 * 1000);
-    assert.equal(isCurrent(pem, ["172.29.40.100"], inTwoYears), false);
+    assert.equal(isCurrent(pem, ["172.29.56.100"], inTwoYears), false);
   });
 
   it("does not take an inventory of other machines away", async () => {
