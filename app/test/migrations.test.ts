@@ -61,7 +61,13 @@ describe("migrations", function () {
     const names = await postgres.sql("SELECT name FROM migration ORDER BY id", database);
     assert.deepEqual(
       names.map(({ name }) => name),
-      ["0001_content", "0002_travel", "0003_names_as_seen", "0004_administrators_apart"],
+      [
+        "0001_content",
+        "0002_travel",
+        "0003_names_as_seen",
+        "0004_administrators_apart",
+        "0005_upload_budget",
+      ],
     );
   });
 
@@ -122,7 +128,7 @@ describe("migrations", function () {
     assert.equal(await run.exit, 0, run.output());
     assert.match(
       run.output(),
-      /applied 0001_content\napplied 0002_travel\napplied 0003_names_as_seen\napplied 0004_administrators_apart\n[\s\S]*\nsample data: 14 offers added\nsample data: 8 destinations added\n$/,
+      /applied 0001_content\napplied 0002_travel\napplied 0003_names_as_seen\napplied 0004_administrators_apart\napplied 0005_upload_budget\n[\s\S]*\nsample data: 14 offers added\nsample data: 8 destinations added\n$/,
     );
   });
 
