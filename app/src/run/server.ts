@@ -145,6 +145,11 @@ async function main(): Promise<void> {
       if (stopping) return;
       stopping = true;
       await instance.stop();
+      // An exit waits for every thread, and one that waits for a store that hangs does not come back.
+      if (instance.health.report().storage.state === "unavailable" || stuckOperations() > 0) {
+        log.warn("the store does not answer: ending without it");
+        process.kill(process.pid, "SIGKILL");
+      }
       process.exit(0);
     });
   }
