@@ -41,6 +41,11 @@ const waiting = new Set<Job>();
 let taken = 0;
 let stuck = 0;
 
+/** Whether whatever is asked of the store is refused at once. */
+export function isStoreHung(): boolean {
+  return stuck >= places;
+}
+
 /** Operations that were given up and have not come back: each keeps a thread. */
 export function stuckOperations(): number {
   return stuck;
@@ -55,7 +60,7 @@ export function onStore<T>(
   work: () => Promise<T>,
   { late, isPatient = false }: JobOptions<T> = {},
 ): Promise<T> {
-  if (stuck >= places && !isPatient) return Promise.reject(new StoreHung());
+  if (isStoreHung() && !isPatient) return Promise.reject(new StoreHung());
   return new Promise((resolve, reject) => {
     let isRunning = false;
     let isGivenUp = false;
@@ -97,8 +102,13 @@ async function start(job: Job): Promise<void> {
 }
 
 /** Opens a file of the store. Close it with `closeLater`. @throws StoreHung, and what `open` throws */
-export function openStored(path: string, flags: string, mode?: number): Promise<FileHandle> {
-  return onStore(() => open(path, flags, mode), { late: closeLater });
+export function openStored(path: string, flags: "r" | "wx", mode?: number): Promise<FileHandle> {
+  const late = (handle: FileHandle) => {
+    closeLater(handle);
+    // Nobody waits for what was made too late
+    if (flags === "wx") void removeStored(path, { isPatient: true });
+  };
+  return onStore(() => open(path, flags, mode), { late });
 }
 
 /** Closes a file without waiting for it; a store that hangs closes it once it answers again. */
@@ -126,9 +136,16 @@ export function statStored(path: string): Promise<Stats> {
   return onStore(() => stat(path));
 }
 
-/** Removes a file. @returns whether it is gone for sure */
-export async function removeStored(path: string): Promise<boolean> {
-  return await onStore(() => unlink(path)).then(
+/**
+ * Removes a file.
+ * @param options.isPatient it waits until a store that hangs answers again. @default it does not
+ * @returns whether it is gone for sure
+ */
+export async function removeStored(
+  path: string,
+  options: { isPatient?: boolean } = {},
+): Promise<boolean> {
+  return await onStore(() => unlink(path), options).then(
     () => true,
     (error: NodeJS.ErrnoException) => error.code === "ENOENT",
   );

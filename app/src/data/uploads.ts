@@ -16,10 +16,12 @@ import {
 } from "./picture-metadata.ts";
 import {
   closeLater,
+  isStoreHung,
   onStore,
   openStored,
   removeStored,
   renameStored,
+  StoreHung,
   syncDirectory,
 } from "./store.ts";
 import type { UploadRoom } from "./upload-room.ts";
@@ -154,9 +156,15 @@ async function dropUpload(
   name: string,
   paths: readonly string[],
 ): Promise<void> {
-  const dropped = Promise.all(paths.map(removeStored)).then((gone) =>
-    room.leave(name, gone.every(Boolean)),
-  );
+  const remove = async (isPatient: boolean) => {
+    const gone = await Promise.all(paths.map((path) => removeStored(path, { isPatient })));
+    await room.leave(name, gone.every(Boolean));
+    return gone.every(Boolean);
+  };
+  // Once more, as soon as a store that hangs answers again
+  const dropped = remove(false).then((isGone) => {
+    if (!isGone) void remove(true);
+  });
   await Promise.race([dropped, sleep(cleanUpMs, undefined, { ref: false })]);
 }
 
@@ -248,6 +256,7 @@ async function writeTemporary(
 ): Promise<Upload> {
   const { directory, name, mostBytes, room, isRepeat, fields } = receiver;
   const path = temporaryPath(directory, name);
+  if (isStoreHung()) throw new StoreHung();
   const refusal = await refusalOf(room.take(name, mostBytes));
   if (refusal) {
     if (!(await isRepeat(fields))) throw refusal;

@@ -106,16 +106,18 @@ export async function removeDropped(database: Database, directory: string): Prom
       ),
     { idempotent: true },
   );
+  const stuck: string[] = [];
   for (const { name, account_id: account } of value) {
     // What has not got its name yet lies among the gallery's.
     const folders = account === null ? [directory] : [directory, picturesDirectory(directory)];
     const files = folders.flatMap((folder) =>
       filesOfUpload(name).map((file) => join(folder, file)),
     );
-    const gone = await Promise.all(files.map(removeStored));
-    if (!gone.every(Boolean)) throw new Error(`files of the upload ${name} cannot be removed`);
-    await leaveRoom(database, name, true);
+    const gone = await Promise.all(files.map((file) => removeStored(file)));
+    if (gone.every(Boolean)) await leaveRoom(database, name, true);
+    else stuck.push(name);
   }
+  if (stuck.length > 0) throw new Error(`files of these uploads stay: ${stuck.join(", ")}`);
   return value.length;
 }
 
