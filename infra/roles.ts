@@ -23,13 +23,15 @@ export const ports = {
   /** GlusterFS: its management, and the first brick of a machine. */
   gluster: 24007,
   brick: 49152,
+  /** NFS, version 4 alone. */
+  nfs: 2049,
 } as const;
 
 /** How many hosts outside an application may have. */
 export const outsidePorts = 100;
 
 /** What a machine can be, beside the application's tiers. */
-export type Role = "loadBalancer" | "quorum" | "database" | "cache" | "brick" | "arbiter";
+export type Role = "loadBalancer" | "quorum" | "database" | "cache" | "brick" | "arbiter" | "nfs";
 
 /** Why a number of members is refused, and the number to use. */
 export interface CountProblem {
@@ -143,6 +145,15 @@ export const roleTable = {
     apart: true,
     frontend: false,
     disk: [],
+  },
+  nfs: {
+    memberPrefix: "nfs",
+    ports: [ports.nfs],
+    countProblem: (count) =>
+      count > 1 ? { why: "servers would each have half of the files", fix: "use 1" } : undefined,
+    apart: false,
+    frontend: false,
+    disk: [{ path: "/var/lib/hastack", what: "shared files", megabytes: 3072 }],
   },
 } as const satisfies Readonly<Record<Role, RoleRow>>;
 

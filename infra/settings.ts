@@ -27,6 +27,13 @@ const port = z.int().min(1, "must be a port, 1 to 65535").max(65535, "must be a 
 const seconds = z.number().positive("must be a number of seconds above 0");
 const count = z.int().min(0, "must be a whole number, 0 or more");
 const milliseconds = z.int().min(50, "must be 50 milliseconds or more");
+const absolutePath = z
+  .string()
+  .regex(/^(\/[\w.@+-]+)+$/, "must be an absolute path such as /srv/hastack");
+
+/** Options of a mount that decide what an application is promised, or what a file there may do. */
+const keptMountOptions =
+  /^(vers|nfsvers|minorversion|proto|hard|soft|softerr|timeo|retrans|retry|ac|noac|actimeo|ac(reg|dir)(min|max)|lookupcache|local_lock|no?lock|(no)?(suid|dev|exec)|r[ow]|remount|bg|fg)(=|$)/;
 
 /**
  * Parameters that have a setting of their own, or that would let PostgreSQL acknowledge what it may
@@ -357,6 +364,40 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({})
     .describe("The Redis-protocol cache."),
+  storage: z
+    .strictObject({
+      driver: z
+        .enum(["glusterfs", "nfs"], "must be glusterfs or nfs")
+        .default("glusterfs")
+        .describe(
+          "What the application's shared directories are kept with (ssh). `glusterfs`: every file on two machines, with the roles `brick` and `arbiter`. `nfs`: on one server, a machine with the role `nfs` or one that is there already. Files do not move by themselves when this changes.",
+        ),
+      nfs: z
+        .strictObject({
+          server: sshAddress.describe("Its name or address."),
+          path: absolutePath.describe(
+            "Directory that it exports to the machines, with room for a directory for each that the application shares.",
+          ),
+          options: z
+            .array(
+              z
+                .string()
+                .regex(/^[\w.:=@/-]+$/, "must be an option of mount.nfs such as nconnect=4")
+                .refine((option) => !keptMountOptions.test(option), {
+                  error: "is kept by hastack, leave it out",
+                }),
+            )
+            .default([])
+            .describe("Further options of the mount, as in nfs(5): `sec=krb5p`, `nconnect=4`."),
+        })
+        .optional()
+        .meta({
+          description: "An NFS server that is there already (ssh); it speaks NFS 4.2.",
+          absent: "the machine with the role `nfs`, where the driver is `nfs`",
+        }),
+    })
+    .prefault({})
+    .describe("Where the application's shared files are kept, on machines."),
   smtp: z
     .strictObject({
       host: z

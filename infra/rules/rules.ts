@@ -13,6 +13,7 @@ import { poolProblems } from "./pools.ts";
 import { publishedPortProblems, sharedPortProblems } from "./ports.ts";
 import type { Problem } from "./problem.ts";
 import { reachProblems } from "./reach.ts";
+import { singleServerWarnings, storageProblems } from "./storage.ts";
 import { timingProblems } from "./timings.ts";
 
 /**
@@ -33,6 +34,7 @@ export function settingsProblems(
     ...mailProblems(settings),
     ...certificateProblems(settings),
     ...machineProblems(machines),
+    ...storageProblems(settings),
     ...sharedPortProblems(machines, tiers),
     ...reachProblems(settings),
   ];
@@ -53,5 +55,9 @@ export function planProblems(
 
 /** What is taken, and yet weakens what the stack promises. */
 export function warnings(settings: Settings, topology: Topology): Problem[] {
-  return [...singleInstanceWarnings(settings, topology), ...certificateWarnings(settings)];
+  return [
+    ...singleInstanceWarnings(settings, topology),
+    ...singleServerWarnings(topology),
+    ...certificateWarnings(settings),
+  ];
 }

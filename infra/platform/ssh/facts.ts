@@ -31,6 +31,8 @@ export interface Facts {
   readonly owner?: string;
   /** Whether what its storage is made with is the stack's own. */
   readonly ownStorage: boolean;
+  /** Shared directories that it mounts, each with where from. */
+  readonly shared: ReadonlyMap<string, string>;
 }
 
 /** A program that takes connections. */
@@ -74,6 +76,12 @@ export function parseFacts(text: string): Facts {
     placed: all("placed").filter((name) => /^[a-z]([a-z0-9-]*[a-z])?-[1-9]\d*$/.test(name)),
     owner: one("owner"),
     ownStorage: all("ownStorage").length > 0,
+    shared: new Map(
+      all("shared").map((line) => {
+        const [name = "", source = ""] = words(line);
+        return [name, source];
+      }),
+    ),
   };
 }
 

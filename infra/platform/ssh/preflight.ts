@@ -74,7 +74,7 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
     all.map((target) => {
       const machine = topology.machines.find(({ name }) => name === target.name);
       if (!machine) throw new Error(`machine ${target.name} is not in the topology`);
-      return look(target, machine, membersOn(topology, machine));
+      return look(settings, target, machine, membersOn(topology, machine));
     }),
   );
   const seen = looks.filter((one) => "facts" in one);
@@ -98,6 +98,7 @@ function membersOn(topology: Topology, { name }: Machine): Member[] {
 
 /** @returns what was seen, or why nothing could be */
 async function look(
+  settings: Settings,
   target: Target,
   machine: Machine,
   planned: readonly Member[],
@@ -105,7 +106,7 @@ async function look(
   const begin = Date.now();
   let heard: number | undefined;
   try {
-    const result = await callMachine(target, ["sh", "-s", "--", ...factsWords()], {
+    const result = await callMachine(target, ["sh", "-s", "--", ...factsWords(settings)], {
       asRoot: false,
       input: factsText(),
       limitSeconds: lookSeconds,
@@ -125,8 +126,11 @@ async function look(
 }
 
 /** The words that `programs/facts` is called with. */
-export function factsWords(paths: readonly string[] = spacePaths): string[] {
-  return [String(userId), user, storageDriver.mark, ...paths];
+export function factsWords(
+  settings: Settings,
+  paths: readonly string[] = spacePaths,
+): readonly string[] {
+  return [String(userId), user, storageDriver(settings).mark, ...paths];
 }
 
 export function factsText(): string {
@@ -174,13 +178,14 @@ export function problemsOf(settings: Settings, seen: Seen): Problem[] {
     ...rootProblems(seen),
     ...systemProblems(seen),
     ...memoryProblems(settings, seen),
-    ...spaceProblems(seen),
+    ...spaceProblems(settings, seen),
     ...clockProblems(seen),
-    ...nameProblems(seen),
+    ...nameProblems(settings, seen),
     ...addressProblems(settings, seen),
     ...portProblems(settings, seen),
     ...userProblems(seen),
     ...memberProblems(seen),
+    ...storageProblems(settings, seen),
     ...ownerProblems(settings, seen),
   ];
   return found.map((one) => ({ source: describeTarget(seen.target), path: "", ...one }));
@@ -249,8 +254,12 @@ function memoryProblems({ database }: Settings, { machine, facts }: Seen): Found
 }
 
 /** Whether a role's things are on its machine already. */
-function holds({ planned, facts: { placed, ownStorage } }: Seen, role: string): boolean {
-  const stores = storageDriver.roles.some((one) => one === role);
+function holds(
+  settings: Settings,
+  { planned, facts: { placed, ownStorage } }: Seen,
+  role: string,
+): boolean {
+  const stores = storageDriver(settings).roles.some((one) => one === role);
   return planned.some(
     (member) => member.role === role && (stores ? ownStorage : isPlaced(member, placed)),
   );
@@ -261,18 +270,18 @@ function isPlaced({ name, formerName = name }: Member, placed: readonly string[]
   return placed.includes(name) || placed.includes(formerName);
 }
 
-function holdsAll(seen: Seen): boolean {
-  return seen.machine.roles.every((role) => holds(seen, role));
+function holdsAll(settings: Settings, seen: Seen): boolean {
+  return seen.machine.roles.every((role) => holds(settings, seen, role));
 }
 
 /** The largest need on each file system. */
-function spaceProblems(seen: Seen): Found[] {
+function spaceProblems(settings: Settings, seen: Seen): Found[] {
   const { machine, facts } = seen;
   const worst = new Map<string, Found>();
   const needs = [
-    { ...packagesNeed, inUse: holdsAll(seen) },
+    { ...packagesNeed, inUse: holdsAll(settings, seen) },
     ...machine.roles.flatMap((role) =>
-      needsOf(role).map((need) => ({ ...need, inUse: holds(seen, role) })),
+      needsOf(role).map((need) => ({ ...need, inUse: holds(settings, seen, role) })),
     ),
   ].sort((one, other) => other.megabytes - one.megabytes);
   for (const { path, what, megabytes, inUse } of needs) {
@@ -299,7 +308,7 @@ function clockProblems({ clockOffset }: Seen): Found[] {
   ];
 }
 
-function nameProblems(seen: Seen): Found[] {
+function nameProblems(settings: Settings, seen: Seen): Found[] {
   const { unknownNames, hostName = "" } = seen.facts;
   return unknownNames.flatMap((name) => {
     if (name === hostName) {
@@ -311,7 +320,7 @@ function nameProblems(seen: Seen): Found[] {
       ];
     }
     // What is installed needs nothing from there
-    return holdsAll(seen)
+    return holdsAll(settings, seen)
       ? []
       : [
           {
@@ -346,10 +355,10 @@ function addressProblems({ network }: Settings, { machine, facts }: Seen): Found
   ];
 }
 
-/** Ports of its roles that others hold: not the stack's own units, nor its own GlusterFS. */
+/** Ports of its roles that others hold: not the stack's own units, nor what keeps its files. */
 function portProblems(settings: Settings, seen: Seen): Found[] {
   const { machine, planned, facts } = seen;
-  const { listeners, notRoot, ownStorage } = facts;
+  const { listeners, notRoot } = facts;
   if (listeners === undefined) {
     return notRoot === undefined
       ? [{ why: "its ports cannot be looked at: ss is missing", fix: "install iproute2 there" }]
@@ -359,7 +368,9 @@ function portProblems(settings: Settings, seen: Seen): Found[] {
   const ofOthers = machine.roles.flatMap((role) =>
     portsOf({ role, ...planned.find((member) => member.role === role) })
       .filter((port) => isUsed(settings, port))
-      .flatMap((port) => listeners.filter((one) => one.port === port && !isOwn(one, ownStorage)))
+      .flatMap((port) =>
+        listeners.filter((one) => one.port === port && !isOwn(settings, seen, one)),
+      )
       .filter(({ port, program }) => {
         const known = told.has(`${port} ${program}`);
         told.add(`${port} ${program}`);
@@ -410,8 +421,11 @@ function isUsed({ certificate, smtp }: Settings, port: number): boolean {
   return port === ports.mail ? smtp !== undefined : true;
 }
 
-function isOwn({ program, unit = "" }: Listener, ownStorage: boolean): boolean {
-  return unit.startsWith("hastack-") || (ownStorage && storageDriver.listeners.test(program));
+function isOwn(settings: Settings, { facts }: Seen, listener: Listener): boolean {
+  const { unit = "" } = listener;
+  return (
+    unit.startsWith("hastack-") || storageDriver(settings).tolerates(listener, facts.ownStorage)
+  );
 }
 
 /** The service that a program belongs to, if it can be stopped by that. */
@@ -465,6 +479,17 @@ function memberProblems({ planned, facts: { placed } }: Seen): Found[] {
           fix: "keep the order of hastack:machines, and add new ones at the end",
         })),
     );
+}
+
+/** Files that instances have made stay where they are when they are to be mounted from elsewhere. */
+function storageProblems(settings: Settings, { facts }: Seen): Found[] {
+  const driver = storageDriver(settings);
+  return [...facts.shared]
+    .filter(([name, source]) => source !== driver.source(name))
+    .map(([name, source]) => ({
+      why: `its ${name} are mounted from ${source}, and would be from ${driver.source(name)}: files do not move by themselves`,
+      fix: "take the settings back, or move the files first (docs/operate.md, Another place for shared files)",
+    }));
 }
 
 /** `etcd` of `etcd-2`. */

@@ -23,6 +23,7 @@ import { userId, workloadFolder } from "./layout.ts";
 import { type Machines, strangersProblem } from "./preflight.ts";
 import { shippedPrograms } from "./programs.ts";
 import { placeRequest, removalRequest } from "./requests.ts";
+import type { StorageDriver } from "./storage/driver.ts";
 import { storageDriver } from "./storage/storage.ts";
 import { unitName } from "./systemd.ts";
 
@@ -69,8 +70,9 @@ export class SshPlatform implements Platform {
   readonly #lastPackages = new Map<string, pulumi.Resource>();
   readonly #components = new Map<string, pulumi.ComponentResource>();
   readonly #releases = new Map<string, pulumi.Resource>();
-  /** Shared directories by name, and where they are mounted. */
-  readonly #volumes = new Map<string, pulumi.Resource>();
+  readonly #storage: StorageDriver;
+  /** Shared directories by name, each with what is there before it is mounted; and the mounts. */
+  readonly #volumes = new Map<string, readonly pulumi.Resource[]>();
   readonly #mounted = new Map<string, pulumi.Resource>();
   readonly #ownership: Ownership;
   #built: pulumi.Resource | undefined;
@@ -79,6 +81,7 @@ export class SshPlatform implements Platform {
     this.#settings = settings;
     this.#topology = topology;
     this.#machines = machines;
+    this.#storage = storageDriver(settings);
     const { held = [] } = machines;
     this.#ownership = new Ownership(
       held.length > 0 ? strangersProblem(settings.stack, held) : undefined,
@@ -131,16 +134,19 @@ export class SshPlatform implements Platform {
 
   /** Machines mount it when something that uses it comes to them. */
   sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource {
-    const members = storageDriver.members(this.#topology);
+    const members = this.#storage.members(this.#topology);
     const placed = members.map((member) => this.#storageMember(member, directory, options));
-    const volume = this.#inTurn({
-      name: `${directory.name}-volume`,
-      machine: members[0]?.machine ?? "",
-      ...storageDriver.volume(this.#topology, directory, this.#settings.keepData),
-      options: { ...options, dependsOn: placed },
-    });
-    this.#volumes.set(directory.name, volume);
-    return volume;
+    const step = this.#storage.volume?.(this.#topology, directory, this.#settings.keepData);
+    const volume = step && [
+      this.#inTurn({
+        name: `${directory.name}-volume`,
+        machine: members[0]?.machine ?? "",
+        ...step,
+        options: { ...options, dependsOn: placed },
+      }),
+    ];
+    this.#volumes.set(directory.name, volume ?? placed);
+    return (volume ?? placed)[0] ?? options.parent;
   }
 
   /** Machines are not closed to each other yet: a firewall of theirs belongs here. */
@@ -155,11 +161,11 @@ export class SshPlatform implements Platform {
   ): pulumi.Resource {
     // The first directory's resources have the members' names, whatever comes behind it
     const own = this.#volumes.size === 0 ? name : `${name}-${directory.name}`;
-    const packages = this.#packages(machine, `${own}-packages`, storageDriver.packages.members);
+    const packages = this.#packages(machine, `${own}-packages`, this.#storage.packages.members);
     return this.#inTurn({
       name: own,
       machine,
-      ...storageDriver.member(this.#topology, directory, this.#settings.keepData),
+      ...this.#storage.member(this.#topology, directory, this.#settings.keepData),
       options: { parent, dependsOn: [...dependsOn, ...packages] },
     });
   }
@@ -174,12 +180,12 @@ export class SshPlatform implements Platform {
       if (!volume) {
         throw new Error(`${directory.name}: share the directory before ${machine} mounts it`);
       }
-      const packages = this.#packages(machine, `${name}-packages`, storageDriver.packages.clients);
+      const packages = this.#packages(machine, `${name}-packages`, this.#storage.packages.clients);
       const mount = this.#inTurn({
         name,
         machine,
-        ...storageDriver.mount(machine, this.#topology, directory),
-        options: { parent: this.#component(machine), dependsOn: [volume, ...packages] },
+        ...this.#storage.mount(machine, this.#topology, directory),
+        options: { parent: this.#component(machine), dependsOn: [...volume, ...packages] },
       });
       this.#mounted.set(name, mount);
       return mount;

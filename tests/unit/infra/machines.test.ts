@@ -87,6 +87,7 @@ describe("a topology of machines that are there already", () => {
       cache: { "cache-1": "witness-1" },
       brick: { "brick-1": "app-1", "brick-2": "app-2" },
       arbiter: { "arbiter-1": "witness-1" },
+      nfs: {},
     });
     assert.deepEqual(
       topology.members.loadBalancer.map(({ frontend, backend }) => [frontend, backend]),
@@ -113,6 +114,7 @@ describe("a topology of machines that are there already", () => {
       cache: { "cache-1": "node-3" },
       brick: { "brick-1": "node-1", "brick-2": "node-2" },
       arbiter: { "arbiter-1": "node-3" },
+      nfs: {},
     });
     for (const { machine, backend } of topology.members.brick) {
       assert.equal(backend, topology.machines.find(({ name }) => name === machine)?.backend);

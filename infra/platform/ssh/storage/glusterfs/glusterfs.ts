@@ -2,9 +2,11 @@
  * GlusterFS as the driver of a shared directory: what is asked of the shell functions in `program`,
  * and the unit that mounts the directory.
  */
+import { ports } from "../../../../roles.ts";
 import type { Member, Topology } from "../../../../topology.ts";
-import type { SharedDirectory } from "../../../platform.ts";
+import type { Flow, SharedDirectory } from "../../../platform.ts";
 import type { StorageDriver } from "../driver.ts";
+import { mountUnit } from "../unit.ts";
 
 const volumeOf = ({ name }: SharedDirectory): string => `hastack-${name}`;
 
@@ -27,10 +29,18 @@ export const glusterfs: StorageDriver = {
   name: "glusterfs",
   roles: ["brick", "arbiter"],
   packages: { members: ["glusterfs-server"], clients: ["glusterfs-client"] },
-  program: "ssh/storage/glusterfs/program",
   mark: "/etc/systemd/system/glusterd.service.d/hastack.conf",
-  listeners: /^gluster(d|fsd)$/,
+  tolerates: ({ program }, ownStorage) => ownStorage && /^gluster(d|fsd)$/.test(program),
+  source: () => "GlusterFS",
   members: membersOf,
+  flows({ tiers }) {
+    const servers = ["brick", "arbiter"];
+    return [...servers, ...Object.keys(tiers)].flatMap((from) =>
+      servers.flatMap((to) =>
+        [ports.gluster, ports.brick].map((port): Flow => ({ from, to, network: "backend", port })),
+      ),
+    );
+  },
 
   member(topology, { name }, keepData) {
     const request = { directory: name, keepData, members: addresses(topology) };
@@ -52,7 +62,7 @@ export const glusterfs: StorageDriver = {
   mount(machine, topology, directory) {
     const { stack } = topology;
     const { name, path, group } = directory;
-    const unit = mountUnit(machine, topology, directory);
+    const unit = clientUnit(machine, topology, directory);
     return {
       apply: { call: "mount_volume", request: { directory: name, path, unit, group } },
       remove: { call: "unmount_volume", request: { stack, machine, directory: name, path } },
@@ -60,7 +70,7 @@ export const glusterfs: StorageDriver = {
   },
 };
 
-function mountUnit(machine: string, topology: Topology, directory: SharedDirectory): string {
+function clientUnit(machine: string, topology: Topology, directory: SharedDirectory): string {
   const { name, path } = directory;
   // A server on the machine itself is asked first
   const servers = [...membersOf(topology)].sort(
@@ -71,14 +81,7 @@ function mountUnit(machine: string, topology: Topology, directory: SharedDirecto
     ...servers.map(({ backend }) => `--volfile-server=${backend}`),
     `--volfile-id=/${volumeOf(directory)} ${path}`,
   ].join(" ");
-  return `[Unit]
-Description=hastack: ${name}, mounted from GlusterFS
-Wants=network-online.target
-After=network-online.target glusterd.service
-StartLimitIntervalSec=0
-
-[Service]
-Type=exec
+  const service = `Type=exec
 # What a client that died has left
 ExecStartPre=-/usr/bin/umount --lazy --quiet ${path}
 ExecStart=${client}
@@ -89,9 +92,6 @@ TimeoutStopSec=10
 Restart=always
 RestartSec=1
 SyslogIdentifier=hastack-${name}
-LimitNOFILE=65536
-
-[Install]
-WantedBy=multi-user.target
-`;
+LimitNOFILE=65536`;
+  return mountUnit({ name, source: "GlusterFS", after: "glusterd.service", service });
 }

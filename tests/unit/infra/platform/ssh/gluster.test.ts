@@ -36,7 +36,10 @@ const topology: Topology = {
 
 const step = {
   member: (keepData: boolean) => glusterfs.member(topology, uploads, keepData),
-  volume: (keepData: boolean) => glusterfs.volume(topology, uploads, keepData),
+  volume: (keepData: boolean) => {
+    const made = glusterfs.volume?.(topology, uploads, keepData);
+    return made ?? assert.fail("GlusterFS makes a volume");
+  },
   mount: (machine = "node-1") => glusterfs.mount(machine, topology, uploads),
 };
 
@@ -91,7 +94,8 @@ class Pretended {
 
   /** @param seconds to wait for what does not come */
   run({ call, request }: StorageCall, seconds = 60): Promise<Outcome> {
-    const files = ["request", "owner", "share", glusterfs.program];
+    const folder = "ssh/storage";
+    const files = ["request", "owner", "share", `${folder}/mount`, `${folder}/glusterfs/program`];
     const within = (text: string) =>
       text.replaceAll(/(?<![\w.*}-])\/(etc|var|run)\//g, `${this.root}$&`);
     const script = joined(files, "unit", call).replaceAll(

@@ -22,7 +22,7 @@ import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 const none: Problem = { path: "", why: "", fix: "" };
 
 const factsScript = (paths: readonly string[]) =>
-  `set -- ${commandLine(factsWords(paths))}\n${factsText()}`;
+  `set -- ${commandLine(factsWords(settings, paths))}\n${factsText()}`;
 
 const target: Target = {
   name: "node-1",
@@ -77,6 +77,7 @@ const good: Facts = {
   listeners: [{ port: 22, place: "0.0.0.0:22", program: "sshd", unit: "ssh.service" }],
   placed: [],
   ownStorage: false,
+  shared: new Map(),
 };
 const settings = settingsWith();
 
