@@ -138,7 +138,7 @@ function clientUnit({ name, path }: SharedDirectory, source: string, options: st
   const [server = ""] = source.split(":/");
   const force = `umount --force --lazy --quiet ${path}`;
   // Twice, since the first time a write that waits for its answer is sent again
-  const giveUp = `{ umount --force --quiet ${path}; sleep 1; ${force}; }`;
+  const giveUp = `{ umount --force --quiet ${path}; sleep 0.2; ${force}; }`;
   return mountUnit({
     name,
     source,
