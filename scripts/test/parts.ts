@@ -204,6 +204,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "nfs",
+    about: "shared files on NFS, between three machines with kernels of their own",
+    minutes: 12,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/nfs.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "seven-life",
     about: "seven machines: made, destroyed, made again, data kept",
     minutes: 20,

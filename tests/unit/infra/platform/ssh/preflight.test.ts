@@ -17,6 +17,7 @@ import { formatProblem, type Problem } from "../../../../../infra/rules/problem.
 import { SettingsError } from "../../../../../infra/settings.ts";
 import type { Machine, Member } from "../../../../../infra/topology.ts";
 import { planWith, settingsWith } from "../../../../support/unit/fixtures.ts";
+import { onMachines, onNfs } from "../../../../support/unit/machine-stack.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 
 const none: Problem = { path: "", why: "", fix: "" };
@@ -115,6 +116,37 @@ const taken = (port: number, role: string) =>
   `port ${port} (${role}) is taken by nc at 0.0.0.0:${port}, end it there, or have it use another port`;
 
 describe("base checks of a machine", () => {
+  describe("W5, S3: on where its shared files are mounted from", () => {
+    const own = settingsWith({ ...onMachines, ...onNfs });
+    const there = "10.2.0.13:/var/lib/hastack/exports/uploads";
+    const mounted = (source: string) => ({ shared: new Map([["uploads", source]]) });
+    const left = (from: string, to: string) =>
+      `its uploads are mounted from ${from}, and would be from ${to}: files do not move by themselves, take the settings back, or move the files first (docs/operate.md, Another place for shared files)`;
+
+    it("find nothing where that stays", () => {
+      assert.deepEqual(said(mounted("GlusterFS")), []);
+      assert.deepEqual(said(mounted(there), { changes: own }), []);
+    });
+
+    it("refuse another driver, and another server", () => {
+      assert.deepEqual(said(mounted("GlusterFS"), { changes: own }), [left("GlusterFS", there)]);
+      assert.deepEqual(said(mounted(there)), [left(there, "GlusterFS")]);
+      const before = there.replace("13:", "14:");
+      assert.deepEqual(said(mounted(before), { changes: own }), [left(before, there)]);
+    });
+
+    it("are told of it by the unit that mounts it", () => {
+      const line = "shared uploads 10.2.0.13:/var/lib/hastack/exports/uploads";
+      assert.deepEqual(
+        [...parseFacts(`clock 1\n${line}\nshared papers GlusterFS\n`).shared],
+        [
+          ["uploads", there],
+          ["papers", "GlusterFS"],
+        ],
+      );
+    });
+  });
+
   it("W5: find nothing on one that is just enough for every role", () => {
     assert.deepEqual(said({}), []);
   });
@@ -473,6 +505,17 @@ describe("base checks of a machine", () => {
       assert.deepEqual(said({ listeners }), [
         "port 24007 (brick) is taken by glusterd of glusterd.service at 0.0.0.0:24007, end it there: systemctl disable --now glusterd.service",
         "port 49152 (brick) is taken by glusterfsd at 0.0.0.0:49152, end it there, or have it use another port",
+      ]);
+    });
+
+    it("S3: where the kernel has it as the NFS server that it is to be", () => {
+      const machine = { ...everyRole, roles: ["nfs"] };
+      const changes = settingsWith({ ...onMachines, ...onNfs });
+      const member = { name: "nfs-1", role: "nfs", machine: "node-1", backend: "10.2.0.11" };
+      const given = { machine, changes, planned: [member] };
+      assert.deepEqual(said({ listeners: [listener(ports.nfs, "the kernel")] }, given), []);
+      assert.deepEqual(said({ listeners: [listener(ports.nfs, "ganesha.nfsd")] }, given), [
+        "port 2049 (nfs) is taken by ganesha.nfsd at 0.0.0.0:2049, end it there, or have it use another port",
       ]);
     });
 
