@@ -374,7 +374,9 @@ export const settingsSchema = z.strictObject({
         ),
       nfs: z
         .strictObject({
-          server: sshAddress.describe("Its name or address."),
+          server: z
+            .hostname("must be a host's name or IPv4 address, such as nas.example")
+            .describe("Its name or IPv4 address."),
           path: absolutePath.describe(
             "Directory that it exports to the machines, with room for a directory for each that the application shares.",
           ),

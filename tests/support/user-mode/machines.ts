@@ -10,7 +10,7 @@ import { until } from "../../../lib/until.ts";
 import { type Container, start } from "../unit/containers.ts";
 
 const image = "hastack-test/user-mode";
-const bootSeconds = 120;
+const bootSeconds = 300;
 
 /** Why there can be none here, if so. */
 export function noMachinesBecause(): string | undefined {
