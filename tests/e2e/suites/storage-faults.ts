@@ -170,7 +170,7 @@ export function storageFaultsSuite(stack: TestStack, place: MachinePlace): void 
 
     /** What a brick has. */
     async function names(): Promise<string[]> {
-      const list = `cd ${brick} && find . -name .glusterfs -prune -o -type f -print | sort`;
+      const list = `cd ${brick} && find . -name '.glusterfs*' -prune -o -type f -print | sort`;
       return (await inside(stack, "brick-1", list)).trim().split("\n");
     }
   });
@@ -184,7 +184,7 @@ export function storageFaultsSuite(stack: TestStack, place: MachinePlace): void 
         told.match(/^Number of entries: 0$/gm)?.length === 3,
       limitSeconds: 180,
     });
-    const sums = `cd ${brick} && find . -name .glusterfs -prune -o -type f -print0 | sort -z | xargs -0 sha256sum`;
+    const sums = `cd ${brick} && find . -name '.glusterfs*' -prune -o -type f -print0 | sort -z | xargs -0 sha256sum`;
     const [one = "", other = ""] = await Promise.all(
       bricks.map((member) => inside(stack, member, sums)),
     );
