@@ -583,6 +583,7 @@ placed shop-front-1.copy
 placed mine
 owner lab node-1
 ownStorage
+shared uploads GlusterFS
 `);
     assert.deepEqual(facts, {
       clock: 1_800_000_000.25,
@@ -607,6 +608,7 @@ ownStorage
       placed: ["etcd-2", "storefront-10", "shop-front-1"],
       owner: "lab node-1",
       ownStorage: true,
+      shared: new Map([["uploads", "GlusterFS"]]),
     });
   });
 
