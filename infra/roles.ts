@@ -45,6 +45,8 @@ export interface DiskNeed {
   /** What lies there, for messages. */
   readonly what: string;
   readonly megabytes: number;
+  /** Whether visitors can fill it. @default false */
+  readonly filled?: boolean;
 }
 
 /** Releases of 200 MiB: those that run, three to go back to, and one that comes. */
@@ -107,8 +109,8 @@ export const roleTable = {
       count === 2 ? undefined : { why: "is not one primary and one standby", fix: "use 2" },
     apart: true,
     frontend: false,
-    // An empty database and 1 GiB of its log, and room to grow
-    disk: [{ path: "/var/lib/postgresql", what: "the database", megabytes: 3072 }],
+    // An empty database, 1 GiB of its log, and room to grow; besides the log for a standby that is away
+    disk: [{ path: "/var/lib/postgresql", what: "the database", megabytes: 2048 }],
     generated: { firstHost: 31, members: 2 },
   },
   cache: {
@@ -133,7 +135,7 @@ export const roleTable = {
       count === 2 ? undefined : { why: "does not keep every file twice", fix: "use 2" },
     apart: true,
     frontend: false,
-    disk: [{ path: "/var/lib/hastack", what: "shared files", megabytes: 3072 }],
+    disk: [{ path: "/var/lib/hastack", what: "shared files", megabytes: 3072, filled: true }],
   },
   arbiter: {
     memberPrefix: "arbiter",

@@ -42,6 +42,7 @@ const keptMountOptions =
 const keptParameters: ReadonlySet<string> = new Set([
   "max_connections",
   "shared_buffers",
+  "max_slot_wal_keep_size",
   "fsync",
   "full_page_writes",
   "synchronous_commit",
@@ -351,9 +352,30 @@ export const settingsSchema = z.strictObject({
         .describe(
           "A standby further behind the primary gets no reads: they go to the primary until it has caught up.",
         ),
+      // 17 minutes of a database that writes 1 MB of log a second; a machine boots in two
+      maximumSlotLogMegabytes: z
+        .int()
+        .min(256, "must be 256 or more: PostgreSQL keeps half of that in any case")
+        .default(1024)
+        .describe(
+          "PostgreSQL's log that the primary keeps for a standby which is away, `max_slot_wal_keep_size`. A standby that misses more is copied anew.",
+        ),
     })
     .prefault({})
     .describe("PostgreSQL and Patroni."),
+  storage: z
+    .strictObject({
+      reservePercent: z
+        .int()
+        .min(1, "must be 1 to 50")
+        .max(50, "must be 1 to 50")
+        .default(10)
+        .describe(
+          "How much of each brick's file system shared files leave free (ssh): a write that would take more finds no room. What a file system keeps for root counts in, 5 on ext4.",
+        ),
+    })
+    .prefault({})
+    .describe("The directories that the instances share."),
   cache: z
     .strictObject({
       megabytes: z

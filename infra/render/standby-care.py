@@ -8,7 +8,7 @@ PostgreSQL's user.
   standby-care copy …    Patroni's way to make a standby: the primary is copied once there is room.
                          Data that is there is set aside if it may hold what the primary lacks.
   standby-care watch     Has a standby copied anew that cannot get on, because the primary has no
-                         more of the log that it needs.
+                         more of the log that it needs. At the primary, drops slots that are lost.
 
 At most one directory is kept aside: a newer one takes the place of the older.
 """
@@ -295,6 +295,8 @@ def watch():
             if state.get("replication_state") == "streaming":
                 # Of a copy that was cut off at its very end
                 shutil.rmtree(before_copy(config["postgresql"]["data_dir"]), ignore_errors=True)
+            if is_running_primary(state):
+                drop_lost_slots(config)
             if not stands_still(state):
                 since = told = None
                 continue
@@ -315,6 +317,38 @@ def watch():
         if asked:
             since = told = None
             time.sleep(REST_SECONDS)
+
+
+def is_running_primary(state):
+    """Whether this member is the primary, while Patroni decides by itself."""
+    return (
+        state.get("role") in ("primary", "master")
+        and state.get("state") == "running"
+        and not state.get("pause")
+    )
+
+
+def drop_lost_slots(config):
+    """
+    A standby that was away for too long has lost its slot, and PostgreSQL lets nobody use it again, be
+    it a standby that was copied anew. Patroni makes the slot again once it is gone.
+    """
+    connection = psycopg2.connect(
+        dbname="postgres", user="postgres", connect_timeout=5,
+        host=config["postgresql"]["parameters"]["unix_socket_directories"],
+        port=config["postgresql"]["connect_address"].rsplit(":", 1)[1],
+    )
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT slot_name, pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+                " WHERE slot_type = 'physical' AND wal_status = 'lost' AND NOT active"
+            )
+            for name, _ in cursor.fetchall():
+                say(f"the slot {name} is dropped: its standby was away for longer than log is kept for it")
+    finally:
+        connection.close()
 
 
 def stands_still(state):

@@ -23,6 +23,8 @@ export interface Machines {
   readonly architecture: "x64" | "arm64";
   /** Machines that carry members of a stack of this name. @default none */
   readonly held?: readonly string[];
+  /** What is taken there, and yet weakens what the stack promises. @default none */
+  readonly warnings?: readonly Problem[];
 }
 
 /** One machine, and what was seen there. */
@@ -58,8 +60,11 @@ const spacePaths = [packagesNeed, releaseNeed, ...roles.flatMap((role) => roleRo
 );
 
 /** Free space that a role or tier needs. */
-const needsOf = (name: string): readonly DiskNeed[] =>
-  isRole(name) ? roleRow(name).disk : [releaseNeed];
+function needsOf(name: string, { database }: Settings): readonly DiskNeed[] {
+  if (!isRole(name)) return [releaseNeed];
+  const log = name === "database" ? database.maximumSlotLogMegabytes : 0;
+  return roleRow(name).disk.map((need) => ({ ...need, megabytes: need.megabytes + log }));
+}
 
 /** Node's words for the processors that a release can be built for. */
 const architectures: Readonly<Record<string, Machines["architecture"]>> = {
@@ -89,6 +94,7 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
     targets: all,
     architecture: architectures[facts?.architecture ?? ""] ?? "x64",
     held: held.map(({ target }) => target.name),
+    warnings: seen.flatMap((one) => sharedDiskWarnings(settings, one)),
   };
 }
 
@@ -281,7 +287,7 @@ function spaceProblems(settings: Settings, seen: Seen): Found[] {
   const needs = [
     { ...packagesNeed, inUse: holdsAll(settings, seen) },
     ...machine.roles.flatMap((role) =>
-      needsOf(role).map((need) => ({ ...need, inUse: holds(settings, seen, role) })),
+      needsOf(role, settings).map((need) => ({ ...need, inUse: holds(settings, seen, role) })),
     ),
   ].sort((one, other) => other.megabytes - one.megabytes);
   for (const { path, what, megabytes, inUse } of needs) {
@@ -294,6 +300,34 @@ function spaceProblems(settings: Settings, seen: Seen): Found[] {
     });
   }
   return [...worst.values()];
+}
+
+/** What visitors can fill, on a file system of what stops without room. */
+export function sharedDiskWarnings(
+  settings: Settings,
+  { target, machine, facts }: Seen,
+): Problem[] {
+  const needs = machine.roles.filter(isRole).flatMap((role) => needsOf(role, settings));
+  const name = ({ what, path }: DiskNeed) => `${what} (${path})`;
+  return needs
+    .filter(({ filled }) => filled)
+    .flatMap((store) => {
+      const mount = facts.space.get(store.path)?.mount;
+      const others = needs.filter(
+        ({ filled, path }) =>
+          !filled && mount !== undefined && facts.space.get(path)?.mount === mount,
+      );
+      if (others.length === 0) return [];
+      const left = settings.storage.reservePercent;
+      return [
+        {
+          source: describeTarget(target),
+          path: "",
+          why: `its file system ${mount} holds ${name(store)} beside ${others.map(name).join(" and ")}, to which the former leave ${left} per cent of it and no more (hastack:storage.reservePercent)`,
+          fix: `give ${store.path} a file system of its own`,
+        },
+      ];
+    });
 }
 
 function clockProblems({ clockOffset }: Seen): Found[] {

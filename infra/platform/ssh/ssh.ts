@@ -134,9 +134,15 @@ export class SshPlatform implements Platform {
 
   /** Machines mount it when something that uses it comes to them. */
   sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource {
+    const { keepData, storage } = this.#settings;
     const members = this.#storage.members(this.#topology);
     const placed = members.map((member) => this.#storageMember(member, directory, options));
-    const step = this.#storage.volume?.(this.#topology, directory, this.#settings.keepData);
+    const step = this.#storage.volume?.(
+      this.#topology,
+      directory,
+      keepData,
+      storage.reservePercent,
+    );
     const volume = step && [
       this.#inTurn({
         name: `${directory.name}-volume`,

@@ -37,7 +37,16 @@ export interface StorageDriver {
   members(topology: Topology): readonly Member[];
   /** On each of their machines, before there is a volume. */
   member(topology: Topology, directory: SharedDirectory, keepData: boolean): StorageStep;
-  /** What is made of all members together. @default nothing: each is enough by itself */
-  volume?(topology: Topology, directory: SharedDirectory, keepData: boolean): StorageStep;
+  /**
+   * What is made of all members together.
+   * @param reservePercent how much of each member's file system stays free
+   * @default nothing: each is enough by itself
+   */
+  volume?(
+    topology: Topology,
+    directory: SharedDirectory,
+    keepData: boolean,
+    reservePercent: number,
+  ): StorageStep;
   mount(machine: string, topology: Topology, directory: SharedDirectory): StorageStep;
 }

@@ -28,7 +28,8 @@ const modes = { file: "0040", directory: "0770" };
 export const glusterfs: StorageDriver = {
   name: "glusterfs",
   roles: ["brick", "arbiter"],
-  packages: { members: ["glusterfs-server"], clients: ["glusterfs-client"] },
+  // logrotate: GlusterFS's logs grow for ever without it
+  packages: { members: ["glusterfs-server", "logrotate"], clients: ["glusterfs-client"] },
   mark: "/etc/systemd/system/glusterd.service.d/hastack.conf",
   tolerates: ({ program }, ownStorage) => ownStorage && /^gluster(d|fsd)$/.test(program),
   source: () => "GlusterFS",
@@ -50,11 +51,14 @@ export const glusterfs: StorageDriver = {
     };
   },
 
-  volume(topology, { name }, keepData) {
+  volume(topology, { name }, keepData, reservePercent) {
     const members = addresses(topology);
     const clients = topology.machines.map(({ backend }) => backend).join(",");
     return {
-      apply: { call: "make_volume", request: { directory: name, members, clients, modes } },
+      apply: {
+        call: "make_volume",
+        request: { directory: name, members, clients, modes, reservePercent },
+      },
       remove: { call: "remove_volume", request: { directory: name, keepData, members } },
     };
   },

@@ -34,7 +34,7 @@ const topology: Topology = {
 const step = {
   member: (keepData: boolean) => glusterfs.member(topology, uploads, keepData),
   volume: (keepData: boolean) => {
-    const made = glusterfs.volume?.(topology, uploads, keepData);
+    const made = glusterfs.volume?.(topology, uploads, keepData, 10);
     return made ?? assert.fail("GlusterFS makes a volume");
   },
   mount: (machine = "node-1") => glusterfs.mount(machine, topology, uploads),
@@ -147,7 +147,7 @@ describe("what is left of GlusterFS, and what is not", function () {
     };
   };
 
-  it("S2: has every file on two machines and the third one as arbiter, gives a brick that hangs up after seconds, and lets the stack's machines in only", async () => {
+  it("S2: has every file on two machines and the third one as arbiter, gives a brick that hangs up after seconds, keeps a reserve, and lets the stack's machines in only", async () => {
     const { outcome } = make(`touch ${machine.root}/made`);
     await outcome;
     const bricks = [11, 12, 13].map(
@@ -159,6 +159,9 @@ describe("what is left of GlusterFS, and what is not", function () {
       told.join("\n"),
     );
     assert.ok(told.includes("volume set hastack-uploads network.ping-timeout 5"));
+    for (const option of ["storage.reserve 10", "cluster.heal-timeout 60"]) {
+      assert.ok(told.includes(`volume set hastack-uploads ${option}`), option);
+    }
     assert.ok(
       told.includes(
         "volume set hastack-uploads auth.allow 10.2.0.11,10.2.0.12,10.2.0.13,10.2.0.14",

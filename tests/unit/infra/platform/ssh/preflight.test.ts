@@ -11,6 +11,7 @@ import {
   offset,
   problemsOf,
   type Seen,
+  sharedDiskWarnings,
 } from "../../../../../infra/platform/ssh/preflight.ts";
 import { ports } from "../../../../../infra/roles.ts";
 import { formatProblem, type Problem } from "../../../../../infra/rules/problem.ts";
@@ -115,6 +116,33 @@ const squatter = (port: number) => listener(port, "nc", "session-1.scope");
 const taken = (port: number, role: string) =>
   `port ${port} (${role}) is taken by nc at 0.0.0.0:${port}, end it there, or have it use another port`;
 
+describe("W5, S4: shared files on the file system of what stops without room", () => {
+  const warned = (space: Facts["space"], roles = everyRole.roles) =>
+    sharedDiskWarnings(settingsWith({ storage: { reservePercent: 12 } }), {
+      ...{ target, planned, clockOffset: 0 },
+      machine: { ...everyRole, roles },
+      facts: { ...good, space },
+    }).map(formatProblem);
+  const on = (mount: string) => ({ mount, freeMegabytes: 9000 });
+
+  it("are told, with what is there and what is left to it", () => {
+    const told = (others: string) =>
+      `machine node-1 (deploy@10.3.0.11): its file system /var holds shared files (/var/lib/hastack) beside ${others}, to which the former leave 12 per cent of it and no more (hastack:storage.reservePercent), give /var/lib/hastack a file system of its own`;
+    assert.deepEqual(warned(good.space), [
+      told("etcd (/var/lib/etcd) and the database (/var/lib/postgresql)"),
+    ]);
+    const apart = new Map([...good.space, ["/var/lib/postgresql", on("/srv/data")]]);
+    assert.deepEqual(warned(apart), [told("etcd (/var/lib/etcd)")]);
+  });
+
+  it("are not told where they have one of their own, or nobody else is there", () => {
+    assert.deepEqual(warned(new Map([...good.space, ["/var/lib/hastack", on("/srv/files")]])), []);
+    assert.deepEqual(warned(good.space, ["brick", "storefront"]), []);
+    assert.deepEqual(warned(good.space, ["quorum", "database"]), []);
+    assert.deepEqual(warned(new Map()), []);
+  });
+});
+
 describe("base checks of a machine", () => {
   describe("W5, S3: on where its shared files are mounted from", () => {
     const own = settingsWith({ ...onMachines, ...onNfs });
@@ -145,6 +173,14 @@ describe("base checks of a machine", () => {
         ],
       );
     });
+  });
+
+  it("W5: want room for the log that is kept for a standby", () => {
+    const machine = { ...everyRole, roles: ["database"] };
+    const changes = settingsWith({ database: { maximumSlotLogMegabytes: 4096 } });
+    assert.deepEqual(said({}, { machine, changes }), [
+      "its file system /var has 3072 MiB free and the database (/var/lib/postgresql) must have 6144, make room there",
+    ]);
   });
 
   it("W5: find nothing on one that is just enough for every role", () => {
