@@ -363,19 +363,6 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({})
     .describe("PostgreSQL and Patroni."),
-  storage: z
-    .strictObject({
-      reservePercent: z
-        .int()
-        .min(1, "must be 1 to 50")
-        .max(50, "must be 1 to 50")
-        .default(10)
-        .describe(
-          "How much of each brick's file system shared files leave free (ssh): a write that would take more finds no room. What a file system keeps for root counts in, 5 on ext4.",
-        ),
-    })
-    .prefault({})
-    .describe("The directories that the instances share."),
   cache: z
     .strictObject({
       megabytes: z
@@ -393,6 +380,14 @@ export const settingsSchema = z.strictObject({
         .default("glusterfs")
         .describe(
           "What the application's shared directories are kept with (ssh). `glusterfs`: every file on two machines, with the roles `brick` and `arbiter`. `nfs`: on one server, a machine with the role `nfs` or one that is there already. Files do not move by themselves when this changes.",
+        ),
+      reservePercent: z
+        .int()
+        .min(1, "must be 1 to 50")
+        .max(50, "must be 1 to 50")
+        .default(10)
+        .describe(
+          "How much of each brick's file system shared files leave free (glusterfs): a write that would take more finds no room. What a file system keeps for root counts in, 5 on ext4.",
         ),
       nfs: z
         .strictObject({

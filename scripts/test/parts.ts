@@ -212,6 +212,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "full-disks",
+    about: "three machines: each disk in turn has no room, under load",
+    minutes: 12,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/full-disks.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "seven-life",
     about: "seven machines: made, destroyed, made again, data kept",
     minutes: 20,

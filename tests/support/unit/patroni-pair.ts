@@ -32,6 +32,8 @@ export function passwordOf(name: string): string {
 export interface PairOptions {
   /** Parameters of PostgreSQL besides those of the stack. @default none */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** Other settings of the database. @default those of the stack */
+  readonly settings?: Readonly<Record<string, number>>;
   /** Size of each member's file system for data, in memory. @default that of the engine's disk */
   readonly dataMegabytes?: number;
 }
@@ -45,8 +47,12 @@ export class PatroniPair extends StackContainers {
   }
 
   /** Starts the containers and etcd, without a database in them. */
-  static async start({ parameters = {}, dataMegabytes }: PairOptions = {}): Promise<PatroniPair> {
-    const stack = await stackIn(216, 217, { database: { parameters } });
+  static async start({
+    parameters = {},
+    settings = {},
+    dataMegabytes,
+  }: PairOptions = {}): Promise<PatroniPair> {
+    const stack = await stackIn(216, 217, { database: { ...settings, parameters } });
     const pair = new PatroniPair(stack, await makeNetwork(stack, "patroni"), dataMegabytes);
     for (const name of [quorum, "db-1", "db-2", "lb-1", "client"]) await pair.#container(name);
     return pair;

@@ -1,0 +1,174 @@
+/**
+ * A disk that is full, on machines. What keeps data has a file system of its own there, in memory, whose
+ * size can be changed: it is full when that is little more than what is used.
+ */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../../lib/until.ts";
+import { fault, timed } from "../../support/measure.ts";
+import { attempt, healed, inside, primaries, primary, sql } from "../../support/members.ts";
+import { limits, promises, worstOf } from "../../support/promises.ts";
+import type { TestStack } from "../../support/test-stack.ts";
+import { destination, postDestination, request } from "../../support/traffic.ts";
+
+const disks = {
+  etcd: "/var/lib/etcd",
+  db: "/var/lib/postgresql",
+  brick: "/var/lib/hastack/bricks",
+} as const;
+type Kind = keyof typeof disks;
+const diskOf = (member: string) => disks[member.replace(/-\d$/, "") as Kind];
+
+/** What the checks before `up` want of a disk, and more. */
+const usualSize = "6g";
+/** Long enough for whoever looks at a disk now and then: GlusterFS does it every 5 s. */
+const noticedSeconds = 8;
+
+/** Members whose disk may be full, with those that are on their machines. */
+const members = ["db-1", "db-2", "etcd-1", "etcd-2", "etcd-3", "brick-1", "brick-2"];
+
+/** Gives each a file system of its own. Before `up`. */
+export async function makeDisks(stack: TestStack): Promise<void> {
+  for (const member of members) {
+    const disk = diskOf(member);
+    await inside(
+      stack,
+      member,
+      `mkdir -p ${disk}; mount -t tmpfs -o size=${usualSize},mode=0755 tmpfs ${disk}`,
+    );
+  }
+}
+
+/** Leaves so many kilobytes, and so much per cent of it, free. */
+function fill(stack: TestStack, member: string, { kilobytes = 256, percent = 0 } = {}) {
+  const disk = diskOf(member);
+  return inside(
+    stack,
+    member,
+    `used=$(df --output=used -k ${disk} | tail -1)
+     mount -o remount,size=$(((used + ${kilobytes}) * 100 / (100 - ${percent})))k ${disk}`,
+  );
+}
+
+function makeRoom(stack: TestStack, member: string) {
+  return inside(stack, member, `mount -o remount,size=${usualSize} ${diskOf(member)}`);
+}
+
+/** Has a primary begin new files of its log until its disk has no room for the next. */
+async function useLog(stack: TestStack, member: string): Promise<void> {
+  const more = "SELECT pg_logical_emit_message(false, '', 'x'); SELECT pg_switch_wal();\n";
+  const input = more.repeat(60);
+  const psql = ["psql", "-h/run/postgresql", "-XAt", "-v", "ON_ERROR_STOP=1", "hastack"];
+  const { code } = await attempt(stack, member, psql, { user: "postgres", input });
+  assert.notEqual(code, 0, "the disk was not full");
+}
+
+/** The answer to a picture. */
+async function postPicture(stack: TestStack, title: string) {
+  const { body, type } = destination(title);
+  return request(`${stack.url}api/content`, {
+    method: "POST",
+    headers: {
+      Authorization: await stack.authorization(),
+      "Content-Type": type,
+      "Content-Length": body.length,
+      "Idempotency-Key": randomUUID(),
+    },
+    body,
+    limitMilliseconds: 20_000,
+    ca: stack.ca,
+  });
+}
+
+/** Waits until every brick has what the others have. */
+async function bricksHealed(stack: TestStack): Promise<void> {
+  await until("the bricks are healed", {
+    probe: () => inside(stack, "brick-1", "gluster volume heal hastack-uploads info summary"),
+    done: (told) =>
+      /^Total Number of entries: 0$/m.test(told) && !/^Total Number of entries: [1-9-]/m.test(told),
+    // Healing looks every minute
+    limitSeconds: 150,
+  });
+}
+
+export function fullDisksSuite(stack: TestStack): void {
+  describe("a disk is full", () => {
+    beforeEach(() => healed(stack));
+    afterEach(async () => {
+      for (const member of members) await makeRoom(stack, member);
+    });
+
+    it("S2, S4: of one brick: pictures are taken by the other, and healed once there is room", async () => {
+      await fault(stack, "disk of a brick full", promises.brickLost, async () => {
+        await fill(stack, "brick-2", { percent: 5 });
+        await sleep(noticedSeconds * 1000);
+      });
+      await makeRoom(stack, "brick-2");
+      await timed("healed after there was room", () => bricksHealed(stack));
+    });
+
+    it("S2, S4: of both bricks: a picture gets 507 while the reserve is free, and nothing is left behind", async () => {
+      const rows = () => sql(stack, "db-1", "SELECT count(*) FROM content");
+      const before = await rows();
+      for (const member of ["brick-1", "brick-2"]) await fill(stack, member, { percent: 8 });
+      await sleep(noticedSeconds * 1000);
+      const { status, body } = await postPicture(stack, "without room");
+      assert.equal(status, 507, body.slice(0, 200));
+      assert.equal((await stack.request("")).status, 200);
+      assert.equal(await rows(), before);
+      const free = await inside(stack, "brick-1", `df --output=avail -k ${disks.brick} | tail -1`);
+      assert.ok(Number(free) > 256, `${free} kB`);
+      for (const member of ["brick-1", "brick-2"]) await makeRoom(stack, member);
+      await sleep(noticedSeconds * 1000);
+      await postDestination(stack, "with room");
+      await timed("healed after there was room", () => bricksHealed(stack));
+    });
+
+    it("D2: of an etcd member: nobody sees it, and it comes back by itself once there is room", async () => {
+      await fault(stack, "disk of an etcd member full", promises.quorumMemberLost, async () => {
+        await fill(stack, "etcd-3", { kilobytes: 4 });
+        // It writes on in files that it has already; started anew it wants others
+        await inside(stack, "etcd-3", "systemctl kill --signal=KILL hastack-etcd");
+        await sleep(noticedSeconds * 1000);
+        await makeRoom(stack, "etcd-3");
+      });
+      await until("the member is healthy", {
+        probe: () =>
+          attempt(stack, "etcd-3", [
+            ...["sh", "-c"],
+            `cd ${stack.place.files("etcd-3")} && curl -sS --max-time 2 --cacert tls/quorum-client-ca.crt --cert tls/etcd-server.pem https://${stack.place.address("etcd-3")}:2379/health`,
+          ]),
+        done: ({ stdout }) => stdout.includes('"health":"true"'),
+        limitSeconds: limits.rejoin,
+      });
+    });
+
+    it("D4: of the standby: writes go on without it, and it comes back by itself once there is room", async () => {
+      const standby = (await primary(stack)) === "db-1" ? "db-2" : "db-1";
+      await fault(stack, "disk of the standby full", promises.standbyLost, async () => {
+        await fill(stack, standby);
+        const more = "SELECT pg_logical_emit_message(false, '', 'x'); SELECT pg_switch_wal();\n";
+        await sql(stack, await primary(stack), more.repeat(12));
+        await sleep(noticedSeconds * 1000);
+        await makeRoom(stack, standby);
+      });
+    });
+
+    it("D4: of the primary: the standby takes over, and it comes back by itself once there is room", async () => {
+      const full = await primary(stack);
+      const promised = worstOf([promises.primaryProcessKilled, promises.primaryMachineLost]);
+      await fault(stack, "disk of the primary full", promised, async () => {
+        await fill(stack, full);
+        await useLog(stack, full);
+        await until("the standby is promoted", {
+          probe: () => primaries(stack),
+          done: (found) => found.length === 1 && found[0] !== full,
+          limitSeconds: promises.primaryMachineLost.writes * 3,
+        });
+        await sleep(noticedSeconds * 1000);
+        await makeRoom(stack, full);
+      });
+    });
+  });
+}
