@@ -135,7 +135,9 @@ export const roleTable = {
       count === 2 ? undefined : { why: "does not keep every file twice", fix: "use 2" },
     apart: true,
     frontend: false,
-    disk: [{ path: "/var/lib/hastack", what: "shared files", megabytes: 3072, filled: true }],
+    disk: [
+      { path: "/var/lib/hastack/bricks", what: "shared files", megabytes: 3072, filled: true },
+    ],
   },
   arbiter: {
     memberPrefix: "arbiter",

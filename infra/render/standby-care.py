@@ -330,8 +330,8 @@ def is_running_primary(state):
 
 def drop_lost_slots(config):
     """
-    A standby that was away for too long has lost its slot, and PostgreSQL lets nobody use it again, be
-    it a standby that was copied anew. Patroni makes the slot again once it is gone.
+    A standby that was away for too long has lost its slot. It could stream by it again, and yet no log
+    would ever be kept for it. Patroni makes the slot anew once it is gone.
     """
     connection = psycopg2.connect(
         dbname="postgres", user="postgres", connect_timeout=5,

@@ -28,37 +28,42 @@ const noticedSeconds = 8;
 /** Members whose disk may be full, with those that are on their machines. */
 const members = ["db-1", "db-2", "etcd-1", "etcd-2", "etcd-3", "brick-1", "brick-2"];
 
-/** Gives each a file system of its own. Before `up`. */
+/** Gives each a file system of its own, with something on it. Before `up`. */
 export async function makeDisks(stack: TestStack): Promise<void> {
   for (const member of members) {
     const disk = diskOf(member);
     await inside(
       stack,
       member,
-      `mkdir -p ${disk}; mount -t tmpfs -o size=${usualSize},mode=0755 tmpfs ${disk}`,
+      `mkdir -p ${disk}; mount -t tmpfs -o size=${usualSize},mode=0755 tmpfs ${disk}
+       fallocate -l 100M ${disk}/others`,
     );
   }
 }
 
-/** Leaves so many kilobytes, and so much per cent of it, free. */
-function fill(stack: TestStack, member: string, { kilobytes = 256, percent = 0 } = {}) {
+/** Leaves so many kilobytes free. */
+function fill(stack: TestStack, member: string, kilobytes: number) {
   const disk = diskOf(member);
   return inside(
     stack,
     member,
     `used=$(df --output=used -k ${disk} | tail -1)
-     mount -o remount,size=$(((used + ${kilobytes}) * 100 / (100 - ${percent})))k ${disk}`,
+     mount -o remount,size=$((used + ${kilobytes}))k ${disk}`,
   );
 }
+
+/** Leaves a brick less than its reserve, which is a tenth. */
+const fillBrick = (stack: TestStack, member: string) => fill(stack, member, 8000);
 
 function makeRoom(stack: TestStack, member: string) {
   return inside(stack, member, `mount -o remount,size=${usualSize} ${diskOf(member)}`);
 }
 
+const nextFile = "SELECT pg_logical_emit_message(false, '', 'x'); SELECT pg_switch_wal();\n";
+
 /** Has a primary begin new files of its log until its disk has no room for the next. */
 async function useLog(stack: TestStack, member: string): Promise<void> {
-  const more = "SELECT pg_logical_emit_message(false, '', 'x'); SELECT pg_switch_wal();\n";
-  const input = more.repeat(60);
+  const input = nextFile.repeat(60);
   const psql = ["psql", "-h/run/postgresql", "-XAt", "-v", "ON_ERROR_STOP=1", "hastack"];
   const { code } = await attempt(stack, member, psql, { user: "postgres", input });
   assert.notEqual(code, 0, "the disk was not full");
@@ -81,10 +86,12 @@ async function postPicture(stack: TestStack, title: string) {
   });
 }
 
+const healInfo = "gluster volume heal hastack-uploads info summary";
+
 /** Waits until every brick has what the others have. */
 async function bricksHealed(stack: TestStack): Promise<void> {
   await until("the bricks are healed", {
-    probe: () => inside(stack, "brick-1", "gluster volume heal hastack-uploads info summary"),
+    probe: () => inside(stack, "brick-1", healInfo),
     done: (told) =>
       /^Total Number of entries: 0$/m.test(told) && !/^Total Number of entries: [1-9-]/m.test(told),
     // Healing looks every minute
@@ -101,8 +108,10 @@ export function fullDisksSuite(stack: TestStack): void {
 
     it("S2, S4: of one brick: pictures are taken by the other, and healed once there is room", async () => {
       await fault(stack, "disk of a brick full", promises.brickLost, async () => {
-        await fill(stack, "brick-2", { percent: 5 });
+        await fillBrick(stack, "brick-2");
         await sleep(noticedSeconds * 1000);
+        const behind = await inside(stack, "brick-1", healInfo);
+        assert.match(behind, /^Total Number of entries: [1-9]/m);
       });
       await makeRoom(stack, "brick-2");
       await timed("healed after there was room", () => bricksHealed(stack));
@@ -111,14 +120,14 @@ export function fullDisksSuite(stack: TestStack): void {
     it("S2, S4: of both bricks: a picture gets 507 while the reserve is free, and nothing is left behind", async () => {
       const rows = () => sql(stack, "db-1", "SELECT count(*) FROM content");
       const before = await rows();
-      for (const member of ["brick-1", "brick-2"]) await fill(stack, member, { percent: 8 });
+      for (const member of ["brick-1", "brick-2"]) await fillBrick(stack, member);
       await sleep(noticedSeconds * 1000);
       const { status, body } = await postPicture(stack, "without room");
       assert.equal(status, 507, body.slice(0, 200));
       assert.equal((await stack.request("")).status, 200);
       assert.equal(await rows(), before);
       const free = await inside(stack, "brick-1", `df --output=avail -k ${disks.brick} | tail -1`);
-      assert.ok(Number(free) > 256, `${free} kB`);
+      assert.ok(Number(free) > 4000, `${free} kB`);
       for (const member of ["brick-1", "brick-2"]) await makeRoom(stack, member);
       await sleep(noticedSeconds * 1000);
       await postDestination(stack, "with room");
@@ -127,9 +136,14 @@ export function fullDisksSuite(stack: TestStack): void {
 
     it("D2: of an etcd member: nobody sees it, and it comes back by itself once there is room", async () => {
       await fault(stack, "disk of an etcd member full", promises.quorumMemberLost, async () => {
-        await fill(stack, "etcd-3", { kilobytes: 4 });
-        // It writes on in files that it has already; started anew it wants others
-        await inside(stack, "etcd-3", "systemctl kill --signal=KILL hastack-etcd");
+        await fill(stack, "etcd-3", 4);
+        const log = "journalctl --quiet --output=cat --unit=hastack-etcd";
+        await until("it finds no room", {
+          probe: () => inside(stack, "etcd-3", log),
+          done: (said) => /no space left on device/.test(said),
+          describe: () => "",
+          limitSeconds: 60,
+        });
         await sleep(noticedSeconds * 1000);
         await makeRoom(stack, "etcd-3");
       });
@@ -147,9 +161,8 @@ export function fullDisksSuite(stack: TestStack): void {
     it("D4: of the standby: writes go on without it, and it comes back by itself once there is room", async () => {
       const standby = (await primary(stack)) === "db-1" ? "db-2" : "db-1";
       await fault(stack, "disk of the standby full", promises.standbyLost, async () => {
-        await fill(stack, standby);
-        const more = "SELECT pg_logical_emit_message(false, '', 'x'); SELECT pg_switch_wal();\n";
-        await sql(stack, await primary(stack), more.repeat(12));
+        await fill(stack, standby, 256);
+        await sql(stack, await primary(stack), nextFile.repeat(12));
         await sleep(noticedSeconds * 1000);
         await makeRoom(stack, standby);
       });
@@ -159,7 +172,7 @@ export function fullDisksSuite(stack: TestStack): void {
       const full = await primary(stack);
       const promised = worstOf([promises.primaryProcessKilled, promises.primaryMachineLost]);
       await fault(stack, "disk of the primary full", promised, async () => {
-        await fill(stack, full);
+        await fill(stack, full, 256);
         await useLog(stack, full);
         await until("the standby is promoted", {
           probe: () => primaries(stack),

@@ -46,7 +46,7 @@ export const glusterfs: StorageDriver = {
   member(topology, { name }, keepData) {
     const request = { directory: name, keepData, members: addresses(topology) };
     return {
-      apply: { call: "place_brick", request: { directory: name } },
+      apply: { call: "place_brick", request: { directory: name, logTimer: "logrotate.timer" } },
       remove: { call: "remove_brick", request },
     };
   },

@@ -173,6 +173,7 @@ describe("what is left of GlusterFS, and what is not", function () {
     assert.equal((await machine.run(step.member(false).apply)).code, 0);
     assert.match(readFileSync(join(machine.root, dropIn), "utf8"), /^Restart=always$/m);
     assert.ok(machine.calls().includes("systemctl enable --quiet --now glusterd"));
+    assert.ok(machine.calls().includes("systemctl start logrotate.timer"));
   });
 
   it("W4: a volume that is kept is not touched", async () => {

@@ -70,7 +70,7 @@ const good: Facts = {
     ["/opt/hastack", { mount: "/", freeMegabytes: 3072 }],
     ["/var/lib/postgresql", { mount: "/var", freeMegabytes: 3072 }],
     ["/var/lib/etcd", { mount: "/var", freeMegabytes: 3072 }],
-    ["/var/lib/hastack", { mount: "/var", freeMegabytes: 3072 }],
+    ["/var/lib/hastack/bricks", { mount: "/var", freeMegabytes: 3072 }],
   ]),
   clock: 1_800_000_000,
   unknownNames: [],
@@ -127,7 +127,7 @@ describe("W5, S4: shared files on the file system of what stops without room", (
 
   it("are told, with what is there and what is left to it", () => {
     const told = (others: string) =>
-      `machine node-1 (deploy@10.3.0.11): its file system /var holds shared files (/var/lib/hastack) beside ${others}, to which the former leave 12 per cent of it and no more (hastack:storage.reservePercent), give /var/lib/hastack a file system of its own`;
+      `machine node-1 (deploy@10.3.0.11): its file system /var holds shared files (/var/lib/hastack/bricks) beside ${others}, to which the former leave 12 per cent of it and no more (hastack:storage.reservePercent), give /var/lib/hastack/bricks a file system of its own`;
     assert.deepEqual(warned(good.space), [
       told("etcd (/var/lib/etcd) and the database (/var/lib/postgresql)"),
     ]);
@@ -136,7 +136,10 @@ describe("W5, S4: shared files on the file system of what stops without room", (
   });
 
   it("are not told where they have one of their own, or nobody else is there", () => {
-    assert.deepEqual(warned(new Map([...good.space, ["/var/lib/hastack", on("/srv/files")]])), []);
+    assert.deepEqual(
+      warned(new Map([...good.space, ["/var/lib/hastack/bricks", on("/srv/files")]])),
+      [],
+    );
     assert.deepEqual(warned(good.space, ["brick", "storefront"]), []);
     assert.deepEqual(warned(good.space, ["quorum", "database"]), []);
     assert.deepEqual(warned(new Map()), []);
@@ -237,7 +240,7 @@ describe("base checks of a machine", () => {
             ["/opt/hastack", { mount: "/", freeMegabytes: 900 }],
             ["/var/lib/postgresql", { mount: "/", freeMegabytes: 900 }],
             ["/var/lib/etcd", { mount: "/", freeMegabytes: 900 }],
-            ["/var/lib/hastack", { mount: "/", freeMegabytes: 900 }],
+            ["/var/lib/hastack/bricks", { mount: "/", freeMegabytes: 900 }],
           ]),
         },
         [
@@ -364,7 +367,7 @@ describe("base checks of a machine", () => {
       ["/opt/hastack", { mount: "/opt", freeMegabytes: 1 }],
       ["/var/lib/postgresql", { mount: "/var", freeMegabytes: 1 }],
       ["/var/lib/etcd", { mount: "/var", freeMegabytes: 1 }],
-      ["/var/lib/hastack", { mount: "/var", freeMegabytes: 1 }],
+      ["/var/lib/hastack/bricks", { mount: "/var", freeMegabytes: 1 }],
     ]);
     const machine: Machine = { ...everyRole, roles: ["loadBalancer", "cache"] };
     assert.deepEqual(said({ space }, { machine }), []);
@@ -389,7 +392,7 @@ describe("base checks of a machine", () => {
       ["/", { mount: "/", freeMegabytes: 1023 }],
       ["/var/lib/etcd", { mount: "/srv/etcd", freeMegabytes: 512 }],
       ["/var/lib/postgresql", { mount: "/srv/db", freeMegabytes: 3071 }],
-      ["/var/lib/hastack", { mount: "/srv/bricks", freeMegabytes: 512 }],
+      ["/var/lib/hastack/bricks", { mount: "/srv/bricks", freeMegabytes: 512 }],
     ]);
     const placed = everyMember.placed.filter((name) => name !== "db-1");
     const facts = { ...everyMember, placed, space, unknownNames: ["deb.debian.org"] };
@@ -400,7 +403,7 @@ describe("base checks of a machine", () => {
     ]);
     assert.deepEqual(said({ ...facts, placed: everyMember.placed }), []);
     assert.deepEqual(said({ space, ...everyMember, ownStorage: false }).slice(0, 1), [
-      "its file system /srv/bricks has 512 MiB free and shared files (/var/lib/hastack) must have 3072, make room there",
+      "its file system /srv/bricks has 512 MiB free and shared files (/var/lib/hastack/bricks) must have 3072, make room there",
     ]);
   });
 
