@@ -173,9 +173,12 @@ export function fullDisksSuite(stack: TestStack): void {
       const promised = worstOf([promises.primaryProcessKilled, promises.primaryMachineLost]);
       await fault(stack, "disk of the primary full", promised, async () => {
         await fill(stack, full, 256);
-        await useLog(stack, full);
         await until("the standby is promoted", {
-          probe: () => primaries(stack),
+          // It may be up again before Patroni looks, and goes on until it needs the next file
+          probe: async () => {
+            await useLog(stack, full);
+            return primaries(stack);
+          },
           done: (found) => found.length === 1 && found[0] !== full,
           limitSeconds: promises.primaryMachineLost.writes * 3,
         });
