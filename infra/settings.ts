@@ -107,6 +107,11 @@ const machine = z.strictObject({
     absent: "none",
   }),
   backend: ipv4.describe("Its address in the backend network."),
+  management: ipv4.optional().meta({
+    description:
+      "Its address in the management network; every machine has one, where there is one.",
+    absent: "none",
+  }),
   roles: z
     .array(z.string())
     .min(1, "must name at least one role")
@@ -164,10 +169,23 @@ export const settingsSchema = z.strictObject({
         backend: network("where the members talk to each other").describe(
           "Where the members talk to each other; it has no way out.",
         ),
+        management: z
+          .strictObject(
+            { subnet: cidr.describe("Subnet of the management network.") },
+            "must give a subnet",
+          )
+          .optional()
+          .meta({
+            description:
+              "Where the machines are managed from: SSH is let in from there alone (ssh).",
+            absent: "none; SSH is let in from everywhere",
+          }),
       },
       "must give a subnet and a vip for frontend and for backend",
     )
-    .describe("The two networks, each with an address that moves between the load balancers."),
+    .describe(
+      "The networks. Frontend and backend each have an address that moves between the load balancers.",
+    ),
   members: z
     .strictObject(memberCounts)
     .prefault({})

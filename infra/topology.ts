@@ -11,6 +11,8 @@ export interface Machine {
   /** Address in the frontend network; only load balancers need one. */
   readonly frontend?: string;
   readonly backend: string;
+  /** Address in the management network; all machines have one, or none. */
+  readonly management?: string;
 }
 
 /** One role on one machine: `db-1`, `web-2`. */
@@ -26,9 +28,10 @@ export interface Member {
   readonly formerName?: string;
 }
 
-/** A load balancer: the one kind of member that is in both networks. */
+/** A load balancer: the one kind of member that visitors reach. */
 export interface LoadBalancerMember extends Member {
   readonly frontend: string;
+  readonly management?: string;
 }
 
 /** A tier of the application, as far as the plan and the rules need it. */
@@ -64,11 +67,12 @@ export interface Topology {
 
 /** The machines that are there already. */
 export function givenMachines({ machines = [] }: Settings): Machine[] {
-  return machines.map(({ name, roles, frontend, backend }) => ({
+  return machines.map(({ name, roles, frontend, backend, management }) => ({
     name,
     roles,
     ...(frontend !== undefined && { frontend }),
     backend,
+    ...(management !== undefined && { management }),
   }));
 }
 
@@ -129,9 +133,9 @@ export function topologyOf(
   const holders = (role: string, prefix: string) =>
     machines
       .filter((machine) => machine.roles.includes(role))
-      .map(({ name, backend, frontend = "" }, index) => ({
+      .map(({ name, backend, frontend = "", management }, index) => ({
         member: { name: `${prefix}-${index + 1}`, role, machine: name, backend },
-        frontend,
+        others: { frontend, ...(management !== undefined && { management }) },
       }));
   const membersOf = (role: string, prefix: string): Member[] =>
     holders(role, prefix).map(({ member }) => member);
@@ -143,7 +147,7 @@ export function topologyOf(
     members: {
       ...mapRecord(others, ({ memberPrefix }, role) => membersOf(role, memberPrefix)),
       loadBalancer: holders("loadBalancer", loadBalancer.memberPrefix).map(
-        ({ member, frontend }) => ({ ...member, frontend }),
+        ({ member, others }) => ({ ...member, ...others }),
       ),
     },
     tiers: Object.fromEntries(

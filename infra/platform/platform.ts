@@ -8,7 +8,7 @@ import type { Member } from "../topology.ts";
 /** Where an instance finds the release that it runs, on every machine. */
 export const currentReleaseDirectory = "/opt/hastack/current";
 
-export type Network = "frontend" | "backend";
+export type Network = "frontend" | "backend" | "management";
 export type ReloadSignal = "SIGHUP" | "SIGUSR2";
 export type StopSignal = "SIGTERM" | "SIGUSR1";
 
@@ -16,6 +16,8 @@ export type StopSignal = "SIGTERM" | "SIGUSR1";
 export interface Host extends Member {
   /** Address in the frontend network, for members that are in it. */
   readonly frontend?: string;
+  /** Address in the management network, for load balancers where there is one. */
+  readonly management?: string;
 }
 
 /**

@@ -17,6 +17,11 @@ const onlyOn: readonly { readonly path: string; readonly platform: Platform; fix
     fix: "leave it out (shared directories are Docker's volumes)",
   })),
   {
+    path: "network.management",
+    platform: "ssh",
+    fix: "leave it out (containers are managed by their engine)",
+  },
+  {
     path: "members",
     platform: "docker",
     fix: "leave it out (hastack:machines says who has which role)",

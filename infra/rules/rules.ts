@@ -33,7 +33,7 @@ export function settingsProblems(
     ...timingProblems(settings, tiers),
     ...mailProblems(settings),
     ...certificateProblems(settings),
-    ...machineProblems(machines),
+    ...machineProblems(settings, machines),
     ...storageProblems(settings),
     ...sharedPortProblems(machines, tiers),
     ...reachProblems(settings),

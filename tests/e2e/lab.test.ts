@@ -19,6 +19,7 @@ const place = new MachinePlace(name, {
   layout: "three",
   networks: ["172.29.20", "172.29.21", "172.29.22"],
   project: stackFolder(name),
+  managed: true,
 });
 const stack = new TestStack(name, place);
 

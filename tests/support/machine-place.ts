@@ -61,6 +61,8 @@ export interface MachinePlaceOptions {
   readonly project: string;
   /** @default the travel agency */
   readonly served?: Served;
+  /** Whether the stack knows of the management network. @default as in the layout's configuration */
+  readonly managed?: boolean;
 }
 
 /** A machine's roles with another application's tiers in place of the travel agency's. */
@@ -89,7 +91,7 @@ export class MachinePlace implements Place {
   /** @param name of the stack, and of its set of machines */
   constructor(
     name: string,
-    { layout, networks, project, served = travelAgency }: MachinePlaceOptions,
+    { layout, networks, project, served = travelAgency, managed }: MachinePlaceOptions,
   ) {
     const [frontend, backend, management] = networks;
     this.set = {
@@ -115,7 +117,9 @@ export class MachinePlace implements Place {
       (member) => this.#addressesOn(this.machine(member)).frontend ?? "",
     );
     this.statsHosts = this.localHosts.map((address) => `${address}:8404`);
-    this.settings = { ...this.#settings(machines), ...settingsOf(served) };
+    const inConfiguration = config["hastack:network"].management !== undefined;
+    const settings = this.#settings(machines, managed ?? inConfiguration);
+    this.settings = { ...settings, ...settingsOf(served) };
     this.servingAfterBadRelease = instancesOf(served);
     this.#instance = this.servingAfterBadRelease[0] ?? "";
   }
@@ -129,19 +133,20 @@ export class MachinePlace implements Place {
     }
   }
 
-  #settings(machines: readonly Configured[]): Configuration {
-    const { frontend, backend } = this.set.networks;
+  #settings(machines: readonly Configured[], managed: boolean): Configuration {
+    const { frontend, backend, management } = this.set.networks;
     return {
       "hastack:keepData": false,
       "hastack:application": { settings: { sampleData: true } },
       "hastack:network": {
         frontend: { subnet: frontend, vip: this.vip },
         backend: { subnet: backend, vip: backend.replace(/0\/24$/, "100") },
+        ...(managed && { management: { subnet: management } }),
       },
       "hastack:machines": machines.map(({ name, ...rest }) => {
         const { frontend, backend, management } = this.#addressesOn(name);
         const own = { address: management, backend, ...(frontend && { frontend }) };
-        return { name, ...rest, ...own };
+        return { name, ...rest, ...own, ...(managed && { management }) };
       }),
       "hastack:ssh": { inventory: `.hastack/inventory/${this.set.set}.yaml` },
     };

@@ -367,7 +367,7 @@ function nameProblems(settings: Settings, seen: Seen): Found[] {
 
 function addressProblems({ network }: Settings, { machine, facts }: Seen): Found[] {
   const there = facts.addresses;
-  const problems = (["frontend", "backend"] as const).flatMap((name) => {
+  const problems = (["frontend", "backend", "management"] as const).flatMap((name) => {
     const address = machine[name];
     return address === undefined || there.includes(address)
       ? []
