@@ -309,7 +309,7 @@ export const settingsSchema = z.strictObject({
       trackSeconds: seconds
         .default(0.25)
         .describe(
-          "Time between keepalived's checks of HAProxy; one failure moves the virtual IPs.",
+          "Time between keepalived's checks of HAProxy; two failures in a row move the virtual IPs, and one is no answer within 0.3 s.",
         ),
       drainSeconds: z
         .int()

@@ -10,9 +10,13 @@ import {
   renderHaproxy,
 } from "../render/haproxy.ts";
 import {
+  fallSilentScript,
   keepalivedNotify,
   loadBalancerHealth,
+  oneHolderProgram,
+  renderHaproxyAnswers,
   renderKeepalived,
+  renderKeepalivedEnd,
   renderKeepalivedStart,
 } from "../render/keepalived.ts";
 import { ports } from "../roles.ts";
@@ -66,10 +70,32 @@ export class LoadBalancer extends pulumi.ComponentResource {
    * @returns the last one, which is there once all are
    */
   #placePair(args: LoadBalancerArgs): pulumi.Resource[] {
-    let last: pulumi.Resource[] = [];
+    let last = this.#silence(args);
     for (const [index, member] of args.topology.members.loadBalancer.entries()) {
       const workload = pair(args, member, index);
       last = [args.platform.place(workload, { parent: this, dependsOn: last })];
+    }
+    return last;
+  }
+
+  /**
+   * Where the first one is to send its adverts by another network than it does, the others give the
+   * addresses up to it before: they would not hear each other until all are changed.
+   */
+  #silence({ platform, topology }: LoadBalancerArgs): pulumi.Resource[] {
+    let last: pulumi.Resource[] = [];
+    for (const host of topology.members.loadBalancer.slice(1)) {
+      if (host.management === undefined) continue;
+      const task = {
+        name: `${host.name}-adverts`,
+        component: "LoadBalancer",
+        host,
+        onWorkload: true,
+        script: fallSilentScript(topology, host),
+        files: [],
+        secrets: {},
+      };
+      last = [platform.runOnce(task, { parent: this, dependsOn: last })];
     }
     return last;
   }
@@ -106,6 +132,8 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
         command: ["bin/keepalived-start", "--dont-fork", "--log-console"],
         stopGraceSeconds: 5,
         reloadSignal: "SIGHUP",
+        // Killed it leaves its addresses, and 0.7 s later the other load balancer has them as well
+        afterwards: ["bin/keepalived-end"],
       },
     ],
     files: [...own.files, ...files(args, self, configuration)],
@@ -117,7 +145,7 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
     health: {
       command: loadBalancerHealth(settings, topology, self, configuration, rest?.health.path),
       meaning:
-        "HAProxy serves with its new configuration, keepalived runs, and the site answers at the virtual address",
+        "HAProxy serves with its new configuration, keepalived runs, one load balancer holds each virtual address, and the site answers there",
     },
     published: [
       ...publish(loadBalancer.publishedPorts[index], certificate ? ports.https : ports.http),
@@ -164,7 +192,10 @@ function files(
       mode: "0755",
       restarts: "keepalived",
     },
+    { path: "bin/keepalived-end", content: renderKeepalivedEnd(topology), mode: "0755" },
     { path: "bin/keepalived-notify", content: keepalivedNotify, mode: "0755" },
+    { path: "bin/haproxy-answers", content: renderHaproxyAnswers(self), mode: "0755" },
+    { path: "bin/one-holder", content: oneHolderProgram, mode: "0755" },
     {
       path: "keepalived.conf",
       content: renderKeepalived(settings, topology, self),

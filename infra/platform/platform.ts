@@ -94,6 +94,11 @@ export interface Process {
   readonly stopSignal?: StopSignal;
   /** After this the process is killed; 0 where it ends at once by itself, and never is. */
   readonly stopGraceSeconds: number;
+  /**
+   * Run whenever the process has ended, however it did, and before it is started again. It gets 5 s.
+   * @default nothing is
+   */
+  readonly afterwards?: readonly string[];
   /** Whether a new release of the workload leaves it running; it sees no release. @default false */
   readonly outlivesRelease?: boolean;
   /** Whether its children live on when it dies, for its next start to take over. @default false */

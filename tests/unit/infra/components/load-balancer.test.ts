@@ -10,6 +10,8 @@ import {
   recordAlone,
   type Surroundings,
 } from "../../../support/unit/alone.ts";
+import { planWith } from "../../../support/unit/fixtures.ts";
+import { onMachines } from "../../../support/unit/machine-stack.ts";
 import { secret } from "../../../support/unit/mocks.ts";
 import {
   describeStack,
@@ -78,6 +80,12 @@ describe("LoadBalancer", () => {
         ["keepalived", "SIGHUP", undefined],
       ],
     );
+  });
+
+  it("L4: has the addresses taken off whenever keepalived has ended", async () => {
+    const { files, processes } = workloadOf(await describeStack(), "lb-1");
+    const [end] = processes.find(({ name }) => name === "keepalived")?.afterwards ?? [];
+    assert.ok(files.some(({ path, mode }) => path === end && mode === "0755"));
   });
 
   it("L8: passes its gate only where HAProxy has read the very file that was delivered", async () => {
@@ -269,6 +277,25 @@ describe("LoadBalancer on its own", () => {
     const recording = await recordAlone("ssh", build);
     const children = recording.childrenOf("LoadBalancer", "load-balancer");
     assert.deepEqual(children, ["Command lb-1", "Command lb-2"]);
+  });
+
+  it("L4: has the second leave the addresses to the first before adverts may change their network", async () => {
+    const subnet = "10.9.0.0/24";
+    const { network } = planWith(onMachines).settings;
+    const changes = {
+      network: { ...network, management: { subnet } },
+      machines: onMachines.machines.map((one, index) => ({
+        ...one,
+        management: `10.9.0.${index + 11}`,
+      })),
+    };
+    const recording = await recordAlone("ssh", build, { changes });
+    assert.deepEqual(recording.childrenOf("LoadBalancer", "load-balancer"), [
+      "Command lb-1",
+      "Command lb-2",
+      "Command lb-2-adverts",
+    ]);
+    assertOrder(recording, "Command lb-2-adverts", "Command lb-1", "Command lb-2");
   });
 
   it("L4: places the second once the first has passed its gate", async () => {
