@@ -10,7 +10,6 @@ import {
   renderHaproxy,
 } from "../render/haproxy.ts";
 import {
-  fallSilentScript,
   keepalivedNotify,
   loadBalancerHealth,
   oneHolderProgram,
@@ -70,32 +69,10 @@ export class LoadBalancer extends pulumi.ComponentResource {
    * @returns the last one, which is there once all are
    */
   #placePair(args: LoadBalancerArgs): pulumi.Resource[] {
-    let last = this.#silence(args);
+    let last: pulumi.Resource[] = [];
     for (const [index, member] of args.topology.members.loadBalancer.entries()) {
       const workload = pair(args, member, index);
       last = [args.platform.place(workload, { parent: this, dependsOn: last })];
-    }
-    return last;
-  }
-
-  /**
-   * Where the first one is to send its adverts by another network than it does, the others give the
-   * addresses up to it before: they would not hear each other until all are changed.
-   */
-  #silence({ platform, topology }: LoadBalancerArgs): pulumi.Resource[] {
-    let last: pulumi.Resource[] = [];
-    for (const host of topology.members.loadBalancer.slice(1)) {
-      if (host.management === undefined) continue;
-      const task = {
-        name: `${host.name}-adverts`,
-        component: "LoadBalancer",
-        host,
-        onWorkload: true,
-        script: fallSilentScript(topology, host),
-        files: [],
-        secrets: {},
-      };
-      last = [platform.runOnce(task, { parent: this, dependsOn: last })];
     }
     return last;
   }

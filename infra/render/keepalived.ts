@@ -23,8 +23,8 @@ const vrrpStateFile = "/run/hastack/keepalived-state";
 const routerId = 52;
 
 /** Where a load balancer's adverts come from and go to. */
-function advertAddress({ management, backend }: LoadBalancerMember): string {
-  return management ?? backend;
+function advertAddress({ backend }: LoadBalancerMember): string {
+  return backend;
 }
 
 /**
@@ -87,11 +87,6 @@ ${peers.map((peer) => `    ${advertAddress(peer)} min_ttl 255 max_ttl 255`).join
 `;
 }
 
-/** A load balancer's own addresses, each once. */
-function ownAddresses({ frontend, backend, management = backend }: LoadBalancerMember): string[] {
-  return [...new Set([frontend, backend, management])];
-}
-
 /**
  * Script by which keepalived sees whether this machine can serve: it has its own addresses (without the
  * one of the adverts it would hear none, and take the virtual ones besides the other), and HAProxy
@@ -100,7 +95,7 @@ function ownAddresses({ frontend, backend, management = backend }: LoadBalancerM
 export function renderHaproxyAnswers(self: LoadBalancerMember): string {
   return `#!/bin/sh -eu
 there=$(ip -oneline -4 address show)
-for own in ${ownAddresses(self).join(" ")}; do
+for own in ${self.frontend} ${self.backend}; do
   case $there in *" $own/"*) ;; *) exit 1 ;; esac
 done
 answer=$(echo 'show version' | socat -t 0.3 - UNIX-CONNECT:${statsSocket})
@@ -210,32 +205,4 @@ for virtual in ${frontend.vip} ${backend.vip}; do
   done
 done
 `;
-}
-
-const silent = "# Silent until the first load balancer sends its adverts by the management network";
-
-/**
- * Shell text that has a running load balancer, not the first, leave the virtual addresses to the others,
- * if its adverts do not go by its management network yet. Its next file ends that. It goes back where
- * nobody takes the addresses.
- */
-export function fallSilentScript({ network }: Topology, self: LoadBalancerMember): string {
-  return `cd "$WORKLOAD"
-if grep -Eq 'unicast_src_ip ${self.management}$|^${silent}$' keepalived.conf; then exit 0; fi
-cp -p keepalived.conf keepalived.conf.before
-start_anew() { kill -TERM "$(cat /run/keepalived.pid)" 2> /dev/null || :; }
-echo '${silent}' > keepalived.conf
-start_anew
-end=$(($(date +%s) + 10))
-until curl -so /dev/null --max-time 1 http://${network.frontend.vip}:${ports.http}/; do
-  [ "$(date +%s)" -lt "$end" ] || {
-    mv keepalived.conf.before keepalived.conf
-    start_anew
-    echo 'no other load balancer takes the virtual addresses from ${self.name}: look at the others, then run up again' >&2
-    exit 1
-  }
-  sleep 0.1
-done
-rm keepalived.conf.before
-echo '${self.name} leaves the addresses to the others until it is changed'`;
 }

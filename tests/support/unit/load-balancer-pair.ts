@@ -207,5 +207,7 @@ function judged(before: readonly string[], changes: readonly Change[]) {
     if (has) holders.add(name);
     else holders.delete(name);
   }
+  // They may still both have it
+  if (holders.size > 1) both += Date.now() - since;
   return { bothSeconds: both / 1000, taken };
 }

@@ -10,8 +10,6 @@ import {
   recordAlone,
   type Surroundings,
 } from "../../../support/unit/alone.ts";
-import { planWith } from "../../../support/unit/fixtures.ts";
-import { onMachines } from "../../../support/unit/machine-stack.ts";
 import { secret } from "../../../support/unit/mocks.ts";
 import {
   describeStack,
@@ -277,25 +275,6 @@ describe("LoadBalancer on its own", () => {
     const recording = await recordAlone("ssh", build);
     const children = recording.childrenOf("LoadBalancer", "load-balancer");
     assert.deepEqual(children, ["Command lb-1", "Command lb-2"]);
-  });
-
-  it("L4: has the second leave the addresses to the first before adverts may change their network", async () => {
-    const subnet = "10.9.0.0/24";
-    const { network } = planWith(onMachines).settings;
-    const changes = {
-      network: { ...network, management: { subnet } },
-      machines: onMachines.machines.map((one, index) => ({
-        ...one,
-        management: `10.9.0.${index + 11}`,
-      })),
-    };
-    const recording = await recordAlone("ssh", build, { changes });
-    assert.deepEqual(recording.childrenOf("LoadBalancer", "load-balancer"), [
-      "Command lb-1",
-      "Command lb-2",
-      "Command lb-2-adverts",
-    ]);
-    assertOrder(recording, "Command lb-2-adverts", "Command lb-1", "Command lb-2");
   });
 
   it("L4: places the second once the first has passed its gate", async () => {

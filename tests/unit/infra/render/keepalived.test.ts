@@ -43,24 +43,6 @@ describe("keepalived.conf", () => {
     assert.match(text, /^ {2}check_unicast_src$/m);
   });
 
-  it("N1: sends its adverts by the management network where there is one", () => {
-    const { settings, topology } = planWith();
-    const loadBalancer = topology.members.loadBalancer.map((one) => ({
-      ...one,
-      management: one.backend.replace("10.2.", "10.3."),
-    }));
-    const managed = { ...topology, members: { ...topology.members, loadBalancer } };
-    const self = first(loadBalancer);
-    assert.equal(
-      renderKeepalived(settings, managed, self),
-      rendered(0)
-        .replace("unicast_src_ip 10.2.0.11", "unicast_src_ip 10.3.0.11")
-        .replace("10.2.0.12 min_ttl", "10.3.0.12 min_ttl"),
-    );
-    assert.match(renderKeepalivedStart(self), /define ADVERT 10\.3\.0\.11 /);
-    assert.match(renderHaproxyAnswers(self), /in 10\.1\.0\.11 10\.2\.0\.11 10\.3\.0\.11;/);
-  });
-
   it("L4: takes the times of adverts and checks from the settings", () => {
     const text = rendered(0, { loadBalancer: { advertSeconds: 1.5, trackSeconds: 0.75 } });
     assert.deepEqual(text.match(/(advert_int|interval) .*/g), ["interval 0.75", "advert_int 1.5"]);

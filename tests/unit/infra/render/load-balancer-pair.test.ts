@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  fallSilentScript,
-  renderHaproxyAnswers,
-  renderKeepalived,
-  renderKeepalivedStart,
-} from "../../../../infra/render/keepalived.ts";
+import { renderKeepalivedStart } from "../../../../infra/render/keepalived.ts";
 import { until } from "../../../../lib/until.ts";
 import { promises, slack } from "../../../support/promises.ts";
 import {
@@ -16,9 +11,6 @@ import {
 
 /** A second at most in which both have an address while one still gives it up. */
 const shortSeconds = 0.3;
-
-/** s6 waits a second before it starts anew; systemd does not. */
-const restartSeconds = 1;
 
 describe("a pair of load balancers", function () {
   this.timeout(60_000);
@@ -200,48 +192,6 @@ s6-svc -u /etc/hastack/services/keepalived`,
     }
     const rest = await pair.seen(() => pair.place("lb-2"));
     assert.equal(rest.bothSeconds, 0);
-    await pair.holder("lb-1");
-  });
-
-  it("L4: has one holder while the adverts move to another network", async () => {
-    const address = (name: LoadBalancerName) =>
-      pair.member(name).backend.replace(/^10\.\d+/, "10.223");
-    const managed = pair.stack.topology.members.loadBalancer.map((one) => ({
-      ...one,
-      management: address(one.name as LoadBalancerName),
-    }));
-    const { topology, settings } = pair.stack;
-    const members = { ...topology.members, loadBalancer: managed };
-    const changed = (name: LoadBalancerName) => {
-      const self = managed.find((one) => one.name === name);
-      assert.ok(self);
-      return {
-        "keepalived.conf": renderKeepalived(settings, { ...topology, members }, self),
-        "bin/keepalived-start": renderKeepalivedStart(self),
-        "bin/haproxy-answers": renderHaproxyAnswers(self),
-      };
-    };
-    for (const name of loadBalancers) {
-      const device = await pair.interface(name, "backend");
-      await pair.on(name).run(`ip address add ${address(name)}/24 dev ${device}`);
-    }
-    const second = managed[1];
-    assert.ok(second);
-    const silence = () =>
-      pair.on("lb-2").run(`export WORKLOAD=/etc/hastack; ${fallSilentScript(topology, second)}`);
-    const seen = await pair.seen(async () => {
-      assert.match(await silence(), /lb-2 leaves the addresses to the others/);
-      await pair.holder("lb-1");
-      await pair.place("lb-1", changed("lb-1"));
-      await sleep(3000);
-      await pair.holder("lb-1");
-      assert.equal(await silence(), "");
-      await pair.place("lb-2", changed("lb-2"));
-      await ready();
-    });
-    assert.equal(seen.bothSeconds, 0);
-    assertWithin(seen.gapSeconds, restartSeconds + promises.loadBalancerLost.reads);
-    assert.equal(await silence(), "");
     await pair.holder("lb-1");
   });
 
