@@ -118,6 +118,37 @@ const machine = z.strictObject({
     .describe("Names of roles and of the application's tiers."),
 });
 
+const anyCidr = z.union(
+  [z.cidrv4(), z.cidrv6()],
+  "must be a subnet such as 192.0.2.0/24, or 192.0.2.7/32 for one address",
+);
+
+/** Something beside the stack that a machine's firewall lets in. */
+const admitted = z.strictObject({
+  what: z.string().min(1).max(100).describe("What it is, for whoever reads the rules."),
+  port: port.optional().meta({ description: "Its port.", absent: "see `ports`" }),
+  ports: z
+    .string()
+    .regex(/^\d{1,5}-\d{1,5}$/, "must be two ports such as 6000-6010")
+    .optional()
+    .meta({ description: "Its ports, the first and the last.", absent: "see `port`" }),
+  protocol: z.enum(["tcp", "udp"]).default("tcp").describe("Its protocol."),
+  from: z
+    .union(
+      [z.literal("everybody"), z.array(anyCidr).min(1)],
+      'must be a list of subnets such as [192.0.2.0/24], or "everybody"',
+    )
+    .describe("Who may reach it: a list of subnets, or `everybody`."),
+  network: z.enum(["frontend", "backend", "management"]).optional().meta({
+    description: "By the machines' addresses in this network alone.",
+    absent: "by each of their addresses",
+  }),
+  machines: z.array(z.string()).min(1).optional().meta({
+    description: "Names of the machines that it is on.",
+    absent: "all of them",
+  }),
+});
+
 /** Members of each role that the platform makes machines for. */
 const memberCounts = Object.fromEntries(
   generatedRoles.map((role) => [
@@ -468,6 +499,15 @@ export const settingsSchema = z.strictObject({
       "Password at the mail server; a secret: `npx pulumi config set --secret hastack:smtpPassword`.",
     absent: "none",
   }),
+  firewall: z
+    .strictObject({
+      admit: z
+        .array(admitted)
+        .default([])
+        .describe("What the machines' owner runs besides, and who may reach it (ssh)."),
+    })
+    .prefault({})
+    .describe("The machines' firewalls (ssh)."),
   gateTimeoutSeconds: z
     .int()
     .min(5)

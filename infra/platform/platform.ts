@@ -1,14 +1,16 @@
 /**
- * The seam between what the stack is and where it runs: four verbs. Components speak only these;
+ * The seam between what the stack is and where it runs: five verbs. Components speak only these;
  * each platform carries them out in its own way.
  */
 import type * as pulumi from "@pulumi/pulumi";
+import type { Flow } from "../flows.ts";
 import type { Member } from "../topology.ts";
+
+export type { Flow, Network } from "../flows.ts";
 
 /** Where an instance finds the release that it runs, on every machine. */
 export const currentReleaseDirectory = "/opt/hastack/current";
 
-export type Network = "frontend" | "backend" | "management";
 export type ReloadSignal = "SIGHUP" | "SIGUSR2";
 export type StopSignal = "SIGTERM" | "SIGUSR1";
 
@@ -199,22 +201,13 @@ export interface SharedDirectory {
   readonly group: string;
 }
 
-/** Leave to talk: who may connect to whom, where. */
-export interface Flow {
-  readonly from: string;
-  readonly to: string;
-  readonly network: Network;
-  /** A TCP port, or keepalived's own protocol. */
-  readonly port: number | "vrrp";
-}
-
 /** What a component puts around its resources; the same options as everywhere in Pulumi. */
 export interface PlacementOptions {
   readonly parent: pulumi.Resource;
   readonly dependsOn: readonly pulumi.Resource[];
 }
 
-/** The four verbs. */
+/** The five verbs. */
 export interface Platform {
   /** Places a workload. @returns the gate that passes once it is healthy */
   place(workload: Workload, options: PlacementOptions): pulumi.Resource;
@@ -222,6 +215,14 @@ export interface Platform {
   runOnce(task: Task, options: PlacementOptions): pulumi.Resource;
   /** @returns the resource that is there once machines can mount the directory */
   sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource;
-  /** @returns the resources that are there once only these flows are allowed */
+  /**
+   * Comes before all that is placed. What the release before was allowed is not refused yet.
+   * @returns the resources that are there once these flows are allowed
+   */
   allow(flows: readonly Flow[], options: PlacementOptions): readonly pulumi.Resource[];
+  /**
+   * Comes behind all that is placed.
+   * @returns the resources that are there once only these flows are allowed
+   */
+  allowOnly(flows: readonly Flow[], options: PlacementOptions): readonly pulumi.Resource[];
 }

@@ -16,6 +16,7 @@ const onlyOn: readonly { readonly path: string; readonly platform: Platform; fix
     platform: "ssh" as const,
     fix: "leave it out (shared directories are Docker's volumes)",
   })),
+  { path: "firewall", platform: "ssh", fix: "leave it out (the networks are Docker's own)" },
   {
     path: "network.management",
     platform: "ssh",

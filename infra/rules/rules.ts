@@ -2,6 +2,7 @@
 import type { Settings } from "../settings.ts";
 import type { Machine, TierPlan, Topology } from "../topology.ts";
 import { addressProblems } from "./addresses.ts";
+import { admitProblems } from "./admit.ts";
 import { certificateProblems, certificateWarnings } from "./certificate.ts";
 import { countProblems, singleInstanceWarnings } from "./counts.ts";
 import { firstHostProblems } from "./first-hosts.ts";
@@ -37,6 +38,7 @@ export function settingsProblems(
     ...storageProblems(settings),
     ...sharedPortProblems(machines, tiers),
     ...reachProblems(settings),
+    ...admitProblems(settings, tiers, machines),
   ];
 }
 

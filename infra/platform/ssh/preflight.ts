@@ -12,7 +12,11 @@ import { type Settings, SettingsError } from "../../settings.ts";
 import { allMembers, type Machine, type Member, type Topology } from "../../topology.ts";
 import { readProgram } from "../machine.ts";
 import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
-import { type Facts, type Listener, noSudo, parseFacts } from "./facts.ts";
+import { type Listener, noSudo, parseFacts, type Seen } from "./facts.ts";
+
+export type { Seen } from "./facts.ts";
+
+import { wayProblems } from "./firewall-look.ts";
 import { userId } from "./layout.ts";
 import { storageDriver } from "./storage/storage.ts";
 
@@ -25,17 +29,8 @@ export interface Machines {
   readonly held?: readonly string[];
   /** What is taken there, and yet weakens what the stack promises. @default none */
   readonly warnings?: readonly Problem[];
-}
-
-/** One machine, and what was seen there. */
-export interface Seen {
-  readonly target: Target;
-  readonly machine: Machine;
-  /** Members that are to be there. */
-  readonly planned: readonly Member[];
-  readonly facts: Facts;
-  /** Its clock less the operator's, in seconds; 0 when they may be the same. */
-  readonly clockOffset: number;
+  /** What was seen of each. @default nothing */
+  readonly seen?: readonly Pick<Seen, "target" | "machine" | "facts">[];
 }
 
 const user = "hastack";
@@ -95,6 +90,7 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
     architecture: architectures[facts?.architecture ?? ""] ?? "x64",
     held: held.map(({ target }) => target.name),
     warnings: seen.flatMap((one) => sharedDiskWarnings(settings, one)),
+    seen,
   };
 }
 
@@ -193,6 +189,7 @@ export function problemsOf(settings: Settings, seen: Seen): Problem[] {
     ...memberProblems(seen),
     ...storageProblems(settings, seen),
     ...ownerProblems(settings, seen),
+    ...wayProblems(settings, seen),
   ];
   return found.map((one) => ({ source: describeTarget(seen.target), path: "", ...one }));
 }

@@ -21,6 +21,8 @@ const shippedFiles = [
   "storage",
   "nfs",
   "watch",
+  "firewall",
+  "firewall-guard",
 ] as const;
 
 /** Files of the storage drivers: GlusterFS's has had its name since it was the only one. */
@@ -39,6 +41,10 @@ const calls: Readonly<Record<string, readonly (typeof shippedFiles)[number][]>> 
   place: ["request", "users", "systemd", "deliver", "notify", "gate", "place"],
   remove: ["request", "users", "systemd", "remove"],
   task: ["request", "users", "share", "deliver", "task"],
+  open_firewall: ["request", "firewall"],
+  close_firewall: ["request", "firewall"],
+  confirm_firewall: ["request", "firewall"],
+  remove_firewall: ["request", "owner", "firewall"],
 };
 const storageCall = (driver: "storage" | "nfs") =>
   ["request", "owner", "share", "mount", driver] as const;

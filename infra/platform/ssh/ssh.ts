@@ -5,8 +5,10 @@
  */
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { renderFirewall } from "../../render/nftables.ts";
+import { formatProblem } from "../../rules/problem.ts";
 import type { Settings } from "../../settings.ts";
-import type { Member, Topology } from "../../topology.ts";
+import type { Machine, Member, Topology } from "../../topology.ts";
 import { Ownership } from "../ownership.ts";
 import {
   type Flow,
@@ -19,6 +21,8 @@ import {
   type Workload,
 } from "../platform.ts";
 import { ownUsers, secretsInput, taskRequest } from "../request.ts";
+import { firewallRequest } from "./firewall.ts";
+import { firewallWarnings, timesMended } from "./firewall-look.ts";
 import { userId, workloadFolder } from "./layout.ts";
 import { type Machines, strangersProblem } from "./preflight.ts";
 import { shippedPrograms } from "./programs.ts";
@@ -44,6 +48,10 @@ interface Work {
   readonly formerName?: string;
   readonly machine: string;
   readonly apply: Call;
+  /** What makes the call. @default run.ts */
+  readonly by?: "run.ts" | "try-firewall.ts";
+  /** Further variables of that program. @default none */
+  readonly variables?: Readonly<Record<string, string>>;
   /** @default nothing is to be taken away */
   readonly remove?: Call;
   readonly limitSeconds?: number;
@@ -155,9 +163,66 @@ export class SshPlatform implements Platform {
     return (volume ?? placed)[0] ?? options.parent;
   }
 
-  /** Machines are not closed to each other yet: a firewall of theirs belongs here. */
-  allow(_flows: readonly Flow[], _options: PlacementOptions): readonly pulumi.Resource[] {
-    return [];
+  allow(flows: readonly Flow[], options: PlacementOptions): readonly pulumi.Resource[] {
+    for (const seen of this.#machines.seen ?? []) {
+      const all = this.#withStorage(flows);
+      const warnings = firewallWarnings(this.#settings, this.#topology, all, seen);
+      for (const one of warnings) pulumi.log.warn(formatProblem(one));
+    }
+    return this.#topology.machines.map((machine) => {
+      const packages = this.#packages(machine.name, `${machine.name}-firewall-packages`, [
+        "nftables",
+      ]);
+      return this.#firewall(machine, flows, "open", {
+        ...options,
+        dependsOn: [...options.dependsOn, ...packages],
+      });
+    });
+  }
+
+  allowOnly(flows: readonly Flow[], options: PlacementOptions): readonly pulumi.Resource[] {
+    return this.#topology.machines.map((machine) =>
+      this.#firewall(machine, flows, "close", options),
+    );
+  }
+
+  #withStorage(flows: readonly Flow[]): readonly Flow[] {
+    return [...flows, ...this.#storage.flows(this.#topology)];
+  }
+
+  /** It goes with the first of its two resources, which leaves the machine last. */
+  #firewall(
+    machine: Machine,
+    flows: readonly Flow[],
+    call: "open" | "close",
+    options: PlacementOptions,
+  ): pulumi.Resource {
+    const { name, management } = machine;
+    const { stack, network } = this.#topology;
+    const rules = renderFirewall(
+      this.#topology,
+      this.#withStorage(flows),
+      machine,
+      this.#settings.firewall.admit,
+    );
+    const closes = call === "close";
+    const seen = this.#machines.seen?.find((one) => one.machine.name === name);
+    const mended = closes ? timesMended(seen?.facts) : 0;
+    return this.#inTurn({
+      name: closes ? `${name}-firewall-closed` : `${name}-firewall`,
+      machine: name,
+      by: "try-firewall.ts",
+      apply: { call, request: firewallRequest(rules, mended) },
+      ...(!closes && {
+        remove: { call: "remove_firewall", request: { stack, machine: name } },
+      }),
+      ...(network.management && {
+        variables: {
+          MANAGEMENT: JSON.stringify({ subnet: network.management.subnet, address: management }),
+        },
+      }),
+      options,
+    });
   }
 
   #storageMember(
@@ -290,6 +355,8 @@ export class SshPlatform implements Platform {
   #command({
     name,
     apply,
+    by = "run.ts",
+    variables,
     remove,
     limitSeconds,
     secrets = {},
@@ -299,13 +366,14 @@ export class SshPlatform implements Platform {
     return this.#node({
       ...rest,
       name,
-      create: `${run} ${apply.call} REQUEST`,
+      create: `node platform/ssh/${by} ${apply.call} REQUEST`,
       ...(remove && { delete: `${run} ${remove.call} REMOVAL` }),
       environment: {
         NAME: name,
         REQUEST: JSON.stringify(apply.request),
         ...(remove && { REMOVAL: JSON.stringify(remove.request) }),
         ...(limitSeconds !== undefined && { LIMIT_SECONDS: String(limitSeconds) }),
+        ...variables,
       },
       secrets,
     });

@@ -31,7 +31,7 @@ export interface StorageDriver {
   tolerates(listener: Listener, ownStorage: boolean): boolean;
   /** Where a directory is mounted from, as the unit that mounts it says. */
   source(directory: string): string;
-  /** Who has to reach whom for it. */
+  /** Who connects to whom for shared directories. */
   flows(topology: Topology): readonly Flow[];
   /** The members that keep a directory's data; the volume is made on the first one's machine. */
   members(topology: Topology): readonly Member[];

@@ -25,23 +25,30 @@ const addresses = (topology: Topology) =>
  */
 const modes = { file: "0040", directory: "0770" };
 
+const roles = ["brick", "arbiter"] as const;
+
+/** GlusterFS takes any free port of these for a brick. */
+const brickPorts = { from: ports.brick, to: 60_999 } as const;
+
+/** Who mounts a directory asks a member where its bricks are; members heal each other's. */
+function flowsOf({ tiers }: Topology): Flow[] {
+  return [...roles, ...Object.keys(tiers)].flatMap((from) =>
+    roles.flatMap((to) =>
+      [ports.gluster, brickPorts].map((port): Flow => ({ from, to, network: "backend", port })),
+    ),
+  );
+}
+
 export const glusterfs: StorageDriver = {
   name: "glusterfs",
-  roles: ["brick", "arbiter"],
+  roles,
+  flows: flowsOf,
   // logrotate: GlusterFS's logs grow for ever without it
   packages: { members: ["glusterfs-server", "logrotate"], clients: ["glusterfs-client"] },
   mark: "/etc/systemd/system/glusterd.service.d/hastack.conf",
   tolerates: ({ program }, ownStorage) => ownStorage && /^gluster(d|fsd)$/.test(program),
   source: () => "GlusterFS",
   members: membersOf,
-  flows({ tiers }) {
-    const servers = ["brick", "arbiter"];
-    return [...servers, ...Object.keys(tiers)].flatMap((from) =>
-      servers.flatMap((to) =>
-        [ports.gluster, ports.brick].map((port): Flow => ({ from, to, network: "backend", port })),
-      ),
-    );
-  },
 
   member(topology, { name }, keepData) {
     const request = { directory: name, keepData, members: addresses(topology) };

@@ -80,6 +80,7 @@ const good: Facts = {
   placed: [],
   ownStorage: false,
   shared: new Map(),
+  otherFirewalls: [],
 };
 const settings = settingsWith();
 
