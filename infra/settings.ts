@@ -321,6 +321,11 @@ export const settingsSchema = z.strictObject({
         .max(100_000)
         .default(4000)
         .describe("Connections that one HAProxy accepts at a time."),
+      threads: z.int().min(1).max(64).optional().meta({
+        description:
+          "Threads of each HAProxy that is a load balancer. One is cheapest where all members share a machine.",
+        absent: "one per processor",
+      }),
       maxConnectionsPerInstance: z
         .int()
         .min(1)

@@ -90,13 +90,14 @@ function served({ tiers }: Routed): Served[] {
 }
 
 function global({ loadBalancer, certificate }: HaproxySettings, version: string): string {
+  const { threads } = loadBalancer;
   return `global
   description configuration ${version}
   log stdout format raw local0 info
   default-path config
   user haproxy
   group haproxy
-  maxconn ${loadBalancer.maxConnections}
+  maxconn ${loadBalancer.maxConnections}${threads === undefined ? "" : `\n  nbthread ${threads}`}
   stats socket ${statsSocket} mode 600 level admin expose-fd listeners
   hard-stop-after ${loadBalancer.reloadDrainSeconds}s${certificate === undefined ? "" : `\n${tls}`}`;
 }

@@ -86,6 +86,12 @@ describe("haproxy.cfg", () => {
     }
   });
 
+  it("L1: has as many threads as the settings say, or as HAProxy chooses", () => {
+    const global = (changes = {}) => section(rendered(changes), "global");
+    assert.ok(global({ loadBalancer: { threads: 1 } }).includes("nbthread 1"));
+    assert.ok(!global().some((line) => line.startsWith("nbthread")));
+  });
+
   it("L2: takes the checks' intervals from the settings", () => {
     const text = rendered({
       loadBalancer: { checkIntervalMilliseconds: 900, checkFastIntervalMilliseconds: 300 },
