@@ -86,6 +86,8 @@ export interface Process {
   readonly environmentFile?: string;
   /** Memory that it may use. @default as much as there is */
   readonly memoryMegabytes?: number;
+  /** Files and connections that it may have open. @default 65536 on machines, as many as Docker gives in containers */
+  readonly openFiles?: number;
   /** What others get of files that it makes, as octal umask. @default nothing on machines, 0022 in containers */
   readonly umask?: string;
   /** Directories that the process owns, made before it starts. @default none */
@@ -103,6 +105,8 @@ export interface Process {
   readonly afterwards?: readonly string[];
   /** Whether a new release of the workload leaves it running; it sees no release. @default false */
   readonly outlivesRelease?: boolean;
+  /** Process that is restarted only while this one is down. @default none */
+  readonly pausesFor?: string;
   /** Whether its children live on when it dies, for its next start to take over. @default false */
   readonly childrenOutlive?: boolean;
 }

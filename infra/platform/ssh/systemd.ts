@@ -121,7 +121,7 @@ function service({ files, shared = [] }: Workload, process: Process, folder: str
     "Restart=always",
     "RestartSec=1",
     `SyslogIdentifier=hastack-${name}`,
-    "LimitNOFILE=65536",
+    `LimitNOFILE=${Math.max(process.openFiles ?? 0, 65_536)}`,
     ...(memoryMegabytes === undefined ? [] : [`MemoryMax=${memoryMegabytes}M`]),
     `UMask=${umask}`,
   ];
