@@ -34,6 +34,11 @@ const absolutePath = z
 /** Options of a mount that decide what an application is promised, or what a file there may do. */
 const keptMountOptions =
   /^(vers|nfsvers|minorversion|proto|hard|soft|softerr|timeo|retrans|retry|ac|noac|actimeo|ac(reg|dir)(min|max)|lookupcache|local_lock|no?lock|(no)?(suid|dev|exec)|r[ow]|remount|bg|fg)(=|$)/;
+/** Time limits and shares of the load balancers. */
+const timeLimit = z.int().min(1, "must be 1 second or more").max(3600, "must be 3600 or less");
+const most = z.int().min(1, "must be a whole number, 1 or more").max(1_000_000);
+const checks = z.int().min(1, "must be 1 or more").max(20, "must be 20 or less");
+const weight = "must be a whole number, 0 to 256";
 
 /**
  * Parameters that have a setting of their own, or that would let PostgreSQL acknowledge what it may
@@ -320,7 +325,14 @@ export const settingsSchema = z.strictObject({
         .min(10)
         .max(100_000)
         .default(4000)
-        .describe("Connections that one HAProxy accepts at a time."),
+        .describe(
+          "Connections that one HAProxy accepts at a time; it needs two open files for each.",
+        ),
+      reservedConnections: z.int().min(1).optional().meta({
+        description:
+          "Of these, places that the site leaves to the database's listeners, the ways outside and the statistics.",
+        absent: "a tenth of `maxConnections`",
+      }),
       threads: z.int().min(1).max(64).optional().meta({
         description:
           "Threads of each HAProxy that is a load balancer. One is cheapest where all members share a machine.",
@@ -333,12 +345,86 @@ export const settingsSchema = z.strictObject({
         .describe(
           "Requests that one instance handles at a time, of those that change nothing and of the others each; more wait in HAProxy's queue.",
         ),
+      weights: z
+        .record(z.string(), z.int().min(0, weight).max(256, weight))
+        .default({})
+        .describe(
+          'Shares of instances by their names, such as `"web-1": 50`: 0 to 256, where the others have 100; 0 gets no requests.',
+        ),
+      timeouts: z
+        .strictObject({
+          connectMilliseconds: milliseconds
+            .default(500)
+            .describe("For a connection to an instance or a database member."),
+          clientSeconds: timeLimit
+            .default(30)
+            .describe("For a client that neither sends nor takes a byte."),
+          requestSeconds: timeLimit
+            .default(10)
+            .describe(
+              "For a request's headers; as long again for its body, or for as much of it as HAProxy's buffer takes (15 KB).",
+            ),
+          keepAliveSeconds: timeLimit
+            .default(10)
+            .describe("For a kept connection without a request."),
+          queueSeconds: timeLimit
+            .default(5)
+            .describe("For a request that waits for a free place at an instance; then 503."),
+        })
+        .prefault({})
+        .describe("Time limits."),
+      perSource: z
+        .strictObject({
+          connections: most
+            .default(1500)
+            .describe("Connections to the site at a time; further ones are closed."),
+          requestsPerTenSeconds: most
+            .default(5000)
+            .describe("Requests in 10 s, and new connections in 10 s; further ones get 429."),
+          loginsPerMinute: most
+            .default(120)
+            .describe(
+              "Requests in a minute to what the application names as its logins, a sixth of them in any 10 s; further ones get 429.",
+            ),
+          unlimited: z
+            .array(cidr)
+            .default([])
+            .describe(
+              "Subnets whose addresses have no such limits, such as a proxy of your own that many visitors come through. On Docker the gateway's address is always one: what comes by a published port has it.",
+            ),
+        })
+        .prefault({})
+        .describe("The most that one address may take of each load balancer."),
+      operators: z
+        .array(cidr)
+        .default([])
+        .describe("Subnets that may see the statistics, besides the frontend network."),
+      databaseClients: z
+        .array(cidr)
+        .default([])
+        .describe("Subnets that may use the database's listeners, besides the tiers' machines."),
+      uploads: z
+        .strictObject({
+          perSource: most
+            .default(4)
+            .describe(
+              "Requests with a long body (over 15 KB) that one address may have under way; further ones get 429.",
+            ),
+          perInstance: most
+            .default(40)
+            .describe("Such requests that one instance handles at a time, besides the others."),
+          queueSeconds: timeLimit.default(20).describe("How long more of them wait; then 503."),
+        })
+        .prefault({})
+        .describe("Requests with a body longer than HAProxy's buffer."),
       checkIntervalMilliseconds: milliseconds
         .default(500)
-        .describe("Time between two health checks of a member; two failures take it out."),
+        .describe("Time between two health checks of a member."),
       checkFastIntervalMilliseconds: milliseconds
         .default(250)
         .describe("The same while a member changes state or is down."),
+      fall: checks.default(2).describe("Checks that fail one after the other take a member out."),
+      rise: checks.default(1).describe("Checks that succeed one after the other take it in again."),
       advertSeconds: seconds
         .default(0.2)
         .describe("Time between keepalived's adverts; the virtual IPs move after about four."),

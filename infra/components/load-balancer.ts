@@ -9,6 +9,8 @@ import {
   type Routed,
   renderHaproxy,
 } from "../render/haproxy.ts";
+import { errorTextsFile, renderErrorTexts } from "../render/haproxy-errors.ts";
+import { openFilesOf, renderHaproxyStart } from "../render/haproxy-start.ts";
 import {
   keepalivedNotify,
   loadBalancerHealth,
@@ -97,7 +99,8 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
     processes: [
       {
         name: "haproxy",
-        command: ["haproxy", "-W", "-db", "-f", "haproxy.cfg"],
+        command: ["bin/haproxy-start", "-W", "-db", "-f", "haproxy.cfg"],
+        openFiles: openFilesOf(loadBalancer.maxConnections),
         directories: [{ path: "/run/haproxy", mode: "0755" }],
         reloadSignal: "SIGUSR2",
         stopSignal: "SIGUSR1",
@@ -106,6 +109,7 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
       {
         // Stopped first: the addresses go before HAProxy does
         name: "keepalived",
+        pausesFor: "haproxy",
         command: ["bin/keepalived-start", "--dont-fork", "--log-console"],
         stopGraceSeconds: 5,
         reloadSignal: "SIGHUP",
@@ -145,7 +149,7 @@ function files(
       content: configuration,
       owner: "haproxy",
       mode: "0600",
-      check: "haproxy -c -f haproxy.cfg",
+      check: "bin/haproxy-start -c -f haproxy.cfg",
       reloads: "haproxy",
     },
     ...(settings.certificate === undefined
@@ -158,11 +162,17 @@ function files(
             reloads: "haproxy",
           },
         ]),
-    ...[408, 413, 502, 503, 504].map((code) => ({
-      path: `errors/${code}.http`,
-      content: readProjectFile(`haproxy/errors/${code}.http`),
+    {
+      path: errorTextsFile,
+      content: renderErrorTexts(readProjectFile("haproxy/errors/page.html")),
       reloads: "haproxy",
-    })),
+    },
+    {
+      path: "bin/haproxy-start",
+      content: renderHaproxyStart(self),
+      mode: "0755",
+      restarts: "haproxy",
+    },
     {
       path: "bin/keepalived-start",
       content: renderKeepalivedStart(self),

@@ -5,6 +5,7 @@ import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { LoadBalancerMember, Topology } from "../topology.ts";
 import { haproxyHasRead, statsSocket } from "./haproxy.ts";
+import { nameOfInterface } from "./interfaces.ts";
 
 /**
  * What keepalived reads first, written by the start script: interfaces and folders are known on the
@@ -166,8 +167,9 @@ export function renderKeepalivedStart(self: LoadBalancerMember): string {
   });
   return `#!/bin/sh -eu
 # keepalived wants names of interfaces; which one has which address is known only here
+${nameOfInterface}
 define() {
-  name=$(ip -oneline -4 address show | awk -v wanted="$2" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }')
+  name=$(name_of "$2")
   [ -n "$name" ] || { echo "no interface has $2" >&2; return 1; }
   echo "\\$$1_INTERFACE=$name"
 }

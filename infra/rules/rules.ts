@@ -14,6 +14,7 @@ import { poolProblems } from "./pools.ts";
 import { publishedPortProblems, sharedPortProblems } from "./ports.ts";
 import type { Problem } from "./problem.ts";
 import { reachProblems } from "./reach.ts";
+import { placeProblems, weightProblems } from "./shares.ts";
 import { singleServerWarnings, storageProblems } from "./storage.ts";
 import { timingProblems } from "./timings.ts";
 
@@ -32,6 +33,7 @@ export function settingsProblems(
     ...firstHostProblems(settings, tiers),
     ...networkProblems(settings),
     ...timingProblems(settings, tiers),
+    ...placeProblems(settings),
     ...mailProblems(settings),
     ...certificateProblems(settings),
     ...machineProblems(settings, machines),
@@ -52,6 +54,7 @@ export function planProblems(
     ...addressProblems(settings, machines),
     ...poolProblems(settings, machines, tiers),
     ...publishedPortProblems(settings),
+    ...weightProblems(settings, machines, tiers),
   ];
 }
 

@@ -54,7 +54,7 @@ function planOf(place: MachinePlace) {
   const settings = machineSettings(Object.fromEntries(changes), config);
   const application = applicationWith(agency, settings);
   const topology = planTopology(settings, application.tiers);
-  const flows = [...flowsOf(application), ...storageDriver.flows(topology)];
+  const flows = [...flowsOf(application), ...storageDriver(settings).flows(topology)];
   const open = new Map(
     topology.machines.map((one) => [
       one.name,

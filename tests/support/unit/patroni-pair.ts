@@ -59,13 +59,24 @@ export class PatroniPair extends StackContainers {
   }
 
   async #container(name: string): Promise<void> {
-    const { host, data } = workloadOf(this.stack, name === "client" ? "storefront-1" : name);
+    const { host, data, capabilities } = workloadOf(
+      this.stack,
+      name === "client" ? "storefront-1" : name,
+    );
     const disks = this.#dataMegabytes
       ? (data ?? []).map(({ path }) => `--tmpfs=${path}:size=${this.#dataMegabytes}m,mode=0755`)
       : [];
     const used = await imageFor(workloadOf(this.stack, image[name] ?? name));
-    const options = [...disks, "--shm-size=128m", "--sysctl=net.ipv4.ip_nonlocal_bind=1"];
+    const options = [
+      ...disks,
+      ...(capabilities ?? []).map((one) => `--cap-add=${one}`),
+      "--shm-size=128m",
+      "--sysctl=net.ipv4.ip_nonlocal_bind=1",
+    ];
     await this.startContainer(name, used, host.backend, options);
+    // HAProxy looks for the interface; nobody comes by it here
+    const { frontend } = host;
+    if (frontend) await this.on(name).run(`ip address add ${frontend}/32 dev lo`);
   }
 
   /**

@@ -395,7 +395,7 @@ const whole = `global
   log stdout format raw local0 info
   default-path config
   nbthread 1
-  maxconn 4000
+  maxconn 1860
   stats socket /run/hastack-storefront-proxy/admin.sock mode 600 level admin expose-fd listeners
   hard-stop-after 90s
   tune.bufsize 32768
