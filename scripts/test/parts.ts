@@ -148,6 +148,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "abuse",
+    about: "clients that take more than their share of a stack on Docker",
+    minutes: 14,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/abuse.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "taken-over",
     about: "a running stack of an earlier release, taken over under load",
     minutes: 6,

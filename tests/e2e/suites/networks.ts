@@ -36,6 +36,38 @@ export function networksSuite(stack: TestStack): void {
         await run(["docker", "rm", "--force", stranger, neighbour]);
       }
     });
+
+    it("N1, L10: from the frontend network nothing answers at a load balancer's backend addresses, for one who sends packets there", async () => {
+      const visitor = "e2e-test-visitor";
+      const { place } = stack;
+      const ofImage = ["docker", "inspect", "--format", "{{.Image}}", place.container("lb-1")];
+      const image = (await mustRun(ofImage)).trim();
+      const network = `--network=hastack-${stack.name}-frontend`;
+      const options = ["--detach", "--init", "--label=hastack.test=e2e", "--cap-add=NET_ADMIN"];
+      await run(["docker", "rm", "--force", visitor]);
+      try {
+        await mustRun([
+          ...["docker", "run", ...options, `--name=${visitor}`, network],
+          ...[image, "sleep", "infinity"],
+        ]);
+        const inside = (script: string) => run(["docker", "exec", visitor, "sh", "-c", script]);
+        const backend = ["lb-1", "lb-2"].map((name) => place.address(name));
+        const frontend = backend.map((address) => address.replace(".11.", ".10."));
+        const routes = [...backend, "172.29.11.100"].map(
+          (address, index) => `ip route replace ${address} via ${frontend[index % 2]}`,
+        );
+        assert.equal((await inside(routes.join(" && "))).code, 0);
+        assert.equal((await inside(`curl -s -m 2 http://${frontend[0]}/ > /dev/null`)).code, 0);
+        for (const address of [...backend, "172.29.11.100"]) {
+          for (const port of [5000, 5001, 80, 8404]) {
+            const { code } = await inside(`curl -s -m 2 http://${address}:${port}/`);
+            assert.ok(code === 7 || code === 28, `${address}:${port}: curl ended with ${code}`);
+          }
+        }
+      } finally {
+        await run(["docker", "rm", "--force", visitor]);
+      }
+    });
   });
 }
 
