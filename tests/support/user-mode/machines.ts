@@ -29,12 +29,16 @@ export async function startNetwork(packages: readonly string[]): Promise<Contain
     ],
     { limitSeconds: 900 },
   );
-  return start(image, "user-mode", {
+  const network = await start(image, "user-mode", {
     arguments: [
       ...["--cap-add=NET_ADMIN", "--cap-add=SYS_PTRACE", "--security-opt=seccomp=unconfined"],
       ...["--device=/dev/net/tun", "--tmpfs=/memory:exec,size=2g"],
     ],
   });
+  await network.run(
+    "ip link add bridge type bridge; ip address add 10.9.0.1/24 dev bridge; ip link set bridge up",
+  );
+  return network;
 }
 
 export class UserModeMachine {
