@@ -5,7 +5,6 @@ use warnings;
 use Errno qw(EINPROGRESS ECONNREFUSED);
 use Fcntl qw(F_SETFL O_NONBLOCK);
 use Socket;
-use Time::HiRes qw(time);
 
 my $seconds = shift;
 my (%waiting, @places);
@@ -20,6 +19,7 @@ while (my $line = <STDIN>) {
   elsif ($! == EINPROGRESS) { $waiting{fileno $socket} = $place }
   elsif ($! == ECONNREFUSED) { $place->{said} = 'refused' }
 }
+# In whole seconds: the Perl of a bare Debian knows no others
 my $end = time + $seconds;
 while (%waiting and (my $left = $end - time) > 0) {
   my $asked = '';
