@@ -157,7 +157,9 @@ export const roleTable = {
       count > 1 ? { why: "servers would each have half of the files", fix: "use 1" } : undefined,
     apart: false,
     frontend: false,
-    disk: [{ path: "/var/lib/hastack/exports", what: "shared files", megabytes: 3072 }],
+    disk: [
+      { path: "/var/lib/hastack/exports", what: "shared files", megabytes: 3072, filled: true },
+    ],
   },
 } as const satisfies Readonly<Record<Role, RoleRow>>;
 

@@ -462,7 +462,8 @@ export function storeError(error: unknown): HttpError | undefined {
   if (fullCodes.has(code)) {
     return new HttpError(507, "storage-full", "There is no room left for pictures.", 300);
   }
-  if (brokenCodes.has(code)) {
+  // Linux's answer to what waited for an NFS server that was given up has no name
+  if (brokenCodes.has(code) || code.startsWith("Unknown system error")) {
     return new HttpError(
       503,
       "storage-unavailable",

@@ -315,12 +315,15 @@ export function sharedDiskWarnings(
           !filled && mount !== undefined && facts.space.get(path)?.mount === mount,
       );
       if (others.length === 0) return [];
-      const left = settings.storage.reservePercent;
+      const { driver, reservePercent } = settings.storage;
+      // An NFS server gives all that there is
+      const left = driver === "nfs" ? "nothing" : `${reservePercent} per cent of it and no more`;
+      const by = driver === "nfs" ? "" : " (hastack:storage.reservePercent)";
       return [
         {
           source: describeTarget(target),
           path: "",
-          why: `its file system ${mount} holds ${name(store)} beside ${others.map(name).join(" and ")}, to which the former leave ${left} per cent of it and no more (hastack:storage.reservePercent)`,
+          why: `its file system ${mount} holds ${name(store)} beside ${others.map(name).join(" and ")}, to which the former leave ${left}${by}`,
           fix: `give ${store.path} a file system of its own`,
         },
       ];
