@@ -362,7 +362,7 @@ export const settingsSchema = z.strictObject({
           requestSeconds: timeLimit
             .default(10)
             .describe(
-              "For a request's headers; as long again for its body, or for as much of it as HAProxy's buffer takes (15 KB).",
+              "For a request's headers; as long again for its body, or for as much of it as HAProxy's buffer takes (19 KB).",
             ),
           keepAliveSeconds: timeLimit
             .default(10)
@@ -408,7 +408,7 @@ export const settingsSchema = z.strictObject({
           perSource: most
             .default(4)
             .describe(
-              "Requests with a long body (over 15 KB) that one address may have under way; further ones get 429.",
+              "Requests with a long body (over 19 KB) that one address may have under way; further ones get 429.",
             ),
           perInstance: most
             .default(40)

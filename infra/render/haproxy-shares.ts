@@ -15,12 +15,13 @@ const tables = {
 } as const;
 
 /**
- * Bytes of headers, with which a request still fits into HAProxy's buffer (16 KB, of which 1 KB is
- * kept free for its own headers).
+ * HAProxy's buffer, bytes. It is larger than the usual 16 KB, so that headers which are a little too long
+ * for most programs get an answer that says so. 1 KB of it is kept free for the load balancer's own.
  */
-const headerLimit = 12_288;
+export const bufferBytes = 20_480;
+const headerLimit = 15_360;
 /** Headers and body of this many bytes together never fill the buffer. */
-const surelyWhole = 13_000;
+const surelyWhole = 16_500;
 
 type SharesOf = Pick<Settings, "loadBalancer" | "platform" | "network">;
 type Tiers = Application["tiers"];

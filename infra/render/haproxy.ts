@@ -9,6 +9,7 @@ import type { Settings } from "../settings.ts";
 import type { LoadBalancerMember, Member, Topology } from "../topology.ts";
 import { isAtOrBelow, ownErrors, whoGetsJson } from "./haproxy-errors.ts";
 import {
+  bufferBytes,
   connectionShare,
   headersThatFit,
   loginShare,
@@ -115,6 +116,7 @@ function global({ loadBalancer, certificate }: HaproxySettings, version: string)
   user haproxy
   group haproxy
   maxconn ${loadBalancer.maxConnections}${threads === undefined ? "" : `\n  nbthread ${threads}`}
+  tune.bufsize ${bufferBytes}
   stats socket ${statsSocket} mode 600 level admin expose-fd listeners
   hard-stop-after ${loadBalancer.reloadDrainSeconds}s${certificate === undefined ? "" : `\n${tls}`}`;
 }

@@ -309,6 +309,7 @@ describe("haproxy.cfg of another application", () => {
  */
 const standIns = `global
   stats socket /run/stand-ins.sock mode 600 level admin
+  tune.bufsize 32768
 defaults
   mode http
   timeout client 5s
@@ -587,9 +588,9 @@ describe("haproxy.cfg in HAProxy", function () {
   it("L10: answers 431 where the headers leave no room for a body", async () => {
     const headers = (bytes: number) =>
       `-H "Cookie: $(head -c ${bytes} /dev/zero | tr '\\0' a)" ${site}/api/offers`;
-    assert.match(await ask(headers(12_000)), /^200 /);
-    assert.match(await ask(headers(12_400)), /^431 \{"error":"headers-too-large"/);
-    assert.match(await ask(`-d text ${headers(12_000)}`), /^200 /);
+    assert.match(await ask(headers(15_000)), /^200 /);
+    assert.match(await ask(headers(15_500)), /^431 \{"error":"headers-too-large"/);
+    assert.match(await ask(`-d text ${headers(15_000)}`), /^200 /);
   });
 
   it("L10: lets one address try so many passwords in ten seconds, and no more", async () => {
@@ -903,6 +904,7 @@ const whole = `global
   user haproxy
   group haproxy
   maxconn 4000
+  tune.bufsize 20480
   stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
   hard-stop-after 90s
 
@@ -964,7 +966,7 @@ frontend web
   http-request deny deny_status 404 if { path,url_dec -i /metrics /metrics/ }
   http-request deny deny_status 429 if { sc_http_req_rate(0) gt 5000 }
   http-request set-var(txn.head) req.hdrs,length
-  http-request return status 431 content-type "text/html; charset=utf-8" lf-string "%[str(431),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Connection close if { var(txn.head) -m int gt 12288 }
+  http-request return status 431 content-type "text/html; charset=utf-8" lf-string "%[str(431),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Connection close if { var(txn.head) -m int gt 15360 }
   http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /login /login/ } { method POST }
   http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /api/session /api/session/ } { method POST }
   http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /admin/login /admin/login/ } { method POST }
@@ -978,7 +980,7 @@ frontend web
   http-request wait-for-body time 10s unless { req.hdr(upgrade) -m found } !{ req.hdr(transfer-encoding) -m found }
   http-request set-var(txn.body) req.body_len
   http-request set-var(txn.long) bool(true) if { req.hdr(content-length),sub(txn.body) gt 0 }
-  http-request set-var(txn.long) bool(true) if !{ req.hdr(content-length) -m found } { req.body_len,add(txn.head) gt 13000 }
+  http-request set-var(txn.long) bool(true) if !{ req.hdr(content-length) -m found } { req.body_len,add(txn.head) gt 16500 }
   http-request track-sc1 src table per_source_uploads if { var(txn.long) -m bool } { sc_tracked(0) }
   http-request deny deny_status 429 if { sc_conn_cur(1) gt 4 }
   use_backend %[var(txn.tier)]_uploads if { var(txn.long) -m bool }
