@@ -288,8 +288,11 @@ done
 
 const startScript = `#!/bin/sh -eu
 # keepalived wants names of interfaces; which one has which address is known only here
+name_of() {
+  ip -oneline -4 address show | awk -v wanted="$1" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }'
+}
 define() {
-  name=$(ip -oneline -4 address show | awk -v wanted="$2" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }')
+  name=$(name_of "$2")
   [ -n "$name" ] || { echo "no interface has $2" >&2; return 1; }
   echo "\\$$1_INTERFACE=$name"
 }

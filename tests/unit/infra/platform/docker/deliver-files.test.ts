@@ -43,9 +43,12 @@ describe("deliver-files: the real files, checked by the real programs", function
       assert.deepEqual(
         list.filter((line) => !line.startsWith("services/")),
         [
+          "bin/haproxy-answers 755 root",
           "bin/haproxy-start 755 root",
+          "bin/keepalived-end 755 root",
           "bin/keepalived-notify 755 root",
           "bin/keepalived-start 755 root",
+          "bin/one-holder 755 root",
           "errors.map 644 root",
           "haproxy.cfg 600 haproxy",
           "keepalived.conf 644 root",
@@ -119,7 +122,7 @@ describe("deliver-files: the real files, checked by the real programs", function
         "an interface that keepalived cannot find",
         "lb-1",
         {},
-        (request) => request.replace('name_of 10.1.0.11)\\"', 'name_of 10.1.0.77)\\"'),
+        (request) => request.replace("define FRONTEND 10.1.0.11", "define FRONTEND 10.1.0.77"),
         /keepalived\.conf was refused/,
       ],
       [
