@@ -624,6 +624,11 @@ placed mine
 owner lab node-1
 ownStorage
 shared uploads GlusterFS
+ssh 10.3.0.1 50000 10.3.0.11 22
+firewall
+firewallOpen
+firewallMended 2
+knownDoor tcp 9100
 `);
     assert.deepEqual(facts, {
       clock: 1_800_000_000.25,
@@ -649,6 +654,10 @@ shared uploads GlusterFS
       owner: "lab node-1",
       ownStorage: true,
       shared: new Map([["uploads", "GlusterFS"]]),
+      sshConnection: "10.3.0.1 50000 10.3.0.11 22",
+      firewall: { isOpen: true, mended: 2, known: ["tcp 9100"] },
+      otherFirewalls: [],
+      udpListeners: [],
     });
   });
 
