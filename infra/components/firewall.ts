@@ -48,9 +48,8 @@ const stackFlows: readonly Flow[] = [
   { from: "database", to: "database", network: "backend", port: ports.patroni },
   { from: "database", to: "quorum", network: "backend", port: ports.etcdClient },
   { from: "quorum", to: "quorum", network: "backend", port: ports.etcdPeer },
-  { from: "loadBalancer", to: "loadBalancer", network: "frontend", port: "vrrp" },
+  // Where keepalived's adverts go
   { from: "loadBalancer", to: "loadBalancer", network: "backend", port: "vrrp" },
-  { from: "loadBalancer", to: "loadBalancer", network: "management", port: "vrrp" },
   // The task that makes etcd's users waits until every member answers
   { from: "quorum", to: "quorum", network: "backend", port: ports.etcdClient },
 ];

@@ -23,7 +23,10 @@ const vrrpStateFile = "/run/hastack/keepalived-state";
  */
 const routerId = 52;
 
-/** Where a load balancer's adverts come from and go to. */
+/**
+ * Where a load balancer's adverts come from and go to: by the backend also where there is a management
+ * network. Were that one cut, both would take the addresses, or nobody, while their networks are whole.
+ */
 function advertAddress({ backend }: LoadBalancerMember): string {
   return backend;
 }

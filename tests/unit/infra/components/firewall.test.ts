@@ -93,7 +93,7 @@ describe("Firewall", () => {
     const vrrp = flows.filter(({ port }) => port === "vrrp");
     assert.deepEqual(
       vrrp.map(({ from, to, network }) => `${from} -> ${to} ${network}`),
-      ["frontend", "backend", "management"].map((name) => `loadBalancer -> loadBalancer ${name}`),
+      ["loadBalancer -> loadBalancer backend"],
     );
   });
 

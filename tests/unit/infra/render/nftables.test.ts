@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { flowsOf } from "../../../../infra/components/firewall.ts";
 import { planTopology } from "../../../../infra/plan.ts";
 import { storageDriver } from "../../../../infra/platform/ssh/storage/storage.ts";
+import { renderKeepalived } from "../../../../infra/render/keepalived.ts";
 import { renderFirewall, sshPortsMark } from "../../../../infra/render/nftables.ts";
 import type { Settings } from "../../../../infra/settings.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
@@ -52,11 +53,24 @@ describe("a machine's firewall as text", () => {
     assert.deepEqual(rulesOf(seven, "lb-1").slice(1), [
       "ip daddr { 172.30.10.11, 172.30.10.100 } tcp dport { 80, 443, 8404 }",
       "ip daddr { 172.30.10.11, 172.30.10.100 } ip saddr { 172.30.10.12, 172.30.10.100 } tcp dport { 80, 443 }",
-      "ip daddr { 172.30.10.11 } ip saddr { 172.30.10.12 } ip protocol 112 ip ttl 255",
       "ip daddr { 172.30.11.11 } ip saddr { 172.30.11.12 } ip protocol 112 ip ttl 255",
-      "ip daddr { 172.30.12.11 } ip saddr { 172.30.12.12 } ip protocol 112 ip ttl 255",
       "ip daddr { 172.30.11.11, 172.30.11.100 } ip saddr { 172.30.11.13, 172.30.11.14 } tcp dport { 5000, 5001, 2525 }",
     ]);
+  });
+
+  it("L4, N1: lets keepalived's adverts in from where they are sent, and from nowhere else", () => {
+    const settings = machineSettings();
+    const topology = planTopology(settings, applicationWith(agency, settings).tiers);
+    for (const self of topology.members.loadBalancer) {
+      const text = renderKeepalived(settings, topology, self);
+      const [, own] = /unicast_src_ip (\S+)/.exec(text) ?? [];
+      const [, peers = ""] = /unicast_peer \{([^}]*)\}/.exec(text) ?? [];
+      const from = peers.trim().replaceAll(/ .*/g, "").replaceAll(/\s+/g, ", ");
+      assert.deepEqual(
+        rulesOf(seven, self.machine).filter((rule) => rule.includes("protocol 112")),
+        [`ip daddr { ${own} } ip saddr { ${from} } ip protocol 112 ip ttl 255`],
+      );
+    }
   });
 
   it("A5, D7: lets no tier into etcd, and nobody but load balancers into an instance", () => {
