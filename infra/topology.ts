@@ -31,7 +31,6 @@ export interface Member {
 /** A load balancer: the one kind of member that visitors reach. */
 export interface LoadBalancerMember extends Member {
   readonly frontend: string;
-  readonly management?: string;
 }
 
 /** A tier of the application, as far as the plan and the rules need it. */
@@ -133,9 +132,9 @@ export function topologyOf(
   const holders = (role: string, prefix: string) =>
     machines
       .filter((machine) => machine.roles.includes(role))
-      .map(({ name, backend, frontend = "", management }, index) => ({
+      .map(({ name, backend, frontend = "" }, index) => ({
         member: { name: `${prefix}-${index + 1}`, role, machine: name, backend },
-        others: { frontend, ...(management !== undefined && { management }) },
+        frontend,
       }));
   const membersOf = (role: string, prefix: string): Member[] =>
     holders(role, prefix).map(({ member }) => member);
@@ -147,7 +146,7 @@ export function topologyOf(
     members: {
       ...mapRecord(others, ({ memberPrefix }, role) => membersOf(role, memberPrefix)),
       loadBalancer: holders("loadBalancer", loadBalancer.memberPrefix).map(
-        ({ member, others }) => ({ ...member, ...others }),
+        ({ member, frontend }) => ({ ...member, frontend }),
       ),
     },
     tiers: Object.fromEntries(

@@ -18,8 +18,6 @@ export type StopSignal = "SIGTERM" | "SIGUSR1";
 export interface Host extends Member {
   /** Address in the frontend network, for members that are in it. */
   readonly frontend?: string;
-  /** Address in the management network, for load balancers where there is one. */
-  readonly management?: string;
 }
 
 /**

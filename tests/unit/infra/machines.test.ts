@@ -90,10 +90,10 @@ describe("a topology of machines that are there already", () => {
       nfs: {},
     });
     assert.deepEqual(
-      topology.members.loadBalancer.map((one) => [one.frontend, one.backend, one.management]),
+      topology.members.loadBalancer.map((one) => [one.frontend, one.backend]),
       [
-        ["172.30.10.11", "172.30.11.11", "172.30.12.11"],
-        ["172.30.10.12", "172.30.11.12", "172.30.12.12"],
+        ["172.30.10.11", "172.30.11.11"],
+        ["172.30.10.12", "172.30.11.12"],
       ],
     );
     assert.deepEqual(topology.machines[6], {
