@@ -390,10 +390,7 @@ function ofAllKinds(one: Served, { loadBalancer }: HaproxySettings, places: numb
 function database(topology: Topology, self: LoadBalancerMember, settings: HaproxySettings): string {
   const vip = topology.network.backend.vip;
   const members = Object.values(topology.tiers).flat();
-  const clients = [
-    ...members.map(({ backend }) => backend),
-    ...settings.loadBalancer.databaseClients,
-  ];
+  const clients = [...tierSources(members, topology), ...settings.loadBalancer.databaseClients];
   const listener = (name: string, port: number, routes: string) => `frontend ${name}
   mode tcp
   option tcplog
@@ -419,6 +416,14 @@ ${servers(topology.members.database, (one) => `${one.backend}:${ports.postgres} 
     backend("primary", "/primary"),
     backend("standby", `/replica?lag=${settings.database.maximumLagOnReadsBytes}`),
   ].join("\n\n");
+}
+
+/** Where instances come from: one on the machine that holds the virtual address comes from that one. */
+function tierSources(instances: readonly Member[], { members, network }: Topology): string[] {
+  const isShared = members.loadBalancer.some(({ machine }) =>
+    instances.some((one) => one.machine === machine),
+  );
+  return [...instances.map(({ backend }) => backend), ...(isShared ? [network.backend.vip] : [])];
 }
 
 /** Who else connects is turned away before a byte is read. */
@@ -459,7 +464,7 @@ function wayOut(
   timeout client 1m
   timeout server 1m
 ${listens("backend", [self.backend, topology.network.backend.vip], local)}
-  ${onlyFrom(members.map(({ backend }) => backend))}
+  ${onlyFrom(tierSources(members, topology))}
   server ${name} ${host}:${port} init-addr none resolvers system`;
 }
 

@@ -331,7 +331,8 @@ def is_running_primary(state):
 def drop_lost_slots(config):
     """
     A standby that was away for too long has lost its slot. It could stream by it again, and yet no log
-    would ever be kept for it. Patroni makes the slot anew once it is gone.
+    would ever be kept for it. Patroni makes the slot anew once it is gone. Where the standby is back already
+    its stream is cut first, since a slot in use cannot go; it comes back within seconds.
     """
     connection = psycopg2.connect(
         dbname="postgres", user="postgres", connect_timeout=5,
@@ -341,9 +342,10 @@ def drop_lost_slots(config):
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
+            lost = "FROM pg_replication_slots WHERE slot_type = 'physical' AND invalidation_reason = 'wal_removed'"
+            cursor.execute(f"SELECT pg_terminate_backend(active_pid, 1000) {lost} AND active")
             cursor.execute(
-                "SELECT slot_name, pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
-                " WHERE slot_type = 'physical' AND wal_status = 'lost' AND NOT active"
+                f"SELECT slot_name, pg_drop_replication_slot(slot_name) {lost} AND NOT active"
             )
             for name, _ in cursor.fetchall():
                 say(f"the slot {name} is dropped: its standby was away for longer than log is kept for it")

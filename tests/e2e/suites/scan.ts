@@ -67,8 +67,10 @@ function planOf(place: MachinePlace) {
 /** Where programs listen on a machine, as `ss` shows it, but for those on the loopback. */
 async function listenersOn(place: MachinePlace, machine: string): Promise<string[]> {
   const told = await inMachine(place.set.set, machine, "ss -Hlnt | awk '{ print $4 }'");
+  // Behind the address of one that listens by interface is the interface's name
   return told
     .trim()
+    .replaceAll(/%\w+/g, "")
     .split("\n")
     .filter((one) => !/^(127\.|\[::1\])/.test(one));
 }
