@@ -21,13 +21,14 @@ import { issueAuthority, issueLeaf } from "../infra/certificates/issue.ts";
 import { planCertificates } from "../infra/certificates/plan.ts";
 import { planTopology } from "../infra/plan.ts";
 import { renderHaproxy } from "../infra/render/haproxy.ts";
+import { errorTextsFile, renderErrorTexts } from "../infra/render/haproxy-errors.ts";
 import {
   neverReachedAnswer,
   neverReachedFile,
   renderInstanceProxy,
 } from "../infra/render/instance-proxy.ts";
 import { readSettings } from "../infra/settings.ts";
-import { inRoot } from "../lib/paths.ts";
+import { inRoot, readProjectFile } from "../lib/paths.ts";
 import { connections, type Load, type Measured, measure, median, middle } from "./measure.ts";
 import { freePort, startProcess } from "./process.ts";
 
@@ -71,7 +72,7 @@ async function writeFiles(folder: string, ports: Ports): Promise<void> {
       .replaceAll(/\n {2}server storefront-2 .*/g, ""),
   );
   const frontend = (name: string, port: number, suffix = "") =>
-    `frontend ${name}\n  mode http\n  unique-id-format %[uuid()]\n  bind 127.0.0.1:${port}\n  use_backend storefront_writes${suffix} if !METH_GET\n  default_backend storefront${suffix}`;
+    `frontend ${name}\n  mode http\n  unique-id-format %[uuid()]\n  http-request wait-for-body time 10s\n  http-request set-var(txn.body) req.body_len\n  bind 127.0.0.1:${port}\n  use_backend storefront_writes${suffix} if !METH_GET\n  default_backend storefront${suffix}`;
   const straight = kinds.map((one) =>
     one
       .replaceAll(/storefront(_writes)?(?=[\n/])/g, (name) => `${name}_straight`)
@@ -88,7 +89,6 @@ async function writeFiles(folder: string, ports: Ports): Promise<void> {
     "haproxy.cfg": `${[
       part("global"),
       part("defaults"),
-      part("http-errors").replaceAll(/\n {2}errorfile.*/g, ""),
       frontend("straight", ports.straight, "_straight"),
       frontend("secured", ports.secured),
       ...straight,
@@ -96,6 +96,7 @@ async function writeFiles(folder: string, ports: Ports): Promise<void> {
     ].join("\n\n")}\n`,
     "proxy.cfg": proxy,
     [neverReachedFile]: neverReachedAnswer,
+    [errorTextsFile]: renderErrorTexts(readProjectFile("haproxy/errors/page.html")),
     ...(await certificates(topology)),
   };
   await mkdir(join(folder, "tls"));

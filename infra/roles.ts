@@ -23,13 +23,15 @@ export const ports = {
   /** GlusterFS: its management, and the first brick of a machine. */
   gluster: 24007,
   brick: 49152,
+  /** NFS, version 4 alone. */
+  nfs: 2049,
 } as const;
 
 /** How many hosts outside an application may have. */
 export const outsidePorts = 100;
 
 /** What a machine can be, beside the application's tiers. */
-export type Role = "loadBalancer" | "quorum" | "database" | "cache" | "brick" | "arbiter";
+export type Role = "loadBalancer" | "quorum" | "database" | "cache" | "brick" | "arbiter" | "nfs";
 
 /** Why a number of members is refused, and the number to use. */
 export interface CountProblem {
@@ -43,6 +45,8 @@ export interface DiskNeed {
   /** What lies there, for messages. */
   readonly what: string;
   readonly megabytes: number;
+  /** Whether visitors can fill it. @default false */
+  readonly filled?: boolean;
 }
 
 /** Releases of 200 MiB: those that run, three to go back to, and one that comes. */
@@ -105,8 +109,8 @@ export const roleTable = {
       count === 2 ? undefined : { why: "is not one primary and one standby", fix: "use 2" },
     apart: true,
     frontend: false,
-    // An empty database and 1 GiB of its log, and room to grow
-    disk: [{ path: "/var/lib/postgresql", what: "the database", megabytes: 3072 }],
+    // An empty database, 1 GiB of its log, and room to grow; besides the log for a standby that is away
+    disk: [{ path: "/var/lib/postgresql", what: "the database", megabytes: 2048 }],
     generated: { firstHost: 31, members: 2 },
   },
   cache: {
@@ -131,7 +135,9 @@ export const roleTable = {
       count === 2 ? undefined : { why: "does not keep every file twice", fix: "use 2" },
     apart: true,
     frontend: false,
-    disk: [{ path: "/var/lib/hastack", what: "shared files", megabytes: 3072 }],
+    disk: [
+      { path: "/var/lib/hastack/bricks", what: "shared files", megabytes: 3072, filled: true },
+    ],
   },
   arbiter: {
     memberPrefix: "arbiter",
@@ -143,6 +149,17 @@ export const roleTable = {
     apart: true,
     frontend: false,
     disk: [],
+  },
+  nfs: {
+    memberPrefix: "nfs",
+    ports: [ports.nfs],
+    countProblem: (count) =>
+      count > 1 ? { why: "servers would each have half of the files", fix: "use 1" } : undefined,
+    apart: false,
+    frontend: false,
+    disk: [
+      { path: "/var/lib/hastack/exports", what: "shared files", megabytes: 3072, filled: true },
+    ],
   },
 } as const satisfies Readonly<Record<Role, RoleRow>>;
 

@@ -27,6 +27,18 @@ const port = z.int().min(1, "must be a port, 1 to 65535").max(65535, "must be a 
 const seconds = z.number().positive("must be a number of seconds above 0");
 const count = z.int().min(0, "must be a whole number, 0 or more");
 const milliseconds = z.int().min(50, "must be 50 milliseconds or more");
+const absolutePath = z
+  .string()
+  .regex(/^(\/[\w.@+-]+)+$/, "must be an absolute path such as /srv/hastack");
+
+/** Options of a mount that decide what an application is promised, or what a file there may do. */
+const keptMountOptions =
+  /^(vers|nfsvers|minorversion|proto|hard|soft|softerr|timeo|retrans|retry|ac|noac|actimeo|ac(reg|dir)(min|max)|lookupcache|local_lock|no?lock|(no)?(suid|dev|exec)|r[ow]|remount|bg|fg)(=|$)/;
+/** Time limits and shares of the load balancers. */
+const timeLimit = z.int().min(1, "must be 1 second or more").max(3600, "must be 3600 or less");
+const most = z.int().min(1, "must be a whole number, 1 or more").max(1_000_000);
+const checks = z.int().min(1, "must be 1 or more").max(20, "must be 20 or less");
+const weight = "must be a whole number, 0 to 256";
 
 /**
  * Parameters that have a setting of their own, or that would let PostgreSQL acknowledge what it may
@@ -35,6 +47,7 @@ const milliseconds = z.int().min(50, "must be 50 milliseconds or more");
 const keptParameters: ReadonlySet<string> = new Set([
   "max_connections",
   "shared_buffers",
+  "max_slot_wal_keep_size",
   "fsync",
   "full_page_writes",
   "synchronous_commit",
@@ -99,10 +112,46 @@ const machine = z.strictObject({
     absent: "none",
   }),
   backend: ipv4.describe("Its address in the backend network."),
+  management: ipv4.optional().meta({
+    description:
+      "Its address in the management network; every machine has one, where there is one.",
+    absent: "none",
+  }),
   roles: z
     .array(z.string())
     .min(1, "must name at least one role")
     .describe("Names of roles and of the application's tiers."),
+});
+
+const anyCidr = z.union(
+  [z.cidrv4(), z.cidrv6()],
+  "must be a subnet such as 192.0.2.0/24, or 192.0.2.7/32 for one address",
+);
+
+/** Something beside the stack that a machine's firewall lets in. */
+const admitted = z.strictObject({
+  what: z.string().min(1).max(100).describe("What it is, for whoever reads the rules."),
+  port: port.optional().meta({ description: "Its port.", absent: "see `ports`" }),
+  ports: z
+    .string()
+    .regex(/^\d{1,5}-\d{1,5}$/, "must be two ports such as 6000-6010")
+    .optional()
+    .meta({ description: "Its ports, the first and the last.", absent: "see `port`" }),
+  protocol: z.enum(["tcp", "udp"]).default("tcp").describe("Its protocol."),
+  from: z
+    .union(
+      [z.literal("everybody"), z.array(anyCidr).min(1)],
+      'must be a list of subnets such as [192.0.2.0/24], or "everybody"',
+    )
+    .describe("Who may reach it: a list of subnets, or `everybody`."),
+  network: z.enum(["frontend", "backend", "management"]).optional().meta({
+    description: "By the machines' addresses in this network alone.",
+    absent: "by each of their addresses",
+  }),
+  machines: z.array(z.string()).min(1).optional().meta({
+    description: "Names of the machines that it is on.",
+    absent: "all of them",
+  }),
 });
 
 /** Members of each role that the platform makes machines for. */
@@ -156,10 +205,23 @@ export const settingsSchema = z.strictObject({
         backend: network("where the members talk to each other").describe(
           "Where the members talk to each other; it has no way out.",
         ),
+        management: z
+          .strictObject(
+            { subnet: cidr.describe("Subnet of the management network.") },
+            "must give a subnet",
+          )
+          .optional()
+          .meta({
+            description:
+              "Where the machines are managed from: SSH is let in from there alone (ssh).",
+            absent: "none; SSH is let in from everywhere",
+          }),
       },
       "must give a subnet and a vip for frontend and for backend",
     )
-    .describe("The two networks, each with an address that moves between the load balancers."),
+    .describe(
+      "The networks. Frontend and backend each have an address that moves between the load balancers.",
+    ),
   members: z
     .strictObject(memberCounts)
     .prefault({})
@@ -263,7 +325,19 @@ export const settingsSchema = z.strictObject({
         .min(10)
         .max(100_000)
         .default(4000)
-        .describe("Connections that one HAProxy accepts at a time."),
+        .describe(
+          "Connections that one HAProxy accepts at a time; it needs two open files for each.",
+        ),
+      reservedConnections: z.int().min(1).optional().meta({
+        description:
+          "Of these, places that the site leaves to the database's listeners, the ways outside and the statistics.",
+        absent: "a tenth of `maxConnections`",
+      }),
+      threads: z.int().min(1).max(64).optional().meta({
+        description:
+          "Threads of each HAProxy that is a load balancer. One is cheapest where all members share a machine.",
+        absent: "one per processor",
+      }),
       maxConnectionsPerInstance: z
         .int()
         .min(1)
@@ -271,19 +345,93 @@ export const settingsSchema = z.strictObject({
         .describe(
           "Requests that one instance handles at a time, of those that change nothing and of the others each; more wait in HAProxy's queue.",
         ),
+      weights: z
+        .record(z.string(), z.int().min(0, weight).max(256, weight))
+        .default({})
+        .describe(
+          'Shares of instances by their names, such as `"web-1": 50`: 0 to 256, where the others have 100; 0 gets no requests.',
+        ),
+      timeouts: z
+        .strictObject({
+          connectMilliseconds: milliseconds
+            .default(500)
+            .describe("For a connection to an instance or a database member."),
+          clientSeconds: timeLimit
+            .default(30)
+            .describe("For a client that neither sends nor takes a byte."),
+          requestSeconds: timeLimit
+            .default(10)
+            .describe(
+              "For a request's headers; as long again for its body, or for as much of it as HAProxy's buffer takes (19 KB).",
+            ),
+          keepAliveSeconds: timeLimit
+            .default(10)
+            .describe("For a kept connection without a request."),
+          queueSeconds: timeLimit
+            .default(5)
+            .describe("For a request that waits for a free place at an instance; then 503."),
+        })
+        .prefault({})
+        .describe("Time limits."),
+      perSource: z
+        .strictObject({
+          connections: most
+            .default(1500)
+            .describe("Connections to the site at a time; further ones are closed."),
+          requestsPerTenSeconds: most
+            .default(5000)
+            .describe("Requests in 10 s, and new connections in 10 s; further ones get 429."),
+          loginsPerMinute: most
+            .default(120)
+            .describe(
+              "Requests in a minute to what the application names as its logins, a sixth of them in any 10 s; further ones get 429.",
+            ),
+          unlimited: z
+            .array(cidr)
+            .default([])
+            .describe(
+              "Subnets whose addresses have no such limits, such as a proxy of your own that many visitors come through. On Docker the gateway's address is always one: what comes by a published port has it.",
+            ),
+        })
+        .prefault({})
+        .describe("The most that one address may take of each load balancer."),
+      operators: z
+        .array(cidr)
+        .default([])
+        .describe("Subnets that may see the statistics, besides the frontend network."),
+      databaseClients: z
+        .array(cidr)
+        .default([])
+        .describe("Subnets that may use the database's listeners, besides the tiers' machines."),
+      uploads: z
+        .strictObject({
+          perSource: most
+            .default(4)
+            .describe(
+              "Requests with a long body (over 19 KB) that one address may have under way; further ones get 429.",
+            ),
+          perInstance: most
+            .default(40)
+            .describe("Such requests that one instance handles at a time, besides the others."),
+          queueSeconds: timeLimit.default(20).describe("How long more of them wait; then 503."),
+        })
+        .prefault({})
+        .describe("Requests with a body longer than HAProxy's buffer."),
       checkIntervalMilliseconds: milliseconds
         .default(500)
-        .describe("Time between two health checks of a member; two failures take it out."),
+        .describe("Time between two health checks of a member."),
       checkFastIntervalMilliseconds: milliseconds
         .default(250)
         .describe("The same while a member changes state or is down."),
+      fall: checks.default(2).describe("Checks that fail one after the other take a member out."),
+      rise: checks.default(1).describe("Checks that succeed one after the other take it in again."),
       advertSeconds: seconds
         .default(0.2)
         .describe("Time between keepalived's adverts; the virtual IPs move after about four."),
       trackSeconds: seconds
         .default(0.25)
         .describe(
-          "Time between keepalived's checks of HAProxy; one failure moves the virtual IPs.",
+          "Time between keepalived's checks of HAProxy; two failures in a row move the virtual IPs, and one is no answer within 0.3 s.",
         ),
       drainSeconds: z
         .int()
@@ -344,6 +492,14 @@ export const settingsSchema = z.strictObject({
         .describe(
           "A standby further behind the primary gets no reads: they go to the primary until it has caught up.",
         ),
+      // 17 minutes of a database that writes 1 MB of log a second; a machine boots in two
+      maximumSlotLogMegabytes: z
+        .int()
+        .min(256, "must be 256 or more: PostgreSQL keeps half of that in any case")
+        .default(1024)
+        .describe(
+          "PostgreSQL's log that the primary keeps for a standby which is away, `max_slot_wal_keep_size`. A standby that misses more is copied anew.",
+        ),
     })
     .prefault({})
     .describe("PostgreSQL and Patroni."),
@@ -357,6 +513,50 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({})
     .describe("The Redis-protocol cache."),
+  storage: z
+    .strictObject({
+      driver: z
+        .enum(["glusterfs", "nfs"], "must be glusterfs or nfs")
+        .default("glusterfs")
+        .describe(
+          "What the application's shared directories are kept with (ssh). `glusterfs`: every file on two machines, with the roles `brick` and `arbiter`. `nfs`: on one server, a machine with the role `nfs` or one that is there already. Files do not move by themselves when this changes.",
+        ),
+      reservePercent: z
+        .int()
+        .min(1, "must be 1 to 50")
+        .max(50, "must be 1 to 50")
+        .default(10)
+        .describe(
+          "How much of each brick's file system shared files leave free (glusterfs): a write that would take more finds no room. What a file system keeps for root counts in, 5 on ext4.",
+        ),
+      nfs: z
+        .strictObject({
+          server: z
+            .hostname("must be a host's name or IPv4 address, such as nas.example")
+            .describe("Its name or IPv4 address."),
+          path: absolutePath.describe(
+            "Directory that it exports to the machines, with room for a directory for each that the application shares.",
+          ),
+          options: z
+            .array(
+              z
+                .string()
+                .regex(/^[\w.:=@/-]+$/, "must be an option of mount.nfs such as nconnect=4")
+                .refine((option) => !keptMountOptions.test(option), {
+                  error: "is kept by hastack, leave it out",
+                }),
+            )
+            .default([])
+            .describe("Further options of the mount, as in nfs(5): `sec=krb5p`, `nconnect=4`."),
+        })
+        .optional()
+        .meta({
+          description: "An NFS server that is there already (ssh); it speaks NFS 4.2.",
+          absent: "the machine with the role `nfs`, where the driver is `nfs`",
+        }),
+    })
+    .prefault({})
+    .describe("Where the application's shared files are kept, on machines."),
   smtp: z
     .strictObject({
       host: z
@@ -390,6 +590,15 @@ export const settingsSchema = z.strictObject({
       "Password at the mail server; a secret: `npx pulumi config set --secret hastack:smtpPassword`.",
     absent: "none",
   }),
+  firewall: z
+    .strictObject({
+      admit: z
+        .array(admitted)
+        .default([])
+        .describe("What the machines' owner runs besides, and who may reach it (ssh)."),
+    })
+    .prefault({})
+    .describe("The machines' firewalls (ssh)."),
   gateTimeoutSeconds: z
     .int()
     .min(5)

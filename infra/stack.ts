@@ -8,7 +8,7 @@ import { Credentials } from "./components/credentials.ts";
 import { DatabasePair } from "./components/database-pair.ts";
 import { DatabaseSettings } from "./components/database-settings.ts";
 import { EtcdOnlyTls } from "./components/etcd-only-tls.ts";
-import { Firewall, flowsOf } from "./components/firewall.ts";
+import { Firewall, FirewallClosed, flowsOf } from "./components/firewall.ts";
 import { FormerRoles } from "./components/former-roles.ts";
 import { LoadBalancer } from "./components/load-balancer.ts";
 import { Migrations } from "./components/migrations.ts";
@@ -54,7 +54,8 @@ export class WebStack extends pulumi.ComponentResource {
     const on = { platform, topology, certificates };
 
     const passwords = new Credentials("credentials", credentialsOf(application), after());
-    const firewall = new Firewall("firewall", { platform, flows: flowsOf(application) }, after());
+    const flows = flowsOf(application);
+    const firewall = new Firewall("firewall", { platform, flows }, after());
     const storage = new SharedStorage(
       "storage",
       { platform, names: application.shared },
@@ -120,16 +121,17 @@ export class WebStack extends pulumi.ComponentResource {
       after(app),
     );
     const end = new PlaintextEnd("plaintext-end", on, after(this.loadBalancer));
-    new EtcdOnlyTls(
+    const onlyTls = new EtcdOnlyTls(
       "etcd-only-tls",
       { platform, topology, rootPassword: passwords.of("etcdRoot") },
       after(end),
     );
-    new FormerRoles(
+    const former = new FormerRoles(
       "former-roles",
       { ...on, roles, former: application.database.formerRoles },
       after(this.loadBalancer),
     );
+    new FirewallClosed("firewall-closed", { platform, flows }, after(onlyTls, former));
     this.credentials = passwords;
     this.registerOutputs();
   }

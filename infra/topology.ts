@@ -11,6 +11,8 @@ export interface Machine {
   /** Address in the frontend network; only load balancers need one. */
   readonly frontend?: string;
   readonly backend: string;
+  /** Address in the management network; all machines have one, or none. */
+  readonly management?: string;
 }
 
 /** One role on one machine: `db-1`, `web-2`. */
@@ -26,7 +28,7 @@ export interface Member {
   readonly formerName?: string;
 }
 
-/** A load balancer: the one kind of member that is in both networks. */
+/** A load balancer: the one kind of member that visitors reach. */
 export interface LoadBalancerMember extends Member {
   readonly frontend: string;
 }
@@ -64,11 +66,12 @@ export interface Topology {
 
 /** The machines that are there already. */
 export function givenMachines({ machines = [] }: Settings): Machine[] {
-  return machines.map(({ name, roles, frontend, backend }) => ({
+  return machines.map(({ name, roles, frontend, backend, management }) => ({
     name,
     roles,
     ...(frontend !== undefined && { frontend }),
     backend,
+    ...(management !== undefined && { management }),
   }));
 }
 

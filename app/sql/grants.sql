@@ -36,3 +36,13 @@ GRANT SELECT (created_at), DELETE ON visitor_idempotency_key TO app_admin;
 -- its release before, which may still run, counts there.
 GRANT SELECT, INSERT, UPDATE, DELETE ON administrator_login_failure TO app_admin;
 GRANT SELECT, INSERT, UPDATE, DELETE ON login_failure TO app_storefront, app_admin;
+
+-- Room for uploads is taken, kept and given back by functions and triggers alone: nobody changes a
+-- budget or a sum. Both tiers show how full it is; the admin tier's sweeper removes what has no room.
+GRANT SELECT ON upload_budget TO app_storefront, app_admin;
+GRANT EXECUTE ON FUNCTION leave_room(text, boolean) TO app_storefront, app_admin;
+GRANT EXECUTE ON FUNCTION take_account_room(text, integer, integer) TO app_storefront;
+GRANT EXECUTE ON FUNCTION take_gallery_room(text, integer) TO app_admin;
+GRANT SELECT ON upload TO app_admin;
+GRANT EXECUTE ON FUNCTION uploads_to_remove(integer) TO app_admin;
+GRANT EXECUTE ON FUNCTION measure_upload(text, bigint) TO app_admin;

@@ -166,11 +166,11 @@ describe("configuration", function () {
   });
 
   it("W5: migrations check theirs likewise", async () => {
-    const run = await spawnEntry("run/migrate.ts", { SAMPLE_DATA: "yes" });
+    const run = await spawnEntry("run/migrate.ts", { SAMPLE_DATA: "yes", UPLOADS_MEGABYTES: "0" });
     assert.equal(await run.exit, 78);
     assert.match(
       run.output(),
-      /DATABASE_URL is not set[\s\S]*ADMIN_PASSWORD_FILE is not set[\s\S]*SAMPLE_DATA: "yes" cannot be used, use true or false/,
+      /DATABASE_URL is not set[\s\S]*ADMIN_PASSWORD_FILE is not set[\s\S]*SAMPLE_DATA: "yes" cannot be used, use true or false[\s\S]*UPLOADS_MEGABYTES: "0" cannot be used, use megabytes/,
     );
   });
 
@@ -237,12 +237,17 @@ describe("configuration", function () {
   });
 
   it("W5: all that the migrations are told", () => {
-    const changes = { ADMIN_PASSWORD_FILE: "password", SAMPLE_DATA: "true" };
+    const changes = {
+      ...{ ADMIN_PASSWORD_FILE: "password", SAMPLE_DATA: "true" },
+      UPLOADS_MEGABYTES: "700",
+    };
     assert.deepEqual(loadMigrateConfig(environment(changes)), {
       databaseUrl,
       adminPassword: "hidden-password",
       uploadsDirectory: "/u",
       sampleData: true,
+      uploadsMegabytes: 700,
+      uploadsPerAccountMegabytes: 100,
     });
   });
 

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { runner } from "node-pg-migrate";
 import pg from "pg";
-import { migrate } from "../src/run/migrate.ts";
+import { migrate, sqlDirectory } from "../src/run/migrate.ts";
 import {
   files,
   migrateConfig,
@@ -61,7 +63,13 @@ describe("migrations", function () {
     const names = await postgres.sql("SELECT name FROM migration ORDER BY id", database);
     assert.deepEqual(
       names.map(({ name }) => name),
-      ["0001_content", "0002_travel", "0003_names_as_seen", "0004_administrators_apart"],
+      [
+        "0001_content",
+        "0002_travel",
+        "0003_names_as_seen",
+        "0004_administrators_apart",
+        "0005_upload_budget",
+      ],
     );
   });
 
@@ -122,7 +130,7 @@ describe("migrations", function () {
     assert.equal(await run.exit, 0, run.output());
     assert.match(
       run.output(),
-      /applied 0001_content\napplied 0002_travel\napplied 0003_names_as_seen\napplied 0004_administrators_apart\n[\s\S]*\nsample data: 14 offers added\nsample data: 8 destinations added\n$/,
+      /applied 0001_content\napplied 0002_travel\napplied 0003_names_as_seen\napplied 0004_administrators_apart\napplied 0005_upload_budget\n[\s\S]*\nsample data: 14 offers added\nsample data: 8 destinations added\n$/,
     );
   });
 
@@ -154,6 +162,62 @@ describe("migrations", function () {
       await postgres.sql("DROP OWNED BY storefront", database);
       await postgres.sql("DROP ROLE storefront");
     }
+  });
+
+  it("A12, S4: pictures of a running stack count, and its release before goes on beside the new one", async () => {
+    const { port } = postgres;
+    const owner = new pg.Client({
+      ...{ host: "127.0.0.1", port, database, user: "migrator", password: passwords.migrator },
+    });
+    await owner.connect();
+    await runner({
+      ...{ dbClient: owner, dir: join(sqlDirectory, "migrations"), direction: "up", count: 4 },
+      ...{ migrationsTable: "migration", log: () => {} },
+    });
+    await owner.end();
+    const picture = (digit: string) => `'${digit.repeat(32)}.png'`;
+    await postgres.sql(
+      `INSERT INTO content (quote, image_file, image_type, image_bytes, image_width, image_height)
+         VALUES ('x', ${picture("1")}, 'image/png', 1234, 1, 1);
+       INSERT INTO account (email, name, password_hash) VALUES ('a@example.com', 'A', '-');
+       INSERT INTO offer (kind, name, place, starts_on, ends_on, price_cents, quantity)
+         VALUES ('bus', 'x', 'x', now(), now(), 1, 1);
+       INSERT INTO booking (account_id, offer_id, quantity, price_cents) VALUES (1, 1, 1, 1);
+       INSERT INTO trip_item (booking_id, text, image_file, image_width, image_height)
+         VALUES (1, 'x', ${picture("2")}, 1, 1)`,
+      database,
+    );
+    await migrateDatabase(database, postgres);
+    // As that release's grants, which come back where it does
+    await postgres.sql(
+      `REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM app_storefront, app_admin;
+       REVOKE ALL ON upload, upload_budget FROM app_storefront, app_admin`,
+      database,
+    );
+    await as(
+      "storefront",
+      `INSERT INTO trip_item (booking_id, text, image_file, image_width, image_height)
+         VALUES (1, 'x', ${picture("3")}, 1, 1)`,
+    );
+    await as("storefront", `DELETE FROM trip_item WHERE image_file = ${picture("2")}`);
+    await as(
+      "admin",
+      `INSERT INTO content (quote, image_file, image_type, image_bytes, image_width, image_height)
+         VALUES ('x', ${picture("4")}, 'image/png', 66, 1, 1)`,
+    );
+    const found = await postgres.sql(
+      `SELECT left(name, 1) AS name, account_id AS account, bytes, until IS NULL AS kept
+       FROM upload ORDER BY name`,
+      database,
+    );
+    assert.deepEqual(found, [
+      { name: "1", account: null, bytes: "1234", kept: true },
+      { name: "2", account: 1, bytes: null, kept: false },
+      { name: "3", account: 1, bytes: null, kept: true },
+      { name: "4", account: null, bytes: "66", kept: true },
+    ]);
+    const [used] = await postgres.sql("SELECT used_bytes FROM upload_budget", database);
+    assert.equal(used?.used_bytes, "1300");
   });
 
   it("A5: the storefront's principal may read destinations and change nothing", async () => {

@@ -18,6 +18,9 @@ import { form, pictures, png } from "./support/images.ts";
 import { createDatabase, type Postgres } from "./support/postgres.ts";
 import { sendRaw } from "./support/raw.ts";
 
+/** Of which there is no end. */
+const room = { take: async () => {}, leave: async () => {} };
+const isRepeat = async () => false;
 const jpeg = pictures.jpg?.content ?? Buffer.alloc(0);
 const html = "<html><script>alert(1)</script></html>";
 
@@ -202,7 +205,7 @@ describe("robustness of uploads", function () {
       try {
         const request = new PassThrough() as unknown as IncomingMessage;
         request.headers = { "content-type": "multipart/form-data; boundary=b" };
-        const received = receiveForm(request, uploads);
+        const received = receiveForm(request, { directory: uploads, room, isRepeat });
         (request as unknown as PassThrough).write(
           `--b\r\n${file('filename="a.png"', "x".repeat(1000), "picture")}`,
         );
@@ -221,7 +224,10 @@ describe("robustness of uploads", function () {
       const gone = new IncomingMessage(new Socket());
       gone.headers["content-type"] = "multipart/form-data; boundary=b";
       gone.destroy();
-      await assert.rejects(receiveForm(gone, uploads), { status: 400, code: "bad-form" });
+      await assert.rejects(receiveForm(gone, { directory: uploads, room, isRepeat }), {
+        status: 400,
+        code: "bad-form",
+      });
     });
 
     const odd: Record<string, () => Promise<Response>> = {

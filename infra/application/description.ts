@@ -52,6 +52,15 @@ const route = z.strictObject({
     .describe("Only requests with these methods. @default all"),
 });
 
+const login = z.strictObject({
+  path: urlPath.describe("Exactly this path."),
+  methods: z
+    .array(z.enum(methods))
+    .min(1, "must name at least one method; leave it out for POST")
+    .default(["POST"])
+    .describe("Only requests with these methods."),
+});
+
 const health = z.strictObject({
   path: urlPath.default("/").describe("HAProxy and the gate ask for it; 200 means healthy."),
   showsRelease: z
@@ -78,6 +87,12 @@ const tier = z.strictObject({
     .array(route)
     .default([])
     .describe("What goes to this tier; the tier without routes gets all the rest."),
+  logins: z
+    .array(login)
+    .default([])
+    .describe(
+      "Requests that try a password: one address may send a stack's perSource.loginsPerMinute of them.",
+    ),
   poolSize: z
     .int()
     .min(1)
@@ -276,6 +291,12 @@ const plainSchema = z.strictObject({
     .default([])
     .describe("Directories that all instances share, each at /var/lib/hastack/NAME."),
   cache: z.boolean().default(false).describe("Whether it uses the stack's cache."),
+  apiPaths: z
+    .array(urlPath)
+    .default([])
+    .describe(
+      "Paths, with everything below them, where the load balancers' own errors are JSON; elsewhere they are pages, but for clients whose Accept begins with application/json.",
+    ),
   settings: z
     .record(camelName, ownSetting)
     .default({})

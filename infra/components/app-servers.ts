@@ -24,12 +24,14 @@ import {
 } from "../platform/platform.ts";
 import { commandLine } from "../platform/shell.ts";
 import { haproxyHasRead } from "../render/haproxy.ts";
+import { openFilesOf } from "../render/haproxy-start.ts";
 import {
   loopback,
   neverReachedAnswer,
   neverReachedFile,
   proxyDirectory,
   proxyOf,
+  proxyPlaces,
   proxySocket,
   renderInstanceProxy,
 } from "../render/instance-proxy.ts";
@@ -136,6 +138,9 @@ function proxy(args: AppServersArgs, tier: Tier, member: Member): Proxy {
         reloadSignal: "SIGUSR2",
         stopSignal: "SIGUSR1",
         stopGraceSeconds: 10,
+        openFiles: openFilesOf(
+          proxyPlaces(args.settings.loadBalancer, args.topology.members.loadBalancer.length),
+        ),
         outlivesRelease: true,
         // Docker has one limit for the container, which ends where one of its processes has none
         ...(tier.memoryMegabytes !== undefined && {

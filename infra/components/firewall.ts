@@ -9,7 +9,10 @@ export interface FirewallArgs {
   readonly flows: readonly Flow[];
 }
 
-/** Who may talk to whom: the networks of the stack and, on machines, their firewalls. */
+/**
+ * Who may talk to whom: the networks of the stack and, on machines, their firewalls. They let in what
+ * this release needs, and what the one before needed besides.
+ */
 export class Firewall extends pulumi.ComponentResource {
   constructor(name: string, args: FirewallArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:Firewall", name, {}, options);
@@ -18,7 +21,16 @@ export class Firewall extends pulumi.ComponentResource {
   }
 }
 
-/** The flows of a stack with this application. */
+/** Ends what the release before was allowed and this one has no use for. */
+export class FirewallClosed extends pulumi.ComponentResource {
+  constructor(name: string, args: FirewallArgs, options?: pulumi.ComponentResourceOptions) {
+    super("hastack:index:FirewallClosed", name, {}, options);
+    args.platform.allowOnly(args.flows, { parent: this, dependsOn: [] });
+    this.registerOutputs();
+  }
+}
+
+/** The flows of a stack with this application; SSH and a storage driver's own are the platform's. */
 export function flowsOf(application: Application): Flow[] {
   return [...stackFlows, ...tierFlows(application)];
 }
@@ -36,7 +48,7 @@ const stackFlows: readonly Flow[] = [
   { from: "database", to: "database", network: "backend", port: ports.patroni },
   { from: "database", to: "quorum", network: "backend", port: ports.etcdClient },
   { from: "quorum", to: "quorum", network: "backend", port: ports.etcdPeer },
-  { from: "loadBalancer", to: "loadBalancer", network: "frontend", port: "vrrp" },
+  // Where keepalived's adverts go
   { from: "loadBalancer", to: "loadBalancer", network: "backend", port: "vrrp" },
   // The task that makes etcd's users waits until every member answers
   { from: "quorum", to: "quorum", network: "backend", port: ports.etcdClient },

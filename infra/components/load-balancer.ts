@@ -9,10 +9,15 @@ import {
   type Routed,
   renderHaproxy,
 } from "../render/haproxy.ts";
+import { errorTextsFile, renderErrorTexts } from "../render/haproxy-errors.ts";
+import { openFilesOf, renderHaproxyStart } from "../render/haproxy-start.ts";
 import {
   keepalivedNotify,
   loadBalancerHealth,
+  oneHolderProgram,
+  renderHaproxyAnswers,
   renderKeepalived,
+  renderKeepalivedEnd,
   renderKeepalivedStart,
 } from "../render/keepalived.ts";
 import { ports } from "../roles.ts";
@@ -94,7 +99,8 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
     processes: [
       {
         name: "haproxy",
-        command: ["haproxy", "-W", "-db", "-f", "haproxy.cfg"],
+        command: ["bin/haproxy-start", "-W", "-db", "-f", "haproxy.cfg"],
+        openFiles: openFilesOf(loadBalancer.maxConnections),
         directories: [{ path: "/run/haproxy", mode: "0755" }],
         reloadSignal: "SIGUSR2",
         stopSignal: "SIGUSR1",
@@ -103,9 +109,12 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
       {
         // Stopped first: the addresses go before HAProxy does
         name: "keepalived",
+        pausesFor: "haproxy",
         command: ["bin/keepalived-start", "--dont-fork", "--log-console"],
         stopGraceSeconds: 5,
         reloadSignal: "SIGHUP",
+        // Killed it leaves its addresses, and 0.7 s later the other load balancer has them as well
+        afterwards: ["bin/keepalived-end"],
       },
     ],
     files: [...own.files, ...files(args, self, configuration)],
@@ -117,7 +126,7 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
     health: {
       command: loadBalancerHealth(settings, topology, self, configuration, rest?.health.path),
       meaning:
-        "HAProxy serves with its new configuration, keepalived runs, and the site answers at the virtual address",
+        "HAProxy serves with its new configuration, keepalived runs, one load balancer holds each virtual address, and the site answers there",
     },
     published: [
       ...publish(loadBalancer.publishedPorts[index], certificate ? ports.https : ports.http),
@@ -140,7 +149,7 @@ function files(
       content: configuration,
       owner: "haproxy",
       mode: "0600",
-      check: "haproxy -c -f haproxy.cfg",
+      check: "bin/haproxy-start -c -f haproxy.cfg",
       reloads: "haproxy",
     },
     ...(settings.certificate === undefined
@@ -153,18 +162,27 @@ function files(
             reloads: "haproxy",
           },
         ]),
-    ...[408, 413, 502, 503, 504].map((code) => ({
-      path: `errors/${code}.http`,
-      content: readProjectFile(`haproxy/errors/${code}.http`),
+    {
+      path: errorTextsFile,
+      content: renderErrorTexts(readProjectFile("haproxy/errors/page.html")),
       reloads: "haproxy",
-    })),
+    },
+    {
+      path: "bin/haproxy-start",
+      content: renderHaproxyStart(self),
+      mode: "0755",
+      restarts: "haproxy",
+    },
     {
       path: "bin/keepalived-start",
       content: renderKeepalivedStart(self),
       mode: "0755",
       restarts: "keepalived",
     },
+    { path: "bin/keepalived-end", content: renderKeepalivedEnd(topology), mode: "0755" },
     { path: "bin/keepalived-notify", content: keepalivedNotify, mode: "0755" },
+    { path: "bin/haproxy-answers", content: renderHaproxyAnswers(self), mode: "0755" },
+    { path: "bin/one-holder", content: oneHolderProgram, mode: "0755" },
     {
       path: "keepalived.conf",
       content: renderKeepalived(settings, topology, self),

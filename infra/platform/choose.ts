@@ -1,4 +1,6 @@
 /** From the setting `hastack:platform` to the platform itself; the only place that knows them all. */
+import * as pulumi from "@pulumi/pulumi";
+import { formatProblem } from "../rules/problem.ts";
 import type { Settings } from "../settings.ts";
 import type { Topology } from "../topology.ts";
 import { DockerPlatform } from "./docker/docker.ts";
@@ -12,8 +14,11 @@ type Start = (settings: Settings, topology: Topology) => Platform | Promise<Plat
 const platforms: Readonly<Record<Settings["platform"], Start>> = {
   docker: (settings, topology) =>
     new DockerPlatform(settings, topology, preflight(settings, topology)),
-  ssh: async (settings, topology) =>
-    new SshPlatform(settings, topology, await inspectMachines(settings, topology)),
+  ssh: async (settings, topology) => {
+    const machines = await inspectMachines(settings, topology);
+    for (const warning of machines.warnings ?? []) pulumi.log.warn(formatProblem(warning));
+    return new SshPlatform(settings, topology, machines);
+  },
 };
 
 /** @throws SettingsError when the place where the stack is to run is not fit for it */

@@ -1,14 +1,16 @@
 /**
- * The seam between what the stack is and where it runs: four verbs. Components speak only these;
+ * The seam between what the stack is and where it runs: five verbs. Components speak only these;
  * each platform carries them out in its own way.
  */
 import type * as pulumi from "@pulumi/pulumi";
+import type { Flow } from "../flows.ts";
 import type { Member } from "../topology.ts";
+
+export type { Flow, Network } from "../flows.ts";
 
 /** Where an instance finds the release that it runs, on every machine. */
 export const currentReleaseDirectory = "/opt/hastack/current";
 
-export type Network = "frontend" | "backend";
 export type ReloadSignal = "SIGHUP" | "SIGUSR2";
 export type StopSignal = "SIGTERM" | "SIGUSR1";
 
@@ -82,6 +84,8 @@ export interface Process {
   readonly environmentFile?: string;
   /** Memory that it may use. @default as much as there is */
   readonly memoryMegabytes?: number;
+  /** Files and connections that it may have open. @default 65536 on machines, as many as Docker gives in containers */
+  readonly openFiles?: number;
   /** What others get of files that it makes, as octal umask. @default nothing on machines, 0022 in containers */
   readonly umask?: string;
   /** Directories that the process owns, made before it starts. @default none */
@@ -92,8 +96,15 @@ export interface Process {
   readonly stopSignal?: StopSignal;
   /** After this the process is killed; 0 where it ends at once by itself, and never is. */
   readonly stopGraceSeconds: number;
+  /**
+   * Run whenever the process has ended, however it did, and before it is started again. It gets 5 s.
+   * @default nothing is
+   */
+  readonly afterwards?: readonly string[];
   /** Whether a new release of the workload leaves it running; it sees no release. @default false */
   readonly outlivesRelease?: boolean;
+  /** Process that is restarted only while this one is down. @default none */
+  readonly pausesFor?: string;
   /** Whether its children live on when it dies, for its next start to take over. @default false */
   readonly childrenOutlive?: boolean;
 }
@@ -193,22 +204,13 @@ export interface SharedDirectory {
   readonly group: string;
 }
 
-/** Leave to talk: who may connect to whom, where. */
-export interface Flow {
-  readonly from: string;
-  readonly to: string;
-  readonly network: Network;
-  /** A TCP port, or keepalived's own protocol. */
-  readonly port: number | "vrrp";
-}
-
 /** What a component puts around its resources; the same options as everywhere in Pulumi. */
 export interface PlacementOptions {
   readonly parent: pulumi.Resource;
   readonly dependsOn: readonly pulumi.Resource[];
 }
 
-/** The four verbs. */
+/** The five verbs. */
 export interface Platform {
   /** Places a workload. @returns the gate that passes once it is healthy */
   place(workload: Workload, options: PlacementOptions): pulumi.Resource;
@@ -216,6 +218,14 @@ export interface Platform {
   runOnce(task: Task, options: PlacementOptions): pulumi.Resource;
   /** @returns the resource that is there once machines can mount the directory */
   sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource;
-  /** @returns the resources that are there once only these flows are allowed */
+  /**
+   * Comes before all that is placed. What the release before was allowed is not refused yet.
+   * @returns the resources that are there once these flows are allowed
+   */
   allow(flows: readonly Flow[], options: PlacementOptions): readonly pulumi.Resource[];
+  /**
+   * Comes behind all that is placed.
+   * @returns the resources that are there once only these flows are allowed
+   */
+  allowOnly(flows: readonly Flow[], options: PlacementOptions): readonly pulumi.Resource[];
 }

@@ -30,7 +30,10 @@ export interface GateRequest {
 }
 
 export interface PlaceRequest extends Delivery, GateRequest {
-  readonly processes: readonly Pick<Process, "name" | "reloadSignal" | "outlivesRelease">[];
+  readonly processes: readonly Pick<
+    Process,
+    "name" | "reloadSignal" | "outlivesRelease" | "pausesFor"
+  >[];
   /** Path of the release, from the folder of the links. */
   readonly release?: string;
   /** Unix users that are made, and taken away with the workload. */
@@ -95,10 +98,11 @@ export function ownUsers(
 }
 
 export function processesRequest(processes: Workload["processes"]): PlaceRequest["processes"] {
-  return processes.map(({ name, reloadSignal, outlivesRelease }) => ({
+  return processes.map(({ name, reloadSignal, outlivesRelease, pausesFor }) => ({
     name,
     ...(reloadSignal && { reloadSignal }),
     ...(outlivesRelease && { outlivesRelease }),
+    ...(pausesFor && { pausesFor }),
   }));
 }
 

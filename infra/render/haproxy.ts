@@ -7,6 +7,17 @@ import { placeOf } from "../certificates/plan.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { LoadBalancerMember, Member, Topology } from "../topology.ts";
+import { isAtOrBelow, ownErrors, whoGetsJson } from "./haproxy-errors.ts";
+import {
+  bufferBytes,
+  connectionShare,
+  headersThatFit,
+  loginShare,
+  longBodies,
+  requestShare,
+  sitePlaces,
+  sourceTables,
+} from "./haproxy-shares.ts";
 
 /** Socket that keepalived connects to in order to see whether HAProxy lives. */
 export const statsSocket = "/run/haproxy/admin.sock";
@@ -17,11 +28,11 @@ export const certificateFile = "certificate.pem";
 /** The settings that are in HAProxy's configuration. */
 export type HaproxySettings = Pick<
   Settings,
-  "loadBalancer" | "certificate" | "database" | "smtp" | "publicUrl" | "network"
+  "loadBalancer" | "certificate" | "database" | "smtp" | "publicUrl" | "network" | "platform"
 >;
 
 /** What HAProxy needs to know of the application. */
-export type Routed = Pick<Application, "tiers" | "outside">;
+export type Routed = Pick<Application, "tiers" | "outside" | "apiPaths">;
 
 /**
  * @param application whose tiers are served
@@ -70,13 +81,20 @@ function sections(
   const outside = Object.entries(application.outside);
   return [
     defaults(settings),
+    ...sourceTables,
     ...site(settings, topology, application, self),
     ...served(application).flatMap((one) => tier(one, topology.tiers[one.name] ?? [], settings)),
     database(topology, self, settings),
     ...(smtp || outside.length > 0 ? [resolvers] : []),
-    ...(smtp ? [wayOut("mail", ports.mail, smtp, topology, self)] : []),
+    ...(smtp
+      ? [wayOut("mail", ports.mail, smtp, { topology, self, tiers: withMail(application) })]
+      : []),
     ...outside.map(([name, host], index) =>
-      wayOut(`outside_${name}`, ports.firstOutside + index, host, topology, self),
+      wayOut(`outside_${name}`, ports.firstOutside + index, host, {
+        topology,
+        self,
+        tiers: application.tiers,
+      }),
     ),
     statistics(settings, self),
   ];
@@ -90,13 +108,15 @@ function served({ tiers }: Routed): Served[] {
 }
 
 function global({ loadBalancer, certificate }: HaproxySettings, version: string): string {
+  const { threads } = loadBalancer;
   return `global
   description configuration ${version}
   log stdout format raw local0 info
   default-path config
   user haproxy
   group haproxy
-  maxconn ${loadBalancer.maxConnections}
+  maxconn ${loadBalancer.maxConnections}${threads === undefined ? "" : `\n  nbthread ${threads}`}
+  tune.bufsize ${bufferBytes}
   stats socket ${statsSocket} mode 600 level admin expose-fd listeners
   hard-stop-after ${loadBalancer.reloadDrainSeconds}s${certificate === undefined ? "" : `\n${tls}`}`;
 }
@@ -122,19 +142,21 @@ const tls = `  ssl-default-bind-options prefer-client-ciphers ssl-min-ver TLSv1.
 
 function defaults({ loadBalancer }: HaproxySettings): string {
   const { checkIntervalMilliseconds: inter, checkFastIntervalMilliseconds: fast } = loadBalancer;
+  const { fall, rise, timeouts } = loadBalancer;
   return `defaults
   log global
   option dontlognull
-  timeout connect 500ms
+  timeout connect ${timeouts.connectMilliseconds}ms
   timeout check 1s
-  timeout client 30s
+  timeout client ${timeouts.clientSeconds}s
   timeout server 30s
   # For a client that sends its request slowly, or pauses between two requests
-  timeout http-request 10s
-  timeout http-keep-alive 10s
+  timeout http-request ${timeouts.requestSeconds}s
+  timeout http-keep-alive ${timeouts.keepAliveSeconds}s
   # How long a request waits for a free place at an instance before it gets a 503
-  timeout queue 5s
-  default-server inter ${inter}ms fastinter ${fast}ms downinter ${fast}ms fall 2 rise 1`;
+  timeout queue ${timeouts.queueSeconds}s
+  default-server inter ${inter}ms fastinter ${fast}ms downinter ${fast}ms fall ${fall} rise ${rise}
+${ownErrors}`;
 }
 
 /** What is logged of a request: no query, which may hold a reset link's token. */
@@ -148,31 +170,77 @@ function site(
   application: Routed,
   { frontend }: LoadBalancerMember,
 ): string[] {
-  const routes = routing(application);
-  const listen = (port: number, how = "") =>
-    [frontend, network.frontend.vip].map((one) => `  bind ${one}:${port}${how}`).join("\n");
-  if (settings.certificate === undefined) return [web(listen(ports.http), "http", routes), pages];
-  const secured = `${listen(ports.https, ` ssl crt ${certificateFile} alpn h2,http/1.1`)}
+  const on = (port: number, how = "") =>
+    listens("frontend", [frontend, network.frontend.vip], port, how);
+  const places = sitePlaces(settings.loadBalancer);
+  if (settings.certificate === undefined) {
+    return [web(settings, application, { places, binds: on(ports.http), scheme: "http" })];
+  }
+  const forRedirects = Math.ceil(places / 10);
+  const binds = `${on(ports.https, ` ssl crt ${certificateFile} alpn h2,http/1.1`)}
   # For this name only, not for its subdomains: those are not this stack's
   http-after-response set-header Strict-Transport-Security max-age=${hstsSeconds}`;
   return [
-    web(secured, "https", routes),
-    redirects(listen(ports.http), publicUrlOf(settings)),
-    pages,
+    web(settings, application, { places: places - forRedirects, binds, scheme: "https" }),
+    redirects(settings, forRedirects, on(ports.http)),
   ];
 }
 
 /** How long browsers ask for the site by HTTPS only: one year. */
 const hstsSeconds = 31_536_000;
 
-function web(binds: string, scheme: "http" | "https", routes: string): string {
+/**
+ * Listens where a network's packets come in, and on this machine itself: an address alone would also be
+ * reached from the other network, by a machine that sends its packets there. Which interface a network
+ * has is known on the machine only; the start script says it.
+ */
+function listens(
+  network: "frontend" | "backend",
+  addresses: readonly string[],
+  port: number,
+  how = "",
+): string {
+  const all = addresses.map((one) => `${one}:${port}`).join(",");
+  return `"\${${interfaceVariables[network]}}" lo`
+    .split(" ")
+    .map((name) => `  bind ${all} interface ${name}${how}`)
+    .join("\n");
+}
+
+/** Environment variables of HAProxy with the interface of each network. */
+export const interfaceVariables = {
+  frontend: "FRONTEND_INTERFACE",
+  backend: "BACKEND_INTERFACE",
+} as const;
+
+interface Entrance {
+  /** Connections at a time. */
+  readonly places: number;
+  readonly binds: string;
+  readonly scheme: "http" | "https";
+}
+
+function web(
+  settings: HaproxySettings,
+  application: Routed,
+  { places, binds, scheme }: Entrance,
+): string {
+  const tiers = served(application);
+  const rules = [
+    requestShare(settings),
+    headersThatFit,
+    ...loginShare(settings, tiers),
+    ...tierChoice(tiers),
+    ...(tiers.length > 0 ? [...longBodies(settings, tiers), ...backendChoice] : []),
+  ];
   return `frontend web
   mode http
   option httplog
+  maxconn ${places}
   # A reload answers one more request on a kept connection, instead of closing it under the client
   option idle-close-on-response
 ${binds}
-  errorfiles pages
+  ${connectionShare(settings)}
   # Clients cannot forge any of these headers
   unique-id-format %[uuid()]
   http-request set-header X-Request-Id %[unique-id]
@@ -180,71 +248,63 @@ ${binds}
   http-request set-header X-Forwarded-Proto ${scheme}
   http-request del-header Forwarded
   ${accessLog("%b/%s %tsc %ID")}
+${whoGetsJson(application)}
   # An instance's metrics are not for visitors, however they write the path
   http-request deny deny_status 404 if { path,url_dec -i /metrics /metrics/ }
-${routes}`;
+  ${rules.join("\n  ")}`;
 }
 
-/**
- * Which requests go to which tier: the longest path wins; a tier without routes gets the others. Paths
- * are compared decoded, as most programs read them: `/%6Fffice` leads where `/office` does. Of each
- * tier's, those that change something have a backend of their own.
- */
-function routing(application: Routed): string {
-  const tiers = served(application);
+/** Which requests go to which tier (`txn.tier`): the longest path wins, so it comes last. */
+function tierChoice(tiers: readonly Served[]): string[] {
+  const rest = tiers.find((one) => one.routes.length === 0);
+  if (rest === undefined) return ["http-request deny deny_status 404"];
+  const choose = (name: string) => `http-request set-var(txn.tier) str(${name})`;
   const routes = tiers
     .flatMap(({ name, routes: own }) => own.map((route) => ({ name, ...route })))
-    .sort((a, b) => b.path.length - a.path.length);
-  const rest = tiers.find((one) => one.routes.length === 0);
+    .sort((a, b) => a.path.length - b.path.length);
   return [
-    ...routes.flatMap(({ name, path, methods }) => {
-      const below = path.endsWith("/") ? path : `${path}/`;
-      return kinds.flatMap(({ backend, condition, has }) => {
-        const own = methods?.filter(has);
-        if (own?.length === 0) return [];
-        const only = own ? `{ method ${own.join(" ")} }` : condition;
-        return `  use_backend ${backend(name)} if { path,url_dec ${path} } ${only} || { path,url_dec -m beg ${below} } ${only}`;
-      });
+    choose(rest.name),
+    ...routes.map(({ name, path, methods }) => {
+      const only = methods && `{ method ${methods.join(" ")} }`;
+      return `${choose(name)} if ${isAtOrBelow(path, only)}`;
     }),
-    ...(rest
-      ? [`  use_backend ${writesOf(rest.name)} if !METH_GET`, `  default_backend ${rest.name}`]
-      : ["  http-request deny deny_status 404"]),
-  ].join("\n");
+  ];
 }
 
-const reads = (method: string) => method === "GET" || method === "HEAD";
-/** The backend of a tier for requests that change something. */
-const writesOf = (tier: string) => `${tier}_writes`;
-
-/** HAProxy's METH_GET is HEAD as well. */
-const kinds = [
-  { backend: (tier: string) => tier, condition: "METH_GET", has: reads },
-  { backend: writesOf, condition: "!METH_GET", has: (method: string) => !reads(method) },
+/** Of each tier's requests, those with a long body and those that change something are apart. */
+const backendChoice = [
+  `use_backend ${uploadsOf("%[var(txn.tier)]")} if { var(txn.long) -m bool }`,
+  // HAProxy's METH_GET is HEAD as well
+  `use_backend ${writesOf("%[var(txn.tier)]")} if !METH_GET`,
+  "use_backend %[var(txn.tier)]",
 ];
 
-/**
- * Plain HTTP says where the same is by HTTPS, and nothing else; 308 keeps method and body.
- * @param publicUrl where the site is, whatever name a client has asked for
- */
-function redirects(binds: string, publicUrl: string): string {
-  const there = `location ${publicUrl}%[pathq]`;
+/** The backend of a tier for requests that change something. */
+function writesOf(tier: string): string {
+  return `${tier}_writes`;
+}
+
+/** The backend of a tier for requests with a long body, whatever they do. */
+function uploadsOf(tier: string): string {
+  return `${tier}_uploads`;
+}
+
+/** Plain HTTP says where the same is by HTTPS, whatever name a client has asked for; 308 keeps the method. */
+function redirects(settings: HaproxySettings, places: number, binds: string): string {
+  const there = `location ${publicUrlOf(settings)}%[pathq]`;
   return `frontend redirects
   mode http
   option httplog
+  maxconn ${places}
 ${binds}
-  errorfiles pages
+  ${connectionShare(settings)}
+  unique-id-format %[uuid()]
   ${accessLog("redirect")}
+  ${requestShare(settings)}
   http-request deny deny_status 400 unless { path_beg / }
   http-request redirect ${there} code 301 if METH_GET
   http-request redirect ${there} code 308`;
 }
-
-const pages = `http-errors pages
-  errorfile 408 errors/408.http
-  errorfile 413 errors/413.http
-  errorfile 502 errors/502.http
-  errorfile 503 errors/503.http
-  errorfile 504 errors/504.http`;
 
 /** What an instance's proxy answers where the application did not get the request; nobody else does. */
 export const neverReached = 425;
@@ -253,18 +313,26 @@ export const neverReached = 425;
 export const sharedTls = "ssl-min-ver TLSv1.3";
 
 /**
- * Two backends with the same servers. A request is sent again to another instance where the application
+ * Three backends with the same servers. A request is sent again to another instance where the application
  * did not get it; one that changes nothing also where no answer came. Each kind has places of its own.
  */
 function tier(one: Served, members: readonly Member[], settings: HaproxySettings): string[] {
   const { name, health } = one;
-  const backend = (title: string, own: readonly string[], server: (name: string) => string) => {
+  const { maxConnectionsPerInstance, uploads, weights } = settings.loadBalancer;
+  const isWeighted = members.some((member) => weights[member.name] !== undefined);
+  const backend = (
+    title: string,
+    places: number,
+    own: readonly string[],
+    server: (name: string) => string,
+  ) => {
     const all = members.map((member) => {
       // A machine that is gone is noticed by what it does not acknowledge; HAProxy's defaults lack this
       const known = `verifyhost ${placeOf(member)} tcp-ut 2s`;
-      return `server ${member.name} ${member.backend}:${one.port} ${known} ${server(member.name)}`;
+      const share = isWeighted ? ` weight ${weights[member.name] ?? usualWeight}` : "";
+      return `server ${member.name} ${member.backend}:${one.port} ${known}${share} ${server(member.name)}`;
     });
-    const lines = [`backend ${title}`, ...ofBothKinds(one, settings), ...own, ...all];
+    const lines = [`backend ${title}`, ...ofAllKinds(one, settings, places), ...own, ...all];
     return lines.join("\n  ");
   };
   const reading = [
@@ -273,50 +341,63 @@ function tier(one: Served, members: readonly Member[], settings: HaproxySettings
     "http-check expect status 200",
     `retry-on conn-failure ${neverReached} empty-response response-timeout`,
   ];
-  const writing = [
-    `retry-on conn-failure ${neverReached}`,
-    "# What is too long to be kept for another try: a new connection fails before any of it is sent",
-    `http-request set-var(txn.alone) unique-id if { req.hdr(transfer-encoding) -m found } || { req.body_size gt 8192 }`,
-  ];
+  const retry = `retry-on conn-failure ${neverReached}`;
+  const mark = "http-request set-var(txn.alone) unique-id";
+  const track = (server: string) => `track ${name}/${server} ${alone}`;
   return [
-    backend(name, reading, () => "check"),
-    backend(writesOf(name), writing, (server) => `track ${name}/${server} ${alone}`),
+    backend(name, maxConnectionsPerInstance, reading, () => "check"),
+    backend(
+      writesOf(name),
+      maxConnectionsPerInstance,
+      [
+        retry,
+        "# What is too long to be kept for another try: a new connection fails before any of it is sent",
+        `${mark} if { var(txn.body) -m int gt 8192 }`,
+      ],
+      track,
+    ),
+    backend(
+      uploadsOf(name),
+      uploads.perInstance,
+      [retry, `timeout queue ${uploads.queueSeconds}s`, mark],
+      track,
+    ),
   ];
 }
+
+/** Of an instance that no setting names, beside one that is named. */
+const usualWeight = 100;
 
 /** Requests that are marked so share their connection with no other. */
 const alone = "pool-conn-name var(txn.alone)";
 
-function ofBothKinds(one: Served, { loadBalancer }: HaproxySettings): string[] {
-  const { balance, maxConnectionsPerInstance } = loadBalancer;
+function ofAllKinds(one: Served, { loadBalancer }: HaproxySettings, places: number): string[] {
   const certificate = `ca-file ${authorityFile("instances")} crt ${leafFile("load-balancer")}`;
   return [
     "mode http",
-    `balance ${balance}`,
+    `balance ${loadBalancer.balance}`,
     "option redispatch 1",
     "retries 3",
     `timeout server ${one.serverSentEvents ? "1h" : `${one.responseSeconds}s`}`,
     ...(one.webSocket ? ["timeout tunnel 1h"] : []),
-    ...(one.bodyLimitMegabytes === undefined
-      ? []
-      : [
-          `http-request deny deny_status 413 if { req.body_size gt ${one.bodyLimitMegabytes * 1_048_576} }`,
-        ]),
     `http-response deny deny_status 503 if { status ${neverReached} }`,
-    `default-server maxconn ${maxConnectionsPerInstance} observe layer4 error-limit 3 on-error mark-down`,
+    `default-server maxconn ${places} observe layer4 error-limit 3 on-error mark-down`,
     `default-server ssl verify required ${certificate} ${sharedTls}`,
   ];
 }
 
 /** TCP listeners in the backend network: Patroni's health checks say which member serves which. */
 function database(topology: Topology, self: LoadBalancerMember, settings: HaproxySettings): string {
+  const vip = topology.network.backend.vip;
+  const members = Object.values(topology.tiers).flat();
+  const clients = [...tierSources(members, topology), ...settings.loadBalancer.databaseClients];
   const listener = (name: string, port: number, routes: string) => `frontend ${name}
   mode tcp
   option tcplog
   option clitcpka
   timeout client 1h
-  bind ${self.backend}:${port}
-  bind ${topology.network.backend.vip}:${port}
+${listens("backend", [self.backend, vip], port)}
+  ${onlyFrom(clients)}
 ${routes}`;
   const backend = (name: string, path: string) => `backend ${name}
   mode tcp
@@ -337,6 +418,20 @@ ${servers(topology.members.database, (one) => `${one.backend}:${ports.postgres} 
   ].join("\n\n");
 }
 
+/** Where instances come from: one on the machine that holds the virtual address comes from that one. */
+function tierSources(instances: readonly Member[], { members, network }: Topology): string[] {
+  const isShared = members.loadBalancer.some(({ machine }) =>
+    instances.some((one) => one.machine === machine),
+  );
+  return [...instances.map(({ backend }) => backend), ...(isShared ? [network.backend.vip] : [])];
+}
+
+/** Who else connects is turned away before a byte is read. */
+function onlyFrom(sources: readonly string[]): string {
+  if (sources.length === 0) return "tcp-request connection reject";
+  return `tcp-request connection reject unless { src ${[...new Set(sources)].sort().join(" ")} }`;
+}
+
 /** Asks Patroni by TLS, so that only this member can answer for itself. */
 export const patroniCheck = (member: string) =>
   `check port ${ports.patroni} check-ssl verify required ca-file ${authorityFile("patroni-api")} verifyhost ${member}`;
@@ -345,27 +440,39 @@ export const patroniCheck = (member: string) =>
 const resolvers = `resolvers system
   parse-resolv-conf`;
 
+/** Where a way outside begins, and for whom. */
+interface WayIn {
+  readonly topology: Topology;
+  readonly self: LoadBalancerMember;
+  readonly tiers: readonly { readonly name: string }[];
+}
+
+const withMail = ({ tiers }: Routed) => tiers.filter(({ mail }) => mail);
+
 /** The application's way to a host outside: its own network leads nowhere. */
 function wayOut(
   name: string,
   local: number,
   { host, port }: { readonly host: string; readonly port: number },
-  topology: Topology,
-  self: LoadBalancerMember,
+  { topology, self, tiers }: WayIn,
 ): string {
+  const members = tiers.flatMap((one) => topology.tiers[one.name] ?? []);
   return `listen ${name}
   mode tcp
   option tcplog
   timeout connect 5s
   timeout client 1m
   timeout server 1m
-  bind ${self.backend}:${local}
-  bind ${topology.network.backend.vip}:${local}
+${listens("backend", [self.backend, topology.network.backend.vip], local)}
+  ${onlyFrom(tierSources(members, topology))}
   server ${name} ${host}:${port} init-addr none resolvers system`;
 }
 
 /** The operator's page, by HTTPS as the site; this machine's own health check uses plain HTTP. */
-function statistics({ certificate }: HaproxySettings, self: LoadBalancerMember): string {
+function statistics(
+  { certificate, network, loadBalancer }: HaproxySettings,
+  self: LoadBalancerMember,
+): string {
   const secured = certificate === undefined ? "" : ` ssl crt ${certificateFile}`;
   return `userlist operators
   user operator insecure-password @{stats_password}
@@ -373,8 +480,9 @@ function statistics({ certificate }: HaproxySettings, self: LoadBalancerMember):
 frontend statistics
   mode http
   no log
-  bind ${self.frontend}:${ports.stats}${secured}
+${listens("frontend", [self.frontend], ports.stats, secured)}
   bind 127.0.0.1:${ports.stats}
+  ${onlyFrom(["127.0.0.1", network.frontend.subnet, ...loadBalancer.operators])}
   monitor-uri /healthz
   http-request auth realm hastack unless { http_auth(operators) }
   http-request use-service prometheus-exporter if { path /metrics }

@@ -60,7 +60,11 @@ export function renderInstanceProxy(
   const balancers = members.loadBalancer.map(({ name }) => name);
   const sections = (version: string) =>
     [
-      global(tier.name, loadBalancer, version),
+      global(
+        tier.name,
+        { ...loadBalancer, places: proxyPlaces(loadBalancer, balancers.length) },
+        version,
+      ),
       defaults,
       ...(port === undefined ? [] : [instance({ ...tier, port }, self, balancers)]),
       ...(server === undefined ? [] : [toCache(tier.name, server)]),
@@ -68,16 +72,33 @@ export function renderInstanceProxy(
   return describedBy(certificates, (version) => `${sections(version)}\n`);
 }
 
+/**
+ * Connections of one proxy: all that the load balancers let through at a time, and as many again, since
+ * they keep some in reserve and their old workers go on after a reload; besides, the cache's.
+ */
+export function proxyPlaces(
+  { maxConnectionsPerInstance, uploads }: Settings["loadBalancer"],
+  balancers: number,
+): number {
+  return 2 * balancers * (2 * maxConnectionsPerInstance + uploads.perInstance) + forCache;
+}
+
+const forCache = 100;
+
 /** What the load balancers let pass, with their own headers, always fits. */
-function global(tier: string, settings: Settings["loadBalancer"], version: string): string {
+function global(
+  tier: string,
+  { places, reloadDrainSeconds }: { readonly places: number; readonly reloadDrainSeconds: number },
+  version: string,
+): string {
   return `global
   description configuration ${version}
   log stdout format raw local0 info
   default-path config
   nbthread 1
-  maxconn ${settings.maxConnections}
+  maxconn ${places}
   stats socket ${proxySocket(tier)} mode 600 level admin expose-fd listeners
-  hard-stop-after ${settings.reloadDrainSeconds}s
+  hard-stop-after ${reloadDrainSeconds}s
   tune.bufsize 32768
   tune.http.maxhdr 256`;
 }

@@ -1,10 +1,11 @@
 /** keepalived's configuration: two virtual IPs that move together, to where HAProxy runs. */
 
-import { prefixLength } from "../addresses.ts";
+import { readProjectFile } from "../../lib/paths.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { LoadBalancerMember, Topology } from "../topology.ts";
 import { haproxyHasRead, statsSocket } from "./haproxy.ts";
+import { nameOfInterface } from "./interfaces.ts";
 
 /**
  * What keepalived reads first, written by the start script: interfaces and folders are known on the
@@ -15,75 +16,105 @@ const placesFile = "/run/hastack/keepalived.conf";
 /** Where the state of the pair is told: `MASTER`, `BACKUP` or `FAULT`. */
 const vrrpStateFile = "/run/hastack/keepalived-state";
 
-/** VRRP router ids; on the same network they must differ from those of other VRRP pairs. */
-const routerIds = { frontend: 51, backend: 52 } as const;
+/**
+ * VRRP router id; on the network of the adverts it must differ from those of other VRRP pairs. It is
+ * the id that the backend's own instance had when each network had one: such a load balancer and one of
+ * today hear each other.
+ */
+const routerId = 52;
 
+/**
+ * Where a load balancer's adverts come from and go to: by the backend also where there is a management
+ * network. Were that one cut, both would take the addresses, or nobody, while their networks are whole.
+ */
+function advertAddress({ backend }: LoadBalancerMember): string {
+  return backend;
+}
+
+/**
+ * One instance carries both addresses. Only the backend's is in its adverts, which a load balancer that
+ * has an instance for each network takes for those of its backend instance.
+ */
 export function renderKeepalived(
   settings: Pick<Settings, "loadBalancer">,
   topology: Topology,
   self: LoadBalancerMember,
 ): string {
-  const peers = topology.members.loadBalancer.filter((one) => one.name !== self.name);
+  const { loadBalancer } = topology.members;
+  const { frontend, backend } = topology.network;
+  const peers = loadBalancer.filter((one) => one.name !== self.name);
   // The first load balancer has the highest priority; it decides only when both start at once
-  const priority = 150 - topology.members.loadBalancer.findIndex((one) => one.name === self.name);
-  const instance = (network: "frontend" | "backend") => {
-    const { subnet, vip } = topology.network[network];
-    return `vrrp_instance ${network} {
-  state BACKUP
-  interface $${network.toUpperCase()}_INTERFACE
-  virtual_router_id ${routerIds[network]}
-  priority ${priority}
-  nopreempt
-  advert_int ${settings.loadBalancer.advertSeconds}
-  unicast_src_ip ${self[network]}
-  unicast_peer {
-${peers.map((peer) => `    ${peer[network]}`).join("\n")}
-  }
-  virtual_ipaddress {
-    ${vip}/${prefixLength(subnet)}
-  }
-  track_script {
-    haproxy
-  }
-}`;
-  };
+  const priority = 150 - loadBalancer.findIndex((one) => one.name === self.name);
   return `global_defs {
   vrrp_version 3
   script_user root
   enable_script_security
 }
 
-# HAProxy lives when it accepts a connection on its socket
 vrrp_script haproxy {
-  script "/usr/bin/socat -u OPEN:/dev/null UNIX-CONNECT:${statsSocket}"
+  script "\${FILES}/bin/haproxy-answers"
   interval ${settings.loadBalancer.trackSeconds}
-  timeout 1
-  fall 1
-  rise 2
+  # Ends a check that is stuck; one that keepalived has to end counts 2 s later only
+  timeout 2
+  fall 2
+  rise 3
 }
 
-vrrp_sync_group together {
-  group {
-    frontend
-    backend
+vrrp_instance pair {
+  state BACKUP
+  interface $ADVERT_INTERFACE
+  virtual_router_id ${routerId}
+  priority ${priority}
+  nopreempt
+  advert_int ${settings.loadBalancer.advertSeconds}
+  # From nobody else, and by no router
+  check_unicast_src
+  unicast_src_ip ${advertAddress(self)}
+  unicast_peer {
+${peers.map((peer) => `    ${advertAddress(peer)} min_ttl 255 max_ttl 255`).join("\n")}
+  }
+  # Else an advert that is refused would put off the next one of its own
+  lower_prio_no_advert
+  # Alone in their /32: no other address goes when one of these does, nor the other way round. Their
+  # interfaces are tracked, since they are named here
+  virtual_ipaddress {
+    ${backend.vip}/32 dev $BACKEND_INTERFACE
+  }
+  virtual_ipaddress_excluded {
+    ${frontend.vip}/32 dev $FRONTEND_INTERFACE
+  }
+  track_script {
+    haproxy
   }
   notify \${FILES}/bin/keepalived-notify
 }
-
-${instance("frontend")}
-
-${instance("backend")}
 `;
 }
 
-/** Script that keepalived calls as `keepalived-notify GROUP name STATE priority`. */
+/**
+ * Script by which keepalived sees whether this machine can serve: it has its own addresses (without the
+ * one of the adverts it would hear none, and take the virtual ones besides the other), and HAProxy
+ * answers a question. A connection alone shows nothing: the kernel takes it for a HAProxy that hangs.
+ */
+export function renderHaproxyAnswers(self: LoadBalancerMember): string {
+  return `#!/bin/sh -eu
+there=$(ip -oneline -4 address show)
+for own in ${self.frontend} ${self.backend}; do
+  case $there in *" $own/"*) ;; *) exit 1 ;; esac
+done
+answer=$(echo 'show version' | socat -t 0.3 - UNIX-CONNECT:${statsSocket})
+[ -n "$answer" ]
+`;
+}
+
+/** Script that keepalived calls as `keepalived-notify INSTANCE name STATE priority`. */
 export const keepalivedNotify = `#!/bin/sh -eu
 echo "$3" > ${vrrpStateFile}
 `;
 
 /**
  * Health of a load balancer: HAProxy answers here with this configuration, keepalived is not in
- * state FAULT, and the site answers at the virtual address, whichever machine has it. The other load
+ * state FAULT, no two machines hold a virtual address, and the site answers at the virtual address, whichever machine has it. The other load
  * balancer may still be without the certificate that this one has, or the other way round, so a
  * redirect to HTTPS is followed. Which certificate is in use is asked of HAProxy itself.
  *
@@ -91,16 +122,18 @@ echo "$3" > ${vrrpStateFile}
  */
 export function loadBalancerHealth(
   { certificate }: Pick<Settings, "certificate">,
-  { network }: Topology,
+  topology: Topology,
   self: LoadBalancerMember,
   haproxyConfiguration: string,
   path: string | undefined,
 ): string {
   const curl = "curl -fsS --max-time 2";
+  const { network } = topology;
   return [
     `${curl} http://127.0.0.1:${ports.stats}/healthz > /dev/null`,
     haproxyHasRead(haproxyConfiguration),
     `grep -Ex 'MASTER|BACKUP' ${vrrpStateFile}`,
+    ...(["frontend", "backend"] as const).map((one) => oneHolder(topology, self, one)),
     ...(certificate === undefined || path === undefined
       ? []
       : [`${curl} --insecure https://${self.frontend}:${ports.https}${path} > /dev/null`]),
@@ -112,21 +145,41 @@ export function loadBalancerHealth(
   ].join(" && ");
 }
 
+/** Shell command that fails where more than one load balancer holds the virtual address of a network. */
+function oneHolder(
+  { members, network }: Topology,
+  self: LoadBalancerMember,
+  one: "frontend" | "backend",
+): string {
+  const may = members.loadBalancer.map((member) => `${member.name}=${member[one]}`);
+  return ["bin/one-holder", self[one], network[one].vip, ...may].join(" ");
+}
+
+/** The program of that command; its text says what it does. */
+export const oneHolderProgram = readProjectFile("infra/render/one-holder.pl");
+
 /**
  * Script that finds the interfaces by their addresses, then becomes keepalived; run in the folder of
  * the workload's files. With `--config-test` it leaves the running keepalived alone.
  */
 export function renderKeepalivedStart(self: LoadBalancerMember): string {
+  const interfaces = Object.entries({
+    FRONTEND: self.frontend,
+    BACKEND: self.backend,
+    ADVERT: advertAddress(self),
+  });
   return `#!/bin/sh -eu
 # keepalived wants names of interfaces; which one has which address is known only here
-name_of() {
-  ip -oneline -4 address show | awk -v wanted="$1" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }'
+${nameOfInterface}
+define() {
+  name=$(name_of "$2")
+  [ -n "$name" ] || { echo "no interface has $2" >&2; return 1; }
+  echo "\\$$1_INTERFACE=$name"
 }
 places() {
-  echo "\\$FILES=$PWD"
-  echo "\\$FRONTEND_INTERFACE=$(name_of ${self.frontend})"
-  echo "\\$BACKEND_INTERFACE=$(name_of ${self.backend})"
-  echo "include $PWD/keepalived.conf"
+  echo "\\$FILES=$PWD" &&
+${interfaces.map(([name, address]) => `    define ${name} ${address} &&`).join("\n")}
+    echo "include $PWD/keepalived.conf"
 }
 case " $* " in *" --config-test "*)
   tested=$(mktemp)
@@ -138,7 +191,23 @@ case " $* " in *" --config-test "*)
 esac
 install -d -m 0755 /run/hastack
 rm -f ${vrrpStateFile}
-places > ${placesFile}
+# Before an own address is waited for
+bin/keepalived-end
+until places > ${placesFile}; do sleep 1; done
 exec keepalived --use-file=${placesFile} "$@"
+`;
+}
+
+/**
+ * Script for when keepalived has ended: one that was killed left its virtual addresses, and soon another
+ * load balancer has them too.
+ */
+export function renderKeepalivedEnd({ network: { frontend, backend } }: Topology): string {
+  return `#!/bin/sh -eu
+for virtual in ${frontend.vip} ${backend.vip}; do
+  ip -oneline -4 address show to "$virtual" | while read -r _ interface _ address _; do
+    ip address del "$address" dev "$interface" || :
+  done
+done
 `;
 }

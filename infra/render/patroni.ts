@@ -42,6 +42,8 @@ function parameters(database: Settings["database"]) {
     wal_receiver_timeout: "3s",
     wal_keep_size: "128MB",
     max_wal_size: "512MB",
+    // Without it a standby that is away fills the primary's disk
+    max_slot_wal_keep_size: `${database.maximumSlotLogMegabytes}MB`,
     password_encryption: "scram-sha-256",
     idle_in_transaction_session_timeout: "60s",
     tcp_keepalives_idle: 5,

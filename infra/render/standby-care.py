@@ -8,7 +8,7 @@ PostgreSQL's user.
   standby-care copy …    Patroni's way to make a standby: the primary is copied once there is room.
                          Data that is there is set aside if it may hold what the primary lacks.
   standby-care watch     Has a standby copied anew that cannot get on, because the primary has no
-                         more of the log that it needs.
+                         more of the log that it needs. At the primary, drops slots that are lost.
 
 At most one directory is kept aside: a newer one takes the place of the older.
 """
@@ -295,6 +295,8 @@ def watch():
             if state.get("replication_state") == "streaming":
                 # Of a copy that was cut off at its very end
                 shutil.rmtree(before_copy(config["postgresql"]["data_dir"]), ignore_errors=True)
+            if is_running_primary(state):
+                drop_lost_slots(config)
             if not stands_still(state):
                 since = told = None
                 continue
@@ -315,6 +317,40 @@ def watch():
         if asked:
             since = told = None
             time.sleep(REST_SECONDS)
+
+
+def is_running_primary(state):
+    """Whether this member is the primary, while Patroni decides by itself."""
+    return (
+        state.get("role") in ("primary", "master")
+        and state.get("state") == "running"
+        and not state.get("pause")
+    )
+
+
+def drop_lost_slots(config):
+    """
+    A standby that was away for too long has lost its slot. It could stream by it again, and yet no log
+    would ever be kept for it. Patroni makes the slot anew once it is gone. Where the standby is back already
+    its stream is cut first, since a slot in use cannot go; it comes back within seconds.
+    """
+    connection = psycopg2.connect(
+        dbname="postgres", user="postgres", connect_timeout=5,
+        host=config["postgresql"]["parameters"]["unix_socket_directories"],
+        port=config["postgresql"]["connect_address"].rsplit(":", 1)[1],
+    )
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            lost = "FROM pg_replication_slots WHERE slot_type = 'physical' AND invalidation_reason = 'wal_removed'"
+            cursor.execute(f"SELECT pg_terminate_backend(active_pid, 1000) {lost} AND active")
+            cursor.execute(
+                f"SELECT slot_name, pg_drop_replication_slot(slot_name) {lost} AND NOT active"
+            )
+            for name, _ in cursor.fetchall():
+                say(f"the slot {name} is dropped: its standby was away for longer than log is kept for it")
+    finally:
+        connection.close()
 
 
 def stands_still(state):

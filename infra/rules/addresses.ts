@@ -9,9 +9,8 @@ export function addressProblems(
   machines: readonly Machine[],
 ): Problem[] {
   const problems: Problem[] = [];
-  for (const name of ["frontend", "backend"] as const) {
-    const { subnet, vip } = network[name];
-    const holders = new Map([[vip, "the virtual IP"]]);
+  for (const [name, { subnet, vip }] of networksOf(network)) {
+    const holders = new Map(vip === undefined ? [] : [[vip, "the virtual IP"]]);
     for (const machine of machines) {
       const value = machine[name];
       if (value === undefined) continue;
@@ -27,6 +26,13 @@ export function addressProblems(
     }
   }
   return problems;
+}
+
+type AnyNetwork = { readonly subnet: string; readonly vip?: string };
+
+function networksOf({ frontend, backend, management }: Settings["network"]) {
+  const named = { frontend, backend, ...(management && { management }) };
+  return Object.entries(named) as ["frontend" | "backend" | "management", AnyNetwork][];
 }
 
 function problemOf(address: string, subnet: string, holder: string | undefined) {

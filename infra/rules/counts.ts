@@ -4,11 +4,12 @@ import { type CountProblem, generatedRoles, roleRow, roles } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { TierPlan, Topology } from "../topology.ts";
 import type { Problem } from "./problem.ts";
+import { isOfOtherDriver } from "./storage.ts";
 
 export function countProblems(settings: Settings, tiers: readonly TierPlan[]): Problem[] {
   return settings.machines === undefined
     ? generatedProblems(settings.members, tiers)
-    : placedProblems(settings.machines, tiers);
+    : placedProblems(settings.machines, tiers, settings.storage.driver);
 }
 
 function tierCountProblem(count: number): CountProblem | undefined {
@@ -56,9 +57,12 @@ function generatedProblems(members: Settings["members"], tiers: readonly TierPla
 function placedProblems(
   machines: NonNullable<Settings["machines"]>,
   tiers: readonly TierPlan[],
+  driver: Settings["storage"]["driver"],
 ): Problem[] {
   const rules = [
-    ...roles.map((name) => ({ kind: "role", name, problem: roleRow(name).countProblem })),
+    ...roles
+      .filter((name) => !isOfOtherDriver(name, driver))
+      .map((name) => ({ kind: "role", name, problem: roleRow(name).countProblem })),
     ...tiers.map(({ name }) => ({ kind: "tier", name, problem: tierCountProblem })),
   ];
   return rules.flatMap(({ kind, name, problem }) => {

@@ -18,22 +18,40 @@ export function networkProblems({
   network,
   machines,
 }: Pick<Settings, "network" | "machines">): Problem[] {
-  const { frontend, backend } = network;
+  const { frontend, backend, management } = network;
   // Who makes the machines also makes their networks, by the address plan
   const planned = machines === undefined;
   const problems = Object.entries({ frontend, backend }).flatMap(([name, { subnet, vip }]) => {
     const found = subnetProblem(subnet, planned) ?? virtualProblem(subnet, vip, planned);
     if (found === undefined) return [];
-    const { key, ...rest } = found;
-    return [{ path: `network.${name}.${key}`, ...rest }];
+    return [{ path: `network.${name}.${found.key}`, ...withoutKey(found) }];
   });
-  const overlap = {
-    path: "network.backend.subnet",
-    value: backend.subnet,
-    why: `overlaps the frontend's ${frontend.subnet}`,
-    fix: "use another",
-  };
-  return overlaps(frontend.subnet, backend.subnet) ? [...problems, overlap] : problems;
+  const managed = management && subnetProblem(management.subnet, planned);
+  return [
+    ...problems,
+    ...(managed ? [{ path: "network.management.subnet", ...withoutKey(managed) }] : []),
+    ...overlapProblems(network),
+  ];
+}
+
+/** Who is in one network must not be taken for one of another. */
+function overlapProblems({ frontend, backend, management }: Settings["network"]): Problem[] {
+  const all = Object.entries({ frontend, backend, ...(management && { management }) });
+  return all.flatMap(([name, { subnet }], index) =>
+    all
+      .slice(0, index)
+      .filter(([, other]) => overlaps(other.subnet, subnet))
+      .map(([other, { subnet: theirs }]) => ({
+        path: `network.${name}.subnet`,
+        value: subnet,
+        why: `overlaps the ${other}'s ${theirs}`,
+        fix: "use another",
+      })),
+  );
+}
+
+function withoutKey({ key: _, ...rest }: Found): Omit<Found, "key"> {
+  return rest;
 }
 
 function subnetProblem(subnet: string, planned: boolean): Found | undefined {

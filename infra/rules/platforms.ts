@@ -11,6 +11,17 @@ const onlyOn: readonly { readonly path: string; readonly platform: Platform; fix
     fix: "leave it out (hastack:members says how many the platform makes)",
   },
   { path: "ssh", platform: "ssh", fix: "leave it out" },
+  ...["driver", "nfs"].map((name) => ({
+    path: `storage.${name}`,
+    platform: "ssh" as const,
+    fix: "leave it out (shared directories are Docker's volumes)",
+  })),
+  { path: "firewall", platform: "ssh", fix: "leave it out (the networks are Docker's own)" },
+  {
+    path: "network.management",
+    platform: "ssh",
+    fix: "leave it out (containers are managed by their engine)",
+  },
   {
     path: "members",
     platform: "docker",

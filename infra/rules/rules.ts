@@ -2,6 +2,7 @@
 import type { Settings } from "../settings.ts";
 import type { Machine, TierPlan, Topology } from "../topology.ts";
 import { addressProblems } from "./addresses.ts";
+import { admitProblems } from "./admit.ts";
 import { certificateProblems, certificateWarnings } from "./certificate.ts";
 import { countProblems, singleInstanceWarnings } from "./counts.ts";
 import { firstHostProblems } from "./first-hosts.ts";
@@ -13,6 +14,8 @@ import { poolProblems } from "./pools.ts";
 import { publishedPortProblems, sharedPortProblems } from "./ports.ts";
 import type { Problem } from "./problem.ts";
 import { reachProblems } from "./reach.ts";
+import { placeProblems, weightProblems } from "./shares.ts";
+import { singleServerWarnings, storageProblems } from "./storage.ts";
 import { timingProblems } from "./timings.ts";
 
 /**
@@ -30,11 +33,14 @@ export function settingsProblems(
     ...firstHostProblems(settings, tiers),
     ...networkProblems(settings),
     ...timingProblems(settings, tiers),
+    ...placeProblems(settings),
     ...mailProblems(settings),
     ...certificateProblems(settings),
-    ...machineProblems(machines),
+    ...machineProblems(settings, machines),
+    ...storageProblems(settings),
     ...sharedPortProblems(machines, tiers),
     ...reachProblems(settings),
+    ...admitProblems(settings, tiers, machines),
   ];
 }
 
@@ -48,10 +54,15 @@ export function planProblems(
     ...addressProblems(settings, machines),
     ...poolProblems(settings, machines, tiers),
     ...publishedPortProblems(settings),
+    ...weightProblems(settings, machines, tiers),
   ];
 }
 
 /** What is taken, and yet weakens what the stack promises. */
 export function warnings(settings: Settings, topology: Topology): Problem[] {
-  return [...singleInstanceWarnings(settings, topology), ...certificateWarnings(settings)];
+  return [
+    ...singleInstanceWarnings(settings, topology),
+    ...singleServerWarnings(topology),
+    ...certificateWarnings(settings),
+  ];
 }

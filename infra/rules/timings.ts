@@ -14,7 +14,7 @@ export function timingProblems(
 }
 
 function drainProblems(
-  { checkIntervalMilliseconds, checkFastIntervalMilliseconds }: Settings["loadBalancer"],
+  { checkIntervalMilliseconds, checkFastIntervalMilliseconds, fall }: Settings["loadBalancer"],
   { name, port, drainSeconds, stopGraceSeconds }: TierPlan,
 ): Problem[] {
   const found = { path: `tiers.${name}.drainSeconds`, value: drainSeconds };
@@ -26,8 +26,9 @@ function drainProblems(
       fix: "use less",
     });
   }
-  // Two checks that fail take an instance out; a second more for a busy machine
-  const noticed = (checkIntervalMilliseconds + checkFastIntervalMilliseconds) / 1000 + 1;
+  // As many checks that fail take an instance out; a second more for a busy machine
+  const checks = checkIntervalMilliseconds + (fall - 1) * checkFastIntervalMilliseconds;
+  const noticed = checks / 1000 + 1;
   if (port !== undefined && drainSeconds < noticed) {
     problems.push({
       ...found,

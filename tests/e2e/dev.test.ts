@@ -9,6 +9,7 @@ import { until } from "../../lib/until.ts";
 import { ContainerPlace } from "../support/container-place.ts";
 import { limits } from "../support/promises.ts";
 import { TestStack } from "../support/test-stack.ts";
+import { abuseSuite } from "./suites/abuse.ts";
 import { attacksSuite, impostersSuite } from "./suites/attacks.ts";
 import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
 import { brokenReleaseSuite, changesSuite, settingsSuite } from "./suites/changes.ts";
@@ -168,6 +169,7 @@ describe("dev, end to end", function () {
   cacheSuite(stack);
   cacheFaultsSuite(stack);
   travelSuite(stack);
+  abuseSuite(stack);
   visitorsSuite(stack);
   settingsSuite(stack);
   changesSuite(stack);

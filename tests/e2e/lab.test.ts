@@ -11,6 +11,7 @@ import { cacheSuite } from "./suites/cache.ts";
 import { brokenReleaseSuite } from "./suites/changes.ts";
 import { failoverSuite } from "./suites/faults.ts";
 import { machinesSuite, rebootSuite } from "./suites/machines.ts";
+import { scanSuite } from "./suites/scan.ts";
 import { siteSuite } from "./suites/site.ts";
 import { travelSuite } from "./suites/travel.ts";
 
@@ -19,6 +20,7 @@ const place = new MachinePlace(name, {
   layout: "three",
   networks: ["172.29.20", "172.29.21", "172.29.22"],
   project: stackFolder(name),
+  managed: true,
 });
 const stack = new TestStack(name, place);
 
@@ -53,6 +55,7 @@ describe("lab on three machines, end to end", function () {
 
   siteSuite(stack);
   machinesSuite(stack, place);
+  scanSuite(stack, place);
   attacksSuite(stack);
   cacheSuite(stack);
   travelSuite(stack);

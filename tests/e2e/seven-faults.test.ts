@@ -7,12 +7,14 @@ import { cacheFaultsSuite } from "./suites/cache.ts";
 import { failoverSuite, faultsSuite } from "./suites/faults.ts";
 import { rebootSuite } from "./suites/machines.ts";
 import { onSevenMachines } from "./suites/seven-machines.ts";
+import { storageFaultsSuite } from "./suites/storage-faults.ts";
 
 onSevenMachines("faults", { bare: false }, (stack, place) => {
   cacheFaultsSuite(stack);
   failoverSuite(stack);
   faultsSuite(stack);
   rebootSuite(stack, place);
+  storageFaultsSuite(stack, place);
 
   describe("a power cut", () => {
     it("W7: all machines lose power at once, and everything comes back by itself", async () => {

@@ -10,6 +10,7 @@ const place = new MachinePlace(name, {
   layout: "three",
   networks: ["172.29.40", "172.29.41", "172.29.42"],
   project: stackFolder(name),
+  earlier: true,
 });
 const stack = new TestStack(name, place);
 

@@ -39,6 +39,7 @@ const releaseOfTag = (tag: string) => tag.split("-")[0] ?? "";
 export class ContainerPlace implements Place {
   readonly base = "Pulumi.dev.yaml";
   readonly settings: Configuration;
+  readonly laterSettings: Configuration = {};
   readonly vip = `${frontend}.100`;
   readonly localHosts = ["127.0.0.1:18080", "127.0.0.1:18081"];
   readonly statsHosts = ["127.0.0.1:18404", "127.0.0.1:18405"];

@@ -16,6 +16,7 @@ const looks: Readonly<Record<string, string>> = {
   group: "getent group | grep hastack || :",
   process: "ps -eo pid,args | grep '[h]astack' || :",
   data: "ls -Ad /var/lib/postgresql/*/hastack /var/lib/etcd/* /var/lib/valkey/* 2>/dev/null || :",
+  firewall: "! command -v nft > /dev/null || nft list tables | grep -F hastack || :",
   "kernel setting": "grep -x 1 /proc/sys/net/ipv4/ip_nonlocal_bind || :",
   "virtual address": "ip -4 -oneline address | grep -F .100/ || :",
   listener:

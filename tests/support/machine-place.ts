@@ -61,6 +61,10 @@ export interface MachinePlaceOptions {
   readonly project: string;
   /** @default the travel agency */
   readonly served?: Served;
+  /** Whether the stack knows of the management network. @default as in the layout's configuration */
+  readonly managed?: boolean;
+  /** Whether the stack is first of a release that knows no firewall. @default false */
+  readonly earlier?: boolean;
 }
 
 /** A machine's roles with another application's tiers in place of the travel agency's. */
@@ -69,11 +73,21 @@ function rolesWith(roles: readonly string[], { tiers }: Served): readonly string
   return others.length === roles.length ? roles : [...tiers, ...others];
 }
 
+/** This machine tries the doors behind the firewalls, which are a matter of their own. */
+const admitting = (address: string): Configuration => ({
+  "hastack:firewall": {
+    admit: [
+      { what: "who tries the doors", ports: "1024-65535", from: [address], network: "backend" },
+    ],
+  },
+});
+
 export class MachinePlace implements Place {
   readonly base: string;
   readonly settings: Configuration;
   readonly vip: string;
   readonly localHosts: readonly string[];
+  readonly laterSettings: Configuration;
   readonly statsHosts: readonly string[];
   /** The link to the release goes back. */
   readonly servingAfterBadRelease: readonly string[];
@@ -89,7 +103,14 @@ export class MachinePlace implements Place {
   /** @param name of the stack, and of its set of machines */
   constructor(
     name: string,
-    { layout, networks, project, served = travelAgency }: MachinePlaceOptions,
+    {
+      layout,
+      networks,
+      project,
+      served = travelAgency,
+      managed,
+      earlier = false,
+    }: MachinePlaceOptions,
   ) {
     const [frontend, backend, management] = networks;
     this.set = {
@@ -115,7 +136,11 @@ export class MachinePlace implements Place {
       (member) => this.#addressesOn(this.machine(member)).frontend ?? "",
     );
     this.statsHosts = this.localHosts.map((address) => `${address}:8404`);
-    this.settings = { ...this.#settings(machines), ...settingsOf(served) };
+    const inConfiguration = config["hastack:network"].management !== undefined;
+    const settings = this.#settings(machines, managed ?? inConfiguration);
+    const admitted = admitting(`${backend}.1/32`);
+    this.settings = { ...settings, ...settingsOf(served), ...(earlier ? {} : admitted) };
+    this.laterSettings = earlier ? admitted : {};
     this.servingAfterBadRelease = instancesOf(served);
     this.#instance = this.servingAfterBadRelease[0] ?? "";
   }
@@ -129,19 +154,20 @@ export class MachinePlace implements Place {
     }
   }
 
-  #settings(machines: readonly Configured[]): Configuration {
-    const { frontend, backend } = this.set.networks;
+  #settings(machines: readonly Configured[], managed: boolean): Configuration {
+    const { frontend, backend, management } = this.set.networks;
     return {
       "hastack:keepData": false,
       "hastack:application": { settings: { sampleData: true } },
       "hastack:network": {
         frontend: { subnet: frontend, vip: this.vip },
         backend: { subnet: backend, vip: backend.replace(/0\/24$/, "100") },
+        ...(managed && { management: { subnet: management } }),
       },
       "hastack:machines": machines.map(({ name, ...rest }) => {
         const { frontend, backend, management } = this.#addressesOn(name);
         const own = { address: management, backend, ...(frontend && { frontend }) };
-        return { name, ...rest, ...own };
+        return { name, ...rest, ...own, ...(managed && { management }) };
       }),
       "hastack:ssh": { inventory: `.hastack/inventory/${this.set.set}.yaml` },
     };

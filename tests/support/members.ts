@@ -69,6 +69,18 @@ export async function killProcess(stack: TestStack, member: string, process: str
   await inside(stack, member, `pid=$(${pid}); [ "$pid" -gt 1 ]; kill -KILL "$pid"`);
 }
 
+/** Stops a process of a member and its children in their tracks, or lets them go on. */
+export async function signalTree(
+  stack: TestStack,
+  member: string,
+  process: string,
+  signal: "STOP" | "CONT",
+) {
+  const pid = stack.place.processId(process);
+  const script = `pid=$(${pid}); [ "$pid" -gt 1 ]; kill -${signal} "$pid"; pkill -${signal} -P "$pid"`;
+  await inside(stack, member, script);
+}
+
 /** Kills the first of a member's PostgreSQL processes, past Patroni, which starts it again. */
 export async function killPostmaster(stack: TestStack, member: string): Promise<void> {
   const file = "/var/lib/postgresql/17/hastack/postmaster.pid";

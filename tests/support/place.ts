@@ -30,6 +30,8 @@ export interface Place {
   readonly base: string;
   /** Settings in which it differs. */
   readonly settings: Configuration;
+  /** Settings that only the present release knows, where the stack is first of an earlier one. */
+  readonly laterSettings: Configuration;
   /** The frontend's virtual address. */
   readonly vip: string;
   /** Host and port of the site at each load balancer. */

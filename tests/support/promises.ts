@@ -7,6 +7,7 @@ export const promises = {
   appMachineLost: { reads: 1, writes: 1 },
   release: { reads: 0.5, writes: 0.5 },
   loadBalancerLost: { reads: 1, writes: 1 },
+  loadBalancerHung: { reads: 1.3, writes: 1.3 },
   primaryProcessKilled: { reads: 1, writes: 3 },
   primaryMachineLost: { reads: 1, writes: 30 },
   standbyLost: { reads: 1, writes: 3 },

@@ -44,6 +44,12 @@ export class Visitor {
     };
   }
 
+  /** What the visitor's browser sends along, for clients of another kind. */
+  get headers(): Readonly<Record<string, string>> {
+    const Cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    return { Origin: new URL(this.#door.url).origin, Cookie };
+  }
+
   /** Makes the account, and is logged in. */
   register(): Promise<unknown> {
     return this.#json("POST", "api/account", { name: "Vera", ...this.account });

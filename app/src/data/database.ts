@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { HttpError, OutcomeUnknown, Unavailable } from "../lib/errors.ts";
+import { DatabaseFull, HttpError, OutcomeUnknown, Unavailable } from "../lib/errors.ts";
 import { databaseRetries, type PoolCounts } from "../lib/metrics.ts";
 import { committedSql, latestSql, logPlace, type Position, unknownPosition } from "./horizon.ts";
 import { CannotConnect, type Lease, Member, type Query } from "./member.ts";
@@ -64,6 +64,9 @@ const lostStates = /^(08...|57P0.|25006)$/;
 // Serialization (also a standby's conflict with replay), deadlock, lock not available, too many connections.
 const passingStates = /^(40001|40P01|55P03|53300)$/;
 
+// The server's disk is full, or does not work. A primary may read on all the same, or a standby may.
+const diskStates = /^(53100|58030)$/;
+
 /** A row that another one names is not there, or is still named. */
 export const foreignKeyViolation = "23503";
 
@@ -82,6 +85,10 @@ function isLost(error: unknown): boolean {
 
 function isPassing(error: unknown): boolean {
   return error instanceof Behind || passingStates.test(codeOf(error));
+}
+
+function isDisk(error: unknown): boolean {
+  return diskStates.test(codeOf(error));
 }
 
 function reason(error: unknown): string {
@@ -143,7 +150,7 @@ export class Database {
    * @param options.idempotent `work` finds out by itself that an earlier run was committed, so a
    *   commit without an answer may be tried again
    * @returns the work's value, and the position that a later read must have reached
-   * @throws Unavailable nothing was changed; OutcomeUnknown a commit went unanswered
+   * @throws Unavailable, DatabaseFull nothing was changed; OutcomeUnknown a commit went unanswered
    */
   async write<T>(
     work: (query: Query) => Promise<T>,
@@ -199,7 +206,7 @@ export class Database {
         const wanted = attempt < 2 ? (rather ?? after) : after;
         return await this.#attemptRead(member, work, wanted);
       } catch (error) {
-        if (!isLost(error) && !isPassing(error)) throw error;
+        if (!isLost(error) && !isPassing(error) && !isDisk(error)) throw error;
         if (member === this.#reader && isLost(error)) {
           this.#readerAvoidedUntil = Date.now() + this.#limits.avoidReaderMs;
         }
@@ -265,6 +272,7 @@ export class Database {
         } else if (!isLost(error) && !isPassing(error)) {
           // A refusal is the work's own word, which has seen what is there; this one has not.
           if (unanswered && !(error instanceof HttpError)) throw new OutcomeUnknown(error);
+          if (isDisk(error)) throw new DatabaseFull(error);
           throw error;
         }
         databaseRetries.inc({ operation: "write", reason: reason(error) });

@@ -67,6 +67,15 @@ export async function once<Answer>(
   return answer;
 }
 
+/** Whether a change was made, or is being made, under this key. */
+export async function isKnown(
+  query: Query,
+  { table, scope, key }: Omit<IdempotencyKey, "requestHash">,
+): Promise<boolean> {
+  const rows = await query(`SELECT FROM ${table} WHERE scope = $1 AND key = $2`, [scope, key]);
+  return rows.length > 0;
+}
+
 /** Forgets a visitor's keys, and with them the answers: those of bookings and of trips' lists. */
 export async function forgetAccountKeys(query: Query, accountId: number): Promise<void> {
   await query("DELETE FROM visitor_idempotency_key WHERE scope = $1 OR scope LIKE $2", [

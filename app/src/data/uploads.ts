@@ -1,10 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { chmod, open, readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
-import { type Readable, Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import busboy from "busboy";
 import { imageSize } from "image-size";
 import { bodyGivenUp } from "../lib/body-given-up.ts";
@@ -15,6 +14,17 @@ import {
   type PictureKind,
   removeMetadata,
 } from "./picture-metadata.ts";
+import {
+  closeLater,
+  isStoreHung,
+  onStore,
+  openStored,
+  removeStored,
+  renameStored,
+  StoreHung,
+  syncDirectory,
+} from "./store.ts";
+import type { UploadRoom } from "./upload-room.ts";
 
 /** The largest picture, bytes. */
 export const maxImageBytes = 5 * 1024 * 1024;
@@ -54,41 +64,63 @@ export interface StoredImage {
   sha256: string;
 }
 
-/** A multipart form as it arrived; the picture still has its temporary name. */
+/** A picture that has arrived, under its temporary name. */
+export interface Upload {
+  /** Of the file and of its room, without an extension. */
+  name: string;
+  path: string;
+  bytes: number;
+  sha256: string;
+  room: UploadRoom;
+  /** There was no room, and nothing was stored: only a repeat can still be answered. */
+  refusal?: HttpError;
+}
+
+/** A multipart form as it arrived. */
 export interface ReceivedForm {
   fields: Record<string, string>;
   /** Absent where the form had no file, or an empty one without a name. */
-  upload: { path: string; bytes: number; sha256: string } | undefined;
+  upload: Upload | undefined;
 }
 
-interface Receiver {
+/** Where a form's picture goes. */
+export interface UploadPlace {
   directory: string;
-  noFile: HttpError | undefined;
+  room: UploadRoom;
+  /** The refusal of any file, before a byte of it is stored. @default none */
+  noFile?: HttpError | undefined;
+  /** Whether the form, by its texts so far, repeats an earlier one, which needs no room to be answered. */
+  isRepeat: (fields: Record<string, string>) => Promise<boolean>;
+}
+
+interface Receiver extends UploadPlace {
   fields: Record<string, string>;
-  path: string;
-  upload: Promise<ReceivedForm["upload"]> | undefined;
+  name: string;
+  /** The most that the file can have. */
+  mostBytes: number;
+  hasRoom: boolean;
+  upload: Promise<Upload> | undefined;
   problem: HttpError | undefined;
 }
 
 /**
- * Streams a multipart form with one file (`image`) to a temporary file.
- * @param noFile the refusal of any file, before a byte of it is stored
+ * Streams a multipart form with one file (`image`) to a temporary file, for which room is taken first.
  * @param fields filled with the texts as they arrive: what was typed, should the rest not come
- * @throws HttpError 400, 413, 415, 422; 507 and 503 for a full and a read-only store. Then nothing
- *   is left behind.
+ * @throws HttpError 400, 413, 415, 422; 507 where there is no room; 503 for a store that takes nothing
+ *   or does not answer. Then nothing is left behind.
  */
 export async function receiveForm(
   request: IncomingMessage,
-  directory: string,
-  noFile?: HttpError,
+  place: UploadPlace,
   fields: Record<string, string> = {},
 ): Promise<ReceivedForm> {
-  if (Number(request.headers["content-length"]) > maxImageBytes + maxOtherBytes) throw tooLarge();
+  const length = Number(request.headers["content-length"] ?? maxImageBytes);
+  if (length > maxImageBytes + maxOtherBytes) throw tooLarge();
   const parser = openParser(request);
-  const path = join(directory, `.upload-${randomBytes(16).toString("hex")}.part`);
+  const name = randomBytes(16).toString("hex");
   const receiver: Receiver = {
-    ...{ directory, noFile, fields, path },
-    ...{ upload: undefined, problem: undefined },
+    ...{ ...place, fields, name, mostBytes: Math.min(length, maxImageBytes) },
+    ...{ hasRoom: false, upload: undefined, problem: undefined },
   };
   listen(parser, receiver);
   request.once(bodyGivenUp, (error: HttpError) => {
@@ -106,8 +138,43 @@ export async function receiveForm(
       () => error,
       (uploadError: unknown) => uploadError,
     );
-    await discard(path);
+    if (receiver.hasRoom) await dropUpload(place, name, [temporaryPath(place.directory, name)]);
     throw storeError(receiver.problem ?? cause) ?? asFormError(cause);
+  }
+}
+
+function temporaryPath(directory: string, name: string): string {
+  return join(directory, `.upload-${name}.part`);
+}
+
+/** How long an answer waits for what is cleaned up, milliseconds: store and database may be lost. */
+const cleanUpMs = 1000;
+
+/** Removes an upload's files, and gives its room back. What cannot be removed is left to the sweeper. */
+async function dropUpload(
+  { room }: Pick<UploadPlace, "room">,
+  name: string,
+  paths: readonly string[],
+): Promise<void> {
+  const remove = async (isPatient: boolean) => {
+    const gone = await Promise.all(paths.map((path) => removeStored(path, { isPatient })));
+    await room.leave(name, gone.every(Boolean));
+    return gone.every(Boolean);
+  };
+  // Once more, as soon as a store that hangs answers again
+  const dropped = remove(false).then((isGone) => {
+    if (!isGone) void remove(true);
+  });
+  await Promise.race([dropped, sleep(cleanUpMs, undefined, { ref: false })]);
+}
+
+/** Does what comes before a form's picture is kept. Where that fails, nothing is left of the picture. */
+export async function orDrop<T>({ upload }: ReceivedForm, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (upload && !upload.refusal) await dropUpload(upload, upload.name, [upload.path]);
+    throw error;
   }
 }
 
@@ -172,7 +239,7 @@ function listen(parser: busboy.Busboy, receiver: Receiver): void {
       return;
     }
     if (receiver.noFile) return refuse(receiver.noFile);
-    receiver.upload = writeTemporary(stream, receiver.path);
+    receiver.upload = writeTemporary(stream, receiver);
     // A failure stops the parser at once instead of reading megabytes for nothing.
     receiver.upload.catch((error: Error) => parser.destroy(error));
   });
@@ -185,46 +252,93 @@ function listen(parser: busboy.Busboy, receiver: Receiver): void {
 
 async function writeTemporary(
   stream: Readable & { truncated?: boolean | undefined },
-  path: string,
-): Promise<ReceivedForm["upload"]> {
+  receiver: Receiver,
+): Promise<Upload> {
+  const { directory, name, mostBytes, room, isRepeat, fields } = receiver;
+  const path = temporaryPath(directory, name);
+  if (isStoreHung()) throw new StoreHung();
+  const refusal = await refusalOf(room.take(name, mostBytes));
+  if (refusal) {
+    if (!(await isRepeat(fields))) throw refusal;
+    return { name, path, ...(await digest(stream, async () => {})), room, refusal };
+  }
+  receiver.hasRoom = true;
+  const handle = await openStored(path, "wx", 0o644);
+  try {
+    const read = await digest(stream, (chunk) => onStore(() => handle.writeFile(chunk)));
+    // A row must never outlive its file.
+    await onStore(() => handle.sync());
+    return { name, path, ...read, room };
+  } finally {
+    closeLater(handle);
+  }
+}
+
+/** Nothing where there is room; else why not. */
+async function refusalOf(taken: Promise<void>): Promise<HttpError | undefined> {
+  try {
+    await taken;
+    return undefined;
+  } catch (error) {
+    if (error instanceof HttpError && error.status === 507) return error;
+    throw error;
+  }
+}
+
+/** Reads a file to its end. @throws HttpError 413 */
+async function digest(
+  stream: Readable & { truncated?: boolean | undefined },
+  write: (chunk: Buffer) => Promise<void>,
+): Promise<Pick<Upload, "bytes" | "sha256">> {
   const hash = createHash("sha256");
   let bytes = 0;
-  const measure = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      bytes += chunk.length;
-      done(null, chunk);
-    },
-  });
   // The parser's limit is one byte more, which it says as soon as that byte is there.
-  stream.once("limit", () => measure.destroy(tooLarge()));
-  // `flush` makes the stream call fsync before it closes: a row must never outlive its file.
-  await pipeline(
-    stream,
-    measure,
-    createWriteStream(path, { flags: "wx", mode: 0o644, flush: true }),
-  );
+  stream.once("limit", () => stream.destroy(tooLarge()));
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    bytes += chunk.length;
+    await write(chunk);
+  }
   if (stream.truncated) throw tooLarge();
-  return { path, bytes, sha256: hash.digest("hex") };
+  return { bytes, sha256: hash.digest("hex") };
+}
+
+/** A picture that was kept, and how to take it back. */
+export interface KeptImage extends StoredImage {
+  /** Removes the file, and gives its room back. Never fails. */
+  drop: () => Promise<void>;
+  /** Nothing was kept, for want of room: only a repeat can still be answered. */
+  refusal?: HttpError;
 }
 
 /**
  * Looks at a received picture's bytes and gives it its final, unguessable name, durably.
  * @throws HttpError 415 not an allowed picture, 422 no picture; then nothing is left behind
  */
-export async function keepImage(form: ReceivedForm, directory: string): Promise<StoredImage> {
+export async function keepImage(form: ReceivedForm, directory: string): Promise<KeptImage> {
   const { upload } = form;
   if (!upload) throw new HttpError(422, "image-missing", "Choose a picture: image is missing.");
+  const { name, path, sha256, bytes, refusal } = upload;
+  if (refusal) {
+    const nothing = { file: "", type: "", width: 0, height: 0, drop: async () => {} };
+    return { ...nothing, bytes, sha256, refusal };
+  }
+  const paths = [path];
   try {
-    const { content, extension, type, width, height } = inspect(await readFile(upload.path));
-    const file = `${randomBytes(16).toString("hex")}.${extension}`;
-    await writeFile(upload.path, content, { flush: true });
-    await chmod(upload.path, bareMode);
-    await rename(upload.path, join(directory, file));
+    const { content, extension, type, width, height } = inspect(
+      await onStore(() => readFile(path)),
+    );
+    const file = `${name}.${extension}`;
+    await onStore(() => writeFile(path, content, { flush: true }));
+    await onStore(() => chmod(path, bareMode));
+    const final = join(directory, file);
+    paths.push(final);
+    await renameStored(path, final);
     await syncDirectory(directory);
-    return { file, type, width, height, bytes: content.length, sha256: upload.sha256 };
+    const drop = () => dropUpload(upload, name, [final]);
+    return { file, type, width, height, bytes: content.length, sha256, drop };
   } catch (error) {
-    await discard(upload.path);
+    await dropUpload(upload, name, paths);
     throw storeError(error) ?? error;
   }
 }
@@ -234,7 +348,7 @@ export const bareMode = 0o444;
 
 /** A stored picture that was kept as it came: what is not needed to show it is taken out. */
 export async function bareStored(directory: string, file: string): Promise<void> {
-  const { content } = inspect(await readFile(join(directory, file)));
+  const { content } = inspect(await onStore(() => readFile(join(directory, file))));
   await storeAgain(directory, file, content);
 }
 
@@ -247,14 +361,14 @@ export async function storeAgain(
   file: string,
   content: Uint8Array,
 ): Promise<void> {
-  const temporary = join(directory, `.upload-${randomBytes(16).toString("hex")}.part`);
+  const temporary = temporaryPath(directory, randomBytes(16).toString("hex"));
   try {
-    await writeFile(temporary, content, { flag: "wx", flush: true });
+    await onStore(() => writeFile(temporary, content, { flag: "wx", flush: true }));
     // Not while it is made: a umask would take some of it away.
-    await chmod(temporary, bareMode);
-    await rename(temporary, join(directory, file));
+    await onStore(() => chmod(temporary, bareMode));
+    await renameStored(temporary, join(directory, file));
   } catch (error) {
-    await discard(temporary);
+    await removeStored(temporary);
     throw error;
   }
 }
@@ -314,34 +428,42 @@ function withoutMetadata(content: Uint8Array, extension: PictureKind): BarePictu
   }
 }
 
-/** Removes a file that may be gone already; the sweeper gets what cannot be removed now. */
-export async function discard(path: string): Promise<void> {
-  await unlink(path).catch(() => {});
+/**
+ * Removes a picture whose row has gone, and gives its room back. Never fails: what cannot be removed now is
+ * left to the sweeper.
+ */
+export async function removePicture(
+  room: UploadRoom,
+  directory: string,
+  file: string,
+): Promise<void> {
+  await dropUpload({ room }, nameOfPicture(file), [join(directory, file)]);
 }
 
-/** Makes a rename or a removal in a directory durable. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+/** Of a file and of its room: without the extension. */
+export function nameOfPicture(file: string): string {
+  return file.slice(0, 32);
+}
+
+/** All names that an upload's file may have. */
+export function filesOfUpload(name: string): string[] {
+  return [`.upload-${name}.part`, ...kinds.map(({ extension }) => `${name}.${extension}`)];
 }
 
 const fullCodes = new Set(["ENOSPC", "EDQUOT"]);
 const brokenCodes = new Set(
-  "EROFS EACCES EPERM ENOENT ENOTDIR EIO ESTALE ENOTCONN EMFILE ENFILE".split(" "),
+  "EROFS EACCES EPERM ENOENT ENOTDIR EIO ESTALE ENOTCONN ETIMEDOUT EMFILE ENFILE".split(" "),
 );
 
-/** The answer for a store that takes no file: 507 full, 503 read-only or out of reach. */
+/** The answer for a store that takes no file: 507 full; 503 read-only, hung or out of reach. */
 export function storeError(error: unknown): HttpError | undefined {
   if (error instanceof HttpError) return error;
   const code = (error as NodeJS.ErrnoException).code ?? "";
   if (fullCodes.has(code)) {
-    return new HttpError(507, "storage-full", "There is no room left for pictures.");
+    return new HttpError(507, "storage-full", "There is no room left for pictures.", 300);
   }
-  if (brokenCodes.has(code)) {
+  // Linux's answer to what waited for an NFS server that was given up has no name
+  if (brokenCodes.has(code) || code.startsWith("Unknown system error")) {
     return new HttpError(
       503,
       "storage-unavailable",

@@ -1,8 +1,14 @@
-import { join } from "node:path";
 import { z } from "zod";
 import type { Database, Position, Query } from "../data/database.ts";
 import { type IdempotencyKey, once, requestHash } from "../data/idempotency.ts";
-import { discard, keepImage, type ReceivedForm, type StoredImage } from "../data/uploads.ts";
+import { uploadRoom } from "../data/upload-room.ts";
+import {
+  keepImage,
+  orDrop,
+  type ReceivedForm,
+  removePicture,
+  type StoredImage,
+} from "../data/uploads.ts";
 import { HttpError, OutcomeUnknown } from "../lib/errors.ts";
 import { text } from "./texts.ts";
 import { check, readBack } from "./validation.ts";
@@ -138,46 +144,39 @@ export async function addContent(
   form: ReceivedForm,
   readKey: () => string | undefined,
 ): Promise<{ value: Destination; position: Position }> {
-  const { text, key } = await orDiscard(form, () => ({
+  const { text, key } = await orDrop(form, () => ({
     text: check(textSchema, form.fields),
     key: readKey(),
   }));
   const image = await keepImage(form, directory);
-  const path = join(directory, image.file);
   const idempotency = key ? contentKey(key, text, image) : undefined;
   try {
     const result = await database.write(
       (query) => {
-        const insert = () => insertContent(query, text, image);
+        const insert = () => {
+          if (image.refusal) throw image.refusal;
+          return insertContent(query, text, image);
+        };
         return idempotency ? once(query, idempotency, insert) : insert();
       },
       { idempotent: idempotency !== undefined },
     );
     // A repeat was answered with the first request's picture: this one is not needed.
-    if (result.value.image !== `/images/${image.file}`) await discard(path);
+    if (result.value.image !== `/images/${image.file}`) await image.drop();
     return result;
   } catch (error) {
     // A row may name the file after all: then only the sweeper can tell.
-    if (!(error instanceof OutcomeUnknown)) await discard(path);
+    if (!(error instanceof OutcomeUnknown)) await image.drop();
     throw error;
   }
 }
+
+/** Where the keys of new destinations are. */
+export const contentKeys = { table: "idempotency_key", scope: "content.add" } as const;
 
 function contentKey(key: string, text: DestinationText, image: StoredImage): IdempotencyKey {
   const parts = [text.title, text.quote, text.author, image.sha256];
-  return {
-    ...{ table: "idempotency_key", scope: "content.add" },
-    ...{ key, requestHash: requestHash(parts) },
-  };
-}
-
-async function orDiscard<T>(form: ReceivedForm, work: () => T): Promise<T> {
-  try {
-    return work();
-  } catch (error) {
-    if (form.upload) await discard(form.upload.path);
-    throw error;
-  }
+  return { ...contentKeys, key, requestHash: requestHash(parts) };
 }
 
 /** Removes a destination, then its picture. @throws HttpError 404 */
@@ -198,6 +197,6 @@ export async function removeContent(
     },
     { idempotent: true },
   );
-  if (file) await discard(join(directory, file));
+  if (file) await removePicture(uploadRoom(database), directory, file);
   return position;
 }

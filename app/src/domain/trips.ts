@@ -2,14 +2,16 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { type Database, foreignKeyViolation, type Position, type Query } from "../data/database.ts";
-import { type IdempotencyKey, once, requestHash } from "../data/idempotency.ts";
+import { once, requestHash } from "../data/idempotency.ts";
+import { onStore, syncDirectory } from "../data/store.ts";
+import { uploadRoom } from "../data/upload-room.ts";
 import {
-  discard,
+  type KeptImage,
   keepImage,
+  orDrop,
   type ReceivedForm,
-  type StoredImage,
+  removePicture,
   storeError,
-  syncDirectory,
 } from "../data/uploads.ts";
 import { HttpError, OutcomeUnknown } from "../lib/errors.ts";
 import { noBooking } from "./bookings.ts";
@@ -88,16 +90,12 @@ export function picturesDirectory(uploads: string): string {
 async function ensurePicturesDirectory(uploads: string): Promise<string> {
   const directory = picturesDirectory(uploads);
   try {
-    await mkdir(directory);
+    await onStore(() => mkdir(directory));
     await syncDirectory(uploads);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw storeError(error) ?? error;
   }
   return directory;
-}
-
-function picturePath(uploads: string, file: string): string {
-  return join(picturesDirectory(uploads), file);
 }
 
 /** Lists what is to be done, in the order in which it was written down. */
@@ -136,13 +134,17 @@ export async function addItem(
   form: ReceivedForm,
   readKey: () => string | undefined,
 ): Promise<{ value: TripItem; position: Position }> {
-  let image: StoredImage | undefined;
-  const drop = ({ file }: StoredImage) => discard(picturePath(uploads, file));
+  const { input, key, directory } = await orDrop(form, async () => ({
+    input: check(tripItemInput, form.fields),
+    key: readKey(),
+    directory: form.upload ? await ensurePicturesDirectory(uploads) : "",
+  }));
+  const image = form.upload && (await keepImage(form, directory));
+  const claim = {
+    ...tripKeys(trip),
+    requestHash: requestHash([input.text, image?.sha256 ?? ""]),
+  };
   try {
-    const input = check(tripItemInput, form.fields);
-    const key = readKey();
-    image = form.upload && (await keepImage(form, await ensurePicturesDirectory(uploads)));
-    const claim = claimOf(trip, [input.text, image?.sha256 ?? ""]);
     const result = await database.write(
       (query) => {
         const insert = () => insertItem(query, trip, input.text, image);
@@ -151,19 +153,18 @@ export async function addItem(
       { idempotent: key !== undefined },
     );
     // A repeat was answered with the first request's picture: this one is not needed.
-    if (image && !result.value.image?.endsWith(image.file)) await drop(image);
+    if (image && !result.value.image?.endsWith(image.file)) await image.drop();
     return result;
   } catch (error) {
-    if (form.upload) await discard(form.upload.path);
     // A row may name the file after all: then only the sweeper can tell.
-    if (image && !(error instanceof OutcomeUnknown)) await drop(image);
+    if (!(error instanceof OutcomeUnknown)) await image?.drop();
     throw error;
   }
 }
 
-function claimOf({ account, booking }: Trip, request: string[]): Omit<IdempotencyKey, "key"> {
-  const scope = `trip:${account}:${booking}`;
-  return { table: "visitor_idempotency_key", scope, requestHash: requestHash(request) };
+/** Where the keys of what is added to a trip's list are. */
+export function tripKeys({ account, booking }: Trip) {
+  return { table: "visitor_idempotency_key", scope: `trip:${account}:${booking}` } as const;
 }
 
 /**
@@ -192,17 +193,19 @@ async function insertItem(
   query: Query,
   trip: Trip,
   text: string,
-  image: StoredImage | undefined,
+  image: KeptImage | undefined,
 ): Promise<TripItem> {
+  if (image?.refusal) throw image.refusal;
   // Two that come at once are counted one after the other.
   await query("SELECT pg_advisory_xact_lock(hashtext('hastack trip'), $1)", [trip.account]);
   const { item, picture } = await refusals(query, trip);
   const refusal = item ?? (image && picture);
   if (refusal) throw refusal;
   const [row] = await query<Row>(
-    `INSERT INTO trip_item (booking_id, text, image_file, image_width, image_height)
-     VALUES ($1, $2, $3, $4, $5) RETURNING ${columns}`,
-    [trip.booking, text, image?.file, image?.width, image?.height],
+    `INSERT INTO trip_item
+       (booking_id, text, image_file, image_bytes, image_width, image_height)
+     VALUES ($1, $2, $3, $4, $5, $6) RETURNING ${columns}`,
+    [trip.booking, text, image?.file, image?.bytes, image?.width, image?.height],
   ).catch((error: { code?: string }) => {
     // The booking went with its account since it was looked for.
     throw error.code === foreignKeyViolation ? noBooking() : error;
@@ -251,7 +254,10 @@ export async function removeItem(
     },
     { idempotent: true },
   );
-  if (removed?.image_file) await discard(picturePath(uploads, removed.image_file));
+  if (removed?.image_file) {
+    const room = uploadRoom(database, trip.account);
+    await removePicture(room, picturesDirectory(uploads), removed.image_file);
+  }
   return position;
 }
 

@@ -1,6 +1,6 @@
 import express, { type ErrorRequestHandler, type Express } from "express";
 import { Invalid } from "../domain/validation.ts";
-import { HttpError, LoginNeeded } from "../lib/errors.ts";
+import { DatabaseFull, HttpError, LoginNeeded } from "../lib/errors.ts";
 import { httpSeconds } from "../lib/metrics.ts";
 import { isApi, plainFrame, wantsPage } from "./page.ts";
 import { doubtAfterFailure } from "./position.ts";
@@ -90,7 +90,9 @@ function answerError(services: Services): ErrorRequestHandler {
   const { log } = services;
   return (thrown, request, response, _next) => {
     const error = toHttpError(thrown);
-    if (error.status === 500) log.error({ err: thrown, requestId: request.id }, "request failed");
+    if (error.status === 500 || error instanceof DatabaseFull) {
+      log.error({ err: thrown, requestId: request.id }, "request failed");
+    }
     // Too late for an answer: the client must not take half of one for the whole.
     if (response.headersSent) {
       response.destroy();

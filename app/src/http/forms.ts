@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
-import { parseKey } from "../data/idempotency.ts";
+import { type Database, unknownPosition } from "../data/database.ts";
+import { type IdempotencyKey, isKnown, parseKey } from "../data/idempotency.ts";
 import { Invalid } from "../domain/validation.ts";
 import { HttpError, LoginNeeded } from "../lib/errors.ts";
 
@@ -54,6 +55,20 @@ export function sayRefusal(response: Response, error: HttpError): void {
  */
 export function keyOf(request: Request, fields: unknown = {}): string | undefined {
   return parseKey(request.get("Idempotency-Key") ?? sentKey(fields));
+}
+
+/** Whether a form repeats an earlier one, by the key that it, or its request, has. */
+export function repeats(
+  database: Database,
+  request: Request,
+  keys: Omit<IdempotencyKey, "key" | "requestHash">,
+): (fields: Record<string, string>) => Promise<boolean> {
+  return async (fields) => {
+    const key = keyOf(request, fields);
+    if (key === undefined) return false;
+    // Of the primary: a standby may not have heard of the first one yet
+    return await database.read((query) => isKnown(query, { ...keys, key }), unknownPosition);
+  };
 }
 
 /**

@@ -2,9 +2,11 @@ import { constants } from "node:fs";
 import { access, statfs } from "node:fs/promises";
 import { z } from "zod";
 import type { Cache } from "../data/cache.ts";
-import type { Database, MemberIdentity } from "../data/database.ts";
+import type { Database, MemberIdentity, Query } from "../data/database.ts";
+import { type UploadUse, uploadUse } from "../data/upload-room.ts";
 import { maxImageBytes } from "../data/uploads.ts";
 import { countContent } from "../domain/content.ts";
+import { showUploads } from "../lib/metrics.ts";
 import type { ServerConfig } from "./server-config.ts";
 
 /** Where an instance is in its life. Only `serving` is ready. */
@@ -33,13 +35,18 @@ export const healthSchema = z
     storage: z.object({
       state: z.enum(["ok", "full", "read-only", "unavailable"]),
       freeBytes: z.int().optional().meta({ description: "Absent where the store did not say." }),
+      usedBytes: z.int().nullable().meta({
+        description: "By all pictures, those under way included. Null until it was asked.",
+      }),
+      budgetBytes: z.int().nullable().meta({ description: "What they may take." }),
     }),
     sampledAt: z.iso.datetime().nullable().meta({ description: "Null before the first sample." }),
   })
   .meta({ id: "Health" });
 
 export type HealthReport = z.infer<typeof healthSchema>;
-export type StorageState = HealthReport["storage"];
+/** How the store itself is. */
+type StorageState = Omit<HealthReport["storage"], "usedBytes" | "budgetBytes">;
 /** A dependency that did not answer the last sample. */
 export type Trouble = z.infer<typeof trouble>;
 
@@ -60,6 +67,7 @@ export class Health {
   #writer: MemberIdentity | Trouble = notSampled;
   #reader: MemberIdentity | Trouble = notSampled;
   #storage: StorageState = { state: "unavailable" };
+  #uploads: UploadUse | undefined;
   #sampledAt: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -85,7 +93,11 @@ export class Health {
       contentCount: this.#contentCount,
       database: { writer: this.#writer, reader: this.#reader },
       cache: this.#cache?.state ?? "none",
-      storage: this.#storage,
+      storage: {
+        ...this.#storage,
+        usedBytes: this.#uploads?.usedBytes ?? null,
+        budgetBytes: this.#uploads?.budgetBytes ?? null,
+      },
       sampledAt: this.#sampledAt,
     };
   }
@@ -116,16 +128,20 @@ export class Health {
   }
 
   async #sample(): Promise<void> {
-    const [writer, reader, storage, count] = await Promise.allSettled([
+    const [writer, reader, storage, counts] = await Promise.allSettled([
       this.#ask("writer", () => this.#database.inspect("writer")),
       this.#ask("reader", () => this.#database.inspect("reader")),
       this.#ask("storage", () => sampleStorage(this.#config.uploadsDirectory)),
-      this.#ask("count", () => this.#database.read(countContent)),
+      this.#ask("count", () => this.#database.read(count)),
     ]);
     this.#writer = writer.status === "fulfilled" ? writer.value : troubleOf(writer.reason);
     this.#reader = reader.status === "fulfilled" ? reader.value : troubleOf(reader.reason);
     this.#storage = storage.status === "fulfilled" ? storage.value : { state: "unavailable" };
-    if (count.status === "fulfilled") this.#contentCount = count.value;
+    if (counts.status === "fulfilled") {
+      this.#contentCount = counts.value.content;
+      this.#uploads = counts.value.uploads;
+      showUploads(counts.value.uploads);
+    }
     this.#sampledAt = new Date().toISOString();
   }
 
@@ -145,6 +161,10 @@ export class Health {
       clearTimeout(timer);
     }
   }
+}
+
+async function count(query: Query) {
+  return { content: await countContent(query), uploads: await uploadUse(query) };
 }
 
 function troubleOf(error: unknown): Trouble {

@@ -34,8 +34,8 @@ const descriptions: Readonly<Record<number, string>> = {
   422: "A field is not valid: `<field>-invalid`; or an Idempotency-Key was used for something else.",
   429: "`too-many-attempts`",
   500: "A mistake of ours; or `outcome-unknown`: the change may have been made, or not.",
-  503: "`unavailable`: nothing was changed, try again.",
-  507: "`storage-full`: no room for pictures.",
+  503: "Nothing was changed, try again: `unavailable`; `storage-unavailable` for pictures; `database-full`: no change can be saved.",
+  507: "No room for pictures, nothing was stored: `account-uploads-full` where the account's own have none left, `uploads-full` where all together have none, `storage-full` where the disk has none.",
 };
 
 const retryAfter = {

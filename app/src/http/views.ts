@@ -4,7 +4,7 @@ import { extname, join } from "node:path";
 import { Eta } from "eta";
 import { type RequestHandler, Router } from "express";
 import type { Visitor } from "../domain/accounts.ts";
-import { day, euros, kinds, period } from "./words.ts";
+import { day, euros, kinds, megabytes, period } from "./words.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -22,6 +22,9 @@ export interface PageFrame {
   flash?: string | undefined;
 }
 
+/** How pages say things. */
+const words = { euros, megabytes, day, period, kinds };
+
 /** Renders a page of `views/` inside the layout. */
 export type Render = (view: string, data: PageFrame & Record<string, unknown>) => string;
 
@@ -36,7 +39,7 @@ export function loadViews(release: string): Render {
     const source = readFileSync(join(directory, file), "utf8");
     eta.loadTemplate(`@${file.replace(/\.eta$/, "")}`, source);
   }
-  return (view, data) => eta.render(`@${view}`, { release, euros, day, period, kinds, ...data });
+  return (view, data) => eta.render(`@${view}`, { release, ...words, ...data });
 }
 
 const assetTypes: Record<string, string> = {

@@ -9,6 +9,13 @@ export function euros(cents: number): string {
   return money.format(cents / 100);
 }
 
+const decimal = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
+
+/** A size as people read it, in one line: `1,234.5 MB`. */
+export function megabytes(bytes: number): string {
+  return `${decimal.format(bytes / 1024 / 1024)}\u00A0MB`;
+}
+
 /** A day as people read it, of a date like `2027-05-12` or a moment in ISO 8601: `12 May 2027`. */
 export function day(iso: string): string {
   return date.format(new Date(iso));

@@ -21,6 +21,16 @@ export class Unavailable extends HttpError {
   }
 }
 
+/** The database's disk is full, or does not work; nothing was changed. */
+export class DatabaseFull extends HttpError {
+  /** @param cause what the database said, for the log */
+  constructor(cause: unknown) {
+    const help = "There is no room to save changes at the moment. Nothing was changed.";
+    super(503, "database-full", help, 30);
+    this.cause = cause;
+  }
+}
+
 /** The commit was sent and never answered: the change may or may not have been made. */
 export class OutcomeUnknown extends HttpError {
   /** @param cause why it was not tried again, for the log */

@@ -50,6 +50,36 @@ export const orphansRemoved = new Counter({
   registers: [registry],
 });
 
+const uploadBytes = new Gauge({
+  name: "upload_bytes",
+  help: "What all pictures take of the shared storage, those under way included.",
+  registers: [registry],
+});
+const uploadBudgetBytes = new Gauge({
+  name: "upload_budget_bytes",
+  help: "What all pictures may take of the shared storage.",
+  registers: [registry],
+});
+
+/** Shows what pictures take, as it was last asked. */
+export function showUploads(use: { usedBytes: number; budgetBytes: number }): void {
+  uploadBytes.set(use.usedBytes);
+  uploadBudgetBytes.set(use.budgetBytes);
+}
+
+/** Operations on the shared storage that were given up and have not come back. */
+export function observeStore(stuck: () => number): void {
+  registry.removeSingleMetric("store_operations_stuck");
+  new Gauge({
+    name: "store_operations_stuck",
+    help: "Operations on the shared storage that were given up and have not come back.",
+    registers: [registry],
+    collect() {
+      this.set(stuck());
+    },
+  });
+}
+
 /** The counts of one connection pool. */
 export interface PoolCounts {
   total: number;

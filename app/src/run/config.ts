@@ -19,6 +19,9 @@ export interface MigrateConfig {
   uploadsDirectory: string;
   /** Fills tables that are empty with sample data. */
   sampleData: boolean;
+  /** What all pictures together may take of the store, and those of one account. */
+  uploadsMegabytes: number;
+  uploadsPerAccountMegabytes: number;
 }
 
 /** The environment cannot be used; the message names each variable, its problem and the fix. */
@@ -212,6 +215,7 @@ function serverVariables(env: Environment) {
 const variable = <T>(schema: z.ZodType<T>, use: string): Variable<T> => ({ schema, use });
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+const megabytes = plainNumber(1, 100_000_000);
 const publicUrl = z.url({ protocol: /^https?$/ }).regex(/[^/]$/);
 const addresses = z
   .string()
@@ -233,6 +237,8 @@ function migrateVariables(isDevelopment: boolean) {
         .transform((text) => text === "true"),
       "true or false",
     ),
+    UPLOADS_MEGABYTES: variable(megabytes.default(5000), "megabytes, 1 to 100000000"),
+    UPLOADS_PER_ACCOUNT_MEGABYTES: variable(megabytes.default(100), "megabytes, 1 to 100000000"),
   };
 }
 
@@ -312,6 +318,8 @@ export function loadMigrateConfig(env: Environment = process.env): MigrateConfig
     adminPassword: read.ADMIN_PASSWORD_FILE,
     uploadsDirectory: prepareUploads(read.UPLOADS_DIRECTORY),
     sampleData: read.SAMPLE_DATA,
+    uploadsMegabytes: read.UPLOADS_MEGABYTES,
+    uploadsPerAccountMegabytes: read.UPLOADS_PER_ACCOUNT_MEGABYTES,
   };
 }
 

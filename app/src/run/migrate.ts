@@ -41,6 +41,7 @@ export async function migrate(
     if (done.length === 0) say("schema is up to date");
     await applyGrants(client);
     say("rights granted");
+    say(await setUploadBudget(client, config));
     say(await giveFirstPassword(client, config.adminPassword));
     if (config.sampleData) {
       say(await addSampleOffers(client));
@@ -49,6 +50,18 @@ export async function migrate(
   } finally {
     await client.end();
   }
+}
+
+const bytesOf = (megabytes: number) => megabytes * 1024 * 1024;
+
+/** Writes down what uploads may take: the instances read it there, and cannot change it. */
+async function setUploadBudget(client: pg.Client, config: MigrateConfig): Promise<string> {
+  const { uploadsMegabytes: total, uploadsPerAccountMegabytes: account } = config;
+  await client.query("UPDATE upload_budget SET total_bytes = $1, visitor_bytes = $2", [
+    bytesOf(total),
+    bytesOf(account),
+  ]);
+  return `uploads: ${total} MB in all, ${account} MB for each account`;
 }
 
 /** Tries again until a server answers there that is not in recovery. */

@@ -4,7 +4,8 @@ import { extname, join } from "node:path";
 import type pg from "pg";
 import { z } from "zod";
 import type { Query } from "../data/member.ts";
-import { bareMode, discard, inspect, type StoredImage, syncDirectory } from "../data/uploads.ts";
+import { removeStored, syncDirectory } from "../data/store.ts";
+import { bareMode, inspect, type StoredImage } from "../data/uploads.ts";
 import { countContent, insertContent, textSchema } from "../domain/content.ts";
 import { insertOffer, offerInput, offerUpdate } from "../domain/offers.ts";
 
@@ -76,7 +77,7 @@ export async function addSampleData(client: pg.Client, uploads: string): Promise
     // A commit without an answer may have been made: then the sweeper decides about the files.
     if (committing) throw error;
     await query("ROLLBACK").catch(() => {});
-    for (const { file } of stored) await discard(join(uploads, file));
+    for (const { file } of stored) await removeStored(join(uploads, file));
     throw error;
   }
 }

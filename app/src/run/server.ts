@@ -5,12 +5,13 @@ import { Cache } from "../data/cache.ts";
 import { CachedReads } from "../data/cached-reads.ts";
 import { Database, type DatabaseLimits } from "../data/database.ts";
 import { Mailer } from "../data/mail.ts";
+import { stuckOperations } from "../data/store.ts";
 import { createApp } from "../http/app.ts";
 import { Health } from "../http/health.ts";
 import type { ServerConfig } from "../http/server-config.ts";
 import { type BodyLimits, SlowBodies } from "../http/slow-bodies.ts";
 import { endWith, readTarget, refuseConnect } from "../http/targets.ts";
-import { observePools, uncaughtErrors } from "../lib/metrics.ts";
+import { observePools, observeStore, uncaughtErrors } from "../lib/metrics.ts";
 import { ConfigError, exitConfig, loadServerConfig } from "./config.ts";
 import { drain } from "./drain.ts";
 import { createLog } from "./log.ts";
@@ -35,6 +36,7 @@ export async function startInstance(
     log.warn({ reason: message, code }, "no connection to the database");
   const database = new Database(config, onError, limits);
   observePools(() => database.counts());
+  observeStore(stuckOperations);
   const cache = config.cache && new Cache(config.cache, log);
   const cached = new CachedReads(database, cache, {
     name: new URL(config.database.writer).pathname.slice(1),
@@ -143,6 +145,11 @@ async function main(): Promise<void> {
       if (stopping) return;
       stopping = true;
       await instance.stop();
+      // An exit waits for every thread, and one that waits for a store that hangs does not come back.
+      if (instance.health.report().storage.state === "unavailable" || stuckOperations() > 0) {
+        log.warn("the store does not answer: ending without it");
+        process.kill(process.pid, "SIGKILL");
+      }
       process.exit(0);
     });
   }

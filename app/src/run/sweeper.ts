@@ -1,14 +1,15 @@
-import { existsSync } from "node:fs";
-import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { Logger } from "pino";
 import type { Database } from "../data/database.ts";
 import { forgetExpired } from "../data/expired.ts";
 import { forgetOldKeys } from "../data/idempotency.ts";
+import { onStore, removeStored, statStored } from "../data/store.ts";
+import { leaveRoom } from "../data/upload-room.ts";
 import {
   bareMode,
   bareStored,
-  discard,
+  filesOfUpload,
   imageName,
   storeAgain,
   temporaryName,
@@ -58,18 +59,21 @@ async function sweepShelf(database: Database, shelf: Shelf, graceMs: number): Pr
   const named = await namedFiles(database, shelf.table, finished);
   const orphans = old.filter((file) => !named.has(file));
   for (const file of orphans) {
-    await discard(join(shelf.directory, file));
+    const isRemoved = await removeStored(join(shelf.directory, file));
     orphansRemoved.inc();
+    // Room that a crash has left behind it
+    const [name] = /[0-9a-f]{32}/.exec(file) ?? [];
+    if (name) await leaveRoom(database, name, isRemoved);
   }
   return orphans;
 }
 
 async function oldFiles(shelf: Shelf, graceMs: number): Promise<string[]> {
   const found: string[] = [];
-  for (const file of await filesOf(shelf)) {
+  for (const file of await filesOf(shelf.directory)) {
     // Other names are not files of this application.
     if (!imageName.test(file) && !temporaryName.test(file)) continue;
-    const changed = await stat(join(shelf.directory, file)).then(
+    const changed = await statStored(join(shelf.directory, file)).then(
       ({ ctimeMs }) => ctimeMs,
       () => Number.POSITIVE_INFINITY,
     );
@@ -78,12 +82,72 @@ async function oldFiles(shelf: Shelf, graceMs: number): Promise<string[]> {
   return found;
 }
 
-async function filesOf({ directory, table }: Shelf): Promise<string[]> {
-  return await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+async function filesOf(directory: string): Promise<string[]> {
+  return await onStore(() => readdir(directory)).catch((error: NodeJS.ErrnoException) => {
     // The folder of trips' pictures is made with the first of them.
-    if (table === "trip_item" && error.code === "ENOENT") return [];
+    if (basename(directory) === "trips" && error.code === "ENOENT") return [];
     throw error;
   });
+}
+
+/** Files that are removed, and measured, in one round. */
+const filesAtOnce = 500;
+
+/**
+ * Removes the files of uploads that came to nothing and of rows that have gone, and gives their room back.
+ * @returns how many
+ */
+export async function removeDropped(database: Database, directory: string): Promise<number> {
+  const { value } = await database.write(
+    (query) =>
+      query<{ name: string; account_id: number | null }>(
+        "SELECT name, account_id FROM uploads_to_remove($1)",
+        [filesAtOnce],
+      ),
+    { idempotent: true },
+  );
+  const stuck: string[] = [];
+  for (const { name, account_id: account } of value) {
+    // What has not got its name yet lies among the gallery's.
+    const folders = account === null ? [directory] : [directory, picturesDirectory(directory)];
+    const files = folders.flatMap((folder) =>
+      filesOfUpload(name).map((file) => join(folder, file)),
+    );
+    const gone = await Promise.all(files.map((file) => removeStored(file)));
+    if (gone.every(Boolean)) await leaveRoom(database, name, true);
+    else stuck.push(name);
+  }
+  if (stuck.length > 0) throw new Error(`files of these uploads stay: ${stuck.join(", ")}`);
+  return value.length;
+}
+
+/**
+ * Says how large pictures are that were there before they were counted.
+ * @returns how many
+ */
+export async function measureUploads(database: Database, directory: string): Promise<number> {
+  const { value } = await database.write(
+    (query) =>
+      query<{ name: string; account_id: number | null; file: string }>(
+        "SELECT name, account_id, file FROM upload WHERE bytes IS NULL AND file IS NOT NULL LIMIT $1",
+        [filesAtOnce],
+      ),
+    { idempotent: true },
+  );
+  for (const { name, account_id: account, file } of value) {
+    const folder = account === null ? directory : picturesDirectory(directory);
+    const bytes = await statStored(join(folder, file)).then(
+      ({ size }) => size,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === "ENOENT") return 0;
+        throw error;
+      },
+    );
+    await database.write((query) => query("SELECT measure_upload($1, $2)", [name, bytes]), {
+      idempotent: true,
+    });
+  }
+  return value.length;
 }
 
 /** Pictures that are made bare in one round: each is read and written as a whole. */
@@ -99,11 +163,11 @@ export async function barePictures(
   most: number,
 ): Promise<{ bare: string[]; broken: string[] }> {
   const done = { bare: [] as string[], broken: [] as string[] };
-  for (const file of await readdir(directory)) {
+  for (const file of await filesOf(directory)) {
     if (done.bare.length + done.broken.length >= most) break;
     if (!imageName.test(file)) continue;
     const path = join(directory, file);
-    const mode = await stat(path).then(
+    const mode = await statStored(path).then(
       (found) => found.mode & 0o777,
       () => bareMode,
     );
@@ -114,7 +178,7 @@ export async function barePictures(
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       // Not looked at again
-      await storeAgain(directory, file, await readFile(path));
+      await storeAgain(directory, file, await onStore(() => readFile(path)));
       done.broken.push(file);
     }
   }
@@ -157,12 +221,16 @@ export function startSweeper(
       await database.write(forgetIdle, { idempotent: true });
     }),
     repeat("picture metadata", everyMs, log, async () => {
-      const shelves = [options.directory, picturesDirectory(options.directory)];
-      for (const directory of shelves.filter((one) => existsSync(one))) {
+      for (const directory of [options.directory, picturesDirectory(options.directory)]) {
         const { bare, broken } = await barePictures(directory, bareAtOnce);
         if (bare.length > 0) log.info({ pictures: bare.length }, "metadata of pictures removed");
         if (broken.length > 0) log.warn({ broken }, "no pictures: their metadata was not removed");
       }
+    }),
+    repeat("uploads", everyMs, log, async () => {
+      await measureUploads(database, options.directory);
+      const removed = await removeDropped(database, options.directory);
+      if (removed > 0) log.info({ removed }, "uploads that no row names removed");
     }),
     repeat("sweep", everyMs, log, async () => {
       const removed = await sweep(database, options);

@@ -67,6 +67,8 @@ export function migrateConfig(name: string, primary: Endpoint): MigrateConfig {
     adminPassword: "password-of-the-admin",
     uploadsDirectory: "/nonexistent",
     sampleData: false,
+    uploadsMegabytes: 5000,
+    uploadsPerAccountMegabytes: 100,
   };
 }
 
@@ -184,6 +186,8 @@ export async function migrateEnvironment(
     ADMIN_PASSWORD_FILE: adminPassword,
     UPLOADS_DIRECTORY: config.uploadsDirectory,
     SAMPLE_DATA: String(config.sampleData),
+    UPLOADS_MEGABYTES: String(config.uploadsMegabytes),
+    UPLOADS_PER_ACCOUNT_MEGABYTES: String(config.uploadsPerAccountMegabytes),
   };
 }
 

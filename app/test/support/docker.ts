@@ -37,3 +37,8 @@ export function postgresImage(): Promise<string> {
 export function balancerImage(): Promise<string> {
   return imageFor({ component: "LoadBalancer", packages: ["haproxy", "keepalived", "socat"] });
 }
+
+/** The stack's own image of a member of the shared storage. */
+export function storageImage(): Promise<string> {
+  return imageFor({ component: "SharedStorage", packages: ["glusterfs-server"] });
+}

@@ -35,6 +35,8 @@ export function inOneShot(
     // The shell is not process 1 then, and ends when it is told to
     "--init",
     "--interactive",
+    // What it prints goes to whoever waits for it
+    "--log-driver=none",
     // Requests carry secrets, and are not to be written to a disk
     "--tmpfs=/run:exec",
     `--network=${network}`,

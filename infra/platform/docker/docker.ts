@@ -138,6 +138,11 @@ export class DockerPlatform implements Platform {
     return this.#networks;
   }
 
+  /** The networks are closed from the start. */
+  allowOnly(): readonly pulumi.Resource[] {
+    return [];
+  }
+
   /** The launcher asks for `--refresh` by itself; who has a Pulumi of their own must. */
   #warnOfMissing({ host, data = [] }: Workload): void {
     const volume = (name: string) => this.#names.volume(`${host.name}-${name}`);

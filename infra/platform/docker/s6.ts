@@ -47,6 +47,7 @@ export function serviceFiles(processes: readonly Process[]): ManagedFile[] {
         content: runScript(process),
         restarts: process.name,
       },
+      ...finishFiles(process),
       {
         path: `services/${process.name}/down-signal`,
         content: `${(process.stopSignal ?? "SIGTERM").slice("SIG".length)}\n`,
@@ -101,6 +102,13 @@ function runScript({
     ])}`,
     "",
   ].join("\n");
+}
+
+/** What s6 runs when the process has ended; it does not start it again within a second. */
+function finishFiles({ name, afterwards }: Process): ManagedFile[] {
+  if (afterwards === undefined) return [];
+  const content = `#!/bin/sh -eu\nexec 2>&1\ncd ${configurationDirectory}\nexec ${commandLine(afterwards)}\n`;
+  return [{ path: `services/${name}/finish`, mode: "0755", content }];
 }
 
 /** Root's shell reads the file, so that no value of it is ever on a command line. */

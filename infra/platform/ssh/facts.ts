@@ -1,4 +1,7 @@
 /** What `programs/facts` tells of a machine. */
+import type { Target } from "../../inventory.ts";
+import { firewallTable } from "../../render/nftables.ts";
+import type { Machine, Member } from "../../topology.ts";
 
 /** What was seen of a machine; what could not be read is missing. */
 export interface Facts {
@@ -31,6 +34,36 @@ export interface Facts {
   readonly owner?: string;
   /** Whether what its storage is made with is the stack's own. */
   readonly ownStorage: boolean;
+  /** Shared directories that it mounts, each with where from. */
+  readonly shared: ReadonlyMap<string, string>;
+  /** The connection that it was looked at by: `SSH_CONNECTION` there. */
+  readonly sshConnection?: string;
+  /** The stack's firewall; nothing where it has none yet. */
+  readonly firewall?: FirewallFacts;
+  /** Tables of others, as `table inet filter`, whose chains on input drop what they do not know. */
+  readonly otherFirewalls: readonly string[];
+  /** Programs that packets without a connection come to; the same as of `listeners` holds. */
+  readonly udpListeners?: readonly Listener[];
+}
+
+export interface FirewallFacts {
+  /** Whether other rules are loaded than those that are to be, or none. */
+  readonly isOpen: boolean;
+  /** How often `up` had found it so. */
+  readonly mended: number;
+  /** What listened when it was last applied, as `tcp 9100`. */
+  readonly known: readonly string[];
+}
+
+/** One machine, and what was seen there. */
+export interface Seen {
+  readonly target: Target;
+  readonly machine: Machine;
+  /** Members that are to be there. */
+  readonly planned: readonly Member[];
+  readonly facts: Facts;
+  /** Its clock less the operator's, in seconds; 0 when they may be the same. */
+  readonly clockOffset: number;
 }
 
 /** A program that takes connections. */
@@ -74,7 +107,38 @@ export function parseFacts(text: string): Facts {
     placed: all("placed").filter((name) => /^[a-z]([a-z0-9-]*[a-z])?-[1-9]\d*$/.test(name)),
     owner: one("owner"),
     ownStorage: all("ownStorage").length > 0,
+    shared: new Map(
+      all("shared").map((line) => {
+        const [name = "", source = ""] = words(line);
+        return [name, source];
+      }),
+    ),
+    sshConnection: one("ssh"),
+    firewall:
+      all("firewall").length === 0
+        ? undefined
+        : {
+            isOpen: all("firewallOpen").length > 0,
+            mended: number("firewallMended") ?? 0,
+            known: all("knownDoor"),
+          },
+    otherFirewalls: readFirewalls(all("chain"), all("iptables")),
+    udpListeners:
+      all("listenersSeen").length > 0 ? readListeners(all("udpListener"), all("group")) : undefined,
   };
+}
+
+/** @param chains lines of `nft list chains` @param policies of `iptables -S`, which nft may show too */
+function readFirewalls(chains: readonly string[], policies: readonly string[]): string[] {
+  let table = "";
+  const found: string[] = [];
+  for (const line of chains) {
+    table = /^(table \S+ \S+) \{/.exec(line)?.[1] ?? table;
+    const drops = /^type filter hook input .*policy drop;/.test(line);
+    if (drops && table !== `table ${firewallTable}` && !found.includes(table)) found.push(table);
+  }
+  const byIptables = policies.some((line) => /^-P INPUT (DROP|REJECT)/.test(line));
+  return byIptables && !found.includes("table ip filter") ? [...found, "iptables"] : found;
 }
 
 const words = (text = "") => text.split(/\s+/).filter(Boolean);

@@ -12,7 +12,11 @@ import { type Settings, SettingsError } from "../../settings.ts";
 import { allMembers, type Machine, type Member, type Topology } from "../../topology.ts";
 import { readProgram } from "../machine.ts";
 import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
-import { type Facts, type Listener, noSudo, parseFacts } from "./facts.ts";
+import { type Listener, noSudo, parseFacts, type Seen } from "./facts.ts";
+
+export type { Seen } from "./facts.ts";
+
+import { wayProblems } from "./firewall-look.ts";
 import { userId } from "./layout.ts";
 import { storageDriver } from "./storage/storage.ts";
 
@@ -23,17 +27,10 @@ export interface Machines {
   readonly architecture: "x64" | "arm64";
   /** Machines that carry members of a stack of this name. @default none */
   readonly held?: readonly string[];
-}
-
-/** One machine, and what was seen there. */
-export interface Seen {
-  readonly target: Target;
-  readonly machine: Machine;
-  /** Members that are to be there. */
-  readonly planned: readonly Member[];
-  readonly facts: Facts;
-  /** Its clock less the operator's, in seconds; 0 when they may be the same. */
-  readonly clockOffset: number;
+  /** What is taken there, and yet weakens what the stack promises. @default none */
+  readonly warnings?: readonly Problem[];
+  /** What was seen of each. @default nothing */
+  readonly seen?: readonly Pick<Seen, "target" | "machine" | "facts">[];
 }
 
 const user = "hastack";
@@ -58,8 +55,11 @@ const spacePaths = [packagesNeed, releaseNeed, ...roles.flatMap((role) => roleRo
 );
 
 /** Free space that a role or tier needs. */
-const needsOf = (name: string): readonly DiskNeed[] =>
-  isRole(name) ? roleRow(name).disk : [releaseNeed];
+function needsOf(name: string, { database }: Settings): readonly DiskNeed[] {
+  if (!isRole(name)) return [releaseNeed];
+  const log = name === "database" ? database.maximumSlotLogMegabytes : 0;
+  return roleRow(name).disk.map((need) => ({ ...need, megabytes: need.megabytes + log }));
+}
 
 /** Node's words for the processors that a release can be built for. */
 const architectures: Readonly<Record<string, Machines["architecture"]>> = {
@@ -74,7 +74,7 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
     all.map((target) => {
       const machine = topology.machines.find(({ name }) => name === target.name);
       if (!machine) throw new Error(`machine ${target.name} is not in the topology`);
-      return look(target, machine, membersOn(topology, machine));
+      return look(settings, target, machine, membersOn(topology, machine));
     }),
   );
   const seen = looks.filter((one) => "facts" in one);
@@ -89,6 +89,8 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
     targets: all,
     architecture: architectures[facts?.architecture ?? ""] ?? "x64",
     held: held.map(({ target }) => target.name),
+    warnings: seen.flatMap((one) => sharedDiskWarnings(settings, one)),
+    seen,
   };
 }
 
@@ -98,6 +100,7 @@ function membersOn(topology: Topology, { name }: Machine): Member[] {
 
 /** @returns what was seen, or why nothing could be */
 async function look(
+  settings: Settings,
   target: Target,
   machine: Machine,
   planned: readonly Member[],
@@ -105,7 +108,7 @@ async function look(
   const begin = Date.now();
   let heard: number | undefined;
   try {
-    const result = await callMachine(target, ["sh", "-s", "--", ...factsWords()], {
+    const result = await callMachine(target, ["sh", "-s", "--", ...factsWords(settings)], {
       asRoot: false,
       input: factsText(),
       limitSeconds: lookSeconds,
@@ -125,8 +128,11 @@ async function look(
 }
 
 /** The words that `programs/facts` is called with. */
-export function factsWords(paths: readonly string[] = spacePaths): string[] {
-  return [String(userId), user, storageDriver.mark, ...paths];
+export function factsWords(
+  settings: Settings,
+  paths: readonly string[] = spacePaths,
+): readonly string[] {
+  return [String(userId), user, storageDriver(settings).mark, ...paths];
 }
 
 export function factsText(): string {
@@ -174,14 +180,16 @@ export function problemsOf(settings: Settings, seen: Seen): Problem[] {
     ...rootProblems(seen),
     ...systemProblems(seen),
     ...memoryProblems(settings, seen),
-    ...spaceProblems(seen),
+    ...spaceProblems(settings, seen),
     ...clockProblems(seen),
-    ...nameProblems(seen),
+    ...nameProblems(settings, seen),
     ...addressProblems(settings, seen),
     ...portProblems(settings, seen),
     ...userProblems(seen),
     ...memberProblems(seen),
+    ...storageProblems(settings, seen),
     ...ownerProblems(settings, seen),
+    ...wayProblems(settings, seen),
   ];
   return found.map((one) => ({ source: describeTarget(seen.target), path: "", ...one }));
 }
@@ -249,8 +257,12 @@ function memoryProblems({ database }: Settings, { machine, facts }: Seen): Found
 }
 
 /** Whether a role's things are on its machine already. */
-function holds({ planned, facts: { placed, ownStorage } }: Seen, role: string): boolean {
-  const stores = storageDriver.roles.some((one) => one === role);
+function holds(
+  settings: Settings,
+  { planned, facts: { placed, ownStorage } }: Seen,
+  role: string,
+): boolean {
+  const stores = storageDriver(settings).roles.some((one) => one === role);
   return planned.some(
     (member) => member.role === role && (stores ? ownStorage : isPlaced(member, placed)),
   );
@@ -261,18 +273,18 @@ function isPlaced({ name, formerName = name }: Member, placed: readonly string[]
   return placed.includes(name) || placed.includes(formerName);
 }
 
-function holdsAll(seen: Seen): boolean {
-  return seen.machine.roles.every((role) => holds(seen, role));
+function holdsAll(settings: Settings, seen: Seen): boolean {
+  return seen.machine.roles.every((role) => holds(settings, seen, role));
 }
 
 /** The largest need on each file system. */
-function spaceProblems(seen: Seen): Found[] {
+function spaceProblems(settings: Settings, seen: Seen): Found[] {
   const { machine, facts } = seen;
   const worst = new Map<string, Found>();
   const needs = [
-    { ...packagesNeed, inUse: holdsAll(seen) },
+    { ...packagesNeed, inUse: holdsAll(settings, seen) },
     ...machine.roles.flatMap((role) =>
-      needsOf(role).map((need) => ({ ...need, inUse: holds(seen, role) })),
+      needsOf(role, settings).map((need) => ({ ...need, inUse: holds(settings, seen, role) })),
     ),
   ].sort((one, other) => other.megabytes - one.megabytes);
   for (const { path, what, megabytes, inUse } of needs) {
@@ -287,6 +299,37 @@ function spaceProblems(seen: Seen): Found[] {
   return [...worst.values()];
 }
 
+/** What visitors can fill, on a file system of what stops without room. */
+export function sharedDiskWarnings(
+  settings: Settings,
+  { target, machine, facts }: Seen,
+): Problem[] {
+  const needs = machine.roles.filter(isRole).flatMap((role) => needsOf(role, settings));
+  const name = ({ what, path }: DiskNeed) => `${what} (${path})`;
+  return needs
+    .filter(({ filled }) => filled)
+    .flatMap((store) => {
+      const mount = facts.space.get(store.path)?.mount;
+      const others = needs.filter(
+        ({ filled, path }) =>
+          !filled && mount !== undefined && facts.space.get(path)?.mount === mount,
+      );
+      if (others.length === 0) return [];
+      const { driver, reservePercent } = settings.storage;
+      // An NFS server gives all that there is
+      const left = driver === "nfs" ? "nothing" : `${reservePercent} per cent of it and no more`;
+      const by = driver === "nfs" ? "" : " (hastack:storage.reservePercent)";
+      return [
+        {
+          source: describeTarget(target),
+          path: "",
+          why: `its file system ${mount} holds ${name(store)} beside ${others.map(name).join(" and ")}, to which the former leave ${left}${by}`,
+          fix: `give ${store.path} a file system of its own`,
+        },
+      ];
+    });
+}
+
 function clockProblems({ clockOffset }: Seen): Found[] {
   const seconds = Math.abs(clockOffset);
   if (seconds <= clockTolerance) return [];
@@ -299,7 +342,7 @@ function clockProblems({ clockOffset }: Seen): Found[] {
   ];
 }
 
-function nameProblems(seen: Seen): Found[] {
+function nameProblems(settings: Settings, seen: Seen): Found[] {
   const { unknownNames, hostName = "" } = seen.facts;
   return unknownNames.flatMap((name) => {
     if (name === hostName) {
@@ -311,7 +354,7 @@ function nameProblems(seen: Seen): Found[] {
       ];
     }
     // What is installed needs nothing from there
-    return holdsAll(seen)
+    return holdsAll(settings, seen)
       ? []
       : [
           {
@@ -324,7 +367,7 @@ function nameProblems(seen: Seen): Found[] {
 
 function addressProblems({ network }: Settings, { machine, facts }: Seen): Found[] {
   const there = facts.addresses;
-  const problems = (["frontend", "backend"] as const).flatMap((name) => {
+  const problems = (["frontend", "backend", "management"] as const).flatMap((name) => {
     const address = machine[name];
     return address === undefined || there.includes(address)
       ? []
@@ -346,10 +389,10 @@ function addressProblems({ network }: Settings, { machine, facts }: Seen): Found
   ];
 }
 
-/** Ports of its roles that others hold: not the stack's own units, nor its own GlusterFS. */
+/** Ports of its roles that others hold: not the stack's own units, nor what keeps its files. */
 function portProblems(settings: Settings, seen: Seen): Found[] {
   const { machine, planned, facts } = seen;
-  const { listeners, notRoot, ownStorage } = facts;
+  const { listeners, notRoot } = facts;
   if (listeners === undefined) {
     return notRoot === undefined
       ? [{ why: "its ports cannot be looked at: ss is missing", fix: "install iproute2 there" }]
@@ -359,7 +402,9 @@ function portProblems(settings: Settings, seen: Seen): Found[] {
   const ofOthers = machine.roles.flatMap((role) =>
     portsOf({ role, ...planned.find((member) => member.role === role) })
       .filter((port) => isUsed(settings, port))
-      .flatMap((port) => listeners.filter((one) => one.port === port && !isOwn(one, ownStorage)))
+      .flatMap((port) =>
+        listeners.filter((one) => one.port === port && !isOwn(settings, seen, one)),
+      )
       .filter(({ port, program }) => {
         const known = told.has(`${port} ${program}`);
         told.add(`${port} ${program}`);
@@ -410,8 +455,11 @@ function isUsed({ certificate, smtp }: Settings, port: number): boolean {
   return port === ports.mail ? smtp !== undefined : true;
 }
 
-function isOwn({ program, unit = "" }: Listener, ownStorage: boolean): boolean {
-  return unit.startsWith("hastack-") || (ownStorage && storageDriver.listeners.test(program));
+function isOwn(settings: Settings, { facts }: Seen, listener: Listener): boolean {
+  const { unit = "" } = listener;
+  return (
+    unit.startsWith("hastack-") || storageDriver(settings).tolerates(listener, facts.ownStorage)
+  );
 }
 
 /** The service that a program belongs to, if it can be stopped by that. */
@@ -465,6 +513,17 @@ function memberProblems({ planned, facts: { placed } }: Seen): Found[] {
           fix: "keep the order of hastack:machines, and add new ones at the end",
         })),
     );
+}
+
+/** Files that instances have made stay where they are when they are to be mounted from elsewhere. */
+function storageProblems(settings: Settings, { facts }: Seen): Found[] {
+  const driver = storageDriver(settings);
+  return [...facts.shared]
+    .filter(([name, source]) => source !== driver.source(name))
+    .map(([name, source]) => ({
+      why: `its ${name} are mounted from ${source}, and would be from ${driver.source(name)}: files do not move by themselves`,
+      fix: "take the settings back, or move the files first (docs/operate.md, Another place for shared files)",
+    }));
 }
 
 /** `etcd` of `etcd-2`. */

@@ -1,9 +1,8 @@
 /** The programs on machines: what each call is made of, and the text that makes it. */
 import { joined, readProgram } from "../machine.ts";
 import { folders } from "./layout.ts";
-import { storageDriver } from "./storage/storage.ts";
 
-/** Files that every machine gets; the storage driver's goes by its name. */
+/** Files that every machine gets. */
 const shippedFiles = [
   "request",
   "owner",
@@ -18,8 +17,21 @@ const shippedFiles = [
   "place",
   "remove",
   "task",
+  "mount",
   "storage",
+  "nfs",
+  "watch",
+  "firewall",
+  "firewall-guard",
 ] as const;
+
+/** Files of the storage drivers: GlusterFS's has had its name since it was the only one. */
+const elsewhere: Readonly<Record<string, string>> = {
+  mount: "ssh/storage/mount",
+  storage: "ssh/storage/glusterfs/program",
+  nfs: "ssh/storage/nfs/program",
+  watch: "ssh/storage/nfs/watch.pl",
+};
 
 /** What a call is made of, in the order in which it is read. */
 const calls: Readonly<Record<string, readonly (typeof shippedFiles)[number][]>> = {
@@ -29,8 +41,13 @@ const calls: Readonly<Record<string, readonly (typeof shippedFiles)[number][]>> 
   place: ["request", "users", "systemd", "deliver", "notify", "gate", "place"],
   remove: ["request", "users", "systemd", "remove"],
   task: ["request", "users", "share", "deliver", "task"],
+  open_firewall: ["request", "firewall"],
+  close_firewall: ["request", "firewall"],
+  confirm_firewall: ["request", "firewall"],
+  remove_firewall: ["request", "owner", "firewall"],
 };
-const storageCall = ["request", "owner", "share", "storage"] as const;
+const storageCall = (driver: "storage" | "nfs") =>
+  ["request", "owner", "share", "mount", driver] as const;
 
 /** Calls that bring the programs themselves, or take them away. */
 const shipping: readonly string[] = ["ship", "unship"];
@@ -38,10 +55,7 @@ const shipping: readonly string[] = ["ship", "unship"];
 /** The files' texts by their names, as a machine gets them. */
 export function shippedPrograms(): Readonly<Record<string, string>> {
   return Object.fromEntries(
-    shippedFiles.map((name) => [
-      name,
-      readProgram(name === "storage" ? storageDriver.program : name),
-    ]),
+    shippedFiles.map((name) => [name, readProgram(elsewhere[name] ?? name)]),
   );
 }
 
@@ -51,13 +65,17 @@ export function shippedPrograms(): Readonly<Record<string, string>> {
  */
 export function callText(call: string, name: string): string {
   if (shipping.includes(call)) return joined(["request", "owner", "ship"], name, call);
-  const files = calls[call] ?? storageCall;
+  const files = calls[call] ?? storageCall(call.endsWith("_export") ? "nfs" : "storage");
   const missing = /^(remove|unmount)/.test(call)
     ? "echo 'nothing of the stack is on this machine'; exit 0"
     : `echo '${folders.programs} is missing: was the machine installed anew? Then let up make all anew that was on it (npx pulumi up --replace)' >&2; exit 1`;
   return [
     `[ -d ${folders.programs} ] || { ${missing}; }`,
-    ...files.map((file) => `. ${folders.programs}/${file}`),
+    ...files.map((file) => {
+      const path = `${folders.programs}/${file}`;
+      // What an earlier release has placed is also removed: it has these functions in `storage`
+      return file === "mount" ? `[ ! -e ${path} ] || . ${path}` : `. ${path}`;
+    }),
     `receive ${name}`,
     call,
     "",

@@ -5,8 +5,10 @@
  */
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { renderFirewall } from "../../render/nftables.ts";
+import { formatProblem } from "../../rules/problem.ts";
 import type { Settings } from "../../settings.ts";
-import type { Member, Topology } from "../../topology.ts";
+import type { Machine, Member, Topology } from "../../topology.ts";
 import { Ownership } from "../ownership.ts";
 import {
   type Flow,
@@ -19,10 +21,13 @@ import {
   type Workload,
 } from "../platform.ts";
 import { ownUsers, secretsInput, taskRequest } from "../request.ts";
+import { firewallRequest } from "./firewall.ts";
+import { firewallWarnings, timesMended } from "./firewall-look.ts";
 import { userId, workloadFolder } from "./layout.ts";
 import { type Machines, strangersProblem } from "./preflight.ts";
 import { shippedPrograms } from "./programs.ts";
 import { placeRequest, removalRequest } from "./requests.ts";
+import type { StorageDriver } from "./storage/driver.ts";
 import { storageDriver } from "./storage/storage.ts";
 import { unitName } from "./systemd.ts";
 
@@ -43,6 +48,10 @@ interface Work {
   readonly formerName?: string;
   readonly machine: string;
   readonly apply: Call;
+  /** What makes the call. @default run.ts */
+  readonly by?: "run.ts" | "try-firewall.ts";
+  /** Further variables of that program. @default none */
+  readonly variables?: Readonly<Record<string, string>>;
   /** @default nothing is to be taken away */
   readonly remove?: Call;
   readonly limitSeconds?: number;
@@ -69,8 +78,9 @@ export class SshPlatform implements Platform {
   readonly #lastPackages = new Map<string, pulumi.Resource>();
   readonly #components = new Map<string, pulumi.ComponentResource>();
   readonly #releases = new Map<string, pulumi.Resource>();
-  /** Shared directories by name, and where they are mounted. */
-  readonly #volumes = new Map<string, pulumi.Resource>();
+  readonly #storage: StorageDriver;
+  /** Shared directories by name, each with what is there before it is mounted; and the mounts. */
+  readonly #volumes = new Map<string, readonly pulumi.Resource[]>();
   readonly #mounted = new Map<string, pulumi.Resource>();
   readonly #ownership: Ownership;
   #built: pulumi.Resource | undefined;
@@ -79,6 +89,7 @@ export class SshPlatform implements Platform {
     this.#settings = settings;
     this.#topology = topology;
     this.#machines = machines;
+    this.#storage = storageDriver(settings);
     const { held = [] } = machines;
     this.#ownership = new Ownership(
       held.length > 0 ? strangersProblem(settings.stack, held) : undefined,
@@ -131,21 +142,87 @@ export class SshPlatform implements Platform {
 
   /** Machines mount it when something that uses it comes to them. */
   sharedDirectory(directory: SharedDirectory, options: PlacementOptions): pulumi.Resource {
-    const members = storageDriver.members(this.#topology);
+    const { keepData, storage } = this.#settings;
+    const members = this.#storage.members(this.#topology);
     const placed = members.map((member) => this.#storageMember(member, directory, options));
-    const volume = this.#inTurn({
-      name: `${directory.name}-volume`,
-      machine: members[0]?.machine ?? "",
-      ...storageDriver.volume(this.#topology, directory, this.#settings.keepData),
-      options: { ...options, dependsOn: placed },
-    });
-    this.#volumes.set(directory.name, volume);
-    return volume;
+    const step = this.#storage.volume?.(
+      this.#topology,
+      directory,
+      keepData,
+      storage.reservePercent,
+    );
+    const volume = step && [
+      this.#inTurn({
+        name: `${directory.name}-volume`,
+        machine: members[0]?.machine ?? "",
+        ...step,
+        options: { ...options, dependsOn: placed },
+      }),
+    ];
+    this.#volumes.set(directory.name, volume ?? placed);
+    return (volume ?? placed)[0] ?? options.parent;
   }
 
-  /** Machines are not closed to each other yet: a firewall of theirs belongs here. */
-  allow(_flows: readonly Flow[], _options: PlacementOptions): readonly pulumi.Resource[] {
-    return [];
+  allow(flows: readonly Flow[], options: PlacementOptions): readonly pulumi.Resource[] {
+    for (const seen of this.#machines.seen ?? []) {
+      const all = this.#withStorage(flows);
+      const warnings = firewallWarnings(this.#settings, this.#topology, all, seen);
+      for (const one of warnings) pulumi.log.warn(formatProblem(one));
+    }
+    return this.#topology.machines.map((machine) => {
+      const packages = this.#packages(machine.name, `${machine.name}-firewall-packages`, [
+        "nftables",
+      ]);
+      return this.#firewall(machine, flows, "open", {
+        ...options,
+        dependsOn: [...options.dependsOn, ...packages],
+      });
+    });
+  }
+
+  allowOnly(flows: readonly Flow[], options: PlacementOptions): readonly pulumi.Resource[] {
+    return this.#topology.machines.map((machine) =>
+      this.#firewall(machine, flows, "close", options),
+    );
+  }
+
+  #withStorage(flows: readonly Flow[]): readonly Flow[] {
+    return [...flows, ...this.#storage.flows(this.#topology)];
+  }
+
+  /** It goes with the first of its two resources, which leaves the machine last. */
+  #firewall(
+    machine: Machine,
+    flows: readonly Flow[],
+    call: "open" | "close",
+    options: PlacementOptions,
+  ): pulumi.Resource {
+    const { name, management } = machine;
+    const { stack, network } = this.#topology;
+    const rules = renderFirewall(
+      this.#topology,
+      this.#withStorage(flows),
+      machine,
+      this.#settings.firewall.admit,
+    );
+    const closes = call === "close";
+    const seen = this.#machines.seen?.find((one) => one.machine.name === name);
+    const mended = closes ? timesMended(seen?.facts) : 0;
+    return this.#inTurn({
+      name: closes ? `${name}-firewall-closed` : `${name}-firewall`,
+      machine: name,
+      by: "try-firewall.ts",
+      apply: { call, request: firewallRequest(rules, mended) },
+      ...(!closes && {
+        remove: { call: "remove_firewall", request: { stack, machine: name } },
+      }),
+      ...(network.management && {
+        variables: {
+          MANAGEMENT: JSON.stringify({ subnet: network.management.subnet, address: management }),
+        },
+      }),
+      options,
+    });
   }
 
   #storageMember(
@@ -155,11 +232,11 @@ export class SshPlatform implements Platform {
   ): pulumi.Resource {
     // The first directory's resources have the members' names, whatever comes behind it
     const own = this.#volumes.size === 0 ? name : `${name}-${directory.name}`;
-    const packages = this.#packages(machine, `${own}-packages`, storageDriver.packages.members);
+    const packages = this.#packages(machine, `${own}-packages`, this.#storage.packages.members);
     return this.#inTurn({
       name: own,
       machine,
-      ...storageDriver.member(this.#topology, directory, this.#settings.keepData),
+      ...this.#storage.member(this.#topology, directory, this.#settings.keepData),
       options: { parent, dependsOn: [...dependsOn, ...packages] },
     });
   }
@@ -174,12 +251,12 @@ export class SshPlatform implements Platform {
       if (!volume) {
         throw new Error(`${directory.name}: share the directory before ${machine} mounts it`);
       }
-      const packages = this.#packages(machine, `${name}-packages`, storageDriver.packages.clients);
+      const packages = this.#packages(machine, `${name}-packages`, this.#storage.packages.clients);
       const mount = this.#inTurn({
         name,
         machine,
-        ...storageDriver.mount(machine, this.#topology, directory),
-        options: { parent: this.#component(machine), dependsOn: [volume, ...packages] },
+        ...this.#storage.mount(machine, this.#topology, directory),
+        options: { parent: this.#component(machine), dependsOn: [...volume, ...packages] },
       });
       this.#mounted.set(name, mount);
       return mount;
@@ -278,6 +355,8 @@ export class SshPlatform implements Platform {
   #command({
     name,
     apply,
+    by = "run.ts",
+    variables,
     remove,
     limitSeconds,
     secrets = {},
@@ -287,13 +366,14 @@ export class SshPlatform implements Platform {
     return this.#node({
       ...rest,
       name,
-      create: `${run} ${apply.call} REQUEST`,
+      create: `node platform/ssh/${by} ${apply.call} REQUEST`,
       ...(remove && { delete: `${run} ${remove.call} REMOVAL` }),
       environment: {
         NAME: name,
         REQUEST: JSON.stringify(apply.request),
         ...(remove && { REMOVAL: JSON.stringify(remove.request) }),
         ...(limitSeconds !== undefined && { LIMIT_SECONDS: String(limitSeconds) }),
+        ...variables,
       },
       secrets,
     });

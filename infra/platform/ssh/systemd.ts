@@ -90,7 +90,8 @@ function service({ files, shared = [] }: Workload, process: Process, folder: str
   const { name, user = "root", directories = [], environment = {}, memoryMegabytes } = process;
   const { environmentFile, workingDirectory = folder, umask = "0077" } = process;
   const credentials = files.filter(({ credentialOf }) => credentialOf?.includes(name));
-  const [program = "", ...words] = process.command;
+  const started = ([program = "", ...words]: readonly string[]) =>
+    [absolute(program, workingDirectory), ...words].map(word).join(" ");
   const variables = {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     LANG: "C.UTF-8",
@@ -109,7 +110,8 @@ function service({ files, shared = [] }: Workload, process: Process, folder: str
       ({ path, mode }) =>
         `ExecStartPre=+/usr/bin/install -d -o ${user} -g ${user} -m ${mode} ${word(path)}`,
     ),
-    `ExecStart=${[absolute(program, workingDirectory), ...words].map(word).join(" ")}`,
+    `ExecStart=${started(process.command)}`,
+    ...(process.afterwards ? [`ExecStopPost=${started(process.afterwards)}`] : []),
     ...(process.reloadSignal
       ? [`ExecReload=/bin/kill -s ${short(process.reloadSignal)} $MAINPID`]
       : []),
@@ -119,7 +121,7 @@ function service({ files, shared = [] }: Workload, process: Process, folder: str
     "Restart=always",
     "RestartSec=1",
     `SyslogIdentifier=hastack-${name}`,
-    "LimitNOFILE=65536",
+    `LimitNOFILE=${Math.max(process.openFiles ?? 0, 65_536)}`,
     ...(memoryMegabytes === undefined ? [] : [`MemoryMax=${memoryMegabytes}M`]),
     `UMask=${umask}`,
   ];

@@ -12,6 +12,7 @@ import {
   primaries,
   primary,
   promisedWithout,
+  signalTree,
   startMember,
 } from "../../support/members.ts";
 import { limits, promises } from "../../support/promises.ts";
@@ -63,6 +64,15 @@ export function faultsSuite(stack: TestStack): void {
       await fault(stack, "active HAProxy killed", promises.loadBalancerLost, () =>
         killProcess(stack, active, "haproxy"),
       );
+    });
+
+    it("L4: HAProxy alone hangs at the active load balancer", async () => {
+      const [active = ""] = await holders(stack);
+      await fault(stack, "active HAProxy hung", promises.loadBalancerHung, async () => {
+        await signalTree(stack, active, "haproxy", "STOP");
+        await sleep(awaySeconds * 1000);
+        await signalTree(stack, active, "haproxy", "CONT");
+      });
     });
 
     it("D2: the machine of an etcd member is lost", async () => {

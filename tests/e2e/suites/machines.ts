@@ -47,7 +47,7 @@ export function machinesSuite(stack: TestStack, place: MachinePlace): void {
           if (/^Type=oneshot$/m.test(shown)) continue;
           assert.match(shown, /^Restart=always$/m, `${unit} on ${name}`);
           const isRoot = /^User=(root)?$/m.test(shown);
-          const mayBe = /^hastack-(haproxy|keepalived|uploads)\.service$/.test(unit);
+          const mayBe = /^hastack-(haproxy|keepalived|uploads|firewall-guard)\.service$/.test(unit);
           assert.ok(mayBe || !isRoot, `${unit} on ${name} runs as root`);
         }
       }

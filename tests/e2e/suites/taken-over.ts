@@ -49,6 +49,7 @@ export function takenOverSuite(stack: TestStack): void {
     const bookers = await Bookers.register(stack.doors, offer.id, 4);
     const before = await dataOf(stack);
     stack.takeSources();
+    stack.configure(stack.place.laterSettings);
     const preview = await stack.must(["preview", "--diff"]);
     assert.doesNotMatch(
       preview,

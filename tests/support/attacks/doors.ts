@@ -23,7 +23,7 @@ interface Row {
   /** Who is let in. Everything else is refused. */
   readonly opens: readonly Offer["kind"][];
   /** From where: at each member of `at`, or at another. @default this machine, as a stranger there */
-  readonly from?: "itself" | "its neighbour" | "lb-1";
+  readonly from?: "itself" | "its neighbour" | "lb-1" | "storefront-1";
   /** Only the member's own certificate opens it. @default that of any member */
   readonly ownOnly?: true;
 }
@@ -142,13 +142,14 @@ function rows({ place }: TestStack, secrets: StackSecrets): Row[] {
         speech: login(`app_${tier}`, tier),
         opens: [],
       },
-      ...[ports.primary, ports.replicas].map((port) => ({
-        name: `HAProxy to PostgreSQL :${port}, ${tier}`,
-        at: balancers,
-        port,
-        speech: login(`app_${tier}`, tier),
-        opens: anybody,
-      })),
+      ...[ports.primary, ports.replicas].flatMap((port): Row[] => {
+        const speech = login(`app_${tier}`, tier);
+        const name = `HAProxy to PostgreSQL :${port}, ${tier}`;
+        return [
+          { name, at: balancers, port, speech, opens: anybody, from: "storefront-1" },
+          { name: `${name}, from elsewhere`, at: balancers, port, speech, opens: [] },
+        ];
+      }),
       {
         name: `instance, ${tier}`,
         at: [`${tier}-1`, `${tier}-2`],
@@ -161,6 +162,7 @@ function rows({ place }: TestStack, secrets: StackSecrets): Row[] {
       (speech): Row => ({
         name: `HAProxy to PostgreSQL, ${roleIn(speech)}`,
         at: balancers,
+        from: "storefront-1",
         port: ports.primary,
         speech,
         opens: throughBalancers(roleIn(speech)),
@@ -194,6 +196,8 @@ export interface Door extends Pick<Row, "name" | "port" | "speech" | "opens"> {
   isOpenTo(offer: Offer): boolean;
 }
 
+const members = { "lb-1": "lb-1", "storefront-1": "storefront-1" };
+
 /** @param which `one of each kind` leaves out the other members' */
 export function doorsOf(
   stack: TestStack,
@@ -203,7 +207,7 @@ export function doorsOf(
   return rows(stack, secrets).flatMap(({ at, from, ownOnly, ...row }) => {
     const chosen = which === "all" ? at : at.slice(0, 1);
     return chosen.map((member): Door => {
-      const caller = { itself: member, "its neighbour": neighbour(at, member), "lb-1": "lb-1" };
+      const caller = { itself: member, "its neighbour": neighbour(at, member), ...members };
       return {
         ...row,
         member,

@@ -5,7 +5,7 @@ import { readProjectFile } from "../../../lib/paths.ts";
 /** Addresses of the texts, which are for db-1 and lb-1. */
 const written = { backend: "10.2.0.", frontend: "10.1.0.", member: /\bdb-1$/gm };
 
-/** A workload as that release had it. */
+/** A workload as that release had it, but for HAProxy's error pages. */
 export function asBefore(workload: Workload): Workload {
   const { host } = workload;
   const texts: Readonly<Record<string, string>> = {

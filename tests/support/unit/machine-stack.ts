@@ -40,6 +40,17 @@ const identityFile = ".hastack/lab/id_ed25519";
 /** What a stack on these machines says, beside its other settings. */
 export const onMachines = { platform: "ssh", machines: threeMachines, ssh: { identityFile } };
 
+/** The same with the third one as the server of the shared files, by NFS. */
+export const onNfs = {
+  storage: { driver: "nfs" },
+  machines: threeMachines.map((one) => ({
+    ...one,
+    roles: one.roles
+      .filter((role) => role !== "brick")
+      .map((role) => (role === "arbiter" ? "nfs" : role)),
+  })),
+};
+
 /** The platform for a plan on machines. */
 export function machinePlatform({ settings, topology }: Plan): SshPlatform {
   const targets = (settings.machines ?? []).map(

@@ -32,6 +32,8 @@ export function passwordOf(name: string): string {
 export interface PairOptions {
   /** Parameters of PostgreSQL besides those of the stack. @default none */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** Other settings of the database. @default those of the stack */
+  readonly settings?: Readonly<Record<string, number>>;
   /** Size of each member's file system for data, in memory. @default that of the engine's disk */
   readonly dataMegabytes?: number;
 }
@@ -45,21 +47,36 @@ export class PatroniPair extends StackContainers {
   }
 
   /** Starts the containers and etcd, without a database in them. */
-  static async start({ parameters = {}, dataMegabytes }: PairOptions = {}): Promise<PatroniPair> {
-    const stack = await stackIn(216, 217, { database: { parameters } });
+  static async start({
+    parameters = {},
+    settings = {},
+    dataMegabytes,
+  }: PairOptions = {}): Promise<PatroniPair> {
+    const stack = await stackIn(216, 217, { database: { ...settings, parameters } });
     const pair = new PatroniPair(stack, await makeNetwork(stack, "patroni"), dataMegabytes);
     for (const name of [quorum, "db-1", "db-2", "lb-1", "client"]) await pair.#container(name);
     return pair;
   }
 
   async #container(name: string): Promise<void> {
-    const { host, data } = workloadOf(this.stack, name === "client" ? "storefront-1" : name);
+    const { host, data, capabilities } = workloadOf(
+      this.stack,
+      name === "client" ? "storefront-1" : name,
+    );
     const disks = this.#dataMegabytes
       ? (data ?? []).map(({ path }) => `--tmpfs=${path}:size=${this.#dataMegabytes}m,mode=0755`)
       : [];
     const used = await imageFor(workloadOf(this.stack, image[name] ?? name));
-    const options = [...disks, "--shm-size=128m", "--sysctl=net.ipv4.ip_nonlocal_bind=1"];
+    const options = [
+      ...disks,
+      ...(capabilities ?? []).map((one) => `--cap-add=${one}`),
+      "--shm-size=128m",
+      "--sysctl=net.ipv4.ip_nonlocal_bind=1",
+    ];
     await this.startContainer(name, used, host.backend, options);
+    // HAProxy looks for the interface; nobody comes by it here
+    const { frontend } = host;
+    if (frontend) await this.on(name).run(`ip address add ${frontend}/32 dev lo`);
   }
 
   /**

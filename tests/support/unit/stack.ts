@@ -80,6 +80,7 @@ export async function describeStack(
       flows.push(...wanted);
       return [note("flows", parent)];
     },
+    allowOnly: (_wanted, { parent }) => [note("flows-only", parent)],
   };
   const recording = await record(
     () => new WebStack("hastack", { ...plan, platform, release: releaseFor(plan) }),

@@ -9,7 +9,7 @@ import type { TestStack } from "../../support/test-stack.ts";
 /** What has tests of its own, and what docs/security.md calls open. */
 const elsewhere: readonly number[] = [
   ...[ports.http, ports.https, ports.stats, ports.mail],
-  ...[ports.gluster, ports.brick],
+  ...[ports.gluster, ports.brick, ports.nfs],
 ];
 
 const doors = doorsOf(

@@ -20,6 +20,11 @@ const others: readonly (readonly [RegExp, string])[] = [
   [/\blevel admin\b/g, "HAProxy's word for who may command it"],
   [/-@admin\b/g, "Valkey's category of commands"],
   [/machine offers on/g, "the verb"],
+  [/this site's cookies/g, "what browsers keep"],
+  [
+    /uploadsOf|\}_uploads|per_source_uploads|\buploads(?=: z|: "|\.(perSource|perInstance|queueSeconds)\b|,| \})/g,
+    "requests with a long body, as the load balancers' settings call them",
+  ],
   [/Password of etcd's administrator/g, "etcd's root"],
 ];
 
@@ -74,43 +79,37 @@ interface Case {
   readonly routes: readonly string[];
 }
 
-const at = (path: string, condition: string) =>
-  `if { path,url_dec ${path} } ${condition} || { path,url_dec -m beg ${path}/ } ${condition}`;
-/** Requests that change something have a backend of their own. */
-const both = (tier: string, path: string) => [
-  `use_backend ${tier} ${at(path, "METH_GET")}`,
-  `use_backend ${tier}_writes ${at(path, "!METH_GET")}`,
-];
-const writes = (tier: string, path: string, methods: string) =>
-  `use_backend ${tier}_writes ${at(path, `{ method ${methods} }`)}`;
-const rest = (tier: string) => [
-  `use_backend ${tier}_writes if !METH_GET`,
-  `default_backend ${tier}`,
-];
+/** A tier's requests below a path. @param methods @default all */
+const to = (tier: string, path: string, methods?: string) => {
+  const only = methods ? ` { method ${methods} }` : "";
+  return `http-request set-var(txn.tier) str(${tier}) if { path,url_dec ${path} }${only} || { path,url_dec -m beg ${path}/ }${only}`;
+};
+/** All others. */
+const rest = (tier: string) => `http-request set-var(txn.tier) str(${tier})`;
 
 const cases: readonly Case[] = [
   {
     what: "the travel agency with its tiers renamed",
     text: renamed,
     routes: [
-      writes("office", "/api/content", "POST PUT PATCH DELETE"),
-      writes("office", "/api/offers", "POST PUT PATCH DELETE"),
-      ...both("office", "/admin"),
-      ...rest("shop-front"),
+      rest("shop-front"),
+      to("office", "/admin"),
+      to("office", "/api/offers", "POST PUT PATCH DELETE"),
+      to("office", "/api/content", "POST PUT PATCH DELETE"),
     ],
   },
-  { what: "an application of one tier", text: oneTier, routes: rest("web") },
+  { what: "an application of one tier", text: oneTier, routes: [rest("web")] },
   {
     what: "an application of three tiers, one of them a worker with a job",
     text: threeTiers,
-    routes: [writes("api", "/hooks", "POST"), ...both("api", "/api"), ...rest("web")],
+    routes: [rest("web"), to("api", "/api"), to("api", "/hooks", "POST")],
   },
   {
     what: "an application of seven tiers",
     text: sevenTiers,
     routes: [
-      ...letters.slice(1).flatMap((letter) => both(`part-${letter}`, `/${letter}`)),
-      ...rest("part-a"),
+      rest("part-a"),
+      ...letters.slice(1).map((letter) => to(`part-${letter}`, `/${letter}`)),
     ],
   },
 ];
@@ -130,7 +129,7 @@ function routesIn(text: string): string[] {
   return web
     .split("\n")
     .map((line) => line.trim())
-    .filter((line) => line.includes("_backend "));
+    .filter((line) => line.includes("set-var(txn.tier)"));
 }
 
 /** Whose passwords a command is handed. */

@@ -87,9 +87,10 @@ describe("a topology of machines that are there already", () => {
       cache: { "cache-1": "witness-1" },
       brick: { "brick-1": "app-1", "brick-2": "app-2" },
       arbiter: { "arbiter-1": "witness-1" },
+      nfs: {},
     });
     assert.deepEqual(
-      topology.members.loadBalancer.map(({ frontend, backend }) => [frontend, backend]),
+      topology.members.loadBalancer.map((one) => [one.frontend, one.backend]),
       [
         ["172.30.10.11", "172.30.11.11"],
         ["172.30.10.12", "172.30.11.12"],
@@ -99,6 +100,7 @@ describe("a topology of machines that are there already", () => {
       name: "witness-1",
       roles: ["quorum", "arbiter", "cache"],
       backend: "172.30.11.17",
+      management: "172.30.12.17",
     });
   });
 
@@ -113,6 +115,7 @@ describe("a topology of machines that are there already", () => {
       cache: { "cache-1": "node-3" },
       brick: { "brick-1": "node-1", "brick-2": "node-2" },
       arbiter: { "arbiter-1": "node-3" },
+      nfs: {},
     });
     for (const { machine, backend } of topology.members.brick) {
       assert.equal(backend, topology.machines.find(({ name }) => name === machine)?.backend);
@@ -140,7 +143,8 @@ describe("a topology of machines that are there already", () => {
 
   it("W8: members keep their names when a machine is added at the end", () => {
     const [, , third] = machinesOf(shippedConfiguration("lab"));
-    const more = { ...third, name: "app-3", address: "172.30.12.18", backend: "172.30.11.18" };
+    const addresses = { backend: "172.30.11.18", management: "172.30.12.18" };
+    const more = { ...third, name: "app-3", address: "172.30.12.18", ...addresses };
     const machines = [
       ...machinesOf(shippedConfiguration("lab")),
       { ...more, roles: ["storefront", "admin"] },
@@ -464,9 +468,11 @@ describe("a topology of machines that are there already", () => {
     const plans = fc.sample(drawnMachines, 500);
     const lab = shippedConfiguration("lab");
     const database = { maxConnections: 1000 };
+    const { frontend, backend } = machineSettings().network;
+    const changes = { database, network: { frontend, backend } };
     const topologies = plans.flatMap((machines) => {
       try {
-        return [plan(machineSettings({ machines, database }, lab))];
+        return [plan(machineSettings({ machines, ...changes }, lab))];
       } catch (error) {
         assert.ok(error instanceof SettingsError, String(error));
         return [];

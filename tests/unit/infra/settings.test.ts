@@ -213,6 +213,7 @@ describe("settings", () => {
     for (const name of [
       "max_connections",
       "shared_buffers",
+      "max_slot_wal_keep_size",
       "fsync",
       "Fsync",
       "full_page_writes",

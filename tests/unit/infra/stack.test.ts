@@ -63,6 +63,7 @@ describe("WebStack", () => {
       "DatabaseSettings settings",
       "EtcdOnlyTls etcd-only-tls",
       "Firewall firewall",
+      "FirewallClosed firewall-closed",
       "FormerRoles former-roles",
       "LoadBalancer load-balancer",
       "Migrations migrations",

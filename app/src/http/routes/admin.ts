@@ -1,10 +1,17 @@
 import { type Request, type RequestHandler, type Response, Router } from "express";
+import { uploadRoom, uploadUse } from "../../data/upload-room.ts";
 import { receiveForm } from "../../data/uploads.ts";
-import { addContent, type Destination, listContent, removeContent } from "../../domain/content.ts";
+import {
+  addContent,
+  contentKeys,
+  type Destination,
+  listContent,
+  removeContent,
+} from "../../domain/content.ts";
 import { pageQuery } from "../../domain/paging.ts";
 import { Invalid, parseId } from "../../domain/validation.ts";
 import { HttpError } from "../../lib/errors.ts";
-import { type FormNotes, formKey, keyOf, sayRefusal } from "../forms.ts";
+import { type FormNotes, formKey, keyOf, repeats, sayRefusal } from "../forms.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { noteChange, positionOf } from "../position.ts";
 import type { Services } from "../services.ts";
@@ -63,7 +70,9 @@ async function add(
 ): Promise<Destination> {
   const { database, config } = services;
   const directory = config.uploadsDirectory;
-  const form = await receiveForm(request, directory, undefined, typed);
+  const isRepeat = repeats(database, request, contentKeys);
+  const place = { directory, room: uploadRoom(database), isRepeat };
+  const form = await receiveForm(request, place, typed);
   const { value, position } = await addContent({ database, directory }, form, () =>
     keyOf(request, form.fields),
   );
@@ -91,7 +100,7 @@ interface Notes {
 function notesOf(error: HttpError): FormNotes {
   if (error instanceof Invalid) return { errors: error.fields };
   const { code, message } = error;
-  return /image|upload/.test(code) ? { errors: { image: message } } : { problem: message };
+  return /image|upload|storage/.test(code) ? { errors: { image: message } } : { problem: message };
 }
 
 async function showPage(
@@ -102,8 +111,11 @@ async function showPage(
 ): Promise<void> {
   const { config, database, render } = services;
   const { before } = pageQuery.catch({ limit: listPageSize }).parse(request.query);
-  const page = await database.read(
-    (query) => listContent(query, { limit: listPageSize, before }),
+  const { page, use } = await database.read(
+    async (query) => ({
+      page: await listContent(query, { limit: listPageSize, before }),
+      use: await uploadUse(query),
+    }),
     positionOf(request, config.cookieSecret),
   );
   const frame = pageFrame(services, request, response, "Gallery");
@@ -111,5 +123,7 @@ async function showPage(
   const notes = error ? notesOf(error) : {};
   const form = { typed, errors: {}, ...notes, idempotencyKey: formKey(error, typed) };
   response.set("Cache-Control", "no-store");
-  response.type("html").send(render("admin", { ...frame, path: "/admin", page, before, ...form }));
+  response
+    .type("html")
+    .send(render("admin", { ...frame, path: "/admin", page, use, before, ...form }));
 }

@@ -1,4 +1,5 @@
 import { type Request, type RequestHandler, type Response, Router } from "express";
+import { uploadRoom } from "../../data/upload-room.ts";
 import { imageName, type ReceivedForm, receiveForm } from "../../data/uploads.ts";
 import { findBooking } from "../../domain/bookings.ts";
 import {
@@ -13,11 +14,12 @@ import {
   type TripItem,
   tickItem,
   tripItemUpdate,
+  tripKeys,
 } from "../../domain/trips.ts";
 import { check, parseId } from "../../domain/validation.ts";
 import { HttpError, LoginNeeded } from "../../lib/errors.ts";
 import { formBody, jsonBody } from "../body.ts";
-import { formKey, keyOf, sayRefusal } from "../forms.ts";
+import { formKey, keyOf, repeats, sayRefusal } from "../forms.ts";
 import { isApi, pageFrame, redirectWithFlash } from "../page.ts";
 import { positionOf, rememberPosition } from "../position.ts";
 import type { Services } from "../services.ts";
@@ -118,7 +120,7 @@ function addPages(router: Router, services: Services): void {
     if (!owned) throw noPicture();
     // Asked for each time: who logs out leaves a browser that shows nothing.
     const directory = picturesDirectory(config.uploadsDirectory);
-    await sendPicture(response, directory, file, "private, no-cache");
+    await sendPicture({ request, response }, directory, file, "private, no-cache");
   });
 }
 
@@ -168,12 +170,13 @@ async function receiveItem(
   // A repeat gets the first answer, full or not: only `addItem` can tell. Each page's form has a key.
   const mayRepeat = !isApi(request) || request.get("Idempotency-Key") !== undefined;
   if (item && !mayRepeat) throw item;
-  return await receiveForm(
-    request,
-    config.uploadsDirectory,
-    mayRepeat ? undefined : picture,
-    typed,
-  );
+  const place = {
+    directory: config.uploadsDirectory,
+    room: uploadRoom(database, trip.account),
+    noFile: mayRepeat ? undefined : picture,
+    isRepeat: repeats(database, request, tripKeys(trip)),
+  };
+  return await receiveForm(request, place, typed);
 }
 
 async function tick(
@@ -228,6 +231,7 @@ async function showTrip(
       typed,
       problem: error?.message,
       pictureTrouble: error && /image|picture|storage|upload/.test(error.code),
+      chooseAgain: error?.status === 507 ? "" : "; choose a picture again",
     },
     idempotencyKey: formKey(error, typed),
   };

@@ -23,6 +23,7 @@ describe("an application's description", () => {
         health: { path: "/", showsRelease: false },
         instances: 2,
         routes: [],
+        logins: [],
         poolSize: 5,
         drainSeconds: 3,
         stopGraceSeconds: 25,

@@ -67,9 +67,12 @@ describe("what an instance is given", () => {
       REDIS_URL: "redis://hastack:@{cache_password}@127.4.39.121:6379/0",
       SAMPLE_DATA: "false",
       LOG_LEVEL: "info",
+      UPLOADS_MEGABYTES: "5000",
+      UPLOADS_PER_ACCOUNT_MEGABYTES: "100",
       COOKIE_SECRET_FILE: "@{credentials}/cookieSecret",
       SESSION_SECRET_FILE: "@{credentials}/sessionSecret",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
+      UV_THREADPOOL_SIZE: "16",
     });
   });
 
@@ -219,6 +222,8 @@ describe("what the migrations are given", () => {
       PUBLIC_URL: "http://10.1.0.100",
       SAMPLE_DATA: "false",
       LOG_LEVEL: "info",
+      UPLOADS_MEGABYTES: "5000",
+      UPLOADS_PER_ACCOUNT_MEGABYTES: "100",
       COOKIE_SECRET_FILE: "@{folder}/secrets/cookieSecret",
       ADMIN_PASSWORD_FILE: "@{folder}/secrets/adminPassword",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
@@ -316,6 +321,8 @@ describe("the travel agency", () => {
       adminPassword: "the-secret-called-own_adminPassword",
       uploadsDirectory: "/var/lib/hastack/uploads",
       sampleData: true,
+      uploadsMegabytes: 5000,
+      uploadsPerAccountMegabytes: 100,
     });
   });
 

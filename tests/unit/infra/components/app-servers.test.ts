@@ -109,14 +109,16 @@ describe("AppServers", () => {
 
   it("N5: passes the gate only where the proxy serves as it is described, with its certificates", async () => {
     const commands = await Promise.all(
-      [{}, { certificates: { renewal: 1 } }, { loadBalancer: { maxConnections: 500 } }].map(
-        async (changes) => {
-          const { content = "", health } = await proxyFileOf("admin-1", changes);
-          const read = haproxyHasRead(content, "/run/hastack-admin-proxy/admin.sock");
-          assert.ok(health?.command.startsWith(`${read} > /dev/null && `));
-          return health?.command;
-        },
-      ),
+      [
+        {},
+        { certificates: { renewal: 1 } },
+        { loadBalancer: { maxConnectionsPerInstance: 500 } },
+      ].map(async (changes) => {
+        const { content = "", health } = await proxyFileOf("admin-1", changes);
+        const read = haproxyHasRead(content, "/run/hastack-admin-proxy/admin.sock");
+        assert.ok(health?.command.startsWith(`${read} > /dev/null && `));
+        return health?.command;
+      }),
     );
     assert.equal(new Set(commands).size, 3);
   });

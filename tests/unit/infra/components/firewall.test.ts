@@ -93,7 +93,7 @@ describe("Firewall", () => {
     const vrrp = flows.filter(({ port }) => port === "vrrp");
     assert.deepEqual(
       vrrp.map(({ from, to, network }) => `${from} -> ${to} ${network}`),
-      ["loadBalancer -> loadBalancer frontend", "loadBalancer -> loadBalancer backend"],
+      ["loadBalancer -> loadBalancer backend"],
     );
   });
 

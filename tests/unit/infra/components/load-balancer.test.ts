@@ -72,12 +72,20 @@ describe("LoadBalancer", () => {
   it("L2, L8: reloads HAProxy without a restart, and stops it softly after the addresses went", async () => {
     const { processes } = workloadOf(await describeStack(), "lb-1");
     assert.deepEqual(
-      processes.map(({ name, reloadSignal, stopSignal }) => [name, reloadSignal, stopSignal]),
+      processes.map(({ name, reloadSignal, stopSignal, pausesFor }) => [
+        ...[name, reloadSignal, stopSignal, pausesFor],
+      ]),
       [
-        ["haproxy", "SIGUSR2", "SIGUSR1"],
-        ["keepalived", "SIGHUP", undefined],
+        ["haproxy", "SIGUSR2", "SIGUSR1", undefined],
+        ["keepalived", "SIGHUP", undefined, "haproxy"],
       ],
     );
+  });
+
+  it("L4: has the addresses taken off whenever keepalived has ended", async () => {
+    const { files, processes } = workloadOf(await describeStack(), "lb-1");
+    const [end] = processes.find(({ name }) => name === "keepalived")?.afterwards ?? [];
+    assert.ok(files.some(({ path, mode }) => path === end && mode === "0755"));
   });
 
   it("L8: passes its gate only where HAProxy has read the very file that was delivered", async () => {
@@ -99,7 +107,7 @@ describe("LoadBalancer", () => {
   it("L8: checks both configurations before one of them is moved into place", async () => {
     const { files } = workloadOf(await describeStack(), "lb-1");
     const checks = Object.fromEntries(files.map(({ path, check }) => [path, check]));
-    assert.equal(checks["haproxy.cfg"], "haproxy -c -f haproxy.cfg");
+    assert.equal(checks["haproxy.cfg"], "bin/haproxy-start -c -f haproxy.cfg");
     assert.equal(checks["keepalived.conf"], "bin/keepalived-start --config-test");
   });
 
@@ -118,16 +126,27 @@ describe("LoadBalancer", () => {
     );
   });
 
-  it("L6: brings error pages of its own, each a whole HTTP answer", async () => {
+  it("L6, L10: brings texts of its own for every error, as a page and for programs", async () => {
     const { files } = workloadOf(await describeStack(), "lb-1");
-    const pages = files.filter(({ path }) => path.startsWith("errors/"));
-    assert.deepEqual(
-      pages.map(({ path }) => path),
-      [408, 413, 502, 503, 504].map((code) => `errors/${code}.http`),
+    const { content = "", reloads } = files.find(({ path }) => path === "errors.map") ?? {};
+    assert.equal(reloads, "haproxy");
+    const texts = new Map(
+      content
+        .trimEnd()
+        .split("\n")
+        .map((line) => [line.split(" ")[0] ?? "", line.slice(line.indexOf(" ") + 1)]),
     );
-    for (const { path, content, reloads } of pages) {
-      assert.ok(content.startsWith(`HTTP/1.1 ${path.slice(7, 10)} `), path);
-      assert.equal(reloads, "haproxy");
+    for (const status of [400, 404, 408, 413, 429, 431, 502, 503, 504]) {
+      const page = `${texts.get(`${status}-`)}ID${texts.get("end-")}`;
+      assert.match(
+        page,
+        new RegExp(`^<!doctype html>.*Error ${status}, request <span>ID</span></small>.*</html>$`),
+      );
+      assert.doesNotMatch(page, /[{}](title|text|status|id)/);
+      const json = JSON.parse(`${texts.get(`${status}-json`)}ID${texts.get("end-json")}`);
+      assert.equal(json.requestId, "ID");
+      assert.match(json.error, /^[a-z-]+$/);
+      assert.ok(page.includes(json.message));
     }
   });
 

@@ -4,7 +4,7 @@ import { secretsInput } from "../../../../infra/platform/request.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { baseImage } from "../../../support/unit/images.ts";
-import { deliveryScript, taskScript } from "../../../support/unit/requests.ts";
+import { deliveryScript, requestScript, taskScript } from "../../../support/unit/requests.ts";
 
 const root = "/etc/hastack";
 const imageLimit = 600_000;
@@ -400,6 +400,28 @@ chmod +x /tmp/spy/chown; rm -f /tmp/spy/modes; PATH=/tmp/spy:$PATH\n`;
       assert.equal(code, 0);
       assert.match(stdout, /^it's "\$HOME"$/m);
     });
+  });
+
+  it("L8: restarts a process only while those that pause for it are down, and reloads it beside them", async () => {
+    const processes = [
+      { name: "proxy", reloadSignal: "SIGUSR2" },
+      { name: "addresses", pausesFor: "proxy" },
+      { name: "other" },
+    ] as const;
+    const told = (notices: string) => {
+      const supervisor = `follow_processes() { :; }; is_up() { :; }
+for deed in stop start restart reload; do eval "\${deed}_process() { echo $deed \\$1; }"; done
+install -d ${root}/.notices; touch ${notices}`;
+      const request = { root, files: {}, processes };
+      const script = requestScript(["request", "notify"], `${supervisor}\nnotify`, request);
+      return machine.run(script, secretsInput({}));
+    };
+    assert.match(
+      await told(`${root}/.notices/restart:proxy`),
+      /^stop addresses\nrestart proxy\nstart addresses\n/,
+    );
+    assert.match(await told(`${root}/.notices/reload:proxy`), /^reload proxy\n(?!st)/);
+    assert.match(await told(`${root}/.notices/restart:other`), /^restart other\n(?!st)/);
   });
 });
 

@@ -28,6 +28,9 @@ function section(text: string, title: string): string[] {
   return found.split("\n").map((line) => line.trim());
 }
 
+/** How a listener names the interface of a network. */
+const on = (network: string) => `interface "$\{${network}_INTERFACE}"`;
+
 describe("haproxy.cfg", () => {
   it("L1 to L7: is this for the first load balancer", () => {
     const text = rendered();
@@ -68,8 +71,9 @@ describe("haproxy.cfg", () => {
       "timeout connect 5s",
       "timeout client 1m",
       "timeout server 1m",
-      "bind 10.2.0.11:2525",
-      "bind 10.2.0.100:2525",
+      `bind 10.2.0.11:2525,10.2.0.100:2525 ${on("BACKEND")}`,
+      "bind 10.2.0.11:2525,10.2.0.100:2525 interface lo",
+      "tcp-request connection reject unless { src 10.2.0.41 10.2.0.42 }",
       "server mail mail.example:465 init-addr none resolvers system",
     ]);
   });
@@ -86,12 +90,58 @@ describe("haproxy.cfg", () => {
     }
   });
 
+  it("L1: has as many threads as the settings say, or as HAProxy chooses", () => {
+    const global = (changes = {}) => section(rendered(changes), "global");
+    assert.ok(global({ loadBalancer: { threads: 1 } }).includes("nbthread 1"));
+    assert.ok(!global().some((line) => line.startsWith("nbthread")));
+  });
+
   it("L2: takes the checks' intervals from the settings", () => {
     const text = rendered({
       loadBalancer: { checkIntervalMilliseconds: 900, checkFastIntervalMilliseconds: 300 },
     });
     const line = "default-server inter 900ms fastinter 300ms downinter 300ms fall 2 rise 1";
     assert.ok(section(text, "defaults").includes(line));
+  });
+
+  it("L1: takes weights, shares and time limits from the settings", () => {
+    const text = rendered({
+      loadBalancer: {
+        weights: { "storefront-1": 50 },
+        rise: 3,
+        fall: 4,
+        timeouts: { clientSeconds: 31, requestSeconds: 11, keepAliveSeconds: 12, queueSeconds: 6 },
+        perSource: { connections: 7, requestsPerTenSeconds: 8, unlimited: ["192.0.2.0/24"] },
+        uploads: { perSource: 2, perInstance: 9, queueSeconds: 21 },
+        operators: ["198.51.100.0/24"],
+        databaseClients: ["10.2.0.200/32"],
+      },
+    });
+    for (const kind of ["", "_writes", "_uploads"]) {
+      const servers = section(text, `backend storefront${kind}`).filter((one) =>
+        /^server/.test(one),
+      );
+      assert.deepEqual(
+        servers.map((one) => / weight (\d+) /.exec(one)?.[1]),
+        ["50", "100"],
+      );
+    }
+    assert.doesNotMatch(section(text, "backend admin").join("\n"), /weight/);
+    const defaults = section(text, "defaults");
+    for (const line of ["client 31s", "http-request 11s", "http-keep-alive 12s", "queue 6s"]) {
+      assert.ok(defaults.includes(`timeout ${line}`), line);
+    }
+    assert.ok(defaults.some((line) => line.endsWith(" fall 4 rise 3")));
+    const web = section(text, "frontend web").join("\n");
+    assert.match(web, /accept if \{ src 10\.1\.0\.1 192\.0\.2\.0\/24 \}/);
+    assert.match(web, /reject if \{ sc_conn_cur\(0\) gt 7 \} \|\| \{ sc_conn_rate\(0\) gt 8 \}/);
+    assert.match(web, /wait-for-body time 11s/);
+    assert.match(web, /429 if \{ sc_conn_cur\(1\) gt 2 \}/);
+    const long = section(text, "backend storefront_uploads");
+    assert.ok(long.includes("timeout queue 21s"));
+    assert.ok(long.some((line) => line.startsWith("default-server maxconn 9 ")));
+    assert.match(text, /unless \{ src 10\.1\.0\.0\/24 127\.0\.0\.1 198\.51\.100\.0\/24 \}/);
+    assert.match(text, /unless \{ src 10\.2\.0\.200\/32 10\.2\.0\.41 /);
   });
 
   it("W8: has one server line for each instance that there is", () => {
@@ -123,7 +173,11 @@ describe("haproxy.cfg", () => {
     const lines = section(rendered(), "frontend statistics");
     assert.deepEqual(
       lines.filter((line) => line.startsWith("bind")),
-      ["bind 10.1.0.11:8404", "bind 127.0.0.1:8404"],
+      [
+        `bind 10.1.0.11:8404 ${on("FRONTEND")}`,
+        "bind 10.1.0.11:8404 interface lo",
+        "bind 127.0.0.1:8404",
+      ],
     );
     assert.ok(lines.includes("http-request auth realm hastack unless { http_auth(operators) }"));
     assert.ok(lines.includes("stats hide-version"));
@@ -159,22 +213,24 @@ outside:
 `;
 
 describe("haproxy.cfg of another application", () => {
-  it("O6: has the longest path first", () => {
+  it("O6: has the longest path last, where it wins, and each kind of request apart", () => {
     const lines = section(rendered({}, shop), "frontend web");
+    const choose = (tier: string, path: string, below: string, methods?: string) => {
+      const only = methods ? ` { method ${methods} }` : "";
+      return `http-request set-var(txn.tier) str(${tier}) if { path,url_dec ${path} }${only} || { path,url_dec -m beg ${below} }${only}`;
+    };
     assert.deepEqual(
-      lines.filter((line) => line.includes("_backend")),
+      lines.filter((line) => /set-var\(txn.tier\)|_backend/.test(line)),
       [
-        "use_backend live if { path,url_dec /office/live } METH_GET || { path,url_dec -m beg /office/live/ } METH_GET",
-        "use_backend live_writes if { path,url_dec /office/live } !METH_GET || { path,url_dec -m beg /office/live/ } !METH_GET",
-        "use_backend office if { path,url_dec /api/read/ } METH_GET || { path,url_dec -m beg /api/read/ } METH_GET",
-        "use_backend office_writes if { path,url_dec /api/read/ } !METH_GET || { path,url_dec -m beg /api/read/ } !METH_GET",
-        "use_backend office if { path,url_dec /office } METH_GET || { path,url_dec -m beg /office/ } METH_GET",
-        "use_backend office_writes if { path,url_dec /office } !METH_GET || { path,url_dec -m beg /office/ } !METH_GET",
-        "use_backend office_writes if { path,url_dec /api } { method POST DELETE } || { path,url_dec -m beg /api/ } { method POST DELETE }",
-        "use_backend live if { path,url_dec /api } { method GET } || { path,url_dec -m beg /api/ } { method GET }",
-        "use_backend live_writes if { path,url_dec /api } { method PUT } || { path,url_dec -m beg /api/ } { method PUT }",
-        "use_backend web_writes if !METH_GET",
-        "default_backend web",
+        "http-request set-var(txn.tier) str(web)",
+        choose("office", "/api", "/api/", "POST DELETE"),
+        choose("live", "/api", "/api/", "GET PUT"),
+        choose("office", "/office", "/office/"),
+        choose("office", "/api/read/", "/api/read/"),
+        choose("live", "/office/live", "/office/live/"),
+        "use_backend %[var(txn.tier)]_uploads if { var(txn.long) -m bool }",
+        "use_backend %[var(txn.tier)]_writes if !METH_GET",
+        "use_backend %[var(txn.tier)]",
       ],
     );
   });
@@ -185,13 +241,15 @@ describe("haproxy.cfg of another application", () => {
       section(text, `backend ${name}`),
     );
     for (const [index, reading] of [web, office, live].entries()) {
-      const writing = section(text, `backend ${["web", "office", "live"][index]}_writes`);
-      // All that both kinds have in common
-      const common = /^(timeout|balance|http-re\w+ deny|default-server|retries)/;
-      assert.deepEqual(
-        writing.filter((line) => common.test(line)),
-        reading?.filter((line) => common.test(line)),
-      );
+      const name = ["web", "office", "live"][index];
+      // All that the kinds have in common
+      const common = /^(timeout (?!queue)|balance|http-re\w+ deny|default-server ssl|retries)/;
+      for (const kind of ["writes", "uploads"]) {
+        assert.deepEqual(
+          section(text, `backend ${name}_${kind}`).filter((line) => common.test(line)),
+          reading?.filter((line) => common.test(line)),
+        );
+      }
     }
     assert.ok(
       web?.includes(
@@ -203,9 +261,12 @@ describe("haproxy.cfg of another application", () => {
     assert.ok(office?.includes("timeout server 30s"));
     assert.ok(live?.includes("timeout server 1h"));
     assert.ok(live?.includes("timeout tunnel 1h"));
-    const limits = [web, office, live].map((lines) => lines?.find((line) => line.includes("413")));
-    const limit = "http-request deny deny_status 413 if { req.body_size gt 1048576 }";
-    assert.deepEqual(limits, [undefined, limit, undefined]);
+    const limit =
+      "http-request deny deny_status 413 if { var(txn.tier) -m str office } { req.hdr(content-length) -m int gt 1048576 }";
+    assert.deepEqual(
+      section(text, "frontend web").filter((line) => line.includes("deny_status 413")),
+      [limit],
+    );
     assert.equal([web, office].flat().filter((line) => line?.includes("tunnel")).length, 0);
     assert.doesNotMatch(text, /worker/);
   });
@@ -219,12 +280,13 @@ describe("haproxy.cfg of another application", () => {
       "timeout connect 5s",
       "timeout client 1m",
       "timeout server 1m",
-      "bind 10.2.0.11:2600",
-      "bind 10.2.0.100:2600",
+      `bind 10.2.0.11:2600,10.2.0.100:2600 ${on("BACKEND")}`,
+      "bind 10.2.0.11:2600,10.2.0.100:2600 interface lo",
+      "tcp-request connection reject unless { src 10.2.0.41 10.2.0.51 10.2.0.71 10.2.0.81 10.2.0.82 }",
       "server outside_payments pay.example:443 init-addr none resolvers system",
     ]);
     const second = section(text, "listen outside_stockLevels");
-    assert.ok(second.includes("bind 10.2.0.100:2601"));
+    assert.ok(second.includes("bind 10.2.0.11:2601,10.2.0.100:2601 interface lo"));
     assert.ok(
       second.includes("server outside_stockLevels 192.0.2.7:8443 init-addr none resolvers system"),
     );
@@ -236,7 +298,7 @@ describe("haproxy.cfg of another application", () => {
     const text = rendered({}, "{ name: shop, tiers: [{ name: worker, command: [./work] }] }");
     const lines = section(text, "frontend web");
     assert.equal(lines.at(-1), "http-request deny deny_status 404");
-    assert.doesNotMatch(text, /use_backend (?!standby)|backend worker/);
+    assert.doesNotMatch(text, /use_backend (?!standby)|backend worker|wait-for-body/);
   });
 });
 
@@ -247,6 +309,7 @@ describe("haproxy.cfg of another application", () => {
  */
 const standIns = `global
   stats socket /run/stand-ins.sock mode 600 level admin
+  tune.bufsize 32768
 defaults
   mode http
   timeout client 5s
@@ -462,7 +525,9 @@ describe("haproxy.cfg in HAProxy", function () {
         `for i in 1 2 3 4; do curl -s -o /dev/null -w '%{http_code}\\n' -X ${method} ${site}/api/bookings; done | sort | uniq -c | xargs`,
       );
     await tell("add map /tmp/away storefront-1 yes");
-    for (const method of ["GET", "POST", "DELETE"]) assert.equal(await codes(method), "4 200");
+    for (const method of ["GET", "POST", "POST -d text", "DELETE"]) {
+      assert.equal(await codes(method), "4 200", method);
+    }
     await tell("add map /tmp/away storefront-2 yes");
     for (const method of ["GET", "POST", "DELETE"]) assert.equal(await codes(method), "4 503");
     await tell("clear map /tmp/away");
@@ -506,19 +571,67 @@ describe("haproxy.cfg in HAProxy", function () {
     const answer = await machine.run(`curl -si ${site}/admin`);
     assert.match(answer, /^HTTP\/1\.1 503 [\s\S]*Retry-After: 3\r?\n[\s\S]*We will be right back/i);
     assert.match(await ask(`${site}/`), /^200 storefront/);
+    for (const how of ["-X POST", "-H 'Accept: application/json'"]) {
+      const path = how === "-X POST" ? "/api/offers" : "/admin";
+      const json = await machine.run(`curl -si ${how} ${site}${path}`);
+      assert.match(json, /^content-type: application\/json\r?$/im, path);
+      assert.match(json, /\{"error":"unavailable",.*"requestId":"[0-9a-f-]{36}"\}$/, path);
+    }
+    assert.match(answer, /^content-type: text\/html; charset=utf-8\r?$/im);
+    assert.match(answer, /Error 503, request <span>[0-9a-f-]{36}</);
     await tell("clear map /tmp/ill");
     await settled("storefront-1", "storefront-2", "admin-1", "admin-2");
+    const { stdout } = await machine.attempt(`curl -si ${site}/api/offers`);
+    assert.match(stdout, /^content-type: text\/plain/im, "the application's own stay as they are");
+  });
+
+  it("L10: answers 431 where the headers leave no room for a body", async () => {
+    const headers = (bytes: number) =>
+      `-H "Cookie: $(head -c ${bytes} /dev/zero | tr '\\0' a)" ${site}/api/offers`;
+    assert.match(await ask(headers(15_000)), /^200 /);
+    assert.match(await ask(headers(15_500)), /^431 \{"error":"headers-too-large"/);
+    assert.match(await ask(`-d text ${headers(15_000)}`), /^200 /);
+  });
+
+  it("L10: lets one address try so many passwords in ten seconds, and no more", async () => {
+    const tries = `for i in $(seq 22); do curl -s -o /dev/null -w '%{http_code}\\n' --interface 10.2.0.31`;
+    const counted = "; done | sort | uniq -c | xargs";
+    assert.equal(await machine.run(`${tries} -d a=b ${site}/login${counted}`), "20 200 2 429");
+    assert.equal(await machine.run(`${tries} ${site}/login${counted}`), "22 200");
+    assert.match(await ask(`--interface 10.2.0.32 -d a=b ${site}/login`), /^200 /);
+    const { stdout } = await machine.attempt(
+      `curl -si --interface 10.2.0.31 -d a=b ${site}/admin/login/`,
+    );
+    assert.match(stdout, /^HTTP\/1\.1 429 [\s\S]*retry-after: 10[\s\S]*Too many requests/i);
+  });
+
+  it("L10: shows its statistics to the frontend network and this machine alone", async () => {
+    const answer = await ask("--interface 10.2.0.41 http://10.1.0.11:8404/healthz || true");
+    assert.equal(answer, "000 ");
+  });
+
+  /** The database's listeners answer the tiers alone. */
+  const storefront = "--interface 10.2.0.41";
+
+  it("L10: lets nobody but the tiers to the database's listeners", async () => {
+    for (const port of [5000, 5001]) {
+      const url = `http://10.2.0.100:${port}/`;
+      for (const other of ["10.2.0.11", "10.2.0.31", "10.1.0.11"]) {
+        assert.equal(await ask(`--interface ${other} ${url} || true`), "000 ", other);
+      }
+      assert.match(await ask(`${storefront} ${url}`), /^200 db-/);
+    }
   });
 
   it("L5: brings writes to the primary and reads to the standby, and follows a failover", async () => {
     for (const host of ["10.2.0.100", "10.2.0.11"]) {
-      assert.equal(await ask(`http://${host}:5000/`), "200 db-1");
-      assert.equal(await ask(`http://${host}:5001/`), "200 db-2");
+      assert.equal(await ask(`${storefront} http://${host}:5000/`), "200 db-1");
+      assert.equal(await ask(`${storefront} http://${host}:5001/`), "200 db-2");
     }
     await tell("set map /tmp/roles primary db-2");
     await tell("set map /tmp/roles standby db-1");
     await until("writes reach db-2", {
-      probe: () => ask("http://10.2.0.100:5000/ || true"),
+      probe: () => ask(`${storefront} http://10.2.0.100:5000/ || true`),
       done: (answer) => answer === "200 db-2",
       limitSeconds: 20,
     });
@@ -527,20 +640,20 @@ describe("haproxy.cfg in HAProxy", function () {
   it("L5: brings reads to the primary while there is no standby", async () => {
     await tell("set map /tmp/roles standby nobody");
     await until("reads reach the primary", {
-      probe: () => ask("http://10.2.0.100:5001/ || true"),
+      probe: () => ask(`${storefront} http://10.2.0.100:5001/ || true`),
       done: (answer) => answer === "200 db-2",
       limitSeconds: 20,
     });
     await tell("set map /tmp/roles primary nobody");
     await until("writes reach nobody", {
-      probe: () => ask("http://10.2.0.100:5000/ || true"),
+      probe: () => ask(`${storefront} http://10.2.0.100:5000/ || true`),
       done: (answer) => answer.startsWith("000"),
       limitSeconds: 20,
     });
   });
 
   it("has nothing in its configuration that HAProxy warns of", async () => {
-    const text = await machine.run("cd /etc/hastack && haproxy -c -f haproxy.cfg 2>&1");
+    const text = await machine.run("cd /etc/hastack && bin/haproxy-start -c -f haproxy.cfg 2>&1");
     assert.doesNotMatch(text, /WARNING/);
   });
 
@@ -682,7 +795,7 @@ describe("haproxy.cfg of another application in HAProxy, by the proxies of its i
       "cp -a /etc/hastack /tmp/short && cd /tmp/short && sed -i 's/timeout client 30s/timeout client 1s/' haproxy.cfg",
     );
     await machine.run(
-      "install -d /run/haproxy; cd /tmp/short; haproxy -W -db -f haproxy.cfg > /tmp/log 2>&1 & until [ -S /run/haproxy/admin.sock ]; do sleep 0.1; done",
+      "install -d /run/haproxy; cd /tmp/short; bin/haproxy-start -W -db -f haproxy.cfg > /tmp/log 2>&1 & until [ -S /run/haproxy/admin.sock ]; do sleep 0.1; done",
     );
     await until("all tiers are up", {
       probe: () =>
@@ -697,7 +810,7 @@ describe("haproxy.cfg of another application in HAProxy, by the proxies of its i
   });
 
   it("has nothing in its configuration that HAProxy warns of", async () => {
-    const text = await machine.run("cd /etc/hastack && haproxy -c -f haproxy.cfg 2>&1");
+    const text = await machine.run("cd /etc/hastack && bin/haproxy-start -c -f haproxy.cfg 2>&1");
     // Here there is no network, and no name server in it
     const warnings = text.split("\n").filter((line) => line.includes("WARNING"));
     const others = warnings.filter((line) => !line.includes("resolvers 'system': can't connect"));
@@ -750,6 +863,26 @@ describe("haproxy.cfg of another application in HAProxy, by the proxies of its i
     assert.match(await announce("/", "1048577", 1_048_577), /^HTTP\/1\.1 200 /);
   });
 
+  it("L10: answers 408 where a short body does not come, before an instance has seen any of it", async () => {
+    const script = `{ printf 'POST /api HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 100\\r\\n\\r\\nabc'; sleep 12; } | socat -t 1 - TCP:10.1.0.100:80`;
+    const [answer, log] = [await machine.run(script), await machine.run("cat /tmp/log")];
+    assert.match(answer, /^HTTP\/1\.1 408 [\s\S]*^connection: close\r?$/im);
+    assert.match(log, / \/api POST 408 .* web\/<NOSRV> /);
+  });
+
+  it("L10: lets one address send four long bodies at a time, of whatever kind, and short ones besides", async () => {
+    const kinds = ["Content-Length: 500000", "Transfer-Encoding: chunked"];
+    for (const kind of kinds) {
+      const chunk = kind.includes("chunked") ? "printf '5000\\r\\n'; " : "";
+      const send = `{ printf 'POST /office HTTP/1.1\\r\\nHost: a\\r\\n${kind}\\r\\n\\r\\n'; ${chunk}head -c 20000 /dev/zero; sleep 2; } | socat -t 0.1 - TCP:10.1.0.100:80,bind=10.1.0.11 | head -1`;
+      const answers = await machine.run(
+        `for i in 1 2 3 4 5 6; do ${send} & sleep 0.1; done; curl -s -o /dev/null -w 'short %{http_code}\\n' --interface 10.1.0.11 -d text http://10.1.0.100/office; wait`,
+      );
+      assert.equal(answers.match(/^HTTP\/1\.1 429 /gm)?.length, 2, `${kind}: ${answers}`);
+      assert.match(answers, /^short 200$/m);
+    }
+  });
+
   it("O6: keeps a silent stream of events open", async () => {
     const answer = await machine.run("curl -sN --max-time 20 http://10.1.0.100/api/events");
     assert.equal(answer, "data: 1\n\ndata: 2\n");
@@ -771,6 +904,7 @@ const whole = `global
   user haproxy
   group haproxy
   maxconn 4000
+  tune.bufsize 20480
   stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
   hard-stop-after 90s
 
@@ -787,15 +921,35 @@ defaults
   # How long a request waits for a free place at an instance before it gets a 503
   timeout queue 5s
   default-server inter 500ms fastinter 250ms downinter 250ms fall 2 rise 1
+  http-error status 400 content-type "text/html; charset=utf-8" lf-string "%[str(400),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Connection close
+  http-error status 404 content-type "text/html; charset=utf-8" lf-string "%[str(404),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Connection close
+  http-error status 408 content-type "text/html; charset=utf-8" lf-string "%[str(408),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Retry-After 3 hdr Connection close
+  http-error status 413 content-type "text/html; charset=utf-8" lf-string "%[str(413),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Connection close
+  http-error status 429 content-type "text/html; charset=utf-8" lf-string "%[str(429),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Retry-After 10 hdr Connection close
+  http-error status 502 content-type "text/html; charset=utf-8" lf-string "%[str(502),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Retry-After 3 hdr Connection close
+  http-error status 503 content-type "text/html; charset=utf-8" lf-string "%[str(503),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Retry-After 3 hdr Connection close
+  http-error status 504 content-type "text/html; charset=utf-8" lf-string "%[str(504),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Retry-After 3 hdr Connection close
+
+backend per_source
+  stick-table type ip size 100k expire 1m store conn_cur,conn_rate(10s),http_req_rate(10s)
+
+backend per_source_uploads
+  stick-table type ip size 100k expire 1m store conn_cur
+
+backend per_source_logins
+  stick-table type ip size 100k expire 1m store http_req_rate(10s)
 
 frontend web
   mode http
   option httplog
+  maxconn 3600
   # A reload answers one more request on a kept connection, instead of closing it under the client
   option idle-close-on-response
-  bind 10.1.0.11:80
-  bind 10.1.0.100:80
-  errorfiles pages
+  bind 10.1.0.11:80,10.1.0.100:80 interface "\${FRONTEND_INTERFACE}"
+  bind 10.1.0.11:80,10.1.0.100:80 interface lo
+  tcp-request connection accept if { src 10.1.0.1 }
+  tcp-request connection track-sc0 src table per_source
+  tcp-request connection reject if { sc_conn_cur(0) gt 1500 } || { sc_conn_rate(0) gt 5000 }
   # Clients cannot forge any of these headers
   unique-id-format %[uuid()]
   http-request set-header X-Request-Id %[unique-id]
@@ -804,21 +958,34 @@ frontend web
   http-request del-header Forwarded
   log-format "%ci %[var(txn.path)] %HM %ST %B %Ta ms %b/%s %tsc %ID"
   http-request set-var(txn.path) path
+  http-request set-var(txn.as) str(json) if { path,url_dec /api } || { path,url_dec -m beg /api/ }
+  http-request set-var(txn.as) str(json) if { req.hdr(accept) -m beg application/json }
+  http-response unset-var(txn.as)
+  http-after-response set-header Content-Type application/json if { var(txn.as) -m found }
   # An instance's metrics are not for visitors, however they write the path
   http-request deny deny_status 404 if { path,url_dec -i /metrics /metrics/ }
-  use_backend admin_writes if { path,url_dec /api/content } { method POST PUT PATCH DELETE } || { path,url_dec -m beg /api/content/ } { method POST PUT PATCH DELETE }
-  use_backend admin_writes if { path,url_dec /api/offers } { method POST PUT PATCH DELETE } || { path,url_dec -m beg /api/offers/ } { method POST PUT PATCH DELETE }
-  use_backend admin if { path,url_dec /admin } METH_GET || { path,url_dec -m beg /admin/ } METH_GET
-  use_backend admin_writes if { path,url_dec /admin } !METH_GET || { path,url_dec -m beg /admin/ } !METH_GET
-  use_backend storefront_writes if !METH_GET
-  default_backend storefront
-
-http-errors pages
-  errorfile 408 errors/408.http
-  errorfile 413 errors/413.http
-  errorfile 502 errors/502.http
-  errorfile 503 errors/503.http
-  errorfile 504 errors/504.http
+  http-request deny deny_status 429 if { sc_http_req_rate(0) gt 5000 }
+  http-request set-var(txn.head) req.hdrs,length
+  http-request return status 431 content-type "text/html; charset=utf-8" lf-string "%[str(431),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Connection close if { var(txn.head) -m int gt 15360 }
+  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /login /login/ } { method POST }
+  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /api/session /api/session/ } { method POST }
+  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /admin/login /admin/login/ } { method POST }
+  http-request deny deny_status 429 if { sc_http_req_rate(2) gt 20 }
+  http-request set-var(txn.tier) str(storefront)
+  http-request set-var(txn.tier) str(admin) if { path,url_dec /admin } || { path,url_dec -m beg /admin/ }
+  http-request set-var(txn.tier) str(admin) if { path,url_dec /api/offers } { method POST PUT PATCH DELETE } || { path,url_dec -m beg /api/offers/ } { method POST PUT PATCH DELETE }
+  http-request set-var(txn.tier) str(admin) if { path,url_dec /api/content } { method POST PUT PATCH DELETE } || { path,url_dec -m beg /api/content/ } { method POST PUT PATCH DELETE }
+  http-request deny deny_status 413 if { var(txn.tier) -m str storefront } { req.hdr(content-length) -m int gt 33554432 }
+  http-request deny deny_status 413 if { var(txn.tier) -m str admin } { req.hdr(content-length) -m int gt 33554432 }
+  http-request wait-for-body time 10s unless { req.hdr(upgrade) -m found } !{ req.hdr(transfer-encoding) -m found }
+  http-request set-var(txn.body) req.body_len
+  http-request set-var(txn.long) bool(true) if { req.hdr(content-length),sub(txn.body) gt 0 }
+  http-request set-var(txn.long) bool(true) if !{ req.hdr(content-length) -m found } { req.body_len,add(txn.head) gt 16500 }
+  http-request track-sc1 src table per_source_uploads if { var(txn.long) -m bool } { sc_tracked(0) }
+  http-request deny deny_status 429 if { sc_conn_cur(1) gt 4 }
+  use_backend %[var(txn.tier)]_uploads if { var(txn.long) -m bool }
+  use_backend %[var(txn.tier)]_writes if !METH_GET
+  use_backend %[var(txn.tier)]
 
 backend storefront
   mode http
@@ -826,7 +993,6 @@ backend storefront
   option redispatch 1
   retries 3
   timeout server 45s
-  http-request deny deny_status 413 if { req.body_size gt 33554432 }
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
@@ -843,13 +1009,27 @@ backend storefront_writes
   option redispatch 1
   retries 3
   timeout server 45s
-  http-request deny deny_status 413 if { req.body_size gt 33554432 }
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
   retry-on conn-failure 425
   # What is too long to be kept for another try: a new connection fails before any of it is sent
-  http-request set-var(txn.alone) unique-id if { req.hdr(transfer-encoding) -m found } || { req.body_size gt 8192 }
+  http-request set-var(txn.alone) unique-id if { var(txn.body) -m int gt 8192 }
+  server storefront-1 10.2.0.41:3000 verifyhost 10-2-0-41-3000.instance tcp-ut 2s track storefront/storefront-1 pool-conn-name var(txn.alone)
+  server storefront-2 10.2.0.42:3000 verifyhost 10-2-0-42-3000.instance tcp-ut 2s track storefront/storefront-2 pool-conn-name var(txn.alone)
+
+backend storefront_uploads
+  mode http
+  balance roundrobin
+  option redispatch 1
+  retries 3
+  timeout server 45s
+  http-response deny deny_status 503 if { status 425 }
+  default-server maxconn 40 observe layer4 error-limit 3 on-error mark-down
+  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
+  retry-on conn-failure 425
+  timeout queue 20s
+  http-request set-var(txn.alone) unique-id
   server storefront-1 10.2.0.41:3000 verifyhost 10-2-0-41-3000.instance tcp-ut 2s track storefront/storefront-1 pool-conn-name var(txn.alone)
   server storefront-2 10.2.0.42:3000 verifyhost 10-2-0-42-3000.instance tcp-ut 2s track storefront/storefront-2 pool-conn-name var(txn.alone)
 
@@ -859,7 +1039,6 @@ backend admin
   option redispatch 1
   retries 3
   timeout server 45s
-  http-request deny deny_status 413 if { req.body_size gt 33554432 }
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
@@ -876,13 +1055,27 @@ backend admin_writes
   option redispatch 1
   retries 3
   timeout server 45s
-  http-request deny deny_status 413 if { req.body_size gt 33554432 }
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
   retry-on conn-failure 425
   # What is too long to be kept for another try: a new connection fails before any of it is sent
-  http-request set-var(txn.alone) unique-id if { req.hdr(transfer-encoding) -m found } || { req.body_size gt 8192 }
+  http-request set-var(txn.alone) unique-id if { var(txn.body) -m int gt 8192 }
+  server admin-1 10.2.0.51:3001 verifyhost 10-2-0-51-3001.instance tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone)
+  server admin-2 10.2.0.52:3001 verifyhost 10-2-0-52-3001.instance tcp-ut 2s track admin/admin-2 pool-conn-name var(txn.alone)
+
+backend admin_uploads
+  mode http
+  balance roundrobin
+  option redispatch 1
+  retries 3
+  timeout server 45s
+  http-response deny deny_status 503 if { status 425 }
+  default-server maxconn 40 observe layer4 error-limit 3 on-error mark-down
+  default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
+  retry-on conn-failure 425
+  timeout queue 20s
+  http-request set-var(txn.alone) unique-id
   server admin-1 10.2.0.51:3001 verifyhost 10-2-0-51-3001.instance tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone)
   server admin-2 10.2.0.52:3001 verifyhost 10-2-0-52-3001.instance tcp-ut 2s track admin/admin-2 pool-conn-name var(txn.alone)
 
@@ -891,8 +1084,9 @@ frontend primary
   option tcplog
   option clitcpka
   timeout client 1h
-  bind 10.2.0.11:5000
-  bind 10.2.0.100:5000
+  bind 10.2.0.11:5000,10.2.0.100:5000 interface "\${BACKEND_INTERFACE}"
+  bind 10.2.0.11:5000,10.2.0.100:5000 interface lo
+  tcp-request connection reject unless { src 10.2.0.41 10.2.0.42 10.2.0.51 10.2.0.52 }
   default_backend primary
 
 frontend replicas
@@ -900,8 +1094,9 @@ frontend replicas
   option tcplog
   option clitcpka
   timeout client 1h
-  bind 10.2.0.11:5001
-  bind 10.2.0.100:5001
+  bind 10.2.0.11:5001,10.2.0.100:5001 interface "\${BACKEND_INTERFACE}"
+  bind 10.2.0.11:5001,10.2.0.100:5001 interface lo
+  tcp-request connection reject unless { src 10.2.0.41 10.2.0.42 10.2.0.51 10.2.0.52 }
   use_backend standby if { nbsrv(standby) gt 0 }
   default_backend primary
 
@@ -933,8 +1128,10 @@ userlist operators
 frontend statistics
   mode http
   no log
-  bind 10.1.0.11:8404
+  bind 10.1.0.11:8404 interface "\${FRONTEND_INTERFACE}"
+  bind 10.1.0.11:8404 interface lo
   bind 127.0.0.1:8404
+  tcp-request connection reject unless { src 10.1.0.0/24 127.0.0.1 }
   monitor-uri /healthz
   http-request auth realm hastack unless { http_auth(operators) }
   http-request use-service prometheus-exporter if { path /metrics }

@@ -32,6 +32,9 @@ function added(before: readonly string[], after: readonly string[]): string[] {
   return after.filter((line) => !before.includes(line));
 }
 
+const interfaces = [`"$\{FRONTEND_INTERFACE}"`, "lo"];
+const plainBinds = interfaces.map((name) => `bind 10.1.0.11:80,10.1.0.100:80 interface ${name}`);
+
 describe("haproxy.cfg with a certificate", () => {
   let certificate: string;
   let plain: string;
@@ -46,15 +49,18 @@ describe("haproxy.cfg with a certificate", () => {
   it("L9: serves the site by HTTPS alone, with HSTS for its name, and says so to the application", () => {
     const [before, after] = [section(plain, "frontend web"), section(secured, "frontend web")];
     assert.deepEqual(added(before, after), [
-      "bind 10.1.0.11:443 ssl crt certificate.pem alpn h2,http/1.1",
-      "bind 10.1.0.100:443 ssl crt certificate.pem alpn h2,http/1.1",
+      "maxconn 3240",
+      ...interfaces.map(
+        (name) =>
+          `bind 10.1.0.11:443,10.1.0.100:443 interface ${name} ssl crt certificate.pem alpn h2,http/1.1`,
+      ),
       "# For this name only, not for its subdomains: those are not this stack's",
       "http-after-response set-header Strict-Transport-Security max-age=31536000",
       "http-request set-header X-Forwarded-Proto https",
     ]);
     assert.deepEqual(added(after, before), [
-      "bind 10.1.0.11:80",
-      "bind 10.1.0.100:80",
+      "maxconn 3600",
+      ...plainBinds,
       "http-request set-header X-Forwarded-Proto http",
     ]);
   });
@@ -64,11 +70,15 @@ describe("haproxy.cfg with a certificate", () => {
       "frontend redirects",
       "mode http",
       "option httplog",
-      "bind 10.1.0.11:80",
-      "bind 10.1.0.100:80",
-      "errorfiles pages",
+      "maxconn 360",
+      ...plainBinds,
+      "tcp-request connection accept if { src 10.1.0.1 }",
+      "tcp-request connection track-sc0 src table per_source",
+      "tcp-request connection reject if { sc_conn_cur(0) gt 1500 } || { sc_conn_rate(0) gt 5000 }",
+      "unique-id-format %[uuid()]",
       'log-format "%ci %[var(txn.path)] %HM %ST %B %Ta ms redirect"',
       "http-request set-var(txn.path) path",
+      "http-request deny deny_status 429 if { sc_http_req_rate(0) gt 5000 }",
       "http-request deny deny_status 400 unless { path_beg / }",
       "http-request redirect location https://10.1.0.100%[pathq] code 301 if METH_GET",
       "http-request redirect location https://10.1.0.100%[pathq] code 308",
@@ -94,7 +104,7 @@ describe("haproxy.cfg with a certificate", () => {
     assert.deepEqual(changed, ["global", "frontend web", "frontend statistics"]);
     assert.deepEqual(
       added(section(plain, "frontend statistics"), section(secured, "frontend statistics")),
-      ["bind 10.1.0.11:8404 ssl crt certificate.pem"],
+      interfaces.map((name) => `bind 10.1.0.11:8404 interface ${name} ssl crt certificate.pem`),
     );
   });
 
@@ -326,7 +336,7 @@ describe("HTTPS in HAProxy", function () {
   });
 
   it("has nothing in its configuration that HAProxy warns of", async () => {
-    const text = await machine.run("cd /etc/hastack && haproxy -c -f haproxy.cfg 2>&1");
+    const text = await machine.run("cd /etc/hastack && bin/haproxy-start -c -f haproxy.cfg 2>&1");
     assert.doesNotMatch(text, /WARNING/);
   });
 
@@ -336,7 +346,7 @@ describe("HTTPS in HAProxy", function () {
     const keyFirst = own.key + own.certificate;
     for (const form of [pem, keyFirst]) {
       const check =
-        "umask 077; rm -rf /tmp/form; cp -r /etc/hastack /tmp/form; cd /tmp/form; cat > certificate.pem; haproxy -c -f haproxy.cfg 2>&1";
+        "umask 077; rm -rf /tmp/form; cp -r /etc/hastack /tmp/form; cd /tmp/form; cat > certificate.pem; bin/haproxy-start -c -f haproxy.cfg 2>&1";
       assert.doesNotMatch(await machine.run(check, form), /ALERT|WARNING/);
     }
   });

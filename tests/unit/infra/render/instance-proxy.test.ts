@@ -37,7 +37,7 @@ describe("proxy.cfg", () => {
     const texts = [
       rendered("storefront"),
       rendered("storefront", agency, {}, "others"),
-      rendered("storefront", agency, { loadBalancer: { maxConnections: 500 } }),
+      rendered("storefront", agency, { loadBalancer: { maxConnectionsPerInstance: 500 } }),
       rendered("admin"),
     ];
     const versions = texts.map((text) => /configuration ([0-9a-f]{12})$/m.exec(text)?.[1]);
@@ -107,6 +107,9 @@ await Promise.all(agents.flatMap((agent) => ["GET", "GET", "GET", "POST"].map(as
 console.log(JSON.stringify(seen));
 `;
 
+/** The clients here ask as often as they can. */
+const unlimited = { loadBalancer: { perSource: { unlimited: ["10.0.0.0/8"] } } };
+
 /** Both instances stand on one machine here, so each has an address and a socket of its own. */
 const loopbacks = { "storefront-1": "127.0.0.1", "storefront-2": "127.0.0.2" } as const;
 type Instance = keyof typeof loopbacks;
@@ -148,10 +151,10 @@ describe("proxy.cfg in HAProxy, behind the load balancer's", function () {
 
   /** Lays a workload's files out, with real certificates, and notes how its HAProxy starts. */
   async function place(name: string): Promise<void> {
-    const { files, secrets, processes } = workloadOf(await describeStack(), name);
+    const { files, secrets, processes } = workloadOf(await describeStack(unlimited), name);
     const values = { stats_password: "x", ...(await issuer.values(name, secrets)) };
     for (const { path, content, owner = "root", mode = "0644" } of files) {
-      if (!/\.(cfg|http|pem|crt)$/.test(path)) continue;
+      if (!/\.(cfg|http|map|pem|crt)$|haproxy-start$/.test(path)) continue;
       const text = content
         .replaceAll(
           /@\{(\w+)\}/g,
@@ -395,7 +398,7 @@ const whole = `global
   log stdout format raw local0 info
   default-path config
   nbthread 1
-  maxconn 4000
+  maxconn 1860
   stats socket /run/hastack-storefront-proxy/admin.sock mode 600 level admin expose-fd listeners
   hard-stop-after 90s
   tune.bufsize 32768

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import {
   keepalivedNotify,
   loadBalancerHealth,
+  renderHaproxyAnswers,
   renderKeepalived,
+  renderKeepalivedEnd,
   renderKeepalivedStart,
 } from "../../../../infra/render/keepalived.ts";
 import { until } from "../../../../lib/until.ts";
@@ -28,37 +30,22 @@ describe("keepalived.conf", () => {
     const priorities = [0, 1, 2].map((index) =>
       rendered(index, { members: { loadBalancer: 3 } }).match(/priority \d+/g),
     );
-    assert.deepEqual(priorities, [
-      ["priority 150", "priority 150"],
-      ["priority 149", "priority 149"],
-      ["priority 148", "priority 148"],
-    ]);
+    assert.deepEqual(priorities, [["priority 150"], ["priority 149"], ["priority 148"]]);
   });
 
-  it("L4: names every other load balancer as peer, and not itself", () => {
+  it("L4, N1: hears every other load balancer, and nobody from further away", () => {
     const text = rendered(1, { members: { loadBalancer: 3 } });
-    const peers = [...text.matchAll(/unicast_peer \{\n([^}]*)\}/g)].map(([, list = ""]) =>
-      list.trim().split(/\s+/),
+    const [, peers = ""] = text.match(/unicast_peer \{\n([^}]*)\}/) ?? [];
+    assert.deepEqual(
+      peers.trim().split(/\n\s*/),
+      ["10.2.0.11", "10.2.0.13"].map((peer) => `${peer} min_ttl 255 max_ttl 255`),
     );
-    assert.deepEqual(peers, [
-      ["10.1.0.11", "10.1.0.13"],
-      ["10.2.0.11", "10.2.0.13"],
-    ]);
+    assert.match(text, /^ {2}check_unicast_src$/m);
   });
 
-  it("L4: takes the adverts' interval from the settings, for both networks", () => {
-    const text = rendered(0, { loadBalancer: { advertSeconds: 1.5 } });
-    assert.deepEqual(text.match(/advert_int .*/g), ["advert_int 1.5", "advert_int 1.5"]);
-  });
-
-  it("L4: gives the virtual address the prefix length of its subnet", () => {
-    const text = rendered(0, {
-      network: {
-        frontend: { subnet: "10.1.0.0/16", vip: "10.1.0.100" },
-        backend: { subnet: "10.2.0.0/24", vip: "10.2.0.100" },
-      },
-    });
-    assert.deepEqual(text.match(/10\.\d\.0\.100.*/g), ["10.1.0.100/16", "10.2.0.100/24"]);
+  it("L4: takes the times of adverts and checks from the settings", () => {
+    const text = rendered(0, { loadBalancer: { advertSeconds: 1.5, trackSeconds: 0.75 } });
+    assert.deepEqual(text.match(/(advert_int|interval) .*/g), ["interval 0.75", "advert_int 1.5"]);
   });
 
   it("L4: holds no secret: VRRP version 3 has none", () => {
@@ -66,10 +53,19 @@ describe("keepalived.conf", () => {
   });
 });
 
-describe("keepalived's start", () => {
-  it("L4: finds the interfaces by the member's own addresses, then becomes keepalived", () => {
-    const { topology } = planWith();
-    assert.equal(renderKeepalivedStart(first(topology.members.loadBalancer)), startScript);
+describe("keepalived's scripts", () => {
+  const self = () => first(planWith().topology.members.loadBalancer);
+
+  it("L4: find the interfaces by the member's own addresses, then become keepalived", () => {
+    assert.equal(renderKeepalivedStart(self()), startScript);
+  });
+
+  it("L4: see whether the own addresses are there and HAProxy answers", () => {
+    assert.equal(renderHaproxyAnswers(self()), answersScript);
+  });
+
+  it("L4: take both virtual addresses off, whatever their prefix", () => {
+    assert.equal(renderKeepalivedEnd(planWith().topology), endScript);
   });
 });
 
@@ -91,7 +87,7 @@ describe("keepalived's start, with the real keepalived", function () {
     }
     await machine.run("ip link set pretend up; install -d /srv/files/bin /run/hastack");
     for (const { path, content, mode = "0644" } of workload.files) {
-      if (!path.includes("keepalived")) continue;
+      if (!/^bin\/|keepalived/.test(path)) continue;
       await machine.run(`cat > /srv/files/${path} && chmod ${mode} /srv/files/${path}`, content);
     }
   });
@@ -128,7 +124,7 @@ describe("keepalived's start, with the real keepalived", function () {
   it("L4: tells keepalived its interfaces, and the folder it was started in", async () => {
     assert.equal(
       await machine.run(`cat ${places}`),
-      "$FILES=/srv/files\n$FRONTEND_INTERFACE=pretend\n$BACKEND_INTERFACE=pretend\ninclude /srv/files/keepalived.conf",
+      "$FILES=/srv/files\n$FRONTEND_INTERFACE=pretend\n$BACKEND_INTERFACE=pretend\n$ADVERT_INTERFACE=pretend\ninclude /srv/files/keepalived.conf",
     );
   });
 
@@ -211,11 +207,13 @@ describe("health of a load balancer", () => {
     "curl -fsS --max-time 2 http://127.0.0.1:8404/healthz > /dev/null",
     "echo 'show info' | socat -t 1 - UNIX-CONNECT:/run/haproxy/admin.sock | grep -Fx 'description: configuration 0123'",
     "grep -Ex 'MASTER|BACKUP' /run/hastack/keepalived-state",
+    "bin/one-holder 10.1.0.11 10.1.0.100 lb-1=10.1.0.11 lb-2=10.1.0.12",
+    "bin/one-holder 10.2.0.11 10.2.0.100 lb-1=10.2.0.11 lb-2=10.2.0.12",
   ];
   const after =
     "curl -fsS --max-time 2 --insecure --location http://10.1.0.100:80/api/health > /dev/null";
 
-  it("L2, L8: is HAProxy here with this file, keepalived without trouble, and the site at the virtual address", () => {
+  it("L2, L8: is HAProxy here with this file, keepalived without trouble, one holder of each address, and the site at the virtual address", () => {
     assert.equal(health(), [...before, after].join(" && "));
   });
 
@@ -232,60 +230,60 @@ const whole = `global_defs {
   enable_script_security
 }
 
-# HAProxy lives when it accepts a connection on its socket
 vrrp_script haproxy {
-  script "/usr/bin/socat -u OPEN:/dev/null UNIX-CONNECT:/run/haproxy/admin.sock"
+  script "\${FILES}/bin/haproxy-answers"
   interval 0.25
-  timeout 1
-  fall 1
-  rise 2
+  # Ends a check that is stuck; one that keepalived has to end counts 2 s later only
+  timeout 2
+  fall 2
+  rise 3
 }
 
-vrrp_sync_group together {
-  group {
-    frontend
-    backend
-  }
-  notify \${FILES}/bin/keepalived-notify
-}
-
-vrrp_instance frontend {
+vrrp_instance pair {
   state BACKUP
-  interface $FRONTEND_INTERFACE
-  virtual_router_id 51
-  priority 149
-  nopreempt
-  advert_int 0.2
-  unicast_src_ip 10.1.0.12
-  unicast_peer {
-    10.1.0.11
-  }
-  virtual_ipaddress {
-    10.1.0.100/24
-  }
-  track_script {
-    haproxy
-  }
-}
-
-vrrp_instance backend {
-  state BACKUP
-  interface $BACKEND_INTERFACE
+  interface $ADVERT_INTERFACE
   virtual_router_id 52
   priority 149
   nopreempt
   advert_int 0.2
+  # From nobody else, and by no router
+  check_unicast_src
   unicast_src_ip 10.2.0.12
   unicast_peer {
-    10.2.0.11
+    10.2.0.11 min_ttl 255 max_ttl 255
   }
+  # Else an advert that is refused would put off the next one of its own
+  lower_prio_no_advert
+  # Alone in their /32: no other address goes when one of these does, nor the other way round. Their
+  # interfaces are tracked, since they are named here
   virtual_ipaddress {
-    10.2.0.100/24
+    10.2.0.100/32 dev $BACKEND_INTERFACE
+  }
+  virtual_ipaddress_excluded {
+    10.1.0.100/32 dev $FRONTEND_INTERFACE
   }
   track_script {
     haproxy
   }
+  notify \${FILES}/bin/keepalived-notify
 }
+`;
+
+const answersScript = `#!/bin/sh -eu
+there=$(ip -oneline -4 address show)
+for own in 10.1.0.11 10.2.0.11; do
+  case $there in *" $own/"*) ;; *) exit 1 ;; esac
+done
+answer=$(echo 'show version' | socat -t 0.3 - UNIX-CONNECT:/run/haproxy/admin.sock)
+[ -n "$answer" ]
+`;
+
+const endScript = `#!/bin/sh -eu
+for virtual in 10.1.0.100 10.2.0.100; do
+  ip -oneline -4 address show to "$virtual" | while read -r _ interface _ address _; do
+    ip address del "$address" dev "$interface" || :
+  done
+done
 `;
 
 const startScript = `#!/bin/sh -eu
@@ -293,11 +291,17 @@ const startScript = `#!/bin/sh -eu
 name_of() {
   ip -oneline -4 address show | awk -v wanted="$1" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }'
 }
+define() {
+  name=$(name_of "$2")
+  [ -n "$name" ] || { echo "no interface has $2" >&2; return 1; }
+  echo "\\$$1_INTERFACE=$name"
+}
 places() {
-  echo "\\$FILES=$PWD"
-  echo "\\$FRONTEND_INTERFACE=$(name_of 10.1.0.11)"
-  echo "\\$BACKEND_INTERFACE=$(name_of 10.2.0.11)"
-  echo "include $PWD/keepalived.conf"
+  echo "\\$FILES=$PWD" &&
+    define FRONTEND 10.1.0.11 &&
+    define BACKEND 10.2.0.11 &&
+    define ADVERT 10.2.0.11 &&
+    echo "include $PWD/keepalived.conf"
 }
 case " $* " in *" --config-test "*)
   tested=$(mktemp)
@@ -309,6 +313,8 @@ case " $* " in *" --config-test "*)
 esac
 install -d -m 0755 /run/hastack
 rm -f /run/hastack/keepalived-state
-places > /run/hastack/keepalived.conf
+# Before an own address is waited for
+bin/keepalived-end
+until places > /run/hastack/keepalived.conf; do sleep 1; done
 exec keepalived --use-file=/run/hastack/keepalived.conf "$@"
 `;

@@ -696,6 +696,7 @@ bootstrap:
         wal_receiver_timeout: 3s
         wal_keep_size: 128MB
         max_wal_size: 512MB
+        max_slot_wal_keep_size: 1024MB
         password_encryption: scram-sha-256
         idle_in_transaction_session_timeout: 60s
         tcp_keepalives_idle: 5
@@ -775,6 +776,7 @@ wal_sender_timeout = '2s'
 wal_receiver_timeout = '3s'
 wal_keep_size = '128MB'
 max_wal_size = '512MB'
+max_slot_wal_keep_size = '1024MB'
 password_encryption = 'scram-sha-256'
 idle_in_transaction_session_timeout = '60s'
 tcp_keepalives_idle = '5'

@@ -134,8 +134,9 @@ describe("a database pair without TLS", function () {
       `      ${kept.rows} rows by one connection: ${kept.failures.length} failed, longest gap ${kept.gap.toFixed(2)} s; ${fresh.rows} by new ones: ${fresh.failures.length} failed, ${fresh.gap.toFixed(2)} s`,
     );
     assert.deepEqual(kept.failures, []);
-    // Two reloads of HAProxy, with a standby that counts as up until its first check: pools try again
-    assert.ok(fresh.failures.length < 10, fresh.failures.join("\n"));
+    // This load balancer alone is asked, and its HAProxy is started anew once: in a stack the other one has
+    // the addresses meanwhile
+    assert.ok(fresh.failures.length < 30, fresh.failures.join("\n"));
     for (const { gap } of [kept, fresh]) assert.ok(gap < 3, `${gap} s without a row`);
   });
 

@@ -42,6 +42,23 @@ describe("rules on addresses", () => {
     ]);
   });
 
+  it("N1: refuse a management address outside its subnet, and one for two machines", () => {
+    const managed = { ...network, management: { subnet: "10.3.0.0/24" } };
+    const at = (name: string, last: number, management: string) => ({
+      ...machine(name, `10.2.0.${last}`),
+      management,
+    });
+    const problems = addressProblems({ ...machineSettings(), network: managed }, [
+      at("node-1", 1, "10.3.0.11"),
+      at("node-2", 2, "10.3.0.11"),
+      at("node-3", 3, "10.1.0.13"),
+    ]);
+    assert.deepEqual(problems.map(formatProblem), [
+      "hastack:machines.node-2.management: 10.3.0.11 belongs to node-1, use another",
+      "hastack:machines.node-3.management: 10.1.0.13 is outside 10.3.0.0/24, use an address inside it",
+    ]);
+  });
+
   it("take machines that each have addresses of their own", () => {
     const [one, two] = [machine("a", "10.2.0.1", "10.1.0.1"), machine("b", "10.2.0.254")];
     assert.deepEqual(problemsOf(one, two), []);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { machineProblems } from "../../../../infra/rules/machines.ts";
 import { formatProblem } from "../../../../infra/rules/problem.ts";
 import type { Machine } from "../../../../infra/topology.ts";
+import { machineSettings, settingsWith } from "../../../support/unit/fixtures.ts";
 
 const machine = (name: string, roles: readonly string[], frontend?: string): Machine => ({
   name,
@@ -9,8 +10,11 @@ const machine = (name: string, roles: readonly string[], frontend?: string): Mac
   backend: "10.2.0.61",
   ...(frontend !== undefined && { frontend }),
 });
+const unmanaged = settingsWith();
+const { network } = machineSettings();
+const managed = { network: { ...network, management: { subnet: "10.3.0.0/24" } } };
 const problemsOf = (...machines: readonly Machine[]) =>
-  machineProblems(machines).map(formatProblem);
+  machineProblems(unmanaged, machines).map(formatProblem);
 
 describe("rules on machines that are listed", () => {
   const lost = "is a duplicate, and two members on one machine would be lost together";
@@ -35,6 +39,19 @@ describe("rules on machines that are listed", () => {
     ]);
     assert.deepEqual(problemsOf(machine("node-1", ["loadBalancer"], "10.1.0.11")), []);
     assert.deepEqual(problemsOf(machine("node-1", ["database", "web"])), []);
+  });
+
+  it("N2: refuse a management network that not every machine is in", () => {
+    const inside = { ...machine("node-1", ["web"]), management: "10.3.0.11" };
+    const outside = machine("node-2", ["web"]);
+    assert.deepEqual(machineProblems(managed, [inside, outside]).map(formatProblem), [
+      "hastack:machines.node-2.management: is missing, and hastack:network.management is given, give the machine's address in the management network",
+    ]);
+    assert.deepEqual(problemsOf(inside, outside), [
+      "hastack:machines.node-1.management: 10.3.0.11 is in no network, give hastack:network.management, or leave it out",
+    ]);
+    assert.deepEqual(machineProblems(managed, [inside]), []);
+    assert.deepEqual(problemsOf(outside), []);
   });
 
   it("W5: refuse a name for two machines, told once", () => {

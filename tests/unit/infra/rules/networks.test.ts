@@ -11,6 +11,12 @@ const network = (frontend: Network, backend: Network) => ({
 const goodFrontend = ["10.1.0.0/24", "10.1.0.100"] as const;
 const goodBackend = ["10.2.0.0/24", "10.2.0.100"] as const;
 
+const managed = (subnet: string) =>
+  networkProblems({
+    ...machineSettings(),
+    network: { ...network(goodFrontend, goodBackend), management: { subnet } },
+  }).map(formatProblem);
+
 const planned = (frontend: Network, backend: Network) =>
   networkProblems(settingsWith({ network: network(frontend, backend) })).map(formatProblem);
 const given = (frontend: Network, backend: Network) =>
@@ -96,6 +102,17 @@ describe("rules on networks", () => {
         "hastack:network.backend.subnet: 11.0.0.0/7 has prefix length 7, use 8 to 29",
         "hastack:network.backend.subnet: 11.0.0.0/7 overlaps the frontend's 10.1.0.0/30, use another",
       ]);
+    });
+
+    it("N1: refuse a management network that is not apart from the others", () => {
+      assert.deepEqual(managed("10.0.0.0/8"), [
+        "hastack:network.management.subnet: 10.0.0.0/8 overlaps the frontend's 10.1.0.0/24, use another",
+        "hastack:network.management.subnet: 10.0.0.0/8 overlaps the backend's 10.2.0.0/24, use another",
+      ]);
+      assert.deepEqual(managed("10.3.0.7/24"), [
+        "hastack:network.management.subnet: 10.3.0.7/24 has host bits set, use 10.3.0.0/24",
+      ]);
+      assert.deepEqual(managed("10.3.0.0/24"), []);
     });
 
     it("take any other address of subnets of any use", () => {

@@ -38,6 +38,13 @@ describe("rules on settings of one platform", () => {
       ],
     ],
     [
+      "a management network on docker",
+      { platform: "docker", network: { management: { subnet: "10.3.0.0/24" } } },
+      [
+        "hastack:network.management: is for the platform ssh only, leave it out (containers are managed by their engine)",
+      ],
+    ],
+    [
       "no machines",
       { platform: "ssh" },
       ["hastack:machines: is missing, list the machines and their roles"],

@@ -2,9 +2,11 @@
  * GlusterFS as the driver of a shared directory: what is asked of the shell functions in `program`,
  * and the unit that mounts the directory.
  */
+import { ports } from "../../../../roles.ts";
 import type { Member, Topology } from "../../../../topology.ts";
-import type { SharedDirectory } from "../../../platform.ts";
+import type { Flow, SharedDirectory } from "../../../platform.ts";
 import type { StorageDriver } from "../driver.ts";
+import { mountUnit } from "../unit.ts";
 
 const volumeOf = ({ name }: SharedDirectory): string => `hastack-${name}`;
 
@@ -23,28 +25,47 @@ const addresses = (topology: Topology) =>
  */
 const modes = { file: "0040", directory: "0770" };
 
+const roles = ["brick", "arbiter"] as const;
+
+/** GlusterFS takes any free port of these for a brick. */
+const brickPorts = { from: ports.brick, to: 60_999 } as const;
+
+/** Who mounts a directory asks a member where its bricks are; members heal each other's. */
+function flowsOf({ tiers }: Topology): Flow[] {
+  return [...roles, ...Object.keys(tiers)].flatMap((from) =>
+    roles.flatMap((to) =>
+      [ports.gluster, brickPorts].map((port): Flow => ({ from, to, network: "backend", port })),
+    ),
+  );
+}
+
 export const glusterfs: StorageDriver = {
   name: "glusterfs",
-  roles: ["brick", "arbiter"],
-  packages: { members: ["glusterfs-server"], clients: ["glusterfs-client"] },
-  program: "ssh/storage/glusterfs/program",
+  roles,
+  flows: flowsOf,
+  // logrotate: GlusterFS's logs grow for ever without it
+  packages: { members: ["glusterfs-server", "logrotate"], clients: ["glusterfs-client"] },
   mark: "/etc/systemd/system/glusterd.service.d/hastack.conf",
-  listeners: /^gluster(d|fsd)$/,
+  tolerates: ({ program }, ownStorage) => ownStorage && /^gluster(d|fsd)$/.test(program),
+  source: () => "GlusterFS",
   members: membersOf,
 
   member(topology, { name }, keepData) {
     const request = { directory: name, keepData, members: addresses(topology) };
     return {
-      apply: { call: "place_brick", request: { directory: name } },
+      apply: { call: "place_brick", request: { directory: name, logTimer: "logrotate.timer" } },
       remove: { call: "remove_brick", request },
     };
   },
 
-  volume(topology, { name }, keepData) {
+  volume(topology, { name }, keepData, reservePercent) {
     const members = addresses(topology);
     const clients = topology.machines.map(({ backend }) => backend).join(",");
     return {
-      apply: { call: "make_volume", request: { directory: name, members, clients, modes } },
+      apply: {
+        call: "make_volume",
+        request: { directory: name, members, clients, modes, reservePercent },
+      },
       remove: { call: "remove_volume", request: { directory: name, keepData, members } },
     };
   },
@@ -52,7 +73,7 @@ export const glusterfs: StorageDriver = {
   mount(machine, topology, directory) {
     const { stack } = topology;
     const { name, path, group } = directory;
-    const unit = mountUnit(machine, topology, directory);
+    const unit = clientUnit(machine, topology, directory);
     return {
       apply: { call: "mount_volume", request: { directory: name, path, unit, group } },
       remove: { call: "unmount_volume", request: { stack, machine, directory: name, path } },
@@ -60,7 +81,7 @@ export const glusterfs: StorageDriver = {
   },
 };
 
-function mountUnit(machine: string, topology: Topology, directory: SharedDirectory): string {
+function clientUnit(machine: string, topology: Topology, directory: SharedDirectory): string {
   const { name, path } = directory;
   // A server on the machine itself is asked first
   const servers = [...membersOf(topology)].sort(
@@ -71,14 +92,7 @@ function mountUnit(machine: string, topology: Topology, directory: SharedDirecto
     ...servers.map(({ backend }) => `--volfile-server=${backend}`),
     `--volfile-id=/${volumeOf(directory)} ${path}`,
   ].join(" ");
-  return `[Unit]
-Description=hastack: ${name}, mounted from GlusterFS
-Wants=network-online.target
-After=network-online.target glusterd.service
-StartLimitIntervalSec=0
-
-[Service]
-Type=exec
+  const service = `Type=exec
 # What a client that died has left
 ExecStartPre=-/usr/bin/umount --lazy --quiet ${path}
 ExecStart=${client}
@@ -89,9 +103,6 @@ TimeoutStopSec=10
 Restart=always
 RestartSec=1
 SyslogIdentifier=hastack-${name}
-LimitNOFILE=65536
-
-[Install]
-WantedBy=multi-user.target
-`;
+LimitNOFILE=65536`;
+  return mountUnit({ name, source: "GlusterFS", after: "glusterd.service", service });
 }

@@ -37,14 +37,19 @@ describe("deliver-files: the real files, checked by the real programs", function
       assert.equal(code, 0, stderr);
       assert.match(
         stdout,
-        /^changed tls\/load-balancer\.pem, .*changed haproxy\.cfg, changed errors\/408\.http, .*keepalived\.conf, /,
+        /^changed tls\/load-balancer\.pem, .*changed haproxy\.cfg, changed errors\.map, .*keepalived\.conf, /,
       );
       const list = (await files.look(names)).split("\n");
       assert.deepEqual(
-        list.filter((line) => !line.startsWith("services/") && !line.startsWith("errors/")),
+        list.filter((line) => !line.startsWith("services/")),
         [
+          "bin/haproxy-answers 755 root",
+          "bin/haproxy-start 755 root",
+          "bin/keepalived-end 755 root",
           "bin/keepalived-notify 755 root",
           "bin/keepalived-start 755 root",
+          "bin/one-holder 755 root",
+          "errors.map 644 root",
           "haproxy.cfg 600 haproxy",
           "keepalived.conf 644 root",
           "tls/instances-ca.crt 444 root",
@@ -100,12 +105,11 @@ describe("deliver-files: the real files, checked by the real programs", function
         /balance only supports 'roundrobin'[\s\S]*haproxy\.cfg was refused; nothing was changed/,
       ],
       [
-        "an error page that is missing",
+        "texts of errors that are missing",
         "lb-1",
         {},
-        (request) =>
-          request.replace("errorfile 503 errors/503.http", "errorfile 503 errors/no.http"),
-        /errors\/no\.http[\s\S]*haproxy\.cfg was refused/,
+        (request) => request.replace("map(errors.map)", "map(missing.map)"),
+        /missing\.map[\s\S]*haproxy\.cfg was refused/,
       ],
       [
         "a keyword that keepalived does not know",
@@ -118,8 +122,22 @@ describe("deliver-files: the real files, checked by the real programs", function
         "an interface that keepalived cannot find",
         "lb-1",
         {},
-        (request) => request.replace("name_of 10.1.0.11", "name_of 10.1.0.77"),
+        (request) => request.replace("define FRONTEND 10.1.0.11", "define FRONTEND 10.1.0.77"),
         /keepalived\.conf was refused/,
+      ],
+      [
+        "an address for HAProxy that no interface has",
+        "lb-1",
+        {},
+        (request) => request.replace("name_of 10.1.0.11)", "name_of 10.1.0.77)"),
+        /no interface of this machine has the frontend address 10\.1\.0\.11[\s\S]*haproxy\.cfg was refused/,
+      ],
+      [
+        "more connections than there are open files for",
+        "lb-1",
+        { loadBalancer: { maxConnections: 40_000 } },
+        (request) => request.replace("most=$(ulimit -H -n)", "most=20000; ulimit() { return 1; }"),
+        /hastack:loadBalancer\.maxConnections: 40000 needs 80500 open files, and this machine gives a process 20000: use 9750 or less, or raise its limit/,
       ],
       [
         "a unit that PostgreSQL does not know",

@@ -231,7 +231,7 @@ describe("the docker platform", () => {
     assert.deepEqual([root, addresses], ["/etc/hastack", ["10.1.0.11", "10.2.0.11"]]);
     assert.deepEqual(processes, [
       { name: "haproxy", reloadSignal: "SIGUSR2" },
-      { name: "keepalived", reloadSignal: "SIGHUP" },
+      { name: "keepalived", reloadSignal: "SIGHUP", pausesFor: "haproxy" },
     ]);
     assert.equal(files["haproxy.cfg"].notice, "reload:haproxy");
   });

@@ -64,6 +64,16 @@ exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LA
     );
   });
 
+  it("L4: run what is to follow a process whenever that has ended", () => {
+    const files = serviceFiles([{ ...watcher, afterwards: ["bin/tidy", "it's over"] }]);
+    const finish = files.find(({ path }) => path === "services/watcher/finish");
+    assert.equal(finish?.mode, "0755");
+    assert.equal(
+      finish?.content,
+      "#!/bin/sh -eu\nexec 2>&1\ncd /etc/hastack\nexec bin/tidy 'it'\\''s over'\n",
+    );
+  });
+
   it("L2: stop a process with its own signal, and kill it after its grace", () => {
     assert.equal(contentOf("services/proxy/down-signal"), "USR1\n");
     assert.equal(contentOf("services/proxy/timeout-kill"), "20000\n");

@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { joined, readProgram } from "../../../../../infra/platform/machine.ts";
-import { encode } from "../../../../../infra/platform/request.ts";
-import type { StorageCall } from "../../../../../infra/platform/ssh/storage/driver.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { readProgram } from "../../../../../infra/platform/machine.ts";
 import { glusterfs } from "../../../../../infra/platform/ssh/storage/glusterfs/glusterfs.ts";
 import type { Member, Topology } from "../../../../../infra/topology.ts";
-import { type Outcome, run } from "../../../../../lib/run.ts";
 import { type Container, start } from "../../../../support/unit/containers.ts";
 import { planWith } from "../../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../../support/unit/images.ts";
+import { Pretended } from "../../../../support/unit/pretended.ts";
 
 const uploads = { name: "uploads", path: "/var/lib/hastack/uploads", group: "hastack" };
 
@@ -36,7 +33,10 @@ const topology: Topology = {
 
 const step = {
   member: (keepData: boolean) => glusterfs.member(topology, uploads, keepData),
-  volume: (keepData: boolean) => glusterfs.volume(topology, uploads, keepData),
+  volume: (keepData: boolean) => {
+    const made = glusterfs.volume?.(topology, uploads, keepData, 10);
+    return made ?? assert.fail("GlusterFS makes a volume");
+  },
   mount: (machine = "node-1") => glusterfs.mount(machine, topology, uploads),
 };
 
@@ -61,71 +61,13 @@ const brickFile = "/var/lib/hastack/bricks/uploads/picture.jpg";
 const dropIn = "/etc/systemd/system/glusterd.service.d/hastack.conf";
 const mountFile = "/etc/systemd/system/hastack-uploads.service";
 
-/** A folder that scripts take for the machine's root, with programs that only note their calls. */
-class Pretended {
-  readonly root = mkdtempSync(join(tmpdir(), "hastack-gluster-"));
-
-  constructor() {
-    this.program("systemctl", "");
-    this.program("gluster", "");
-    // There is no such user here. Between spaces: the folder's own name may have "-o" in it
-    this.program("install", `case " $* " in *" -o "*) ;; *) exec /usr/bin/install "$@" ;; esac`);
-    this.program("runuser", "");
-  }
-
-  program(name: string, body: string): void {
-    const text = `#!/bin/sh\necho "${name} $*" >> ${this.root}/calls\n${body}\n`;
-    mkdirSync(join(this.root, "bin"), { recursive: true });
-    writeFileSync(join(this.root, "bin", name), text, { mode: 0o755 });
-  }
-
-  write(path: string, text = "there\n"): void {
-    const file = join(this.root, path);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, text);
-  }
-
-  has(path: string): boolean {
-    return existsSync(join(this.root, path));
-  }
-
-  /** @param seconds to wait for what does not come */
-  run({ call, request }: StorageCall, seconds = 60): Promise<Outcome> {
-    const files = ["request", "owner", "share", glusterfs.program];
-    const within = (text: string) =>
-      text.replaceAll(/(?<![\w.*}-])\/(etc|var|run)\//g, `${this.root}$&`);
-    const script = joined(files, "unit", call).replaceAll(
-      /wait_seconds=60|(?<=within )\d+/g,
-      (text) => text.replace(/\d+/, `${seconds}`),
-    );
-    const PATH = `${this.root}/bin:${process.env.PATH}`;
-    return run(["sh", "-c", within(script)], {
-      env: { ...process.env, PATH },
-      input: encode(JSON.parse(within(JSON.stringify(request)))),
-      limitSeconds: 60,
-    });
-  }
-
-  /** The calls up to now, without the looks at what is there and the sharing. */
-  calls(): string[] {
-    if (!this.has("calls")) return [];
-    const lines = readFileSync(join(this.root, "calls"), "utf8").trim().split("\n");
-    return lines.filter(
-      (line) => !/^(systemctl cat|install|runuser)|volume info|volume list|pool list/.test(line),
-    );
-  }
-
-  remove(): void {
-    rmSync(this.root, { recursive: true, force: true });
-  }
-}
-
 describe("what is left of GlusterFS, and what is not", function () {
   this.timeout(60_000);
   let machine: Pretended;
 
   beforeEach(() => {
-    machine = new Pretended();
+    machine = new Pretended("glusterfs");
+    machine.program("gluster", "");
     machine.write(brickFile);
     machine.write(dropIn);
   });
@@ -205,7 +147,7 @@ describe("what is left of GlusterFS, and what is not", function () {
     };
   };
 
-  it("S2: has every file on two machines and the third one as arbiter, gives a brick that hangs up after seconds, and lets the stack's machines in only", async () => {
+  it("S2: has every file on two machines and the third one as arbiter, gives a brick that hangs up after seconds, keeps a reserve, and lets the stack's machines in only", async () => {
     const { outcome } = make(`touch ${machine.root}/made`);
     await outcome;
     const bricks = [11, 12, 13].map(
@@ -217,6 +159,9 @@ describe("what is left of GlusterFS, and what is not", function () {
       told.join("\n"),
     );
     assert.ok(told.includes("volume set hastack-uploads network.ping-timeout 5"));
+    for (const option of ["storage.reserve 10", "cluster.heal-timeout 60"]) {
+      assert.ok(told.includes(`volume set hastack-uploads ${option}`), option);
+    }
     assert.ok(
       told.includes(
         "volume set hastack-uploads auth.allow 10.2.0.11,10.2.0.12,10.2.0.13,10.2.0.14",
@@ -228,6 +173,7 @@ describe("what is left of GlusterFS, and what is not", function () {
     assert.equal((await machine.run(step.member(false).apply)).code, 0);
     assert.match(readFileSync(join(machine.root, dropIn), "utf8"), /^Restart=always$/m);
     assert.ok(machine.calls().includes("systemctl enable --quiet --now glusterd"));
+    assert.ok(machine.calls().includes("systemctl start logrotate.timer"));
   });
 
   it("W4: a volume that is kept is not touched", async () => {

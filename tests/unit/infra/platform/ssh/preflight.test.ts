@@ -11,18 +11,20 @@ import {
   offset,
   problemsOf,
   type Seen,
+  sharedDiskWarnings,
 } from "../../../../../infra/platform/ssh/preflight.ts";
 import { ports } from "../../../../../infra/roles.ts";
 import { formatProblem, type Problem } from "../../../../../infra/rules/problem.ts";
 import { SettingsError } from "../../../../../infra/settings.ts";
 import type { Machine, Member } from "../../../../../infra/topology.ts";
 import { planWith, settingsWith } from "../../../../support/unit/fixtures.ts";
+import { onMachines, onNfs } from "../../../../support/unit/machine-stack.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 
 const none: Problem = { path: "", why: "", fix: "" };
 
 const factsScript = (paths: readonly string[]) =>
-  `set -- ${commandLine(factsWords(paths))}\n${factsText()}`;
+  `set -- ${commandLine(factsWords(settings, paths))}\n${factsText()}`;
 
 const target: Target = {
   name: "node-1",
@@ -68,7 +70,7 @@ const good: Facts = {
     ["/opt/hastack", { mount: "/", freeMegabytes: 3072 }],
     ["/var/lib/postgresql", { mount: "/var", freeMegabytes: 3072 }],
     ["/var/lib/etcd", { mount: "/var", freeMegabytes: 3072 }],
-    ["/var/lib/hastack", { mount: "/var", freeMegabytes: 3072 }],
+    ["/var/lib/hastack/bricks", { mount: "/var", freeMegabytes: 3072 }],
   ]),
   clock: 1_800_000_000,
   unknownNames: [],
@@ -77,6 +79,8 @@ const good: Facts = {
   listeners: [{ port: 22, place: "0.0.0.0:22", program: "sshd", unit: "ssh.service" }],
   placed: [],
   ownStorage: false,
+  shared: new Map(),
+  otherFirewalls: [],
 };
 const settings = settingsWith();
 
@@ -113,7 +117,76 @@ const squatter = (port: number) => listener(port, "nc", "session-1.scope");
 const taken = (port: number, role: string) =>
   `port ${port} (${role}) is taken by nc at 0.0.0.0:${port}, end it there, or have it use another port`;
 
+describe("W5, S4: shared files on the file system of what stops without room", () => {
+  const warned = (space: Facts["space"], roles = everyRole.roles) =>
+    sharedDiskWarnings(settingsWith({ storage: { reservePercent: 12 } }), {
+      ...{ target, planned, clockOffset: 0 },
+      machine: { ...everyRole, roles },
+      facts: { ...good, space },
+    }).map(formatProblem);
+  const on = (mount: string) => ({ mount, freeMegabytes: 9000 });
+
+  it("are told, with what is there and what is left to it", () => {
+    const told = (others: string) =>
+      `machine node-1 (deploy@10.3.0.11): its file system /var holds shared files (/var/lib/hastack/bricks) beside ${others}, to which the former leave 12 per cent of it and no more (hastack:storage.reservePercent), give /var/lib/hastack/bricks a file system of its own`;
+    assert.deepEqual(warned(good.space), [
+      told("etcd (/var/lib/etcd) and the database (/var/lib/postgresql)"),
+    ]);
+    const apart = new Map([...good.space, ["/var/lib/postgresql", on("/srv/data")]]);
+    assert.deepEqual(warned(apart), [told("etcd (/var/lib/etcd)")]);
+  });
+
+  it("are not told where they have one of their own, or nobody else is there", () => {
+    assert.deepEqual(
+      warned(new Map([...good.space, ["/var/lib/hastack/bricks", on("/srv/files")]])),
+      [],
+    );
+    assert.deepEqual(warned(good.space, ["brick", "storefront"]), []);
+    assert.deepEqual(warned(good.space, ["quorum", "database"]), []);
+    assert.deepEqual(warned(new Map()), []);
+  });
+});
+
 describe("base checks of a machine", () => {
+  describe("W5, S3: on where its shared files are mounted from", () => {
+    const own = settingsWith({ ...onMachines, ...onNfs });
+    const there = "10.2.0.13:/var/lib/hastack/exports/uploads";
+    const mounted = (source: string) => ({ shared: new Map([["uploads", source]]) });
+    const left = (from: string, to: string) =>
+      `its uploads are mounted from ${from}, and would be from ${to}: files do not move by themselves, take the settings back, or move the files first (docs/operate.md, Another place for shared files)`;
+
+    it("find nothing where that stays", () => {
+      assert.deepEqual(said(mounted("GlusterFS")), []);
+      assert.deepEqual(said(mounted(there), { changes: own }), []);
+    });
+
+    it("refuse another driver, and another server", () => {
+      assert.deepEqual(said(mounted("GlusterFS"), { changes: own }), [left("GlusterFS", there)]);
+      assert.deepEqual(said(mounted(there)), [left(there, "GlusterFS")]);
+      const before = there.replace("13:", "14:");
+      assert.deepEqual(said(mounted(before), { changes: own }), [left(before, there)]);
+    });
+
+    it("are told of it by the unit that mounts it", () => {
+      const line = "shared uploads 10.2.0.13:/var/lib/hastack/exports/uploads";
+      assert.deepEqual(
+        [...parseFacts(`clock 1\n${line}\nshared papers GlusterFS\n`).shared],
+        [
+          ["uploads", there],
+          ["papers", "GlusterFS"],
+        ],
+      );
+    });
+  });
+
+  it("W5: want room for the log that is kept for a standby", () => {
+    const machine = { ...everyRole, roles: ["database"] };
+    const changes = settingsWith({ database: { maximumSlotLogMegabytes: 4096 } });
+    assert.deepEqual(said({}, { machine, changes }), [
+      "its file system /var has 3072 MiB free and the database (/var/lib/postgresql) must have 6144, make room there",
+    ]);
+  });
+
   it("W5: find nothing on one that is just enough for every role", () => {
     assert.deepEqual(said({}), []);
   });
@@ -168,7 +241,7 @@ describe("base checks of a machine", () => {
             ["/opt/hastack", { mount: "/", freeMegabytes: 900 }],
             ["/var/lib/postgresql", { mount: "/", freeMegabytes: 900 }],
             ["/var/lib/etcd", { mount: "/", freeMegabytes: 900 }],
-            ["/var/lib/hastack", { mount: "/", freeMegabytes: 900 }],
+            ["/var/lib/hastack/bricks", { mount: "/", freeMegabytes: 900 }],
           ]),
         },
         [
@@ -295,7 +368,7 @@ describe("base checks of a machine", () => {
       ["/opt/hastack", { mount: "/opt", freeMegabytes: 1 }],
       ["/var/lib/postgresql", { mount: "/var", freeMegabytes: 1 }],
       ["/var/lib/etcd", { mount: "/var", freeMegabytes: 1 }],
-      ["/var/lib/hastack", { mount: "/var", freeMegabytes: 1 }],
+      ["/var/lib/hastack/bricks", { mount: "/var", freeMegabytes: 1 }],
     ]);
     const machine: Machine = { ...everyRole, roles: ["loadBalancer", "cache"] };
     assert.deepEqual(said({ space }, { machine }), []);
@@ -320,7 +393,7 @@ describe("base checks of a machine", () => {
       ["/", { mount: "/", freeMegabytes: 1023 }],
       ["/var/lib/etcd", { mount: "/srv/etcd", freeMegabytes: 512 }],
       ["/var/lib/postgresql", { mount: "/srv/db", freeMegabytes: 3071 }],
-      ["/var/lib/hastack", { mount: "/srv/bricks", freeMegabytes: 512 }],
+      ["/var/lib/hastack/bricks", { mount: "/srv/bricks", freeMegabytes: 512 }],
     ]);
     const placed = everyMember.placed.filter((name) => name !== "db-1");
     const facts = { ...everyMember, placed, space, unknownNames: ["deb.debian.org"] };
@@ -331,7 +404,7 @@ describe("base checks of a machine", () => {
     ]);
     assert.deepEqual(said({ ...facts, placed: everyMember.placed }), []);
     assert.deepEqual(said({ space, ...everyMember, ownStorage: false }).slice(0, 1), [
-      "its file system /srv/bricks has 512 MiB free and shared files (/var/lib/hastack) must have 3072, make room there",
+      "its file system /srv/bricks has 512 MiB free and shared files (/var/lib/hastack/bricks) must have 3072, make room there",
     ]);
   });
 
@@ -475,6 +548,17 @@ describe("base checks of a machine", () => {
       ]);
     });
 
+    it("S3: where the kernel has it as the NFS server that it is to be", () => {
+      const machine = { ...everyRole, roles: ["nfs"] };
+      const changes = settingsWith({ ...onMachines, ...onNfs });
+      const member = { name: "nfs-1", role: "nfs", machine: "node-1", backend: "10.2.0.11" };
+      const given = { machine, changes, planned: [member] };
+      assert.deepEqual(said({ listeners: [listener(ports.nfs, "the kernel")] }, given), []);
+      assert.deepEqual(said({ listeners: [listener(ports.nfs, "ganesha.nfsd")] }, given), [
+        "port 2049 (nfs) is taken by ganesha.nfsd at 0.0.0.0:2049, end it there, or have it use another port",
+      ]);
+    });
+
     it("but not the one for mail where mail is sent", () => {
       const changes = settingsWith({ smtp: { host: "mail.example", from: "a@mail.example" } });
       const listeners = [squatter(ports.mail)];
@@ -539,6 +623,12 @@ placed shop-front-1.copy
 placed mine
 owner lab node-1
 ownStorage
+shared uploads GlusterFS
+ssh 10.3.0.1 50000 10.3.0.11 22
+firewall
+firewallOpen
+firewallMended 2
+knownDoor tcp 9100
 `);
     assert.deepEqual(facts, {
       clock: 1_800_000_000.25,
@@ -563,6 +653,11 @@ ownStorage
       placed: ["etcd-2", "storefront-10", "shop-front-1"],
       owner: "lab node-1",
       ownStorage: true,
+      shared: new Map([["uploads", "GlusterFS"]]),
+      sshConnection: "10.3.0.1 50000 10.3.0.11 22",
+      firewall: { isOpen: true, mended: 2, known: ["tcp 9100"] },
+      otherFirewalls: [],
+      udpListeners: [],
     });
   });
 

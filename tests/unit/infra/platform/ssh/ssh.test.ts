@@ -95,6 +95,30 @@ describe("the ssh platform", () => {
     }
   });
 
+  it("N2: opens each machine's firewall before anything is placed, and closes it behind all", () => {
+    for (const { name } of threeMachines) {
+      const opened = recording.get("Command", `${name}-firewall`);
+      const closed = recording.get("Command", `${name}-firewall-closed`);
+      assert.equal(opened.parent, "Firewall firewall");
+      assert.equal(closed.parent, "FirewallClosed firewall-closed");
+      assert.equal(opened.inputs.create, "node platform/ssh/try-firewall.ts open REQUEST");
+      assert.equal(closed.inputs.create, "node platform/ssh/try-firewall.ts close REQUEST");
+      const rules = (one: Registration) => JSON.parse(environmentOf(one).REQUEST ?? "").rules;
+      assert.equal(rules(opened), rules(closed));
+      const placed = onMachines(recording)
+        .filter((one) => environmentOf(one).MACHINE === name)
+        .filter((one) => !/-(programs|base|packages|release)$/.test(one.name))
+        .sort((one, other) => one.asked - other.asked)
+        .map((one) => one.name);
+      assert.equal(placed[0], `${name}-firewall`);
+      assert.equal(placed.at(-1), `${name}-firewall-closed`);
+      // On no machine anything is closed before all are through
+      for (const last of ["etcd-3-only-tls", "lb-2"]) {
+        assert.ok(closed.asked > recording.get("Command", last).asked, `${name} after ${last}`);
+      }
+    }
+  });
+
   it("W4: can take away whatever it places, from where it is", () => {
     for (const one of onMachines(recording)) {
       const { REMOVAL, TARGET, MACHINE } = environmentOf(one);
@@ -107,6 +131,7 @@ describe("the ssh platform", () => {
       "db-1": "remove",
       "storefront-1": "remove",
       "cache-1": "remove",
+      "node-1-firewall": "remove_firewall",
       "node-1-base": "remove_base",
       "node-1-programs": "unship",
       "node-1-uploads": "unmount_volume",

@@ -113,6 +113,13 @@ describe("systemd units", () => {
     assert.deepEqual(said(linesOf("watcher"), "KillSignal"), ["SIGTERM"]);
   });
 
+  it("L4: run what is to follow a process whenever that has ended", () => {
+    const processes = [proxy, { ...watcher, afterwards: ["bin/tidy", "all"] }];
+    const lines = linesOf("watcher", { processes });
+    assert.deepEqual(said(lines, "ExecStopPost"), [`${folder}/bin/tidy all`]);
+    assert.deepEqual(said(linesOf("proxy", { processes }), "ExecStopPost"), []);
+  });
+
   it("N4, W7: are started again whenever they end, and at boot", () => {
     for (const name of ["proxy", "watcher"]) {
       assert.deepEqual(said(linesOf(name), "Restart"), ["always"]);

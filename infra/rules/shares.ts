@@ -1,0 +1,44 @@
+/** Shares of the load balancers: instances that there are, and places that are left. */
+import type { Settings } from "../settings.ts";
+import type { Machine, TierPlan } from "../topology.ts";
+import { topologyOf } from "../topology.ts";
+import type { Problem } from "./problem.ts";
+import { didYouMean } from "./spelling.ts";
+
+export function placeProblems({
+  loadBalancer: { maxConnections, reservedConnections },
+}: Pick<Settings, "loadBalancer">): Problem[] {
+  if (reservedConnections === undefined || reservedConnections < maxConnections) return [];
+  const fix = `use less than loadBalancer.maxConnections (${maxConnections})`;
+  const why = "leaves the site no connections";
+  return [{ path: "loadBalancer.reservedConnections", value: reservedConnections, why, fix }];
+}
+
+/** A weight for nobody is a name that was mistyped. */
+export function weightProblems(
+  settings: Settings,
+  machines: readonly Machine[],
+  tiers: readonly TierPlan[],
+): Problem[] {
+  const topology = topologyOf(settings, machines, tiers);
+  const served = tiers.filter(({ port }) => port !== undefined);
+  const known = served.flatMap(({ name }) => (topology.tiers[name] ?? []).map((one) => one.name));
+  const { weights } = settings.loadBalancer;
+  const strangers = Object.keys(weights).filter((name) => !known.includes(name));
+  const idle = served
+    .map(({ name }) => topology.tiers[name] ?? [])
+    .filter((all) => all.length > 0 && all.every((one) => weights[one.name] === 0));
+  return [
+    ...strangers.map((name) => ({
+      path: `loadBalancer.weights.${name}`,
+      why: "is not an instance that the load balancers know",
+      fix: didYouMean(name, known, `use one of ${known.join(", ")}`),
+    })),
+    ...idle.map((all) => ({
+      path: `loadBalancer.weights.${all[0]?.name}`,
+      value: 0,
+      why: "leaves no instance of its tier that gets requests",
+      fix: "use 1 or more for one of them",
+    })),
+  ];
+}
