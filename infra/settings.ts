@@ -402,7 +402,9 @@ export const settingsSchema = z.strictObject({
       databaseClients: z
         .array(cidr)
         .default([])
-        .describe("Subnets that may use the database's listeners, besides the tiers' machines."),
+        .describe(
+          "Subnets that may use the database's listeners, besides the tiers' machines. On machines `firewall.admit` has to let them in, too.",
+        ),
       uploads: z
         .strictObject({
           perSource: most

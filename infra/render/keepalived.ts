@@ -114,9 +114,10 @@ echo "$3" > ${vrrpStateFile}
 
 /**
  * Health of a load balancer: HAProxy answers here with this configuration, keepalived is not in
- * state FAULT, no two machines hold a virtual address, and the site answers at the virtual address, whichever machine has it. The other load
- * balancer may still be without the certificate that this one has, or the other way round, so a
- * redirect to HTTPS is followed. Which certificate is in use is asked of HAProxy itself.
+ * state FAULT, no two machines hold a virtual address, and the site answers at the virtual address,
+ * whichever machine has it. The other load balancer may still be without the certificate that this one
+ * has, or the other way round, so a redirect to HTTPS is followed. Which certificate is in use is asked
+ * of HAProxy itself.
  *
  * @param path of the site's health; none where no tier serves requests
  */

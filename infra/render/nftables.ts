@@ -210,9 +210,18 @@ function ruleOf({ to, from, protocol, ports: list, comment }: Opening): string {
     protocol === "vrrp"
       ? `ip protocol ${vrrpProtocol} ip ttl 255`
       : `${protocol} dport ${setOf(list ?? [])}`,
-    // A comment of nft's has up to 128 characters
-    `counter accept comment "${comment.replaceAll(/["\\\n]/g, " ").slice(0, 120)}"`,
+    `counter accept comment "${commentOf(comment)}"`,
   ].join(" ");
+}
+
+/** A comment of nft's has up to 128 bytes, in one line. */
+function commentOf(text: string): string {
+  const line = Buffer.from(text.replaceAll(/["\\\n]/g, " "));
+  // What is cut in two is no character
+  return line
+    .subarray(0, 120)
+    .toString()
+    .replace(/\uFFFD+$/, "");
 }
 
 const setOf = (list: readonly string[]): string => `{ ${list.join(", ")} }`;

@@ -98,7 +98,8 @@ function ownDoorProblems(
   tiers: readonly TierPlan[],
   machines: readonly Machine[],
 ): Problem[] {
-  if (from !== "everybody" || protocol !== "tcp") return [];
+  const isOpen = from === "everybody" || from.some((one) => one.endsWith("/0"));
+  if (!isOpen || protocol !== "tcp") return [];
   const [first, last] = rangeOf({ port, ports });
   const own = machines
     .filter(({ name }) => names === undefined || names.includes(name))

@@ -58,6 +58,14 @@ describe("a machine's firewall as text", () => {
     ]);
   });
 
+  it("N2: what is let in besides fits into nft's comment, in any alphabet", () => {
+    const strange = { what: "\u00e9".repeat(100), port: 9100, from: ["192.0.2.0/24"] };
+    const text = textsOf(machineSettings({ firewall: { admit: [strange] } })).get("db-1") ?? "";
+    const [, comment = ""] = /tcp dport \{ 9100 \} counter accept comment "(.*)"/.exec(text) ?? [];
+    assert.match(comment, /^\u00e9+$/);
+    assert.ok(Buffer.byteLength(comment) <= 128);
+  });
+
   it("L4, N1: lets keepalived's adverts in from where they are sent, and from nowhere else", () => {
     const settings = machineSettings();
     const topology = planTopology(settings, applicationWith(agency, settings).tiers);

@@ -49,6 +49,11 @@ describe("rules on what firewalls let in besides", () => {
       { ...without, ports: "5000-6000", from: "everybody", machines: ["db-1"] },
       "hastack:firewall.admit.0: 5432 is a port of the role database, and would be open to everybody, name in from who is to reach it",
     ],
+    [
+      "the same, said as a subnet",
+      { ...one, port: 5432, from: ["0.0.0.0/0"], machines: ["db-1"] },
+      "hastack:firewall.admit.0: 5432 is a port of the role database, and would be open to everybody, name in from who is to reach it",
+    ],
   ];
   for (const [what, admit, problem] of refused) {
     it(`N2: refuse ${what}`, () => assert.deepEqual(problemsOf(admit), [problem]));

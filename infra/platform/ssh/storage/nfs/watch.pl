@@ -6,8 +6,11 @@ use strict;
 use warnings;
 use IO::Select;
 use IO::Socket::INET;
+use Socket qw(inet_aton inet_ntoa);
 
 my ($server, $path) = @ARGV;
+# Once, as the kernel does for a mount: while no name is known the server may be as well as ever.
+my $address = inet_ntoa(inet_aton($server) // die "$server is not known\n");
 
 # By the machine's own count of seconds: its clock may be set.
 sub seconds {
@@ -24,7 +27,7 @@ sub is_mounted {
 my $call = pack 'N11', 0x80000028, 1, 0, 2, 100003, 4, 0, 0, 0, 0, 0;
 
 sub answers {
-    my $socket = IO::Socket::INET->new(PeerAddr => $server, PeerPort => 2049, Timeout => 2) or return;
+    my $socket = IO::Socket::INET->new(PeerAddr => $address, PeerPort => 2049, Timeout => 2) or return;
     return unless defined $socket->syswrite($call) && IO::Select->new($socket)->can_read(2);
     return $socket->sysread(my $answer, 28);
 }

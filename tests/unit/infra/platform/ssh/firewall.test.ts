@@ -213,6 +213,19 @@ describe("a machine's firewall", function () {
     assert.ok(!(await answers(7102)));
   });
 
+  it("N2: is not taken for closed while its rules cannot be loaded", async () => {
+    await mustTry("close");
+    // The guard looks every five seconds
+    await machine.look(
+      `cp /etc/hastack/firewall.nft /run/kept.nft
+       echo nonsense > /etc/hastack/firewall.nft; nft flush ruleset; sleep 7`,
+    );
+    assert.ok(!(await isClosed()));
+    await machine.look("mv /run/kept.nft /etc/hastack/firewall.nft");
+    await closedAgain();
+    assert.ok(!(await answers(7102)));
+  });
+
   it("N2: leaves the tables of others alone", async () => {
     await machine.look(
       "nft 'table inet theirs { chain input { type filter hook input priority 10; policy accept; tcp dport 9 drop; }; }'",
