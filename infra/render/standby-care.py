@@ -342,15 +342,28 @@ def drop_lost_slots(config):
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            lost = "FROM pg_replication_slots WHERE slot_type = 'physical' AND invalidation_reason = 'wal_removed'"
-            cursor.execute(f"SELECT pg_terminate_backend(active_pid, 1000) {lost} AND active")
             cursor.execute(
-                f"SELECT slot_name, pg_drop_replication_slot(slot_name) {lost} AND NOT active"
+                "SELECT slot_name, pg_terminate_backend(active_pid) FROM pg_replication_slots"
+                " WHERE slot_type = 'physical' AND invalidation_reason = 'wal_removed'"
             )
             for name, _ in cursor.fetchall():
-                say(f"the slot {name} is dropped: its standby was away for longer than log is kept for it")
+                if drop_slot(cursor, name):
+                    say(f"the slot {name} is dropped: its standby was away for longer than log is kept for it")
     finally:
         connection.close()
+
+
+def drop_slot(cursor, name):
+    """Whether it is gone. Asked without a pause: a stream that was cut is back within some 20 ms."""
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        cursor.execute(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+            " WHERE slot_name = %s AND NOT active", (name,)
+        )
+        if cursor.rowcount > 0:
+            return True
+    return False
 
 
 def stands_still(state):
