@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rm, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -225,6 +225,23 @@ describe("content API", function () {
       assert.equal(await part.text(), "PNG");
       const beyond = await fetch(storefront.url + image, { headers: { Range: "bytes=999999-" } });
       assert.equal(beyond.status, 416);
+      assert.match(beyond.headers.get("content-range") ?? "", /^bytes \*\/\d+$/);
+      assert.match(beyond.headers.get("content-type") ?? "", /^text\/html/);
+    });
+
+    it("S4: that cannot be read are answered 503, and nobody keeps that answer", async () => {
+      // It opens, and fails at the first read
+      const name = `${"0".repeat(32)}.png`;
+      await mkdir(join(uploads, name));
+      const answer = await fetch(`${storefront.url}/images/${name}`, {
+        headers: { Range: "bytes=0-9" },
+      });
+      await rm(join(uploads, name), { recursive: true });
+      assert.equal(answer.status, 503);
+      assert.match(await answer.text(), /Pictures cannot be read at the moment/);
+      assert.match(answer.headers.get("content-type") ?? "", /^text\/html/);
+      assert.equal(answer.headers.get("cache-control"), "no-store");
+      assert.equal(answer.headers.get("content-range"), null);
     });
 
     for (const path of [

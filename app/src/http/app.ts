@@ -85,6 +85,15 @@ function measureRequests(): express.RequestHandler {
   };
 }
 
+/** Of what was about to be sent when it failed. */
+const headersOfContent = [
+  "Content-Type",
+  "Content-Length",
+  "ETag",
+  "Accept-Ranges",
+  "Last-Modified",
+];
+
 /** Every failed request ends here, in the client's own language: a page or JSON. */
 function answerError(services: Services): ErrorRequestHandler {
   const { log } = services;
@@ -101,7 +110,8 @@ function answerError(services: Services): ErrorRequestHandler {
     if (error instanceof LoginNeeded && wantsPage(request) && !isApi(request)) {
       return sendToLogin(request, response, error.loginPage);
     }
-    for (const name of ["Content-Length", "ETag", "Accept-Ranges"]) response.removeHeader(name);
+    for (const name of headersOfContent) response.removeHeader(name);
+    if (error.status !== 416) response.removeHeader("Content-Range");
     response.status(error.status).set("Cache-Control", "no-store");
     if (error.retryAfterSeconds !== undefined) {
       response.set("Retry-After", String(error.retryAfterSeconds));

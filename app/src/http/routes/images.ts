@@ -53,7 +53,10 @@ export async function sendPicture(
     const { start, end } = partOf(request, response, size);
     response.set("Content-Length", String(end + 1 - start));
     if (request.method === "HEAD") return void response.end();
-    await pipeline(readPart(handle, start, end), response).catch((error) => {
+    const parts = readPart(handle, start, end);
+    // While there is an answer left for a picture that cannot be read
+    const first = await parts.next().catch(noneSuch);
+    await pipeline(continued(first, parts), response).catch((error) => {
       // A client that went away is not an error; nor is there an answer left for another one.
       if (!response.destroyed) throw error;
     });
@@ -78,7 +81,6 @@ function partOf(
   if (condition !== undefined && condition !== response.get("ETag")) return whole;
   const ranges = request.range(size, { combine: true });
   if (ranges === -1) {
-    for (const name of ["Content-Type", "Last-Modified"]) response.removeHeader(name);
     response.set("Content-Range", `bytes */${size}`);
     throw new HttpError(416, "bad-range", "No such range.");
   }
@@ -87,6 +89,11 @@ function partOf(
   if (!part || (Array.isArray(ranges) && ranges.length > 1)) return whole;
   response.status(206).set("Content-Range", `bytes ${part.start}-${part.end}/${size}`);
   return part;
+}
+
+async function* continued<T>(first: IteratorResult<T>, rest: AsyncGenerator<T>): AsyncGenerator<T> {
+  if (!first.done) yield first.value;
+  yield* rest;
 }
 
 /** Read at once, bytes. */
