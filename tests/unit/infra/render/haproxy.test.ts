@@ -6,6 +6,7 @@ import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";
 import { Issuer } from "../../../support/unit/issuer.ts";
+import { onMachines } from "../../../support/unit/machine-stack.ts";
 import { Delivered } from "../../../support/unit/programs.ts";
 import { describeStack, recordStack, workloadOf } from "../../../support/unit/stack.ts";
 
@@ -292,6 +293,15 @@ describe("haproxy.cfg of another application", () => {
     );
     assert.ok(section(text, "resolvers system").includes("parse-resolv-conf"));
     assert.doesNotMatch(rendered(), /outside_|resolvers/);
+  });
+
+  it("N1: lets in who comes from the virtual address where instances share a load balancer's machine", () => {
+    const smtp = { host: "mail.example", port: 465, from: "a@example.org" };
+    const text = rendered({ ...onMachines, smtp });
+    const from = "tcp-request connection reject unless { src 10.2.0.100 10.2.0.11 10.2.0.12 }";
+    for (const one of ["frontend primary", "frontend replicas", "listen mail"]) {
+      assert.ok(section(text, one).includes(from), one);
+    }
   });
 
   it("O6: has no way to an application of workers alone", () => {
