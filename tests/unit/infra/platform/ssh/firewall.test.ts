@@ -269,6 +269,15 @@ describe("a machine's firewall", function () {
     assert.equal((await look()).firewall?.isOpen, true);
     await mustTry("close", rules(), 4);
     assert.equal((await look()).firewall?.isOpen, false);
+    assert.equal((await look()).firewall?.letsFormerIn, false);
+    // An `up` that comes no further, and one back to the settings before
+    await mustTry("open", rules([7101, 7102]));
+    await mustTry("open", rules());
+    assert.equal((await look()).firewall?.letsFormerIn, true);
+    assert.ok(await answers(7102));
+    await mustTry("close", rules(), 5);
+    assert.equal((await look()).firewall?.letsFormerIn, false);
+    assert.ok(!(await answers(7102)));
     await machine.look(
       "nft 'table ip filter { chain INPUT { type filter hook input priority 0; policy drop; accept; }; }'",
     );
