@@ -1040,8 +1040,8 @@ backend storefront_uploads
   retry-on conn-failure 425
   timeout queue 20s
   http-request set-var(txn.alone) unique-id
-  server storefront-1 10.2.0.41:3000 verifyhost 10-2-0-41-3000.instance tcp-ut 2s track storefront/storefront-1 pool-conn-name var(txn.alone)
-  server storefront-2 10.2.0.42:3000 verifyhost 10-2-0-42-3000.instance tcp-ut 2s track storefront/storefront-2 pool-conn-name var(txn.alone)
+  server storefront-1 10.2.0.41:3000 verifyhost 10-2-0-41-3000.instance tcp-ut 2s track storefront/storefront-1 pool-conn-name var(txn.alone) alpn h2,http/1.1
+  server storefront-2 10.2.0.42:3000 verifyhost 10-2-0-42-3000.instance tcp-ut 2s track storefront/storefront-2 pool-conn-name var(txn.alone) alpn h2,http/1.1
 
 backend admin
   mode http
@@ -1086,8 +1086,8 @@ backend admin_uploads
   retry-on conn-failure 425
   timeout queue 20s
   http-request set-var(txn.alone) unique-id
-  server admin-1 10.2.0.51:3001 verifyhost 10-2-0-51-3001.instance tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone)
-  server admin-2 10.2.0.52:3001 verifyhost 10-2-0-52-3001.instance tcp-ut 2s track admin/admin-2 pool-conn-name var(txn.alone)
+  server admin-1 10.2.0.51:3001 verifyhost 10-2-0-51-3001.instance tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone) alpn h2,http/1.1
+  server admin-2 10.2.0.52:3001 verifyhost 10-2-0-52-3001.instance tcp-ut 2s track admin/admin-2 pool-conn-name var(txn.alone) alpn h2,http/1.1
 
 frontend primary
   mode tcp
