@@ -145,6 +145,10 @@ def kept_aside(directory):
     return sorted(glob.glob(glob.escape(directory) + ".set-aside-*"))
 
 
+def aside_hint(directory):
+    return "".join(f"; move {one} elsewhere, or delete it" for one in kept_aside(directory))
+
+
 def set_aside(directory, why):
     older = kept_aside(directory)
     place = f"{directory}.set-aside-{time.strftime('%Y-%m-%dT%H-%M-%SZ', time.gmtime())}"
@@ -178,7 +182,7 @@ def rewind(words):
 def wait_for_room_to_rewind(directory):
     """A full disk may be why this member lost its place. pg_rewind would fail, and whole data be set aside."""
     if room(directory) < ROOM_FOR_REWIND:
-        say(f"no room: pg_rewind waits until {megabytes(ROOM_FOR_REWIND)} are free")
+        say(f"no room: pg_rewind waits until {megabytes(ROOM_FOR_REWIND)} are free{aside_hint(directory)}")
     while room(directory) < ROOM_FOR_REWIND:
         time.sleep(LOOK_SECONDS)
 
@@ -276,8 +280,8 @@ def wait_for_room(config, directory, before, host, port):
     there = room(directory)
     if there >= wanted:
         return True
-    aside = "".join(f"; move {one} elsewhere, or delete it" for one in kept_aside(directory))
-    say(f"no room: a copy needs {megabytes(wanted)}, and {megabytes(there)} are free{aside}")
+    need = f"a copy needs {megabytes(wanted)}, and {megabytes(there)} are free"
+    say(f"no room: {need}{aside_hint(directory)}")
     end = time.monotonic() + 60
     while time.monotonic() < end and room(directory) < wanted:
         time.sleep(LOOK_SECONDS)

@@ -42,7 +42,7 @@ describe("haproxy.cfg", () => {
     const changes: readonly Readonly<Record<string, unknown>>[] = [
       {},
       // These stand in the global section alone
-      { loadBalancer: { maxConnections: 500 } },
+      { loadBalancer: { maxConnections: 500, perSource: { connections: 100 } } },
       { loadBalancer: { reloadDrainSeconds: 60 } },
       { loadBalancer: { balance: "leastconn" } },
       { tiers: { storefront: { instances: 3 } } },
@@ -81,7 +81,10 @@ describe("haproxy.cfg", () => {
 
   it("L1: takes algorithm and connection limits from the settings", () => {
     const text = rendered({
-      loadBalancer: { balance: "leastconn", maxConnections: 500, maxConnectionsPerInstance: 50 },
+      loadBalancer: {
+        ...{ balance: "leastconn", maxConnections: 500, maxConnectionsPerInstance: 50 },
+        perSource: { connections: 100 },
+      },
     });
     assert.ok(section(text, "global").includes("maxconn 500"));
     for (const backend of ["storefront", "storefront_writes", "admin", "admin_writes"]) {
@@ -977,9 +980,9 @@ frontend web
   http-request deny deny_status 429 if { sc_http_req_rate(0) gt 5000 }
   http-request set-var(txn.head) req.hdrs,length
   http-request return status 431 content-type "text/html; charset=utf-8" lf-string "%[str(431),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Connection close if { var(txn.head) -m int gt 15360 }
-  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /login /login/ } { method POST }
-  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /api/session /api/session/ } { method POST }
-  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /admin/login /admin/login/ } { method POST }
+  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec -i /login /login/ } { method POST }
+  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec -i /api/session /api/session/ } { method POST }
+  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec -i /admin/login /admin/login/ } { method POST }
   http-request deny deny_status 429 if { sc_http_req_rate(2) gt 20 }
   http-request set-var(txn.tier) str(storefront)
   http-request set-var(txn.tier) str(admin) if { path,url_dec /admin } || { path,url_dec -m beg /admin/ }

@@ -5,6 +5,7 @@ import { encode } from "../../../../../infra/platform/request.ts";
 import { commandLine } from "../../../../../infra/platform/shell.ts";
 import { parseFacts } from "../../../../../infra/platform/ssh/facts.ts";
 import { firewallRequest } from "../../../../../infra/platform/ssh/firewall.ts";
+import { timesMended } from "../../../../../infra/platform/ssh/firewall-look.ts";
 import { factsText, factsWords } from "../../../../../infra/platform/ssh/preflight.ts";
 import { callText, shippedPrograms } from "../../../../../infra/platform/ssh/programs.ts";
 import { renderFirewall } from "../../../../../infra/render/nftables.ts";
@@ -74,7 +75,7 @@ describe("a machine's firewall", function () {
         TARGET: JSON.stringify(machine.target),
         NAME: "node-1-firewall",
         REQUEST: JSON.stringify({
-          ...firewallRequest(text, mended),
+          ...firewallRequest(text, how === "close" ? mended : undefined),
           // More than a connection is waited for
           backSeconds: 13,
           settleSeconds: 2,
@@ -275,7 +276,8 @@ describe("a machine's firewall", function () {
     await mustTry("open", rules());
     assert.equal((await look()).firewall?.letsFormerIn, true);
     assert.ok(await answers(7102));
-    await mustTry("close", rules(), 5);
+    await mustTry("close", rules(), timesMended(await look()));
+    assert.equal((await look()).firewall?.mended, 5);
     assert.equal((await look()).firewall?.letsFormerIn, false);
     assert.ok(!(await answers(7102)));
     await machine.look(
