@@ -119,7 +119,7 @@ const taken = (port: number, role: string) =>
 
 describe("W5, S4: shared files on the file system of what stops without room", () => {
   const warned = (space: Facts["space"], roles = everyRole.roles) =>
-    sharedDiskWarnings(settingsWith({ storage: { reservePercent: 12 } }), {
+    sharedDiskWarnings(settingsWith({ ...onMachines, storage: { reservePercent: 12 } }), {
       ...{ target, planned, clockOffset: 0 },
       machine: { ...everyRole, roles },
       facts: { ...good, space },
