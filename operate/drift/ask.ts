@@ -1,0 +1,65 @@
+/** Asks machines and the Docker engine, each once and side by side, for a few seconds at most. */
+import { readProjectFile } from "../../lib/paths.ts";
+import { isUnreachable, onMachineOf } from "../reach.ts";
+import type { OperatedStack } from "../stack.ts";
+import type { Seen } from "./compare.ts";
+import { askEngine } from "./engine.ts";
+import type { Answers } from "./expectation.ts";
+
+/** For all questions to one machine. */
+const lookSeconds = 4;
+
+/** What was answered, and who was not heard. */
+export interface Look {
+  readonly seen: Seen;
+  readonly unheard: ReadonlyMap<string, string>;
+}
+
+/** @param asks questions by machine; `""` is the engine */
+export async function ask(
+  stack: OperatedStack,
+  asks: ReadonlyMap<string, ReadonlySet<string>>,
+): Promise<Look> {
+  const seen = new Map<string, Answers>();
+  const unheard = new Map<string, string>();
+  await Promise.all(
+    [...asks].map(async ([machine, questions]) => {
+      try {
+        const answers =
+          machine === "" ? askEngine([...questions]) : askMachine(stack, machine, [...questions]);
+        seen.set(machine, await answers);
+      } catch (error) {
+        unheard.set(machine || "Docker", (error as Error).message);
+      }
+    }),
+  );
+  return { seen, unheard };
+}
+
+async function askMachine(
+  stack: OperatedStack,
+  machine: string,
+  questions: readonly string[],
+): Promise<Answers> {
+  const outcome = await onMachineOf(stack, machine, readProjectFile("operate/drift/look"), {
+    limitSeconds: lookSeconds,
+    input: questions.map((one) => `${one}\n`).join(""),
+  });
+  if (isUnreachable(outcome)) throw new Error(outcome.unreachable);
+  const lines = outcome.stdout.split("\n").slice(0, -1);
+  if (lines.pop() !== "end") {
+    const said = outcome.stderr.trim().split("\n").at(-1);
+    throw new Error(said || `it did not answer all within ${lookSeconds} s`);
+  }
+  return new Map(lines.map(readAnswer));
+}
+
+/** As `look` writes it. */
+function readAnswer(line: string): [string, readonly (readonly [string, string])[]] {
+  const [question = "", ...properties] = line.split("\t");
+  const pairs = properties.flatMap((property): [string, string][] => {
+    const [, name, value] = /^([^=]+)=(.*)$/s.exec(property) ?? [];
+    return name === undefined ? [] : [[name, value ?? ""]];
+  });
+  return [question, pairs];
+}

@@ -1,0 +1,54 @@
+/** What is to be, and what there is, in one shape: things with named properties. */
+
+/** A thing of a machine as the last `up` left it. */
+export interface Expectation {
+  /** The machine that is asked; nothing where the Docker engine is. */
+  readonly machine: string;
+  /** The question, `KIND THING`: `look` and `engine.ts` know the kinds. */
+  readonly ask: string;
+  /** What people call it. */
+  readonly thing: string;
+  /** Its properties by name. */
+  readonly should: Properties;
+  /** Whether properties that are not named are not to be there. @default they are not looked at */
+  readonly whole?: boolean;
+  /** For a file that was delivered. */
+  readonly file?: DeliveredFile;
+  /** What puts it right. */
+  readonly fix: string;
+  /** Whether the `up` that made it was cut off, so that nothing is known for certain. */
+  readonly unsure: boolean;
+}
+
+export type Properties = Readonly<Record<string, string>>;
+
+export interface DeliveredFile {
+  /** The folder that it was delivered into; the note of that lies there. @default there is no note */
+  readonly folder?: string;
+  /** In that folder. @default it is in none */
+  readonly path?: string;
+  /** With `@{name}` for secrets. */
+  readonly template: string;
+  /** Filled in; nothing where a secret is not known. */
+  readonly text: string | undefined;
+  /** Whether it holds any. */
+  readonly isSecret: boolean;
+}
+
+/** What a machine, or the engine, answered: by question, its properties in their order. */
+export type Answers = ReadonlyMap<string, readonly (readonly [name: string, value: string])[]>;
+
+/** A thing that is not as the last `up` left it. */
+export interface Finding {
+  readonly machine: string;
+  readonly thing: string;
+  /** Of the file that is there; nothing where it is not about a line. */
+  readonly line?: number;
+  /** The property that differs. */
+  readonly property: string;
+  readonly is: string;
+  readonly shouldBe: string;
+  /** All of it in a sentence. */
+  readonly what: string;
+  readonly fix: string;
+}
