@@ -4,7 +4,7 @@ import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Seen } from "./compare.ts";
 import { askEngine } from "./engine.ts";
-import type { Answers } from "./expectation.ts";
+import type { Answer, Answers } from "./expectation.ts";
 
 /** For all questions to one machine. */
 const lookSeconds = 4;
@@ -51,11 +51,15 @@ async function askMachine(
     const said = outcome.stderr.trim().split("\n").at(-1);
     throw new Error(said || `it did not answer all within ${lookSeconds} s`);
   }
-  return new Map(lines.map(readAnswer));
+  const answers = new Map<string, Answer>();
+  for (const [question, properties] of lines.map(readAnswer)) {
+    answers.set(question, [...(answers.get(question) ?? []), ...properties]);
+  }
+  return answers;
 }
 
 /** As `look` writes it. */
-function readAnswer(line: string): [string, readonly (readonly [string, string])[]] {
+function readAnswer(line: string): [string, Answer] {
   const [question = "", ...properties] = line.split("\t");
   const pairs = properties.flatMap((property): [string, string][] => {
     const [, name, value] = /^([^=]+)=(.*)$/s.exec(property) ?? [];

@@ -1,5 +1,12 @@
 /** What differs between the state of the last `up` and what there is. Nothing is asked here. */
-import type { Answers, DeliveredFile, Expectation, Finding, Properties } from "./expectation.ts";
+import type {
+  Answer,
+  Answers,
+  DeliveredFile,
+  Expectation,
+  Finding,
+  Properties,
+} from "./expectation.ts";
 import { rulesAsThere, rulesFile } from "./firewall.ts";
 import { shownLines, toldLines } from "./lines.ts";
 import { flat } from "./patroni.ts";
@@ -41,6 +48,7 @@ function differencesOf(expectation: Expectation, answers: Answers | undefined): 
   const answer = answers?.get(ask);
   if (answer === undefined) return [];
   if (ask.startsWith("text ")) return textDifferences(expectation, textOf(answer));
+  if (ask.startsWith("layer ")) return layerDifferences(expectation, answer);
   const is = ask.startsWith("patroni ") ? settingsIn(textOf(answer)) : Object.fromEntries(answer);
   if (is === undefined) return [];
   const names = whole ? new Set([...Object.keys(should), ...Object.keys(is)]) : Object.keys(is);
@@ -99,11 +107,21 @@ function textDifferences(expectation: Expectation, is: string): Difference[] {
   return is === text ? [] : [{ expectation, property: "content", is, shouldBe: text }];
 }
 
+/** Every file of a container's that its image has otherwise, or not at all. */
+function layerDifferences(expectation: Expectation, answer: Answer): Difference[] {
+  return answer.slice(0, shownLines).map(([, path]) => ({
+    expectation,
+    property: path,
+    is: "added or changed",
+    shouldBe: "as its image has it",
+  }));
+}
+
 function settingsIn(text: string): Properties | undefined {
   return text === "" ? undefined : flat(JSON.parse(text));
 }
 
-export function textOf(answer: readonly (readonly [string, string])[] | undefined): string {
+export function textOf(answer: Answer | undefined): string {
   const [[, text = ""] = []] = answer ?? [];
   return Buffer.from(text, "base64").toString();
 }

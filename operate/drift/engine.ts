@@ -3,8 +3,8 @@ import { runDocker } from "../../infra/platform/docker/engine.ts";
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import type { Answers, Expectation, Properties } from "./expectation.ts";
 import type { Resource } from "./state.ts";
+import { packageThing } from "./things.ts";
 
-const besideImage = "changed beside its image";
 const mebibyte = 1024 * 1024;
 
 /** What a container's resource asks for. */
@@ -56,12 +56,6 @@ const kinds: Readonly<Record<string, (resource: Resource) => Thing[]>> = {
         should: { run: "running" },
         fix: `docker start ${name}, or docker unpause ${name}`,
       },
-      {
-        ask: `layer ${name}`,
-        thing: `files of container ${name}`,
-        should: { [besideImage]: "none" },
-        fix: anew,
-      },
     ];
   },
   "docker:index/network:Network": ({ id, inputs }) => {
@@ -97,15 +91,34 @@ const kinds: Readonly<Record<string, (resource: Resource) => Thing[]>> = {
   },
 };
 
-/** What a state wants of the engine, each thing told of the member that it belongs to. */
-export function engineThings(resources: readonly Resource[]): Expectation[] {
-  return resources.flatMap((resource) =>
+/** What a state wants of the engine, and the packages that its images bring to the containers. */
+export function engineThings(stack: string, resources: readonly Resource[]): Expectation[] {
+  const ofEngine = resources.flatMap((resource) =>
     (kinds[resource.type]?.(resource) ?? []).map((one) => ({
       machine: "",
       ...one,
       unsure: resource.unsure,
     })),
   );
+  const images = new Map(resources.filter(isImage).map((one) => [imageId(one), packagesOf(one)]));
+  const ofImages = resources.filter(isContainer).flatMap(({ inputs, unsure }) => {
+    const { name, image } = inputs as unknown as ContainerInputs;
+    const machine = name.slice(dockerNames(stack).container("").length);
+    const fix = `docker rm --force ${name}; npx pulumi up makes it anew`;
+    return (images.get(image) ?? []).map((one) => packageThing({ machine, fix, unsure }, one));
+  });
+  return [...ofEngine, ...ofImages];
+}
+
+const isImage = ({ type }: Resource) => type === "docker:index/remoteImage:RemoteImage";
+const isContainer = ({ type }: Resource) => type === "docker:index/container:Container";
+
+/** The provider's own id has the image's name behind it. */
+const imageId = ({ id }: Resource): string => id.slice(0, "sha256:".length + 64);
+
+function packagesOf({ inputs }: Resource): readonly string[] {
+  const { build } = inputs as { build?: { buildArgs?: { PACKAGES?: string } } };
+  return (build?.buildArgs?.PACKAGES ?? "").split(" ").filter(Boolean);
 }
 
 /** The member that a thing of the engine belongs to, for people; `docker` where it is the whole stack's. */
@@ -282,12 +295,6 @@ export async function askEngine(asks: readonly string[]): Promise<Answers> {
   for (const name of await there("volume", namesOf("volume"), "volume", "ls", "--quiet")) {
     answers.set(`volume ${name}`, [["is", "there"]]);
   }
-  await Promise.all(
-    namesOf("layer").map(async (name) => {
-      const changes = containers.includes(name) ? changedFiles(await lines("diff", name)) : [];
-      answers.set(`layer ${name}`, [[besideImage, list(changes)]]);
-    }),
-  );
   return answers;
 }
 
@@ -310,25 +317,4 @@ function networkSettings({ Id, Driver, Internal, IPAM }: InspectedNetwork): Prop
     gateway: Gateway,
     range: IPRange,
   };
-}
-
-/** As many are told. */
-const mostFiles = 5;
-const deeds: Readonly<Record<string, string>> = { A: "added", C: "changed", D: "removed" };
-
-/**
- * What was changed of an image's programs: what runs writes elsewhere.
- * @param lines of `docker diff`
- */
-export function changedFiles(lines: readonly string[]): string[] {
-  const all = lines.map((line) => ({ deed: line[0] ?? "", path: line.slice(2) }));
-  const found = all.filter(
-    ({ path }) =>
-      /^\/(opt|usr|bin|sbin|lib)\//.test(path) &&
-      !/__pycache__/.test(path) &&
-      // A directory stands here for what changed in it
-      !all.some((other) => other.path.startsWith(`${path}/`)),
-  );
-  const told = found.slice(0, mostFiles).map(({ deed, path }) => `${path} ${deeds[deed] ?? deed}`);
-  return found.length > mostFiles ? [...told, `and ${found.length - mostFiles} more`] : told;
 }

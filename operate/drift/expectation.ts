@@ -36,7 +36,10 @@ export interface DeliveredFile {
 }
 
 /** What a machine, or the engine, answered: by question, its properties in their order. */
-export type Answers = ReadonlyMap<string, readonly (readonly [name: string, value: string])[]>;
+export type Answers = ReadonlyMap<string, Answer>;
+
+/** Names may repeat. */
+export type Answer = readonly (readonly [name: string, value: string])[];
 
 /** A thing that is not as the last `up` left it. */
 export interface Finding {

@@ -17,6 +17,12 @@ export function unitThing(common: Base, unit: string, folder?: string): Expectat
   };
 }
 
+/** A Debian package. */
+export function packageThing(common: Base, name: string): Expectation {
+  const thing = `package ${name}`;
+  return { ...common, ask: thing, thing, should: { is: "installed" } };
+}
+
 /** A file of plain text at a place of its own. */
 export function plainFile(common: Base, path: string, text: string, mode = "0644"): Expectation {
   return fileThing(common, path, { owner: "root", mode, content: text }, text);
@@ -38,7 +44,7 @@ export function fileThing(
     ask: `file ${path}`,
     thing: path,
     should: {
-      is: "a file",
+      is: "a regular file",
       mode: Number.parseInt(mode, 8).toString(8),
       owner,
       ...(text !== undefined && { content: hashOf(text) }),

@@ -11,7 +11,7 @@ import type { Expectation } from "./expectation.ts";
 import { firewallThings } from "./firewall.ts";
 import { flat } from "./patroni.ts";
 import { type Call, callOf, type Resource } from "./state.ts";
-import { type Base, fileThing, plainFile, unitThing } from "./things.ts";
+import { type Base, fileThing, packageThing, plainFile, unitThing } from "./things.ts";
 
 type Named<T> = Readonly<Record<string, T>>;
 
@@ -55,7 +55,7 @@ export function expectations(
     if (!read) return [];
     return read({ stack, topology, resource, call, machine: machineOf(stack, call) });
   });
-  return [...byCalls, ...engineThings(resources)];
+  return [...byCalls, ...engineThings(stack, resources)];
 }
 
 /** Every secret of a state, by name; those of several lines line by line. */
@@ -70,12 +70,17 @@ export function secretsIn(resources: readonly Resource[]): ReadonlyMap<string, s
 }
 
 /** On Docker a member is a machine; there the target says which. */
-function machineOf(stack: string, { environment }: Call): string {
-  const { MACHINE, TARGET = "{}" } = environment;
-  if (MACHINE !== undefined) return MACHINE;
-  const { container = "" } = JSON.parse(TARGET) as { container?: string };
-  return container.slice(dockerNames(stack).container("").length);
+function machineOf(stack: string, call: Call): string {
+  const { MACHINE } = call.environment;
+  return MACHINE ?? containerOf(call).slice(dockerNames(stack).container("").length);
 }
+
+function containerOf({ environment: { TARGET = "{}" } }: Call): string {
+  return (JSON.parse(TARGET) as { container?: string }).container ?? "";
+}
+
+/** What an image brings: nothing writes there. */
+const imageFolders = "/opt /usr";
 
 const request = <T>({ call }: Place): T => JSON.parse(call.environment.REQUEST ?? "{}") as T;
 
@@ -107,6 +112,14 @@ function delivered(place: Place): Expectation[] {
           .join(" "),
       },
       fix: `remove what is no service of the stack's from ${services} there`,
+    },
+    {
+      ...base(place),
+      ask: `layer ${imageFolders}`,
+      thing: `programs in ${imageFolders}`,
+      should: {},
+      whole: true,
+      fix: `docker rm --force ${containerOf(place.call)}; npx pulumi up makes it anew`,
     },
   ];
 }
@@ -153,13 +166,10 @@ function shipped(place: Place): Expectation[] {
 
 function packages(place: Place): Expectation[] {
   const { packages } = request<{ packages: readonly string[] }>(place);
-  return packages.map((name) => ({
-    ...base(place),
-    ask: `package ${name}`,
-    thing: `package ${name}`,
-    should: { is: "installed" },
-    fix: `there: apt-mark unhold ${name}; sh /opt/hastack/programs/install-packages ${name}`,
-  }));
+  return packages.map((name) => {
+    const fix = `there: apt-mark unhold ${name}; sh /opt/hastack/programs/install-packages ${name}`;
+    return packageThing({ ...base(place), fix }, name);
+  });
 }
 
 function mounted(place: Place): Expectation[] {
