@@ -61,6 +61,9 @@ function differencesOf(expectation: Expectation, answers: Answers | undefined): 
       is: is[property] ?? unsaid,
       shouldBe: should[property] ?? unsaid,
     }));
+  // What is something else altogether has other properties, too
+  const [other] = different.filter(({ property }) => property === "is");
+  if (other !== undefined) return [other];
   const noted = notedContent(expectation, answers);
   if (noted === undefined || is.content === undefined || noted.includes(is.content)) {
     return different;
@@ -159,9 +162,12 @@ function toldOf(
   const { file, machine, ask, thing } = expectation;
   if (property !== "content" || file === undefined) return [{ is, shouldBe }];
   const isRules = thing === rulesFile;
-  const there = isRules ? is : textOf(texts.get(machine)?.get(ask.replace(/^file/, "text")));
+  const answer = texts.get(machine)?.get(ask.replace(/^file/, "text"));
+  const there = isRules ? is : textOf(answer);
   if (there === "" || (file.text === undefined && file.isSecret)) {
-    return [{ is: "another one", shouldBe: "as it was delivered" }];
+    return [
+      { is: answer && there === "" ? "empty" : "another one", shouldBe: "as it was delivered" },
+    ];
   }
   const lines = toldLines(
     isRules ? { ...file, text: shouldBe, template: shouldBe } : file,

@@ -47,14 +47,14 @@ const kinds: Readonly<Record<string, (resource: Resource) => Thing[]>> = {
       {
         ask: `container ${name}`,
         thing: `container ${name}`,
-        should: { is: "there", id: resource.id.slice(0, 12), ...containerSettings(inputs) },
+        should: { id: resource.id.slice(0, 12), ...containerSettings(inputs) },
         fix: anew,
       },
       {
         ask: `status ${name}`,
         thing: `container ${name}`,
         should: { run: "running" },
-        fix: `docker start ${name}, or docker unpause ${name}`,
+        fix: `docker start ${name}, or docker unpause ${name}; one that is gone is made anew by npx pulumi up`,
       },
     ];
   },
@@ -216,7 +216,6 @@ export function inspectedSettings(one: Inspected): Properties {
   const limited = Object.entries(limits).filter(([, value]) => value !== 0 && value !== "");
   const pids = host.PidsLimit ?? 0;
   return {
-    is: "there",
     id: one.Id.slice(0, 12),
     image: one.Image,
     hostname: Config.Hostname,
@@ -270,31 +269,29 @@ export async function askEngine(asks: readonly string[]): Promise<Answers> {
   const lines = async (...words: string[]) => (await runDocker(words)).split("\n").filter(Boolean);
   const inspect = async <T>(kind: string, names: readonly string[]): Promise<T[]> =>
     names.length === 0 ? [] : (JSON.parse(await runDocker([kind, "inspect", ...names])) as T[]);
-  const there = async (kind: string, wanted: readonly string[], ...list: string[]) => {
+  const there = async (wanted: readonly string[], ...list: string[]) => {
     const all = new Set(wanted.length === 0 ? [] : await lines(...list));
-    for (const name of wanted) if (!all.has(name)) answers.set(`${kind} ${name}`, [["is", "gone"]]);
-    return wanted.filter((name) => all.has(name));
+    return {
+      there: wanted.filter((name) => all.has(name)),
+      gone: wanted.filter((name) => !all.has(name)),
+    };
   };
-  const format = "--format={{.Names}}";
-  const containers = await there("container", namesOf("container"), "ps", "--all", format);
-  for (const one of await inspect<Inspected>("container", containers)) {
+  const named = [...new Set([...namesOf("container"), ...namesOf("status")])];
+  const containers = await there(named, "ps", "--all", "--format={{.Names}}");
+  for (const name of containers.gone) answers.set(`status ${name}`, [["run", "gone"]]);
+  for (const one of await inspect<Inspected>("container", containers.there)) {
     const name = one.Name.slice(1);
     answers.set(`container ${name}`, Object.entries(inspectedSettings(one)));
     answers.set(`status ${name}`, [["run", statusOf(one.State.Status)]]);
   }
-  const networks = await there(
-    "network",
-    namesOf("network"),
-    "network",
-    "ls",
-    "--format={{.Name}}",
-  );
-  for (const one of await inspect<InspectedNetwork>("network", networks)) {
+  const networks = await there(namesOf("network"), "network", "ls", "--format={{.Name}}");
+  for (const name of networks.gone) answers.set(`network ${name}`, [["is", "gone"]]);
+  for (const one of await inspect<InspectedNetwork>("network", networks.there)) {
     answers.set(`network ${one.Name}`, Object.entries(networkSettings(one)));
   }
-  for (const name of await there("volume", namesOf("volume"), "volume", "ls", "--quiet")) {
-    answers.set(`volume ${name}`, [["is", "there"]]);
-  }
+  const volumes = await there(namesOf("volume"), "volume", "ls", "--quiet");
+  for (const name of volumes.gone) answers.set(`volume ${name}`, [["is", "gone"]]);
+  for (const name of volumes.there) answers.set(`volume ${name}`, [["is", "there"]]);
   return answers;
 }
 

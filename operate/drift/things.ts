@@ -6,6 +6,9 @@ import type { Expectation } from "./expectation.ts";
 /** What all things of a resource have alike. */
 export type Base = Pick<Expectation, "machine" | "fix" | "unsure">;
 
+/** Of a process: whether its supervisor starts it by itself. */
+export const atStart = "starts by itself";
+
 /** @param folder where the unit's file lies, if its name in systemd's folder is a link */
 export function unitThing(common: Base, unit: string, folder?: string): Expectation {
   const place = folder ?? "/etc/systemd/system";
@@ -13,7 +16,7 @@ export function unitThing(common: Base, unit: string, folder?: string): Expectat
     ...common,
     ask: `unit ${unit}`,
     thing: unit,
-    should: { file: `${place}/${unit}`, run: "up", start: "yes", "drop-ins": "none" },
+    should: { file: `${place}/${unit}`, run: "up", [atStart]: "yes", "drop-ins": "none" },
   };
 }
 

@@ -11,7 +11,7 @@ import type { Expectation } from "./expectation.ts";
 import { firewallThings } from "./firewall.ts";
 import { flat } from "./patroni.ts";
 import { type Call, callOf, type Resource } from "./state.ts";
-import { type Base, fileThing, packageThing, plainFile, unitThing } from "./things.ts";
+import { atStart, type Base, fileThing, packageThing, plainFile, unitThing } from "./things.ts";
 
 type Named<T> = Readonly<Record<string, T>>;
 
@@ -99,7 +99,7 @@ function delivered(place: Place): Expectation[] {
       ...base(place),
       ask: `service ${services}/${name}`,
       thing: `process ${name}`,
-      should: { run: "up", start: "yes" },
+      should: { run: "up", [atStart]: "yes" },
     })),
     {
       ...base(place),
