@@ -43,27 +43,33 @@ async function askMachine(
 ): Promise<Answers> {
   const outcome = await onMachineOf(stack, machine, readProjectFile("operate/drift/look"), {
     limitSeconds: lookSeconds,
-    input: questions.map((one) => `${one}\n`).join(""),
+    input: questionsText(questions),
   });
   if (isUnreachable(outcome)) throw new Error(outcome.unreachable);
-  const lines = outcome.stdout.split("\n").slice(0, -1);
-  if (lines.pop() !== "end") {
-    const said = outcome.stderr.trim().split("\n").at(-1);
-    throw new Error(said || `it did not answer all within ${lookSeconds} s`);
-  }
+  const answers = readAnswers(outcome.stdout);
+  if (answers !== undefined) return answers;
+  const said = outcome.stderr.trim().split("\n").at(-1);
+  throw new Error(said || `it did not answer all within ${lookSeconds} s`);
+}
+
+/** What `look` reads. */
+export function questionsText(questions: Iterable<string>): string {
+  return [...questions].map((one) => `${one}\n`).join("");
+}
+
+/** What `look` has printed; nothing where it did not come to its end. */
+export function readAnswers(text: string): Answers | undefined {
+  const lines = text.split("\n").slice(0, -1);
+  if (lines.pop() !== "end") return undefined;
   const answers = new Map<string, Answer>();
-  for (const [question, properties] of lines.map(readAnswer)) {
-    answers.set(question, [...(answers.get(question) ?? []), ...properties]);
+  for (const line of lines) {
+    const [question = "", ...properties] = line.split("\t");
+    answers.set(question, [...(answers.get(question) ?? []), ...properties.flatMap(readProperty)]);
   }
   return answers;
 }
 
-/** As `look` writes it. */
-function readAnswer(line: string): [string, Answer] {
-  const [question = "", ...properties] = line.split("\t");
-  const pairs = properties.flatMap((property): [string, string][] => {
-    const [, name, value] = /^([^=]+)=(.*)$/s.exec(property) ?? [];
-    return name === undefined ? [] : [[name, value ?? ""]];
-  });
-  return [question, pairs];
+function readProperty(text: string): [string, string][] {
+  const [, name, value = ""] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+  return name === undefined ? [] : [[name, value]];
 }

@@ -60,6 +60,10 @@ describe("delivery", function () {
       `cd ${root} && find . -type f ! -path './.n*' -printf '%P %m %u:%g %T@ %i\\n' | sort`,
     );
 
+  /** The machine's note of what deliveries brought, without hashes. */
+  const noted = async () =>
+    (await machine.run(`cut -d ' ' -f 2- ${root}/.sums`)).split("\n").filter(Boolean);
+
   const read = (path: string) => machine.run(`cat ${root}/${path}`);
 
   describe("the first one", () => {
@@ -101,7 +105,7 @@ describe("delivery", function () {
       await deliver(files);
       assert.equal(
         await machine.run(`ls -A ${root}`),
-        [".files", ".notices", "bin", "pages", "proxy.cfg", "services"].join("\n"),
+        [".files", ".notices", ".sums", "bin", "pages", "proxy.cfg", "services"].join("\n"),
       );
     });
   });
@@ -129,7 +133,7 @@ describe("delivery", function () {
       const after = (await state()).split("\n");
       assert.deepEqual(
         after.filter((line) => !before.includes(line)).map((line) => line.split(" ")[0]),
-        [".files", "pages/503.http"],
+        [".files", ".sums", "pages/503.http"],
       );
     });
 
@@ -238,6 +242,7 @@ describe("delivery", function () {
       await takeNotice();
       const once = `mkdir -p /tmp/cut && cat > /tmp/cut/mv <<'EOF'
 #!/bin/sh
+case $* in *.sums) exec /usr/bin/mv "$@" ;; esac
 [ -e /tmp/cut/moved ] && exit 9
 touch /tmp/cut/moved
 exec /usr/bin/mv "$@"
@@ -400,6 +405,26 @@ chmod +x /tmp/spy/chown; rm -f /tmp/spy/modes; PATH=/tmp/spy:$PATH\n`;
       assert.equal(code, 0);
       assert.match(stdout, /^it's "\$HOME"$/m);
     });
+  });
+
+  it("W10: notes what it brings, and while it does so what was there", async () => {
+    await deliver(files);
+    const note = ["400 hastack proxy.cfg", "644 root pages/503.http"];
+    const rest = ["755 root services/proxy/run", "755 root bin/notify"];
+    assert.deepEqual(await noted(), [...note, ...rest]);
+    const [hash] = (await machine.run(`sha256sum ${root}/proxy.cfg`)).split(" ");
+    assert.equal(await machine.run(`head -n 1 ${root}/.sums | cut -d ' ' -f 1`), hash);
+    // One that is refused brings nothing; one that is cut off may have
+    await attempt([{ ...config, content: "none\n" }]);
+    assert.deepEqual(await noted(), [...note, ...rest]);
+    const cutOff = deliveryScript(root, [{ ...config, mode: "0440" }]).replace(
+      "; do move",
+      "; do kill -9 $$; move",
+    );
+    await machine.attempt(cutOff, secretsInput(secrets));
+    assert.deepEqual(await noted(), [...note, ...rest, "440 hastack proxy.cfg"]);
+    await deliver([config]);
+    assert.deepEqual(await noted(), ["400 hastack proxy.cfg"]);
   });
 
   it("L8: restarts a process only while those that pause for it are down, and reloads it beside them", async () => {
