@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readProgram } from "../../../../infra/platform/machine.ts";
 import type { ManagedFile, Task } from "../../../../infra/platform/platform.ts";
 import { secretsInput } from "../../../../infra/platform/request.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
@@ -425,6 +426,39 @@ chmod +x /tmp/spy/chown; rm -f /tmp/spy/modes; PATH=/tmp/spy:$PATH\n`;
     assert.deepEqual(await noted(), [...note, ...rest, "440 hastack proxy.cfg"]);
     await deliver([config]);
     assert.deepEqual(await noted(), ["400 hastack proxy.cfg"]);
+  });
+
+  it("W10: tells what was changed by hand since, and starts what was stopped", async () => {
+    await deliver(files);
+    await takeNotice();
+    const altered = async () =>
+      (await machine.run(`${readProgram("altered")}\naltered ${root} services .`))
+        .split("\n")
+        .filter(Boolean);
+    assert.deepEqual(await altered(), []);
+    await machine.run(
+      `cd ${root} && chmod 0600 bin/notify && echo x >> proxy.cfg && rm pages/503.http`,
+    );
+    assert.deepEqual(await altered(), [". bin/notify", ". pages/503.http", ". proxy.cfg"]);
+    await deliver(files);
+    await takeNotice();
+    assert.deepEqual(await altered(), []);
+    const sleeping = { ...runFile, content: "#!/bin/sh\nexec sleep 999\n" };
+    await deliver([config, page, sleeping, plain]);
+    await takeNotice();
+    const service = `${root}/services/proxy`;
+    await machine.run(
+      `s6-svscan ${root}/services > /dev/null 2>&1 < /dev/null & until s6-svok ${service}; do sleep 0.1; done; s6-svc -wu -u ${service}`,
+    );
+    assert.deepEqual(await altered(), []);
+    await machine.run(`touch ${service}/down; s6-svc -wD -d ${service}`);
+    assert.deepEqual(await altered(), [". process proxy"]);
+    const request = { root, files: {}, processes: [{ name: "proxy" }] };
+    const notify = requestScript(["request", "s6", "notify"], "notify", request);
+    assert.equal(await machine.run(notify, ""), "start of proxy");
+    assert.deepEqual(await altered(), []);
+    assert.equal(await machine.run(notify, ""), "");
+    await machine.run(`s6-svc -wD -d ${service}; s6-svscanctl -t ${root}/services`);
   });
 
   it("L8: restarts a process only while those that pause for it are down, and reloads it beside them", async () => {
