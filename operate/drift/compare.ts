@@ -1,12 +1,5 @@
 /** What differs between the state of the last `up` and what there is. Nothing is asked here. */
-import type {
-  Answer,
-  Answers,
-  DeliveredFile,
-  Expectation,
-  Finding,
-  Properties,
-} from "./expectation.ts";
+import type { Answer, Answers, Brought, Expectation, Finding, Properties } from "./expectation.ts";
 import { rulesAsThere, rulesFile } from "./firewall.ts";
 import { shownLines, toldLines } from "./lines.ts";
 import { flat } from "./patroni.ts";
@@ -76,29 +69,29 @@ function differencesOf(expectation: Expectation, answers: Answers | undefined): 
 
 /** Where a file's secrets are not known here: what was noted there of its content. */
 function notedContent(
-  { file, should }: Expectation,
+  { file, brought, should }: Expectation,
   answers: Answers | undefined,
 ): readonly string[] | undefined {
   if (file === undefined || should.content !== undefined) return undefined;
-  const notes = notesOf(file, answers).flatMap(({ path, hash }) =>
+  const notes = notesOf(brought, answers).flatMap(({ path, hash }) =>
     path === file.path ? [hash] : [],
   );
   return notes.length > 0 ? notes : undefined;
 }
 
 /** Whether a file is as a delivery brought it, though not the one that the state knows. */
-function isNoted({ machine, ask, file }: Expectation, seen: Seen): boolean {
+function isNoted({ machine, ask, file, brought }: Expectation, seen: Seen): boolean {
   const answers = seen.get(machine);
   if (file === undefined) return false;
   const is = Object.fromEntries(answers?.get(ask) ?? []);
-  return notesOf(file, answers).some(
+  return notesOf(brought, answers).some(
     ({ hash, mode, owner, path }) =>
       path === file.path && hash === is.content && mode === is.mode && owner === is.owner,
   );
 }
 
-function notesOf({ folder }: DeliveredFile, answers: Answers | undefined) {
-  return (answers?.get(`notes ${folder}`) ?? []).map(([, line]) => {
+function notesOf(brought: Brought | undefined, answers: Answers | undefined) {
+  return (answers?.get(`notes ${brought?.folder}`) ?? []).map(([, line]) => {
     const [hash = "", mode = "", owner = "", ...path] = line.split(" ");
     return { hash, mode, owner, path: path.join(" ") };
   });
@@ -142,7 +135,7 @@ export function findingsOf(
   name: (expectation: Expectation) => string,
 ): Finding[] {
   const all = differences.flatMap((one) =>
-    toldOf(one, texts, secrets).map((told) => finding(one, told, name(one.expectation))),
+    toldOf(one, texts, secrets).map((told) => finding(one, told, name(one.expectation), texts)),
   );
   // Every member of the database tells of the same settings, and several workloads need a package
   return [...new Map(all.map((one) => [`${one.machine} ${one.what}`, one])).values()];
@@ -183,8 +176,15 @@ function toldOf(
     : lines;
 }
 
-function finding({ expectation, property }: Difference, told: Told, machine: string): Finding {
-  const { thing, fix } = expectation;
+function finding(
+  { expectation, property }: Difference,
+  told: Told,
+  machine: string,
+  seen: Seen,
+): Finding {
+  const { thing, brought } = expectation;
+  const isUnnoted = brought && notesOf(brought, seen.get(expectation.machine)).length === 0;
+  const fix = isUnnoted ? brought.withoutNote : expectation.fix;
   const { line, is, shouldBe } = told;
   const place =
     line === undefined ? (nameless.includes(property) ? "" : `, ${property}`) : `, line ${line}`;

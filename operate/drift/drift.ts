@@ -63,9 +63,9 @@ function questions(
     const known = all.get(machine) ?? new Set();
     all.set(machine, known.add(question));
   };
-  for (const { machine, ask: question, file } of wanted) {
+  for (const { machine, ask: question, file, brought } of wanted) {
     add(machine, question);
-    if (file?.folder !== undefined) add(machine, `notes ${file.folder}`);
+    if (brought) add(machine, `notes ${brought.folder}`);
     if (withTexts && file) add(machine, question.replace(/^file/, "text"));
   }
   return all;

@@ -12,8 +12,10 @@ export interface Expectation {
   readonly should: Properties;
   /** Whether properties that are not named are not to be there. @default they are not looked at */
   readonly whole?: boolean;
-  /** For a file that was delivered. */
-  readonly file?: DeliveredFile;
+  /** For what a delivery brought. @default something else made it */
+  readonly brought?: Brought;
+  /** For a file. */
+  readonly file?: WantedFile;
   /** What puts it right. */
   readonly fix: string;
   /** Whether the `up` that made it was cut off, so that nothing is known for certain. */
@@ -22,9 +24,14 @@ export interface Expectation {
 
 export type Properties = Readonly<Record<string, string>>;
 
-export interface DeliveredFile {
-  /** The folder that it was delivered into; the note of that lies there. @default there is no note */
-  readonly folder?: string;
+export interface Brought {
+  /** The folder that it was brought into; the note of that lies there. */
+  readonly folder: string;
+  /** What puts it right where there is no note yet, so that `up` does not see it. */
+  readonly withoutNote: string;
+}
+
+export interface WantedFile {
   /** In that folder. @default it is in none */
   readonly path?: string;
   /** With `@{name}` for secrets. */

@@ -1,5 +1,5 @@
 /** Which lines of a file differ, told without its secrets. */
-import type { DeliveredFile } from "./expectation.ts";
+import type { WantedFile } from "./expectation.ts";
 
 /** A line as it is and as it should be; an absent one is nothing. */
 export interface ChangedLine {
@@ -89,7 +89,7 @@ function hunks(is: readonly string[], should: readonly string[]): Hunk[] {
  * @param secrets values that are shown nowhere, by their names
  */
 export function toldLines(
-  { template, text = template, isSecret }: DeliveredFile,
+  { template, text = template, isSecret }: WantedFile,
   is: string,
   secrets: ReadonlyMap<string, string>,
 ): { readonly line: number; readonly is: string; readonly shouldBe: string }[] {

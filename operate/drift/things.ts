@@ -1,7 +1,7 @@
 /** The things that several resources leave on a machine. */
 import { createHash } from "node:crypto";
 import type { FileRequest } from "../../infra/platform/request.ts";
-import type { Expectation } from "./expectation.ts";
+import type { Brought, Expectation } from "./expectation.ts";
 
 /** What all things of a resource have alike. */
 export type Base = Pick<Expectation, "machine" | "fix" | "unsure">;
@@ -33,17 +33,19 @@ export function plainFile(common: Base, path: string, text: string, mode = "0644
 
 /**
  * @param text its content filled in; nothing where a secret is not known
- * @param folder that it was delivered into @default none
+ * @param brought where a delivery brought it @default none did
  */
 export function fileThing(
   common: Base,
   path: string,
   { owner, mode, content }: FileRequest,
   text: string | undefined,
-  folder?: string,
+  brought?: Brought,
 ): Expectation {
+  const folder = brought?.folder;
   return {
     ...common,
+    ...(brought && { brought }),
     ask: `file ${path}`,
     thing: path,
     should: {
@@ -53,7 +55,7 @@ export function fileThing(
       ...(text !== undefined && { content: hashOf(text) }),
     },
     file: {
-      ...(folder !== undefined && { folder, path: path.slice(folder.length + 1) }),
+      ...(folder !== undefined && { path: path.slice(folder.length + 1) }),
       template: content.replaceAll("@{folder}", folder ?? ""),
       text,
       isSecret: /@\{\w+\}/.test(content.replaceAll("@{folder}", "")),

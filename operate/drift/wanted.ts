@@ -7,7 +7,7 @@ import { unitName } from "../../infra/platform/ssh/systemd.ts";
 import { patroniUrl } from "../../infra/render/patroni.ts";
 import type { Topology } from "../../infra/topology.ts";
 import { engineThings } from "./engine.ts";
-import type { Expectation } from "./expectation.ts";
+import type { Brought, Expectation } from "./expectation.ts";
 import { firewallThings } from "./firewall.ts";
 import { flat } from "./patroni.ts";
 import { type Call, callOf, type Resource } from "./state.ts";
@@ -90,6 +90,14 @@ const base = ({ machine, resource }: Place): Base => ({
   unsure: resource.unsure,
 });
 
+/** On machines a replacement would take the whole workload away first. */
+function broughtInto({ resource, call }: Place, folder: string): Brought {
+  const withoutNote = call.name.startsWith("docker/")
+    ? `npx pulumi up --replace '**Command::${resource.name}' brings it again`
+    : "put it back by hand: an earlier release delivered it, and up sees it from the next delivery on";
+  return { folder, withoutNote };
+}
+
 function delivered(place: Place): Expectation[] {
   const { root, files, processes } = request<PlaceRequest>(place);
   const services = `${root}/services`;
@@ -97,6 +105,8 @@ function delivered(place: Place): Expectation[] {
     ...filesOf(place, root, files),
     ...processes.map(({ name }) => ({
       ...base(place),
+      brought: broughtInto(place, root),
+      fix: `${mended}; one that was stopped by a signal goes on by kill -CONT`,
       ask: `service ${services}/${name}`,
       thing: `process ${name}`,
       should: { run: "up", [atStart]: "yes" },
@@ -129,15 +139,28 @@ function placed(place: Place): Expectation[] {
   const link = `/opt/hastack/current/${member}`;
   return [
     ...filesOf(place, root, files),
-    ...processes.map(({ name }) => unitThing(base(place), unitName(name), `${root}/units`)),
+    ...processes.map(({ name }) => ({
+      ...unitThing(base(place), unitName(name), `${root}/units`),
+      brought: broughtInto(place, root),
+      fix: `${mended}; one that was stopped by a signal goes on by systemctl kill --signal=CONT`,
+    })),
     ...(release
-      ? [{ ...base(place), ask: `link ${link}`, thing: link, should: { target: release } }]
+      ? [
+          {
+            ...base(place),
+            ask: `link ${link}`,
+            thing: link,
+            should: { target: release },
+            fix: `there: ln -sfn ${release} ${link}, then systemctl restart its units`,
+          },
+        ]
       : []),
     ...Object.entries(sysctls).map(([name, value]) => ({
       ...base(place),
       ask: `kernel ${name}`,
       thing: `kernel setting ${name}`,
       should: { value },
+      fix: `there: sysctl -w ${name}=${value}`,
     })),
   ];
 }
@@ -146,7 +169,7 @@ function filesOf(place: Place, folder: string, files: Named<FileRequest>): Expec
   const { secrets } = place.call;
   return Object.entries(files).map(([path, file]) => {
     const text = filled(file.content, secrets && { ...secrets, folder });
-    return fileThing(base(place), `${folder}/${path}`, file, text, folder);
+    return fileThing(base(place), `${folder}/${path}`, file, text, broughtInto(place, folder));
   });
 }
 
@@ -159,8 +182,12 @@ function filled(template: string, secrets: Named<string> | undefined): string | 
 
 function shipped(place: Place): Expectation[] {
   const { programs } = request<{ programs: Named<string> }>(place);
+  const again = {
+    ...base(place),
+    fix: `npx pulumi up --replace '**Command::${place.resource.name}'`,
+  };
   return Object.entries(programs).map(([name, text]) =>
-    plainFile(base(place), `/opt/hastack/programs/${name}`, text),
+    plainFile(again, `/opt/hastack/programs/${name}`, text),
   );
 }
 
@@ -197,7 +224,7 @@ function task(place: Place): Expectation[] {
       thing: "Patroni's settings in etcd",
       should: flat(JSON.parse(text)),
       whole: true,
-      fix: `npx pulumi up --replace '**::${name}' writes them anew`,
+      fix: `npx pulumi up --replace '**Command::${name}' writes them anew`,
     };
   });
 }

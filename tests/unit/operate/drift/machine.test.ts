@@ -82,9 +82,11 @@ describe("a look at a machine", function () {
   /** What is found, as the command tells it. */
   async function found(): Promise<string[]> {
     const wanted = expectations("test", planWith().topology, resources);
-    const asks = wanted.flatMap(({ ask, file }) =>
-      file ? [ask, ask.replace(/^file/, "text"), `notes ${file.folder}`] : [ask],
-    );
+    const asks = wanted.flatMap(({ ask, file, brought }) => [
+      ask,
+      ...(file ? [ask.replace(/^file/, "text")] : []),
+      ...(brought ? [`notes ${brought.folder}`] : []),
+    ]);
     const { code, stdout, stderr } = await machine.attempt(readProjectFile("operate/drift/look"), {
       input: questionsText(new Set(asks)),
     });
