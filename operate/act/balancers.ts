@@ -90,15 +90,23 @@ export function backendOf({ topology }: OperatedStack, { role, port }: Member): 
   return role === "database" ? "standby" : undefined;
 }
 
-/** HAProxy's commands that set members' states. */
-export function stateCommands(
-  stack: OperatedStack,
-  members: readonly Member[],
-  state: "drain" | "ready",
-): string[] {
+/** HAProxy's commands that keep requests from members. */
+export function drainCommands(stack: OperatedStack, members: readonly Member[]): string[] {
   return members.flatMap((member) => {
     const backend = backendOf(stack, member);
-    return backend === undefined ? [] : [`set server ${backend}/${member.name} state ${state}`];
+    return backend === undefined ? [] : [`set server ${backend}/${member.name} state drain`];
+  });
+}
+
+/** HAProxy's commands that let its checks alone say who gets requests. */
+export function readyCommands(stack: OperatedStack, members: readonly Member[]): string[] {
+  return members.flatMap((member) => {
+    const backend = backendOf(stack, member);
+    // A switchover that was cut off has taken it from the writes
+    const backends = member.role === "database" ? ["primary", backend] : [backend];
+    return backends
+      .filter((one) => one !== undefined)
+      .map((one) => `set server ${one}/${member.name} state ready`);
   });
 }
 

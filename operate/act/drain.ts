@@ -10,8 +10,9 @@ import {
   type Balancers,
   backendOf,
   currentOf,
+  drainCommands,
   isServing,
-  stateCommands,
+  readyCommands,
 } from "./balancers.ts";
 import { keepsBalancer, keepsInstances } from "./last.ts";
 import { isInstance, listed } from "./named.ts";
@@ -106,7 +107,7 @@ export async function drain(
   members: readonly Member[],
   signal: AbortSignal,
 ): Promise<string> {
-  await askBalancers(stack, stateCommands(stack, members, "drain"));
+  await askBalancers(stack, drainCommands(stack, members));
   for (const one of members.filter(isBalancer))
     await setProcesses(stack, one, "stop", "keepalived");
   const instances = members.filter((one) => isInstance(stack, one));
@@ -129,7 +130,7 @@ const endOfReads = (members: readonly Member[]): string[] =>
 /** Gives members their requests again. Safe where they have them. */
 export async function undrain(stack: OperatedStack, members: readonly Member[]): Promise<void> {
   for (const one of members.filter(isBalancer)) await setProcesses(stack, one, "start");
-  const { silent } = await askBalancers(stack, stateCommands(stack, members, "ready"));
+  const { silent } = await askBalancers(stack, readyCommands(stack, members));
   for (const { member, why } of silent) say(`${member.name} cannot be asked (${why})`);
 }
 

@@ -1,6 +1,7 @@
 /** Another member becomes the primary: in turn, or by hand where there is none and failover is paused. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { memberNamed, type OperatedStack } from "../stack.ts";
+import { handOver } from "./handover.ts";
 import { askCluster, type Cluster, leaderOf, standbyOf, tellPatroni } from "./patroni.ts";
 import { type Plan, Refusal, say } from "./plan.ts";
 import { mustOn } from "./processes.ts";
@@ -46,6 +47,7 @@ export async function planSwitchover(stack: OperatedStack, wanted?: string): Pro
         ? `${to} is promoted by hand. What only the lost primary had acknowledged would be lost: the standby that was synchronous has all of it.`
         : `${from} gives way to ${to}: writes wait 1 to 2 s, reads and requests do not fail.`,
     ],
+    ...(from !== undefined && { undo: [{ do: "undrain" as const, members: [from] }] }),
     run: async () => {
       const seconds = await switchOver(stack, change);
       return `${to} is the primary${from === undefined ? "" : ` instead of ${from}`}, after ${seconds.toFixed(1)} s`;
@@ -63,8 +65,11 @@ export async function switchOver(stack: OperatedStack, { from, to }: Change): Pr
   const started = performance.now();
   const body = from === undefined ? { candidate: to } : { leader: from, candidate: to };
   const path = from === undefined ? "/failover" : "/switchover";
+  const handedOver =
+    from === undefined ? undefined : handOver(stack, asked, memberNamed(stack, to));
   say(await tellPatroni(stack, asked, ["POST", path, body], limitSeconds));
   const seconds = (performance.now() - started) / 1000;
+  await handedOver;
   if (from !== undefined) await standsBy(stack, from);
   return seconds;
 }
