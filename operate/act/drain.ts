@@ -71,7 +71,11 @@ export async function planDrain(stack: OperatedStack, named: readonly Member[]):
         ({ member, why }) =>
           `${member.name} cannot be asked (${why}): when it is back it knows nothing of this, so drain again then.`,
       ),
-      "It ends when HAProxy reads its configuration anew: an up that changes something there, or a restart.",
+      ...(members.every(isBalancer)
+        ? []
+        : [
+            "It ends when HAProxy reads its configuration anew: an up that changes something there, or a restart.",
+          ]),
     ],
     undo: undrains(members, balancers),
     async run(signal) {
@@ -96,7 +100,7 @@ function costsOf(stack: OperatedStack, members: readonly Member[]): string[] {
     ...of(isDatabase, "no reads; they go to the primary, by new connections."),
     ...of(
       isBalancer,
-      "its addresses move; connections that are open through it end, new ones wait 0.2 s.",
+      "its addresses move: connections that are open through it end, each with the request that is under way on it; new ones wait 0.2 to 0.5 s.",
     ),
   ];
 }

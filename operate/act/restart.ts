@@ -32,7 +32,7 @@ async function look(stack: OperatedStack, member: Member): Promise<Restarted> {
   switch (member.role) {
     case "loadBalancer":
       return {
-        cost: `${member.name} gives its addresses away and restarts; connections that are open through it end, new ones wait 0.2 s.`,
+        cost: `${member.name} gives its addresses away and restarts: connections that are open through it end, each with the request that is under way on it; new ones wait 0.2 to 0.5 s.`,
         drains: true,
       };
     case "database":
@@ -72,7 +72,7 @@ async function database(stack: OperatedStack, { name }: Member): Promise<Restart
     throw new Refusal(`${name} is the only database: there is no synchronous standby to take over`);
   return isPrimary
     ? {
-        cost: `${name} is the primary: ${standby} takes over first, and stays it. Writes wait 1 to 2 s, and again while ${name} restarts; no request fails.`,
+        cost: `${name} is the primary: ${standby} takes over first, and stays it. Writes wait up to 2 s, and again while ${name} restarts; no request fails.`,
         drains: true,
         change: changeOf(cluster),
       }

@@ -45,7 +45,7 @@ export async function planSwitchover(stack: OperatedStack, wanted?: string): Pro
     costs: [
       from === undefined
         ? `${to} is promoted by hand. What only the lost primary had acknowledged would be lost: the standby that was synchronous has all of it.`
-        : `${from} gives way to ${to}: writes wait 1 to 2 s, reads and requests do not fail.`,
+        : `${from} gives way to ${to}: writes wait up to 2 s; no request fails, reads go on.`,
     ],
     ...(from !== undefined && { undo: [{ do: "undrain" as const, members: [from] }] }),
     run: async () => {
