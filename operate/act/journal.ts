@@ -26,7 +26,7 @@ const keyOf = ({ since, id }: Pick<Holder, "since" | "id">) => `${journalPrefix}
 /** Notes an operation; a second note of the same one takes the place of the first. @throws NoStore */
 export async function note(
   stack: OperatedStack,
-  holder: Holder,
+  holder: Pick<Holder, "operator" | "what" | "since" | "id">,
   end: Pick<Entry, "until" | "outcome" | "result"> = {},
 ): Promise<void> {
   const { operator, what, since } = holder;

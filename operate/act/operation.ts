@@ -78,6 +78,8 @@ async function undoLeft(stack: OperatedStack): Promise<void> {
   say(`${left.what} by ${left.operator} was cut off: ${left.undo.map(describeUndo).join(", ")}`);
   await carryOut(stack, left.undo);
   await clearLeft(stack);
+  const until = new Date().toISOString();
+  await note(stack, left, { until, outcome: "undone", result: "cut off; a later one undid it" });
 }
 
 async function carry(

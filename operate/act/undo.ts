@@ -20,7 +20,13 @@ const undo = z.discriminatedUnion("do", [
 /** One thing that is put back. It must be safe to do it where nothing is to be done. */
 export type Undo = z.output<typeof undo>;
 
-const noted = z.object({ what: z.string(), operator: z.string(), undo: z.array(undo) });
+const noted = z.object({
+  what: z.string(),
+  operator: z.string(),
+  since: z.string(),
+  id: z.string(),
+  undo: z.array(undo),
+});
 export type Left = z.output<typeof noted>;
 
 /** What a command that is no more has left. @throws NoStore */
@@ -28,16 +34,21 @@ export async function whatIsLeft(stack: OperatedStack): Promise<Left | undefined
   const [answer] = await callStore(stack, [["kv/range", { key: encoded(leftKey) }]]);
   const [found] = foundIn(granted(answer));
   if (found === undefined) return undefined;
-  const parsed = noted.safeParse(JSON.parse(found.value));
+  return readLeft(found.value);
+}
+
+/** @throws for what only another release knows to undo */
+export function readLeft(text: string): Left {
+  const parsed = noted.safeParse(JSON.parse(text));
   if (parsed.success) return parsed.data;
   throw new Error(
-    `another release of hastack was cut off here, which left ${found.value}: use that one`,
+    `another release of hastack was cut off here, which left ${text}: run any operation of that one`,
   );
 }
 
 export async function noteLeft(stack: OperatedStack, holder: Holder, list: readonly Undo[]) {
-  const { what, operator } = holder;
-  const value = putOf(leftKey, { what, operator, undo: list });
+  const { what, operator, since, id } = holder;
+  const value = putOf(leftKey, { what, operator, since, id, undo: list });
   granted((await callStore(stack, [["kv/put", value]]))[0]);
 }
 
