@@ -72,7 +72,8 @@ async function agreed(question: string, yes: boolean): Promise<boolean> {
   }
 }
 
-async function undoLeft(stack: OperatedStack): Promise<void> {
+/** Undoes what a command that is no more has left. @throws with what could not be undone, which stays noted */
+export async function undoLeft(stack: OperatedStack): Promise<void> {
   const left = await whatIsLeft(stack);
   if (left === undefined) return;
   say(`${left.what} by ${left.operator} was cut off: ${left.undo.map(describeUndo).join(", ")}`);

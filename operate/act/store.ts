@@ -15,7 +15,15 @@ import type { OperatedStack } from "../stack.ts";
 export const storePrefix = `${patroniPrefix}operate/`;
 
 /** No machine of the database could be asked, or etcd has no quorum. */
-export class NoStore extends Error {}
+export class NoStore extends Error {
+  /** Whether a machine was asked: then the stack is there, and etcd is what fails. */
+  readonly isThere: boolean;
+
+  constructor(why: string, isThere: boolean) {
+    super(why);
+    this.isThere = isThere;
+  }
+}
 
 /** A method of etcd's gateway below `/v3/`, and its body. */
 export type StoreCall = readonly [method: string, body: object];
@@ -36,6 +44,7 @@ export async function callStore(
   calls: readonly StoreCall[],
 ): Promise<readonly unknown[]> {
   const why: string[] = [];
+  let isThere = false;
   for (const member of stack.topology.members.database) {
     const file = `${folderOf(stack, member)}/patroni.yml`;
     const script = `exec python3 -c ${quote(program)} ${file}`;
@@ -46,10 +55,11 @@ export async function callStore(
     else {
       const said = JSON.parse(outcome.stdout) as { answers: unknown[] } | { unavailable: string };
       if ("answers" in said) return said.answers;
+      isThere = true;
       why.push(`${member.name}: etcd does not answer (${said.unavailable})`);
     }
   }
-  throw new NoStore(why.join("\n") || "there is no database member");
+  throw new NoStore(why.join("\n") || "there is no database member", isThere);
 }
 
 /** What etcd says where it does not do something. */
