@@ -27,8 +27,10 @@ describe("a switchover", () => {
       { "db-2": { role: "replica" } },
       { "db-2": { state: "stopped" } },
       { "db-2": { role: "replica", state: "starting" } },
-    ])
+    ]) {
       assert.throws(() => changeOf(with_(change)), /no synchronous standby .*db-2: /);
+      assert.throws(() => changeOf(with_(change), "db-2"), /no synchronous standby .*db-2: /);
+    }
   });
 
   it("D3: promotes by hand who is named, where there is no primary and failover is paused", () => {
