@@ -10,7 +10,7 @@ import sys
 
 import yaml
 
-# A member without a quorum takes 7 s to say so
+# A member without a quorum keeps whoever logs in waiting for longer
 SECONDS = 1.5
 
 config = yaml.safe_load(open(sys.argv[1]))["etcd3"]
