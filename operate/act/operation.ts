@@ -80,7 +80,11 @@ export async function undoLeft(stack: OperatedStack): Promise<void> {
   await carryOut(stack, left.undo);
   await clearLeft(stack);
   const until = new Date().toISOString();
-  await note(stack, left, { until, outcome: "undone", result: "cut off; a later one put back what it left" });
+  await note(stack, left, {
+    until,
+    outcome: "undone",
+    result: "cut off; a later one put back what it left",
+  });
 }
 
 async function carry(
