@@ -380,7 +380,9 @@ export const settingsSchema = z.strictObject({
             .describe("Connections to the site at a time; further ones are closed."),
           requestsPerTenSeconds: most
             .default(5000)
-            .describe("Requests in 10 s, and new connections in 10 s; further ones get 429."),
+            .describe(
+              "Number of requests in 10 s, further ones get 429; and of new connections in 10 s, further ones are closed.",
+            ),
           loginsPerMinute: most
             .default(120)
             .describe(

@@ -71,7 +71,7 @@ export function loginShare(
   return [
     ...logins.map(
       ({ path, methods }) =>
-        `${track} { path,url_dec ${path} ${path}/ } { method ${methods.join(" ")} }`,
+        `${track} { path,url_dec -i ${path} ${path}/ } { method ${methods.join(" ")} }`,
     ),
     `http-request deny deny_status 429 if { sc_http_req_rate(2) gt ${Math.ceil(loadBalancer.perSource.loginsPerMinute / 6)} }`,
   ];

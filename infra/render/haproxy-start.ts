@@ -1,13 +1,16 @@
 /** How HAProxy of a load balancer is started, and its file checked. */
 import type { LoadBalancerMember } from "../topology.ts";
 import { interfaceVariables } from "./haproxy.ts";
-import { nameOfInterface } from "./interfaces.ts";
+import { nameOfInterface, numbersOfInterfaces } from "./interfaces.ts";
 
 /** Two files for each connection, and those that HAProxy needs besides: listeners, checks, threads. */
 const besides = 500;
 
 /** Open files that an HAProxy with so many connections may need. */
 export const openFilesOf = (connections: number): number => 2 * connections + besides;
+
+/** Process, and numbers of the interfaces that it is bound to. */
+export const boundFile = "/run/haproxy/bound";
 
 /**
  * Script that finds the interfaces by their addresses and becomes HAProxy; run in the folder of the
@@ -26,6 +29,7 @@ export ${variable}`;
   return `#!/bin/sh -eu
 # HAProxy wants names of interfaces; which one has which address is known only here
 ${nameOfInterface}
+${numbersOfInterfaces}
 ${network("frontend")}
 ${network("backend")}
 connections=$(awk '$1 == "maxconn" { print $2; exit }' haproxy.cfg)
@@ -39,6 +43,11 @@ most=$(ulimit -H -n)
   echo "hastack:loadBalancer.maxConnections: $connections needs $files open files, and this machine gives a process $most: use $(((most - ${besides}) / 2)) or less, or raise its limit (fs.nr_open; of Docker: default-ulimits)" >&2
   exit 1
 }
+# A check of the file is no start
+case " $* " in
+  *" -c "*) ;;
+  *) echo "$$ $(numbers_of ${self.frontend} ${self.backend})" > ${boundFile} ;;
+esac
 exec haproxy "$@"
 `;
 }

@@ -344,6 +344,8 @@ function tier(one: Served, members: readonly Member[], settings: HaproxySettings
   const retry = `retry-on conn-failure ${neverReached}`;
   const mark = "http-request set-var(txn.alone) unique-id";
   const track = (server: string) => `track ${name}/${server} ${alone}`;
+  // By HTTP/1 a place would be kept for who goes on sending after the answer, for as long as he likes
+  const trackByHttp2 = (server: string) => `${track(server)} alpn h2,http/1.1`;
   return [
     backend(name, maxConnectionsPerInstance, reading, () => "check"),
     backend(
@@ -360,7 +362,7 @@ function tier(one: Served, members: readonly Member[], settings: HaproxySettings
       uploadsOf(name),
       uploads.perInstance,
       [retry, `timeout queue ${uploads.queueSeconds}s`, mark],
-      track,
+      trackByHttp2,
     ),
   ];
 }

@@ -130,7 +130,7 @@ function instance(
   log-format "%ci %HM %ST %tsc"
   option idle-close-on-response
   option clitcpka
-  bind ${self.backend}:${port} ssl ${certificate} verify required ${sharedTls} alpn http/1.1
+  bind ${self.backend}:${port} ssl ${certificate} verify required ${sharedTls} alpn h2,http/1.1
   tcp-request connection reject if { nbsrv(application) eq 0 }
   tcp-request session reject unless { ssl_c_s_dn(CN) ${balancers.join(" ")} }
   default_backend application

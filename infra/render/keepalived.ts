@@ -5,13 +5,17 @@ import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { LoadBalancerMember, Topology } from "../topology.ts";
 import { haproxyHasRead, statsSocket } from "./haproxy.ts";
-import { nameOfInterface } from "./interfaces.ts";
+import { boundFile } from "./haproxy-start.ts";
+import { nameOfInterface, numbersOfInterfaces } from "./interfaces.ts";
 
 /**
  * What keepalived reads first, written by the start script: interfaces and folders are known on the
  * machine only. It includes the workload's file, and stays while that one is replaced.
  */
 const placesFile = "/run/hastack/keepalived.conf";
+
+/** Its process, and numbers of the interfaces that it is bound to. */
+const keepalivedBoundFile = "/run/hastack/keepalived-bound";
 
 /** Where the state of the pair is told: `MASTER`, `BACKUP` or `FAULT`. */
 export const vrrpStateFile = "/run/hastack/keepalived-state";
@@ -98,10 +102,22 @@ ${peers.map((peer) => `    ${advertAddress(peer)} min_ttl 255 max_ttl 255`).join
  */
 export function renderHaproxyAnswers(self: LoadBalancerMember): string {
   return `#!/bin/sh -eu
-there=$(ip -oneline -4 address show)
-for own in ${self.frontend} ${self.backend}; do
-  case $there in *" $own/"*) ;; *) exit 1 ;; esac
-done
+${numbersOfInterfaces}
+now=$(numbers_of ${self.frontend} ${self.backend})
+# Whoever is bound to an interface that is no more hears nobody, and finds the new one only when it starts.
+# FILE PROGRAM
+follow() {
+  read -r process bound 2> /dev/null < "$1" || return 0
+  [ "$bound" != "$now" ] || return 0
+  stale=yes
+  [ "$(cat "/proc/$process/comm" 2> /dev/null)" = "$2" ] || return 0
+  echo "an interface was made anew: $2 is started anew" >&2
+  kill "$process"
+}
+stale=
+follow ${boundFile} haproxy
+follow ${keepalivedBoundFile} keepalived
+[ -z "$stale" ]
 answer=$(echo 'show version' | socat -t 0.3 - UNIX-CONNECT:${statsSocket})
 [ -n "$answer" ]
 `;
@@ -172,6 +188,7 @@ export function renderKeepalivedStart(self: LoadBalancerMember): string {
   return `#!/bin/sh -eu
 # keepalived wants names of interfaces; which one has which address is known only here
 ${nameOfInterface}
+${numbersOfInterfaces}
 define() {
   name=$(name_of "$2")
   [ -n "$name" ] || { echo "no interface has $2" >&2; return 1; }
@@ -195,6 +212,7 @@ rm -f ${vrrpStateFile}
 # Before an own address is waited for
 bin/keepalived-end
 until places > ${placesFile}; do sleep 1; done
+echo "$$ $(numbers_of ${self.frontend} ${self.backend})" > ${keepalivedBoundFile}
 exec keepalived --use-file=${placesFile} "$@"
 `;
 }

@@ -119,7 +119,9 @@ export function openings(
     ...flowOpenings(topology, flows, machine),
     ...admit
       .filter(({ machines }) => machines === undefined || machines.includes(machine.name))
-      .map((one) => admitOpening(topology, machine, one)),
+      .map((one) => admitOpening(topology, machine, one))
+      // A machine that is not in the network has no door there
+      .filter(({ to }) => to?.length !== 0),
   ];
 }
 

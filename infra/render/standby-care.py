@@ -34,6 +34,10 @@ PATIENCE_SECONDS = 30
 REST_SECONDS = 300
 # Besides a tenth of the data: the log that is written while it is copied
 ROOM_FOR_LOG = 512 << 20
+# Recovery before pg_rewind, and the log that it fetches: 16 files
+ROOM_FOR_REWIND = 256 << 20
+# How often room is looked for
+LOOK_SECONDS = 5
 
 GONE = "has already been removed"
 DIVERGED = "is not in this server's history"
@@ -141,6 +145,10 @@ def kept_aside(directory):
     return sorted(glob.glob(glob.escape(directory) + ".set-aside-*"))
 
 
+def aside_hint(directory):
+    return "".join(f"; move {one} elsewhere, or delete it" for one in kept_aside(directory))
+
+
 def set_aside(directory, why):
     older = kept_aside(directory)
     place = f"{directory}.set-aside-{time.strftime('%Y-%m-%dT%H-%M-%SZ', time.gmtime())}"
@@ -161,6 +169,7 @@ def rewind(words):
         os.execv(command[0], command)
     directory = words[words.index("-D") + 1]
     source = words[words.index("--source-server") + 1]
+    wait_for_room_to_rewind(directory)
     # Most of what can go wrong shows before anything is changed, so that whole data is set aside.
     # What was not shut down well cannot be tried
     clean = control(config, directory).get("Database cluster state", "").startswith("shut down")
@@ -168,6 +177,14 @@ def rewind(words):
     if code != 0 and is_primary(source):
         set_aside(directory, "this member's data has diverged, and pg_rewind could not mend it")
     return code
+
+
+def wait_for_room_to_rewind(directory):
+    """A full disk may be why this member lost its place. pg_rewind would fail, and whole data be set aside."""
+    if room(directory) < ROOM_FOR_REWIND:
+        say(f"no room: pg_rewind waits until {megabytes(ROOM_FOR_REWIND)} are free{aside_hint(directory)}")
+    while room(directory) < ROOM_FOR_REWIND:
+        time.sleep(LOOK_SECONDS)
 
 
 def is_primary(source):
@@ -251,7 +268,7 @@ def position(config, directory):
 
 
 def wait_for_room(config, directory, before, host, port):
-    """Whether there is room for a copy. Without, waits a minute: Patroni asks again."""
+    """Whether there is room for a copy. Without, waits a minute for it: Patroni asks again."""
     try:
         wanted = room_wanted(config, host, port)
     except psycopg2.Error as error:
@@ -263,10 +280,12 @@ def wait_for_room(config, directory, before, host, port):
     there = room(directory)
     if there >= wanted:
         return True
-    aside = "".join(f"; move {one} elsewhere, or delete it" for one in kept_aside(directory))
-    say(f"no room: a copy needs {megabytes(wanted)}, and {megabytes(there)} are free{aside}")
-    time.sleep(60)
-    return False
+    need = f"a copy needs {megabytes(wanted)}, and {megabytes(there)} are free"
+    say(f"no room: {need}{aside_hint(directory)}")
+    end = time.monotonic() + 60
+    while time.monotonic() < end and room(directory) < wanted:
+        time.sleep(LOOK_SECONDS)
+    return room(directory) >= wanted
 
 
 class Patroni:

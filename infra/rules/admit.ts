@@ -98,7 +98,7 @@ function ownDoorProblems(
   tiers: readonly TierPlan[],
   machines: readonly Machine[],
 ): Problem[] {
-  const isOpen = from === "everybody" || from.some((one) => one.endsWith("/0"));
+  const isOpen = from === "everybody" || from.some((one) => Number(one.split("/")[1]) < 8);
   if (!isOpen || protocol !== "tcp") return [];
   const [first, last] = rangeOf({ port, ports });
   const own = machines

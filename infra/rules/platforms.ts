@@ -11,7 +11,7 @@ const onlyOn: readonly { readonly path: string; readonly platform: Platform; fix
     fix: "leave it out (hastack:members says how many the platform makes)",
   },
   { path: "ssh", platform: "ssh", fix: "leave it out" },
-  ...["driver", "nfs"].map((name) => ({
+  ...["driver", "nfs", "reservePercent"].map((name) => ({
     path: `storage.${name}`,
     platform: "ssh" as const,
     fix: "leave it out (shared directories are Docker's volumes)",

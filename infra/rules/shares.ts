@@ -1,17 +1,28 @@
 /** Shares of the load balancers: instances that there are, and places that are left. */
+import { sitePlaces } from "../render/haproxy-shares.ts";
 import type { Settings } from "../settings.ts";
 import type { Machine, TierPlan } from "../topology.ts";
 import { topologyOf } from "../topology.ts";
 import type { Problem } from "./problem.ts";
 import { didYouMean } from "./spelling.ts";
 
-export function placeProblems({
-  loadBalancer: { maxConnections, reservedConnections },
-}: Pick<Settings, "loadBalancer">): Problem[] {
-  if (reservedConnections === undefined || reservedConnections < maxConnections) return [];
-  const fix = `use less than loadBalancer.maxConnections (${maxConnections})`;
-  const why = "leaves the site no connections";
-  return [{ path: "loadBalancer.reservedConnections", value: reservedConnections, why, fix }];
+export function placeProblems({ loadBalancer }: Pick<Settings, "loadBalancer">): Problem[] {
+  const { maxConnections, reservedConnections, perSource } = loadBalancer;
+  if (reservedConnections !== undefined && reservedConnections >= maxConnections) {
+    const fix = `use less than loadBalancer.maxConnections (${maxConnections})`;
+    const why = "leaves the site no connections";
+    return [{ path: "loadBalancer.reservedConnections", value: reservedConnections, why, fix }];
+  }
+  const places = sitePlaces(loadBalancer);
+  if (perSource.connections < places) return [];
+  return [
+    {
+      path: "loadBalancer.perSource.connections",
+      value: perSource.connections,
+      why: `lets one address take all ${places} connections of the site`,
+      fix: `use less than ${places}, or a larger loadBalancer.maxConnections`,
+    },
+  ];
 }
 
 /** A weight for nobody is a name that was mistyped. */

@@ -50,7 +50,7 @@ function defaultOf(schema: JsonSchema, required: boolean): string {
 
 const units: readonly (readonly [RegExp, string])[] = [
   [/milliseconds$/i, "milliseconds"],
-  [/seconds$/i, "seconds"],
+  [/(?<!PerTen)seconds$/i, "seconds"],
   [/megabytes$/i, "megabytes"],
   [/bytes$/i, "bytes"],
 ];

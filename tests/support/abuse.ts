@@ -40,6 +40,7 @@ export type Counts = Readonly<Record<string, number>>;
 
 const program = String.raw`
 use strict; use IO::Socket::INET; use IO::Select; use Time::HiRes qw(time sleep);
+$SIG{PIPE} = "IGNORE"; # who is closed on meanwhile goes on with the next
 my ($host, $kind, $clients, $seconds, $path, $bytes, $file, $own) = @ARGV;
 my @own = split /,/, $own; my $end = time + $seconds;
 sub content { open my $file, "<:raw", $_[0] or die "$_[0]: $!"; local $/; <$file> // "" }

@@ -228,9 +228,12 @@ export function startSweeper(
       }
     }),
     repeat("uploads", everyMs, log, async () => {
-      await measureUploads(database, options.directory);
       const removed = await removeDropped(database, options.directory);
       if (removed > 0) log.info({ removed }, "uploads that no row names removed");
+    }),
+    // On its own: a file whose size cannot be read gives no room back, and keeps none
+    repeat("sizes of uploads", everyMs, log, async () => {
+      await measureUploads(database, options.directory);
     }),
     repeat("sweep", everyMs, log, async () => {
       const removed = await sweep(database, options);

@@ -51,6 +51,8 @@ export interface Facts {
 export interface FirewallFacts {
   /** Whether other rules are loaded than those that are to be, or none. */
   readonly isOpen: boolean;
+  /** Whether it lets in what an `up` that did not come to its end has opened. */
+  readonly letsFormerIn: boolean;
   /** How often `up` had found it so. */
   readonly mended: number;
   /** What listened when it was last applied, as `tcp 9100`. */
@@ -121,6 +123,7 @@ export function parseFacts(text: string): Facts {
         ? undefined
         : {
             isOpen: all("firewallOpen").length > 0,
+            letsFormerIn: all("firewallFormer").length > 0,
             mended: number("firewallMended") ?? 0,
             known: all("knownDoor"),
           },

@@ -46,8 +46,8 @@ const isIn = (subnet: string, address: string): boolean =>
  * and the same changes nothing.
  */
 export function timesMended(facts: Pick<Facts, "firewall"> | undefined): number {
-  const { mended = 0, isOpen = false } = facts?.firewall ?? {};
-  return mended + Number(isOpen);
+  const { mended = 0, isOpen = false, letsFormerIn = false } = facts?.firewall ?? {};
+  return mended + Number(isOpen || letsFormerIn);
 }
 
 /** @param flows every connection that the stack's members make */
@@ -66,13 +66,17 @@ export function firewallWarnings(
 }
 
 function foundOpen({ facts: { firewall } }: Looked): Pick<Problem, "why" | "fix">[] {
-  if (!firewall?.isOpen) return [];
-  return [
-    {
-      why: "other firewall rules are loaded than the stack's, or none",
-      fix: "this up loads them again; see journalctl -u hastack-firewall-guard there",
-    },
-  ];
+  if (firewall?.isOpen) {
+    return [
+      {
+        why: "other firewall rules are loaded than the stack's, or none",
+        fix: "this up loads them again; see journalctl -u hastack-firewall-guard there",
+      },
+    ];
+  }
+  return firewall?.letsFormerIn
+    ? [{ why: "it still lets in what an up that failed has opened", fix: "this up closes that" }]
+    : [];
 }
 
 function otherFirewalls({ facts: { otherFirewalls } }: Looked): Pick<Problem, "why" | "fix">[] {

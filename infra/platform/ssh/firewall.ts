@@ -61,11 +61,12 @@ export interface FirewallRequest {
   readonly files: ReturnType<typeof filesRequest>;
   readonly backSeconds: number;
   readonly settleSeconds: number;
-  /** How often `up` found it open. */
-  readonly mended: number;
+  /** How often `up` found it open; only who closes it says that. */
+  readonly mended?: number;
 }
 
 /** @param rules as `renderFirewall` writes them */
-export function firewallRequest(rules: string, mended: number): FirewallRequest {
-  return { rules, files: filesRequest(unitFiles), backSeconds, settleSeconds, mended };
+export function firewallRequest(rules: string, mended?: number): FirewallRequest {
+  const files = filesRequest(unitFiles);
+  return { rules, files, backSeconds, settleSeconds, ...(mended !== undefined && { mended }) };
 }

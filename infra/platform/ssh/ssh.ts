@@ -214,7 +214,7 @@ export class SshPlatform implements Platform {
     );
     const closes = call === "close";
     const seen = this.#machines.seen?.find((one) => one.machine.name === name);
-    const mended = closes ? timesMended(seen?.facts) : 0;
+    const mended = closes ? timesMended(seen?.facts) : undefined;
     return this.#inTurn({
       name: closes ? `${name}-firewall-closed` : `${name}-firewall`,
       machine: name,

@@ -18,7 +18,8 @@ import { callText } from "./programs.ts";
 import { readSshWay, type SshWay, wayProblem } from "./ssh-way.ts";
 
 const workSeconds = 120;
-const confirmSeconds = 20;
+/** More than its units need on a busy machine. */
+const confirmSeconds = 60;
 
 async function tryOut(target: Target, call: string): Promise<void> {
   const seen = await callMachine(target, ["sh", "-c", 'echo "$SSH_CONNECTION"'], {
@@ -32,9 +33,10 @@ async function tryOut(target: Target, call: string): Promise<void> {
   try {
     await ask(target, "confirm_firewall", request, confirmSeconds);
   } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error;
     // By then the machine is reached again, and no later command meets what is tried out
-    if (error instanceof ConnectionError) await sleep(request.backSeconds * 1000);
-    throw new Error(formatProblem(lockedOut(target, way, error as Error)));
+    await sleep(request.backSeconds * 1000);
+    throw new Error(formatProblem(lockedOut(target, way, error)));
   }
 }
 

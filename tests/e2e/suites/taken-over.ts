@@ -6,9 +6,15 @@ import { mustRun, run } from "../../../lib/run.ts";
 import { addOffer, Bookers } from "../../support/bookers.ts";
 import { show, timed, underLoad } from "../../support/measure.ts";
 import { inside } from "../../support/members.ts";
-import { promises } from "../../support/promises.ts";
+import { promises, slack } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
-import { missingWrites, postDestination, request } from "../../support/traffic.ts";
+import {
+  missingWrites,
+  postDestination,
+  type Report,
+  request,
+  type Seen,
+} from "../../support/traffic.ts";
 import { attacksSuite } from "./attacks.ts";
 
 /** The last commit whose members spoke without TLS. */
@@ -40,9 +46,32 @@ async function dataOf(stack: TestStack): Promise<string[]> {
   ];
 }
 
+/** Connections that are open when the addresses move once from each load balancer. */
+const mostCut = 20;
+
+/**
+ * keepalived holds the addresses in another way than it did, and is started anew. What is open when they
+ * move ends, as with any move; nothing else may fail.
+ */
+function assertOnlyMoved(
+  { reads, writes }: Report,
+  booked: Pick<Seen, "failed" | "failures">,
+): void {
+  const all = [reads, writes, booked];
+  const others = all
+    .flatMap(({ failures }) => Object.keys(failures))
+    .filter((why) => !/^(read ECONNRESET|socket hang up|the answer was cut off)$/.test(why));
+  assert.deepEqual(others, []);
+  const cut = all.reduce((sum, { failed }) => sum + failed, 0);
+  assert.ok(cut <= mostCut, `${cut} were cut`);
+  const promised = promises.loadBalancerLost;
+  assert.ok(reads.gapSeconds <= promised.reads * slack, `reads: ${reads.gapSeconds} s`);
+  assert.ok(writes.gapSeconds <= promised.writes * slack, `writes: ${writes.gapSeconds} s`);
+}
+
 /** @param stack of the earlier release, up */
 export function takenOverSuite(stack: TestStack): void {
-  it("O6, W3, W8: is taken over by up: no data is replaced, no request fails, nothing is lost", async () => {
+  it("O6, W3, W8: is taken over by up: no data is replaced, nothing is lost, and no request fails but those that are open when the addresses move", async () => {
     const quote = "written before";
     const written = { ...(await postDestination(stack, quote)), quote };
     const offer = await addOffer(stack, 100_000);
@@ -59,10 +88,8 @@ export function takenOverSuite(stack: TestStack): void {
     bookers.start();
     const report = await underLoad(stack, () => timed("taken over", () => stack.mustUp()), 10);
     const booked = await bookers.stop();
-    show("taken over", report, promises.release);
-    assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-    assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
-    assert.equal(booked.failed, 0, JSON.stringify(booked.failures));
+    show("taken over", report, promises.loadBalancerLost);
+    assertOnlyMoved(report, booked);
     assert.ok(bookers.acknowledged > 50, `${bookers.acknowledged} bookings`);
     assert.deepEqual(await bookers.missing(), []);
     assert.deepEqual(await missingWrites(stack, [written, ...report.acknowledged]), []);

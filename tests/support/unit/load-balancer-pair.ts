@@ -80,6 +80,14 @@ export class LoadBalancerPair extends StackContainers {
     }
   }
 
+  /** Takes a load balancer's frontend network off, and puts it back: its interface is made anew. */
+  async reconnect(name: LoadBalancerName): Promise<void> {
+    const container = this.on(name).name;
+    const own = this.member(name).frontend;
+    await runDocker(["network", "disconnect", this.#frontend, container]);
+    await runDocker(["network", "connect", `--ip=${own}`, this.#frontend, container]);
+  }
+
   override async remove(): Promise<void> {
     await super.remove();
     await tryDocker(["network", "rm", this.#frontend]);

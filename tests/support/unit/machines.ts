@@ -16,7 +16,8 @@ import {
   startMachines,
 } from "../../../lab/machines.ts";
 import { root } from "../../../lib/paths.ts";
-import type { Outcome } from "../../../lib/run.ts";
+import { mustRun, type Outcome } from "../../../lib/run.ts";
+import { until } from "../../../lib/until.ts";
 
 const set = "unit";
 const networks = {
@@ -48,6 +49,16 @@ export class StandIn {
   /** Runs a script past SSH that must succeed. @returns what it printed, without the last line's end */
   async look(script: string): Promise<string> {
     return (await inMachine(set, this.target.name, script)).replace(/\n$/, "");
+  }
+
+  /** Boots it anew, and waits until it can be reached. */
+  async restart(): Promise<void> {
+    await mustRun(["docker", "restart", this.container]);
+    await until(`${this.target.name} has booted`, {
+      probe: () => this.attempt("systemctl is-system-running --wait"),
+      done: ({ stdout }) => /running|degraded/.test(stdout),
+      limitSeconds: 60,
+    });
   }
 }
 

@@ -190,6 +190,11 @@ export class PatroniPair extends StackContainers {
       },
       done: (state) => state === "sync",
       limitSeconds: 60,
+    }).catch(async ({ message }: Error) => {
+      const said = ["db-1", "db-2"].map((one) =>
+        this.on(one).run(`tail -40 /tmp/log | sed 's/^/${one}: /'`),
+      );
+      throw new Error([message, ...(await Promise.all(said))].join("\n"));
     });
     return primary;
   }

@@ -42,7 +42,7 @@ describe("haproxy.cfg", () => {
     const changes: readonly Readonly<Record<string, unknown>>[] = [
       {},
       // These stand in the global section alone
-      { loadBalancer: { maxConnections: 500 } },
+      { loadBalancer: { maxConnections: 500, perSource: { connections: 100 } } },
       { loadBalancer: { reloadDrainSeconds: 60 } },
       { loadBalancer: { balance: "leastconn" } },
       { tiers: { storefront: { instances: 3 } } },
@@ -81,7 +81,10 @@ describe("haproxy.cfg", () => {
 
   it("L1: takes algorithm and connection limits from the settings", () => {
     const text = rendered({
-      loadBalancer: { balance: "leastconn", maxConnections: 500, maxConnectionsPerInstance: 50 },
+      loadBalancer: {
+        ...{ balance: "leastconn", maxConnections: 500, maxConnectionsPerInstance: 50 },
+        perSource: { connections: 100 },
+      },
     });
     assert.ok(section(text, "global").includes("maxconn 500"));
     for (const backend of ["storefront", "storefront_writes", "admin", "admin_writes"]) {
@@ -977,9 +980,9 @@ frontend web
   http-request deny deny_status 429 if { sc_http_req_rate(0) gt 5000 }
   http-request set-var(txn.head) req.hdrs,length
   http-request return status 431 content-type "text/html; charset=utf-8" lf-string "%[str(431),concat(-,txn.as),map(errors.map)]%[unique-id]%[str(end),concat(-,txn.as),map(errors.map)]" hdr Cache-Control no-store hdr Connection close if { var(txn.head) -m int gt 15360 }
-  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /login /login/ } { method POST }
-  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /api/session /api/session/ } { method POST }
-  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec /admin/login /admin/login/ } { method POST }
+  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec -i /login /login/ } { method POST }
+  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec -i /api/session /api/session/ } { method POST }
+  http-request track-sc2 src table per_source_logins if { sc_tracked(0) } { path,url_dec -i /admin/login /admin/login/ } { method POST }
   http-request deny deny_status 429 if { sc_http_req_rate(2) gt 20 }
   http-request set-var(txn.tier) str(storefront)
   http-request set-var(txn.tier) str(admin) if { path,url_dec /admin } || { path,url_dec -m beg /admin/ }
@@ -1040,8 +1043,8 @@ backend storefront_uploads
   retry-on conn-failure 425
   timeout queue 20s
   http-request set-var(txn.alone) unique-id
-  server storefront-1 10.2.0.41:3000 verifyhost 10-2-0-41-3000.instance tcp-ut 2s track storefront/storefront-1 pool-conn-name var(txn.alone)
-  server storefront-2 10.2.0.42:3000 verifyhost 10-2-0-42-3000.instance tcp-ut 2s track storefront/storefront-2 pool-conn-name var(txn.alone)
+  server storefront-1 10.2.0.41:3000 verifyhost 10-2-0-41-3000.instance tcp-ut 2s track storefront/storefront-1 pool-conn-name var(txn.alone) alpn h2,http/1.1
+  server storefront-2 10.2.0.42:3000 verifyhost 10-2-0-42-3000.instance tcp-ut 2s track storefront/storefront-2 pool-conn-name var(txn.alone) alpn h2,http/1.1
 
 backend admin
   mode http
@@ -1086,8 +1089,8 @@ backend admin_uploads
   retry-on conn-failure 425
   timeout queue 20s
   http-request set-var(txn.alone) unique-id
-  server admin-1 10.2.0.51:3001 verifyhost 10-2-0-51-3001.instance tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone)
-  server admin-2 10.2.0.52:3001 verifyhost 10-2-0-52-3001.instance tcp-ut 2s track admin/admin-2 pool-conn-name var(txn.alone)
+  server admin-1 10.2.0.51:3001 verifyhost 10-2-0-51-3001.instance tcp-ut 2s track admin/admin-1 pool-conn-name var(txn.alone) alpn h2,http/1.1
+  server admin-2 10.2.0.52:3001 verifyhost 10-2-0-52-3001.instance tcp-ut 2s track admin/admin-2 pool-conn-name var(txn.alone) alpn h2,http/1.1
 
 frontend primary
   mode tcp

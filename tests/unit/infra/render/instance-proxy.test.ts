@@ -59,13 +59,20 @@ describe("proxy.cfg", () => {
   });
 });
 
-/** An application: tells what it got. `/die` breaks the connection, `/425` answers so by itself. */
+/**
+ * An application: tells what it got. `/die` breaks the connection, `/425` answers so by itself, `/early` does
+ * not wait for the body, and closes.
+ */
 const program = `
 import http from "node:http";
 const [host, port, name] = process.argv.slice(2);
 const server = http.createServer((request, response) => {
   if (request.url === "/die") return request.socket.destroy();
   if (request.url === "/425") { response.statusCode = 425; return response.end(name); }
+  if (request.url === "/early") {
+    response.writeHead(408, { "X-Own": "kept", Connection: "close" }).end(name);
+    return setTimeout(() => request.socket.destroy(), 300);
+  }
   let length = 0;
   request.on("data", (part) => { length += part.length; });
   request.on("end", () => {
@@ -105,6 +112,16 @@ await Promise.all(agents.flatMap((agent) => ["GET", "GET", "GET", "POST"].map(as
   }
 })));
 console.log(JSON.stringify(seen));
+`;
+
+/** Sends 20 KB of a long body and then byte by byte, whatever it is told, until it is ended; tells what it got. */
+const dripping = `
+import net from "node:net";
+const socket = net.connect(80, "10.1.0.100");
+socket.on("data", (data) => process.stdout.write(data)).on("error", () => {});
+socket.write("POST /early HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 1000000\\r\\n\\r\\n" + "x".repeat(20000));
+setInterval(() => socket.write("x"), 100);
+setTimeout(() => process.exit(), 20000);
 `;
 
 /** The clients here ask as often as they can. */
@@ -236,6 +253,28 @@ describe("proxy.cfg in HAProxy, behind the load balancer's", function () {
 
   it("A7: has a write whose connection the application breaks fail as if there were no proxy", async () => {
     assert.equal(await ask(`-o /tmp/body -w '%{http_code}' -d a=b ${site}die`), "502");
+  });
+
+  it("L10: keeps no place for who goes on sending after the answer", async () => {
+    await machine.run("cat > /tmp/dripping.mjs", dripping);
+    const taken = async () => {
+      const ask = "echo 'show stat' | socat - UNIX-CONNECT:/run/haproxy/admin.sock";
+      return machine.run(
+        `${ask} | awk -F, '$1 == "storefront_uploads" && $2 == "BACKEND" { print $5 }'`,
+      );
+    };
+    await machine.run("node /tmp/dripping.mjs > /tmp/dripping & echo $! > /tmp/dripping.pid");
+    await until("it has its answer", {
+      probe: () => machine.run("cat /tmp/dripping"),
+      done: (answer) => /^HTTP\/1\.1 408 [\s\S]*x-own: kept[\s\S]*storefront-\d/i.test(answer),
+      limitSeconds: 5,
+    });
+    await until("its place is free", {
+      probe: taken,
+      done: (places) => places === "0",
+      limitSeconds: 5,
+    });
+    await machine.run("kill $(cat /tmp/dripping.pid)");
   });
 
   /** How a connection to the first instance with this certificate ends. */
@@ -419,7 +458,7 @@ frontend instance
   log-format "%ci %HM %ST %tsc"
   option idle-close-on-response
   option clitcpka
-  bind 10.2.0.41:3000 ssl crt tls/instance.pem ca-file tls/instances-ca.crt verify required ssl-min-ver TLSv1.3 alpn http/1.1
+  bind 10.2.0.41:3000 ssl crt tls/instance.pem ca-file tls/instances-ca.crt verify required ssl-min-ver TLSv1.3 alpn h2,http/1.1
   tcp-request connection reject if { nbsrv(application) eq 0 }
   tcp-request session reject unless { ssl_c_s_dn(CN) lb-1 lb-2 }
   default_backend application

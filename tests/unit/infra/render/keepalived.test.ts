@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { numbersOfInterfaces } from "../../../../infra/render/interfaces.ts";
 import {
   keepalivedNotify,
   loadBalancerHealth,
@@ -270,10 +271,22 @@ vrrp_instance pair {
 `;
 
 const answersScript = `#!/bin/sh -eu
-there=$(ip -oneline -4 address show)
-for own in 10.1.0.11 10.2.0.11; do
-  case $there in *" $own/"*) ;; *) exit 1 ;; esac
-done
+${numbersOfInterfaces}
+now=$(numbers_of 10.1.0.11 10.2.0.11)
+# Whoever is bound to an interface that is no more hears nobody, and finds the new one only when it starts.
+# FILE PROGRAM
+follow() {
+  read -r process bound 2> /dev/null < "$1" || return 0
+  [ "$bound" != "$now" ] || return 0
+  stale=yes
+  [ "$(cat "/proc/$process/comm" 2> /dev/null)" = "$2" ] || return 0
+  echo "an interface was made anew: $2 is started anew" >&2
+  kill "$process"
+}
+stale=
+follow /run/haproxy/bound haproxy
+follow /run/hastack/keepalived-bound keepalived
+[ -z "$stale" ]
 answer=$(echo 'show version' | socat -t 0.3 - UNIX-CONNECT:/run/haproxy/admin.sock)
 [ -n "$answer" ]
 `;
@@ -291,6 +304,7 @@ const startScript = `#!/bin/sh -eu
 name_of() {
   ip -oneline -4 address show | awk -v wanted="$1" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }'
 }
+${numbersOfInterfaces}
 define() {
   name=$(name_of "$2")
   [ -n "$name" ] || { echo "no interface has $2" >&2; return 1; }
@@ -316,5 +330,6 @@ rm -f /run/hastack/keepalived-state
 # Before an own address is waited for
 bin/keepalived-end
 until places > /run/hastack/keepalived.conf; do sleep 1; done
+echo "$$ $(numbers_of 10.1.0.11 10.2.0.11)" > /run/hastack/keepalived-bound
 exec keepalived --use-file=/run/hastack/keepalived.conf "$@"
 `;

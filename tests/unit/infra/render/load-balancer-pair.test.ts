@@ -46,6 +46,19 @@ describe("a pair of load balancers", function () {
     assertWithin(seen.gapSeconds, promises.loadBalancerHung.reads);
   });
 
+  it("L4: hears its network again by itself when that was taken off and put back", async () => {
+    const holder = await pair.holder();
+    const seen = await pair.seen(() => pair.reconnect(holder));
+    assert.equal(await pair.holder(), other(holder));
+    assertWithin(seen.gapSeconds, promises.loadBalancerHung.reads);
+    const url = `http://${pair.member(holder).frontend}/`;
+    await until("HAProxy answers in the new network", {
+      probe: () => pair.on("client").run(`curl -s -m 1 -o /dev/null -w '%{http_code}' ${url} || :`),
+      done: (status) => status !== "000",
+      limitSeconds: 15,
+    });
+  });
+
   it("L4: moves them nowhere while HAProxy's master and workers reload again and again", async () => {
     const holder = await pair.holder();
     const { taken } = await pair.seen(async () => {

@@ -58,6 +58,13 @@ describe("a machine's firewall as text", () => {
     ]);
   });
 
+  it("N2: lets nothing in by a network that the machine is not in", () => {
+    const one = { what: "exporter", port: 9100, from: ["192.0.2.0/24"], network: "frontend" };
+    const texts = textsOf(machineSettings({ firewall: { admit: [one] } }));
+    assert.match(texts.get("lb-1") ?? "", /tcp dport \{ 9100 \}/);
+    assert.doesNotMatch(texts.get("db-1") ?? "", /9100/);
+  });
+
   it("N2: what is let in besides fits into nft's comment, in any alphabet", () => {
     const strange = { what: "\u00e9".repeat(100), port: 9100, from: ["192.0.2.0/24"] };
     const text = textsOf(machineSettings({ firewall: { admit: [strange] } })).get("db-1") ?? "";

@@ -22,9 +22,17 @@ describe("shares of the load balancers", () => {
   });
 
   it("L10: the site keeps places beside those that are reserved", () => {
-    assert.deepEqual(refused({ maxConnections: 500, reservedConnections: 499 }), []);
+    const perSource = { connections: 100 };
+    const most = { maxConnections: 500, reservedConnections: 399, perSource };
+    assert.deepEqual(refused(most), []);
     assert.deepEqual(refused({ maxConnections: 500, reservedConnections: 500 }), [
       "hastack:loadBalancer.reservedConnections: 500 leaves the site no connections, use less than loadBalancer.maxConnections (500)",
+    ]);
+  });
+
+  it("L10: one address cannot take all places of the site", () => {
+    assert.deepEqual(refused({ maxConnections: 1000 }), [
+      "hastack:loadBalancer.perSource.connections: 1500 lets one address take all 900 connections of the site, use less than 900, or a larger loadBalancer.maxConnections",
     ]);
   });
 });

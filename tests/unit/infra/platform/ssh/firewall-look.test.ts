@@ -103,6 +103,12 @@ iptables -P INPUT DROP
     assert.equal(seen("").mended, 0);
   });
 
+  it("N2: says that an up that failed has left doors open, and has the next one close them", () => {
+    const half = seen("firewall\nfirewallFormer\nfirewallMended 2\n");
+    assert.equal(half.mended, 3);
+    assert.match(half.warnings[0] ?? "", /it still lets in what an up that failed has opened/);
+  });
+
   it("N2: refuses before any change whoever would be locked out", () => {
     const at = (connection: string, changes = {}) => seen("", ssh(connection), changes).way;
     assert.deepEqual(at("172.30.12.1 40000 172.30.12.11 22"), []);

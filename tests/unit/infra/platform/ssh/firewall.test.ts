@@ -5,6 +5,7 @@ import { encode } from "../../../../../infra/platform/request.ts";
 import { commandLine } from "../../../../../infra/platform/shell.ts";
 import { parseFacts } from "../../../../../infra/platform/ssh/facts.ts";
 import { firewallRequest } from "../../../../../infra/platform/ssh/firewall.ts";
+import { timesMended } from "../../../../../infra/platform/ssh/firewall-look.ts";
 import { factsText, factsWords } from "../../../../../infra/platform/ssh/preflight.ts";
 import { callText, shippedPrograms } from "../../../../../infra/platform/ssh/programs.ts";
 import { renderFirewall } from "../../../../../infra/render/nftables.ts";
@@ -42,8 +43,9 @@ describe("a machine's firewall", function () {
     );
   });
   after(async () => {
-    await machine.look("systemctl stop unit-door-7101 unit-door-7102");
     await remove();
+    // Who flushes all rules takes Docker's too, by which the machine reaches its name server
+    await machine.restart();
   });
   beforeEach(async () => {
     await remove();
@@ -73,7 +75,7 @@ describe("a machine's firewall", function () {
         TARGET: JSON.stringify(machine.target),
         NAME: "node-1-firewall",
         REQUEST: JSON.stringify({
-          ...firewallRequest(text, mended),
+          ...firewallRequest(text, how === "close" ? mended : undefined),
           // More than a connection is waited for
           backSeconds: 13,
           settleSeconds: 2,
@@ -268,6 +270,16 @@ describe("a machine's firewall", function () {
     assert.equal((await look()).firewall?.isOpen, true);
     await mustTry("close", rules(), 4);
     assert.equal((await look()).firewall?.isOpen, false);
+    assert.equal((await look()).firewall?.letsFormerIn, false);
+    // An `up` that comes no further, and one back to the settings before
+    await mustTry("open", rules([7101, 7102]));
+    await mustTry("open", rules());
+    assert.equal((await look()).firewall?.letsFormerIn, true);
+    assert.ok(await answers(7102));
+    await mustTry("close", rules(), timesMended(await look()));
+    assert.equal((await look()).firewall?.mended, 5);
+    assert.equal((await look()).firewall?.letsFormerIn, false);
+    assert.ok(!(await answers(7102)));
     await machine.look(
       "nft 'table ip filter { chain INPUT { type filter hook input priority 0; policy drop; accept; }; }'",
     );

@@ -658,7 +658,7 @@ knownDoor tcp 9100
       ownStorage: true,
       shared: new Map([["uploads", "GlusterFS"]]),
       sshConnection: "10.3.0.1 50000 10.3.0.11 22",
-      firewall: { isOpen: true, mended: 2, known: ["tcp 9100"] },
+      firewall: { isOpen: true, letsFormerIn: false, mended: 2, known: ["tcp 9100"] },
       otherFirewalls: [],
       altered: new Map([["etcd-2", ["etcd.yml", "hastack-etcd.service"]]]),
       udpListeners: [],
