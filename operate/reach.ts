@@ -9,6 +9,8 @@ import type { OperatedStack } from "./stack.ts";
 export interface ReachOptions {
   /** After this the script is ended where it runs, with code 124, and a machine that is silent is lost. */
   readonly limitSeconds: number;
+  /** For logging in, and for the answer of a script that was ended to come back. @default 1 */
+  readonly graceSeconds?: number;
   /** Text for the script's standard input. @default nothing */
   readonly input?: string;
 }
@@ -16,13 +18,12 @@ export interface ReachOptions {
 /** Why a machine could not be asked: it does not run, is not there, or does not answer. */
 export interface Unreachable {
   readonly unreachable: string;
+  /** What the script had written until then. @default nothing */
+  readonly said?: string;
 }
 
 export const isUnreachable = (one: Outcome | Unreachable): one is Unreachable =>
   "unreachable" in one;
-
-/** For the answer of a script that was ended to come back. */
-const graceSeconds = 1;
 
 /**
  * Runs shell text as root on a machine of the stack; on Docker each member is a machine. However this
@@ -33,7 +34,7 @@ export async function onMachineOf(
   { name, settings }: OperatedStack,
   machine: string,
   script: string,
-  { limitSeconds, input = "" }: ReachOptions,
+  { limitSeconds, graceSeconds = 1, input = "" }: ReachOptions,
 ): Promise<Outcome | Unreachable> {
   const command = ["timeout", "--kill-after=1", String(limitSeconds), "sh", "-c", script];
   const limit = limitSeconds + graceSeconds;
@@ -53,9 +54,9 @@ export async function onMachineOf(
 
 /** Tells a script's failure from one to reach it. */
 function lost(outcome: Outcome): Outcome | Unreachable {
-  const { code, stderr } = outcome;
+  const { code, stdout, stderr } = outcome;
   if (code === 124 && /^not done within/m.test(stderr))
-    return { unreachable: "it does not answer" };
+    return { unreachable: "it does not answer", said: stdout };
   const engine =
     /^Error(?: response from daemon)?: (.*(?:is not running|is paused|No such container).*)$/m;
   const [, why] = (code !== 0 && engine.exec(stderr)) || [];
