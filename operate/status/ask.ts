@@ -28,8 +28,9 @@ const scriptSeconds = 1.9;
 /** What logging in and the way back may take besides. */
 const graceSeconds = 0.5;
 
+/** 28 is curl's own for what took too long. */
 export const hangs = (answer: Answer | undefined): boolean =>
-  answer === undefined || answer.code === 124 || answer.code === 137;
+  answer === undefined || [124, 137, 28].includes(answer.code);
 
 /**
  * The script asks all at once, so that one that hangs keeps no other. Lines are written one at a time,

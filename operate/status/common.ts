@@ -19,7 +19,8 @@ export const hasFolder = ({ role }: Member): boolean => !/^(brick|arbiter|nfs)$/
 
 /** Lines `PROCESS up|down …`, as the supervisor says. */
 const supervisors = {
-  docker: `for service in services/*; do
+  docker: `for service in services/*/; do
+  service=\${service%/}
   echo "\${service##*/} $([ "$(s6-svstat -o up "$service")" = true ] && echo up || echo down)"
 done`,
   ssh: `for unit in units/*.service; do
@@ -104,23 +105,39 @@ function processFindings(member: Member, answer: Answer | undefined): Finding[] 
     }));
 }
 
+/** The site's own certificate apart: it is the operator's to renew. */
 function endFindings(answer: Answer | undefined, now: Date): Finding[] {
-  return readEnds(answer).flatMap(({ file, end }): Finding[] => {
-    const days = Math.floor((end.getTime() - now.getTime()) / 86_400_000);
-    if (days >= endsSoonDays) return [];
-    const own = file === certificateFile;
+  const soon = readEnds(answer)
+    .map(({ file, end }) => ({ file, end, days: daysTo(end, now) }))
+    .filter(({ days }) => days < endsSoonDays)
+    .toSorted((a, b) => a.days - b.days);
+  return [
+    soon.filter(({ file }) => file === certificateFile),
+    soon.filter(({ file }) => file !== certificateFile),
+  ].flatMap((group): Finding[] => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const { file, end, days } = first;
+    const others =
+      group.length > 1 ? `, and ${group.length - 1} more within ${endsSoonDays} days` : "";
+    const when = `${days < 0 ? "has ended" : `ends in ${days} days`} (${end.toISOString().slice(0, 10)})`;
     return [
       {
         state: days < 0 ? "down" : "degraded",
-        what: `the certificate ${file} ${days < 0 ? "has ended" : `ends in ${days} days`} (${end.toISOString().slice(0, 10)})`,
-        should: `more than ${endsSoonDays} days`,
-        fix: own
-          ? "give the stack the site's new one, then npx pulumi up"
-          : "npx pulumi up renews it",
+        what: `the certificate ${file} ${when}${others}`,
+        should: `${endsSoonDays} days are left`,
+        fix:
+          file === certificateFile
+            ? "give the stack the site's new one, then npx pulumi up"
+            : "npx pulumi up renews it",
       },
     ];
   });
 }
+
+/** Whole days from now; negative once it is past. */
+export const daysTo = (end: Date, now: Date): number =>
+  Math.floor((end.getTime() - now.getTime()) / 86_400_000);
 
 function mountFindings(
   { settings }: OperatedStack,

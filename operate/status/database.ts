@@ -23,6 +23,8 @@ interface Own {
   readonly replication_state?: string;
   readonly pending_restart?: boolean;
   readonly pause?: boolean;
+  /** Whether the primary serves on without etcd, as long as all members hear it. */
+  readonly failsafe_mode_is_active?: boolean;
   /** When etcd was heard last, in seconds since 1970. */
   readonly dcs_last_seen?: number;
   readonly xlog?: { readonly location?: number; readonly replayed_location?: number };
@@ -30,7 +32,11 @@ interface Own {
 
 /** What `/cluster` says of all. */
 interface Cluster {
-  readonly members?: readonly { readonly name: string; readonly lag?: number | "unknown" }[];
+  readonly members?: readonly {
+    readonly name: string;
+    readonly role: string;
+    readonly lag?: number | "unknown";
+  }[];
   readonly pause?: boolean;
 }
 
@@ -84,7 +90,7 @@ function judgeMember(stack: OperatedStack, one: Asked, lag: number | undefined):
       "it streams",
       `wait for a copy that is under way; npm run logs -- ${member.name} tells why it does not`,
     );
-  else if (!primary && !sync_standby)
+  else if (!primary && !sync_standby && !said.failsafe_mode_is_active)
     add(
       "the primary does not wait for it",
       "it is the synchronous standby",
@@ -134,18 +140,21 @@ function dcsFindings({ settings }: OperatedStack, one: Asked, said: Own): Findin
 }
 
 function judgeCluster(asked: readonly Asked[]): Omit<Judgement, "members"> {
-  const primaries = asked.filter(isPrimary).map(({ member }) => member.name);
-  const standbys = asked.filter((one) => own(one)?.sync_standby).map(({ member }) => member.name);
+  const primaries = namesOf(asked.filter(isPrimary));
+  const standbys = namesOf(asked.filter((one) => own(one)?.sync_standby));
+  const clusters = asked.map((one) => readJson<Cluster>(one.answer("cluster")?.text));
+  const leader = clusters
+    .flatMap((one) => one?.members ?? [])
+    .find(({ role }) => role === "leader");
   const findings: Finding[] = [];
-  if (primaries.length === 0) findings.push(noPrimary(asked));
+  if (primaries.length === 0) findings.push(noPrimary(asked, leader?.name));
   if (primaries.length > 1)
     findings.push({
       state: "down",
       what: `${primaries.join(" and ")} both say that they are the primary`,
       should: "one",
-      fix: "stop the one that /cluster does not name as leader; see npm run logs -- database",
+      fix: `stop the one that is not etcd's leader (${leader?.name ?? "not told"}); see npm run logs -- database`,
     });
-  const clusters = asked.map((one) => readJson<Cluster>(one.answer("cluster")?.text));
   if (clusters.some((one) => one?.pause) || asked.some((one) => own(one)?.pause))
     findings.push({
       state: "degraded",
@@ -153,15 +162,26 @@ function judgeCluster(asked: readonly Asked[]): Omit<Judgement, "members"> {
       should: "a lost primary is replaced by itself",
       fix: "npm run resume",
     });
+  if (asked.some((one) => own(one)?.failsafe_mode_is_active))
+    findings.push({
+      state: "degraded",
+      what: "failsafe mode: the primary serves on without etcd, and none replaces it",
+      should: "etcd says who is primary",
+      fix: "bring a majority of etcd's members back",
+    });
   const is = `primary ${primaries.join(", ") || "none"}, synchronous standby ${standbys.join(", ") || "none"}`;
   return { is, findings };
 }
 
-function noPrimary(asked: readonly Asked[]): Finding {
-  const lost = asked.filter((one) => own(one) === undefined).map(({ member }) => member.name);
+const namesOf = (asked: readonly Asked[]): string[] => asked.map(({ member }) => member.name);
+
+/** @param leader whom etcd still names, if anybody */
+function noPrimary(asked: readonly Asked[], leader: string | undefined): Finding {
+  const lost = namesOf(asked.filter((one) => own(one) === undefined));
+  const still = leader === undefined ? "" : `; etcd still names ${leader}`;
   return {
     state: "down",
-    what: "no primary answers: writes wait",
+    what: `no primary answers: writes wait${still}`,
     should: "one member is the primary",
     fix:
       lost.length > 0

@@ -90,8 +90,7 @@ function illness(stack: OperatedStack, one: Asked, status: number | undefined): 
   const { member } = one;
   const tier = tierOf(stack, member);
   const answer = one.answer("health");
-  // curl's own limit is 28
-  const late = hangs(answer) || answer?.code === 28;
+  const late = hangs(answer);
   const last = answer?.text
     .trim()
     .split("\n")[0]

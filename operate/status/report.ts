@@ -33,7 +33,8 @@ export function textOf(picture: Picture, colour: boolean): string {
     ...subjects.map(({ name, state, is }) => row(name, state, is)),
     "",
     ...members.map(({ name, state, is }) => row(name, state, is)),
-    ...findingsOf(picture).flatMap((one) => ["", ...described(one, colour)]),
+    ...(picture.state === "ok" ? [] : [""]),
+    ...findingsOf(picture).flatMap((one) => described(one, colour)),
     "",
   ].join("\n");
 }

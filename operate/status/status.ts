@@ -11,6 +11,7 @@ import { cache } from "./cache.ts";
 import {
   commonFindings,
   commonQuestions,
+  daysTo,
   diskFindings,
   diskQuestion,
   hasFolder,
@@ -24,7 +25,6 @@ import {
   type Finding,
   type MemberPicture,
   type Picture,
-  type State,
   type Subject,
   worst,
   worstOf,
@@ -147,30 +147,28 @@ function subjectOf(
   members: readonly MemberPicture[],
 ): Subject {
   const states = members.map(({ state }) => state);
-  const some: State = states.every((one) => one === "ok") ? "ok" : "degraded";
-  const noneIsWell = members.length > 0 && !states.includes("ok");
-  const together = noneIsWell ? worst(states) : some;
+  const most = worst(states);
+  const isMild = most === "ok" || most === "unknown" || !states.includes("ok");
+  const together = isMild ? most : "degraded";
   return { name: kind.subject, is, findings, state: worst([worstOf(findings), together]) };
 }
 
 /** A member whose machine does not answer. */
-function lost(
-  { name, settings }: OperatedStack,
-  member: Member,
-  said: Said | undefined,
-): MemberPicture {
+function lost(stack: OperatedStack, member: Member, said: Said | undefined): MemberPicture {
   const why = said !== undefined && "unreachable" in said ? String(said.unreachable) : "no answer";
-  const container = dockerNames(name).container(member.name);
-  const fix =
-    settings.platform === "ssh"
-      ? `start the machine ${member.machine}, or mend its network; what it has not, it gets by itself`
-      : why.includes("paused")
-        ? `docker unpause ${container}`
-        : why.includes("No such container")
-          ? "npx pulumi up --refresh makes it anew"
-          : `docker start ${container}; one that hangs: docker restart ${container}`;
+  const fix = fixOfLost(stack, member, why);
   const finding: Finding = { state: "unreachable", what: why, should: "its machine answers", fix };
   return { ...identity(member), state: "unreachable", is: "cannot be asked", findings: [finding] };
+}
+
+function fixOfLost({ name, settings }: OperatedStack, { machine }: Member, why: string): string {
+  if (settings.platform === "ssh")
+    return `start the machine ${machine}, or mend its network; it comes back in by itself`;
+  const container = dockerNames(name).container(machine);
+  if (/Docker daemon/.test(why)) return "start the Docker engine; the stack comes back by itself";
+  if (/is paused/.test(why)) return `docker unpause ${container}`;
+  if (/No such container/.test(why)) return "npx pulumi up --refresh makes it anew";
+  return `docker start ${container}; for one that runs and hangs: docker restart ${container}`;
 }
 
 /** The fullest file system. */
@@ -197,7 +195,6 @@ function certificates(all: readonly Asked[], at: Date): Subject {
   const first = known.toSorted((a, b) => a.end.getTime() - b.end.getTime())[0];
   if (first === undefined)
     return { name: "certificates", is: "not told", findings: [], state: "unknown" };
-  const days = Math.floor((first.end.getTime() - at.getTime()) / 86_400_000);
-  const is = `${known.length}, the first to end is ${first.file} of ${first.name}, in ${days} days`;
+  const is = `${known.length}, the first to end is ${first.file} of ${first.name}, in ${daysTo(first.end, at)} days`;
   return { name: "certificates", is, findings: [], state: "ok" };
 }
