@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createServer, type Server } from "node:net";
 import type { OperatedStack } from "../../../../operate/stack.ts";
 import { type Answers, askMachine, type Question } from "../../../../operate/status/ask.ts";
+import { commonFindings, commonQuestions } from "../../../../operate/status/common.ts";
 import { type StandIn, standIns } from "../../../support/unit/machines.ts";
 
 describe("a machine that is asked how it is", function () {
@@ -43,6 +44,40 @@ describe("a machine that is asked how it is", function () {
     assert.equal(said["a.hangs"]?.code, 124);
     assert.ok(seconds < 3, `${seconds} s`);
     assert.equal(await machine.look(`pgrep -f '[s]leep ${mark}' || :`), "");
+  });
+
+  it("O1: tells units that run from those that do not", async () => {
+    const member = { name: "cache-9", role: "cache", machine: "node-1", backend: "10.2.0.11" };
+    const units = "/etc/hastack/cache-9/units";
+    await machine.look(`mkdir -p ${units}
+for name in runs rests; do
+  printf '[Service]\\nExecStart=/bin/sleep 99\\n' > ${units}/hastack-$name.service
+  ln -sf ${units}/hastack-$name.service /etc/systemd/system/
+done
+systemctl daemon-reload && systemctl start hastack-runs`);
+    const asked = {
+      ...stack,
+      application: { shared: [] },
+      topology: { tiers: {} },
+    } as unknown as OperatedStack;
+    const { processes = "" } = commonQuestions(asked, member);
+    const folder = "/etc/hastack/cache-9";
+    const { answers } = await timed(stack, [{ name: "p", folder, command: processes }]);
+    const removed =
+      "/etc/systemd/system/hastack-runs.service /etc/systemd/system/hastack-rests.service";
+    await machine.look(`systemctl stop hastack-runs; rm -r ${folder} ${removed}`);
+    const said = (answers as Answers).p;
+    assert.equal(said?.text, "rests inactive\nruns up\n");
+    const findings = commonFindings(
+      asked,
+      member,
+      (name) => (name === "processes" ? said : undefined),
+      new Date(),
+    );
+    assert.deepEqual(
+      findings.map(({ what }) => what),
+      ["the process rests is inactive"],
+    );
   });
 
   it("O1: is unreachable where nobody listens, and says so within 3 s", async () => {
