@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
-import { parse, parseDocument } from "yaml";
+import { parseDocument } from "yaml";
 import {
   fingerprint,
   type HostKey,
@@ -10,9 +10,9 @@ import {
   parseHostKey,
 } from "../infra/host-key.ts";
 import { inventoryPath, withInventory } from "../infra/inventory.ts";
-import { readSettings, type Settings } from "../infra/settings.ts";
+import type { Settings } from "../infra/settings.ts";
 import { run } from "../lib/run.ts";
-import { trackedFile } from "./launcher/overlay.ts";
+import { settingsIn } from "./launcher/settings.ts";
 
 // The first answer is trusted, as by ssh at a first login; the operator compares the fingerprints.
 // From then on a key is only replaced when its machine is named.
@@ -51,26 +51,6 @@ export function readHostKeysCall(args: readonly string[]): HostKeysCall {
 }
 
 type Machine = NonNullable<Settings["machines"]>[number];
-
-function parseFile(file: string): { readonly config?: object } {
-  try {
-    return parse(readFileSync(file, "utf8")) ?? {};
-  } catch (error) {
-    throw new Error(`${file}: ${(error as Error).message.split("\n")[0]}`);
-  }
-}
-
-/** The settings of a stack as its file says them. What Pulumi has encrypted stays so. */
-export function settingsIn(stack: string): Settings {
-  const file = trackedFile(stack);
-  if (!existsSync(file)) throw new Error(`stack ${stack}: there is no ${file}`);
-  const { config = {} } = parseFile(file);
-  const texts = Object.entries(config).map(([key, value]) => [
-    key,
-    typeof value === "string" ? value : JSON.stringify(value),
-  ]);
-  return readSettings(stack, Object.fromEntries(texts));
-}
 
 /**
  * The settings of a stack as its file and its inventory say them.

@@ -12,8 +12,8 @@ import {
 import { type Plan, planLab } from "../lab/plan.ts";
 import { addressTable } from "../lib/address-table.ts";
 import { inHastack, root } from "../lib/paths.ts";
-import { settingsIn } from "./host-keys.ts";
 import { trackedFile } from "./launcher/overlay.ts";
+import { settingsIn } from "./launcher/settings.ts";
 import { main as pulumi, pulumiOutput } from "./pulumi.ts";
 import { machineSteps, runSteps, type Step, sshStep, stackStep } from "./setup.ts";
 

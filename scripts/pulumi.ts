@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { root } from "../lib/paths.ts";
 import { mustRun, run } from "../lib/run.ts";
 import { become } from "./bootstrap.mjs";
-import { type Call, readCall, stackUse } from "./launcher/arguments.ts";
+import { type Call, changesStack, readCall, stackUse } from "./launcher/arguments.ts";
 import {
   cliFolder,
   fileBackend,
@@ -12,6 +12,7 @@ import {
   pulumiEnvironment,
 } from "./launcher/environment.ts";
 import { noticeMissing, refuseStrangers } from "./launcher/missing.ts";
+import { withoutOthers } from "./launcher/others.ts";
 import { adoptSalt, makeOverlay } from "./launcher/overlay.ts";
 import { recover } from "./launcher/recovery.ts";
 import { ensureBackend, ensureStack, stackOf } from "./launcher/stack.ts";
@@ -46,13 +47,14 @@ async function prepareStack(call: Call, env: NodeJS.ProcessEnv): Promise<Prepare
   return { env: full, settle: () => overlay?.settle() };
 }
 
+const isHere = ({ cwd = "." }: Call): boolean => resolve(cwd) === root;
+
 async function prepare(args: readonly string[]): Promise<Prepared> {
   const env = pulumiEnvironment();
   const call = readCall(args);
   await ensurePulumiParts();
   ensureBackend();
-  const here = resolve(call.cwd ?? ".") === root;
-  const use = here ? stackUse(call) : "none";
+  const use = isHere(call) ? stackUse(call) : "none";
   if (use === "none") return { env, settle() {} };
   if (use !== "creates") return prepareStack(call, env);
   const { name } = stackOf(call, env);
@@ -92,9 +94,13 @@ async function explainPassphrase(env: NodeJS.ProcessEnv): Promise<void> {
 /** Runs the real CLI in our place, with this project's surroundings; gives its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const { env, settle } = await prepare(args);
-  const code = await become(cli(), args, env);
+  const call = readCall(args);
+  const start = () => become(cli(), args, env);
+  const code = await (changesStack(call) && isHere(call)
+    ? withoutOthers(stackOf(call, env).name, call.words[0] ?? "", start)
+    : start());
   settle();
-  if (code !== 0 && stackUse(readCall(args)) !== "none") await explainPassphrase(env);
+  if (code !== 0 && stackUse(call) !== "none") await explainPassphrase(env);
   return code;
 }
 

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { formatProblem } from "../rules/problem.ts";
 import type { Settings } from "../settings.ts";
 import type { Topology } from "../topology.ts";
+import { alteredThings } from "./docker/altered.ts";
 import { DockerPlatform } from "./docker/docker.ts";
 import { preflight } from "./docker/preflight.ts";
 import type { Platform } from "./platform.ts";
@@ -12,8 +13,11 @@ import { SshPlatform } from "./ssh/ssh.ts";
 type Start = (settings: Settings, topology: Topology) => Platform | Promise<Platform>;
 
 const platforms: Readonly<Record<Settings["platform"], Start>> = {
-  docker: (settings, topology) =>
-    new DockerPlatform(settings, topology, preflight(settings, topology)),
+  docker: async (settings, topology) => {
+    const engine = preflight(settings, topology);
+    const altered = await alteredThings(settings.stack, engine.containers);
+    return new DockerPlatform(settings, topology, { ...engine, altered });
+  },
   ssh: async (settings, topology) => {
     const machines = await inspectMachines(settings, topology);
     for (const warning of machines.warnings ?? []) pulumi.log.warn(formatProblem(warning));

@@ -18,7 +18,7 @@ const placesFile = "/run/hastack/keepalived.conf";
 const keepalivedBoundFile = "/run/hastack/keepalived-bound";
 
 /** Where the state of the pair is told: `MASTER`, `BACKUP` or `FAULT`. */
-const vrrpStateFile = "/run/hastack/keepalived-state";
+export const vrrpStateFile = "/run/hastack/keepalived-state";
 
 /**
  * VRRP router id; on the network of the adverts it must differ from those of other VRRP pairs. It is

@@ -105,6 +105,11 @@ export function stackUse({ words: [command = "", sub = ""], help }: Call): Stack
   return "uses";
 }
 
+/** Whether it may change what runs. */
+export function changesStack(call: Call): boolean {
+  return stackUse(call) === "changes" && changing.has(call.words[0] ?? "");
+}
+
 /** The stack that `stack init NAME` and `stack select NAME` are about. */
 export function namedStack({ words }: Call): string | undefined {
   const [command, sub = "", name] = words;

@@ -224,6 +224,22 @@ async function settlePending(file: string, stack: string, env: NodeJS.ProcessEnv
   say(`cleaned up after an interrupted run (${names.join(", ")})`);
 }
 
+/** The lock of a command that works on a stack now, in a `file://` backend. */
+export async function heldBy(stack: string, env: NodeJS.ProcessEnv): Promise<Lock | undefined> {
+  const backend = fileBackend(env);
+  if (backend === undefined) return undefined;
+  const folder = lockFolder(backend, stack);
+  if (!existsSync(folder)) return undefined;
+  const all = await processes();
+  return readdirSync(folder)
+    .filter((name) => name.endsWith(".json"))
+    .map((name) => readLock(join(folder, name)))
+    .find((lock) => !isStale(lock, all));
+}
+
+const lockFolder = (backend: string, stack: string): string =>
+  join(backend, ".pulumi/locks/organization", projectName(), stack);
+
 /**
  * Clears what a killed command left behind, in a `file://` backend; elsewhere, and while another
  * command works on the stack, it does nothing.
@@ -232,7 +248,7 @@ export async function recover(stack: string, env: NodeJS.ProcessEnv): Promise<vo
   const backend = fileBackend(env);
   const file = backend === undefined ? undefined : stateFile(backend, stack);
   if (backend === undefined || file === undefined) return;
-  const folder = join(backend, ".pulumi/locks/organization", projectName(), stack);
+  const folder = lockFolder(backend, stack);
   const all = await processes();
   const { stale, held } = sortLocks(folder, all);
   if (held) return;

@@ -12,16 +12,18 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   release: ["lib"],
   lab: ["lib"],
   infra: ["lib", "release"],
-  scripts: ["lib", "release", "lab", "infra", "bench"],
+  scripts: ["lib", "release", "lab", "infra", "bench", "operate"],
+  // How a stack's settings and state are read is the launcher's
+  operate: ["lib", "release", "infra", "scripts"],
   bench: ["lib", "infra", "app", "app/test"],
   app: [],
   "app/test": ["app"],
   "app/tools": [],
-  tests: ["lib", "release", "lab", "infra", "scripts", "bench", "app", "app/test"],
+  tests: ["lib", "release", "lab", "infra", "scripts", "operate", "bench", "app", "app/test"],
 };
 
 /** Rooms without import cycles; `app` has a test of its own. */
-const acyclic = ["lib", "release", "lab", "infra", "scripts"];
+const acyclic = ["lib", "release", "lab", "infra", "scripts", "operate"];
 
 /** What files of one kind must not import, besides. */
 const forbidden: readonly {
@@ -40,13 +42,13 @@ const forbidden: readonly {
     to: /^infra\/platform\/(docker|ssh)\//,
   },
   {
-    what: "only infra/platform/choose.ts knows the platform docker from outside",
-    from: /^(?!infra\/platform\/(docker\/|choose\.ts$)|tests\/)/,
+    what: "only infra/platform/choose.ts and operate/ know the platform docker from outside",
+    from: /^(?!infra\/platform\/(docker\/|choose\.ts$)|operate\/|tests\/)/,
     to: /^infra\/platform\/docker\//,
   },
   {
-    what: "only infra/platform/choose.ts knows the platform ssh from outside",
-    from: /^(?!infra\/platform\/(ssh\/|choose\.ts$)|tests\/)/,
+    what: "only infra/platform/choose.ts and operate/ know the platform ssh from outside",
+    from: /^(?!infra\/platform\/(ssh\/|choose\.ts$)|operate\/|tests\/)/,
     to: /^infra\/platform\/ssh\//,
   },
 ];

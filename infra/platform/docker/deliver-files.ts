@@ -40,7 +40,9 @@ async function run(): Promise<void> {
   ).split("\n");
   const changed = report.filter((line) => /^(changed|removed) /.test(line));
   console.log(changed.join(", ") || "nothing changed");
-  if (!report.some((line) => /^(reload|restart|removed) /.test(line))) return;
+  // A process that was stopped by hand is started, though its files are as they were
+  const isMended = process.env.CHANGED_BY_HAND !== undefined;
+  if (!isMended && !report.some((line) => /^(reload|restart|removed) /.test(line))) return;
   const { root, processes } = request;
   if ((await containerState(container)) !== "running") {
     // It reads its new files when it starts

@@ -10,6 +10,7 @@ import { shortHash } from "../../../lib/short-hash.ts";
 import { addressPlan, hostAddress } from "../../addresses.ts";
 import type { Settings } from "../../settings.ts";
 import type { Topology } from "../../topology.ts";
+import { type Mending, mending, warnOfAltered } from "../altered.ts";
 import { deliveredFiles } from "../machine.ts";
 import { Ownership } from "../ownership.ts";
 import {
@@ -261,6 +262,9 @@ export class DockerPlatform implements Platform {
       labels: this.#labelWords(component),
     };
     const stdin = secretInput(workload.secrets);
+    const altered = this.#engine?.altered?.get(host.name);
+    warnOfAltered(host.name, altered);
+    const { variables, ignoreChanges } = mending(altered);
     // A volume that is not there, new or removed by hand, is filled, though the files are the same
     const isMissing = this.#engine?.volumes.has(target.volume) === false;
     const resource = new command.local.Command(
@@ -272,6 +276,7 @@ export class DockerPlatform implements Platform {
           TARGET: JSON.stringify(target),
           IMAGE: image.imageId,
           ...(isMissing && { VOLUME_OF: new Date().toISOString() }),
+          ...variables,
         },
         stdin,
         addPreviousOutputInEnv: false,
@@ -280,11 +285,11 @@ export class DockerPlatform implements Platform {
         ...takesOver(host, "-files"),
         parent: options.parent,
         dependsOn: [...options.dependsOn, ...volumes],
-        ignoreChanges: isMissing ? [] : ["environment.VOLUME_OF"],
+        ignoreChanges: [...ignoreChanges, ...(isMissing ? [] : ["environment.VOLUME_OF"])],
       },
     );
     const version = stdin.apply((secrets) => shortHash(JSON.stringify(request), secrets));
-    return { resource, version: pulumi.unsecret(version) };
+    return { resource, version: pulumi.unsecret(version), mending: { variables, ignoreChanges } };
   }
 
   /** Passes once the workload is healthy, again after anything of it changed. */
@@ -309,10 +314,16 @@ export class DockerPlatform implements Platform {
           // What the member consists of: when it changes, the member has to show its health again
           CONTAINER_ID: container.id,
           FILES: files.version,
+          ...files.mending.variables,
         },
         addPreviousOutputInEnv: false,
       },
-      { ...takesOver(host, "-gate"), parent, dependsOn: [container, files.resource] },
+      {
+        ...takesOver(host, "-gate"),
+        parent,
+        dependsOn: [container, files.resource],
+        ignoreChanges: files.mending.ignoreChanges,
+      },
     );
   }
 
@@ -390,6 +401,7 @@ interface Delivery {
   readonly resource: pulumi.Resource;
   /** A hash of all that was delivered, secrets included. */
   readonly version: pulumi.Output<string>;
+  readonly mending: Mending;
 }
 
 /** The release for an image with these users alone: that another tier comes or goes does not change it. */

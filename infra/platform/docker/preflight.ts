@@ -23,6 +23,8 @@ export interface Engine {
   readonly containers: readonly string[];
   /** All of them, by name. */
   readonly volumes: ReadonlySet<string>;
+  /** What was changed by hand, by member. @default nothing */
+  readonly altered?: ReadonlyMap<string, readonly string[]>;
 }
 
 /** @throws SettingsError with every problem as setting, value, fix */

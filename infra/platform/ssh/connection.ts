@@ -92,7 +92,7 @@ export async function callMachine(
   { asRoot = true, ...options }: CallOptions,
 ): Promise<Outcome> {
   const outcome = await withKnownHosts(target, (knownHosts) =>
-    run(["ssh", ...sshArguments(target, knownHosts, command, asRoot)], options),
+    run(["ssh", ...sshArguments(target, knownHosts, command, { asRoot })], options),
   );
   if (outcome.notStarted !== undefined) {
     const why = `ssh cannot be run (${outcome.notStarted})`;
@@ -103,12 +103,16 @@ export async function callMachine(
   return outcome;
 }
 
-/** ssh's arguments for a command on a machine, as root or as whoever logs in. */
+/**
+ * ssh's arguments for a command on a machine.
+ * @param asRoot or as whoever logs in @default true
+ * @param terminal whether the command gets one there @default false
+ */
 export function sshArguments(
   target: Target,
   knownHosts: string,
   command: readonly string[],
-  asRoot = true,
+  { asRoot = true, terminal = false } = {},
 ): string[] {
   const { name, address, port, user, hostKey, identityFile } = target;
   const options = {
@@ -129,7 +133,7 @@ export function sshArguments(
   };
   const words = asRoot && user !== "root" ? ["sudo", "-n", ...command] : command;
   return [
-    "-T",
+    terminal ? "-t" : "-T",
     ...Object.entries(options).map(([key, value]) => `-o${key}=${value}`),
     ...(identityFile === undefined ? [] : ["-oIdentitiesOnly=yes", "-i", identityPath(target)]),
     "-p",
@@ -143,7 +147,7 @@ export function sshArguments(
 }
 
 /** Hands over a passing known_hosts file with this machine's key alone. */
-async function withKnownHosts<T>(
+export async function withKnownHosts<T>(
   { name, hostKey }: Target,
   use: (path: string) => Promise<T>,
 ): Promise<T> {

@@ -42,6 +42,8 @@ export interface Facts {
   readonly firewall?: FirewallFacts;
   /** Tables of others, as `table inet filter`, whose chains on input drop what they do not know. */
   readonly otherFirewalls: readonly string[];
+  /** What was changed by hand since the last delivery, by member: files' paths, `hastack-NAME.service`. */
+  readonly altered: ReadonlyMap<string, readonly string[]>;
   /** Programs that packets without a connection come to; the same as of `listeners` holds. */
   readonly udpListeners?: readonly Listener[];
 }
@@ -125,10 +127,20 @@ export function parseFacts(text: string): Facts {
             mended: number("firewallMended") ?? 0,
             known: all("knownDoor"),
           },
+    altered: byFirstWord(all("altered")),
     otherFirewalls: readFirewalls(all("chain"), all("iptables")),
     udpListeners:
       all("listenersSeen").length > 0 ? readListeners(all("udpListener"), all("group")) : undefined,
   };
+}
+
+function byFirstWord(lines: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const line of lines) {
+    const [name = "", ...rest] = line.split(" ");
+    found.set(name, [...(found.get(name) ?? []), rest.join(" ")]);
+  }
+  return found;
 }
 
 /** @param chains lines of `nft list chains` @param policies of `iptables -S`, which nft may show too */

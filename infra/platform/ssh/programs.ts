@@ -21,6 +21,7 @@ const shippedFiles = [
   "storage",
   "nfs",
   "watch",
+  "altered",
   "firewall",
   "firewall-guard",
 ] as const;

@@ -9,6 +9,7 @@ import { renderFirewall } from "../../render/nftables.ts";
 import { formatProblem } from "../../rules/problem.ts";
 import type { Settings } from "../../settings.ts";
 import type { Machine, Member, Topology } from "../../topology.ts";
+import { type Mending, mending, warnOfAltered } from "../altered.ts";
 import { Ownership } from "../ownership.ts";
 import {
   type Flow,
@@ -57,11 +58,13 @@ interface Work {
   readonly limitSeconds?: number;
   /** @default none */
   readonly secrets?: Workload["secrets"];
+  /** What was changed by hand of it. @default it is not looked at */
+  readonly mending?: Mending;
   readonly options: PlacementOptions;
 }
 
 interface NodeCommand
-  extends Pick<Work, "name" | "formerName" | "machine" | "secrets" | "options"> {
+  extends Pick<Work, "name" | "formerName" | "machine" | "secrets" | "mending" | "options"> {
   readonly create: string;
   readonly delete?: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -104,9 +107,13 @@ export class SshPlatform implements Platform {
       ...(release ? [this.#release(host.machine, release)] : []),
       ...this.#mounts(host.machine, workload.shared),
     ];
+    const { facts } = this.#machines.seen?.find((one) => one.machine.name === host.machine) ?? {};
+    const altered = facts?.altered.get(host.name);
+    warnOfAltered(host.name, altered);
     return this.#inTurn({
       name: host.name,
       formerName: host.formerName,
+      mending: mending(altered),
       machine: host.machine,
       apply: { call: "place", request: placeRequest(workload, gateTimeoutSeconds) },
       remove: { call: "remove", request: removalRequest(workload, keepData) },
@@ -380,8 +387,9 @@ export class SshPlatform implements Platform {
   }
 
   /** A command that Node runs here, about a machine. */
-  #node({ name, formerName, machine, environment, options, ...rest }: NodeCommand) {
+  #node({ name, formerName, machine, environment, mending, options, ...rest }: NodeCommand) {
     const { secrets = {}, ...commands } = rest;
+    const { variables = {}, ignoreChanges = [] } = mending ?? {};
     const target = this.#machines.targets.find((one) => one.name === machine);
     if (!target) throw new Error(`machine ${machine} is not known`);
     return new command.local.Command(
@@ -389,7 +397,12 @@ export class SshPlatform implements Platform {
       {
         ...commands,
         // What it takes to get there stays with it, so that it can be taken away from there
-        environment: { MACHINE: machine, TARGET: JSON.stringify(target), ...environment },
+        environment: {
+          MACHINE: machine,
+          TARGET: JSON.stringify(target),
+          ...environment,
+          ...variables,
+        },
         stdin: pulumi.secret(pulumi.all(secrets).apply(secretsInput)),
         addPreviousOutputInEnv: false,
       },
@@ -401,6 +414,7 @@ export class SshPlatform implements Platform {
         // name, which states of earlier releases do not have: nothing is replaced for that
         replaceOnChanges: ["environment.MACHINE", ...(formerName ? ["environment.NAME"] : [])],
         deleteBeforeReplace: true,
+        ...(ignoreChanges.length > 0 && { ignoreChanges }),
       },
     );
   }

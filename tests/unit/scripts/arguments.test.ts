@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { bareStack, namedStack, readCall, stackUse } from "../../../scripts/launcher/arguments.ts";
+import {
+  bareStack,
+  changesStack,
+  namedStack,
+  readCall,
+  stackUse,
+} from "../../../scripts/launcher/arguments.ts";
 
 const words = (line: string) => line.split(" ").filter(Boolean);
 
@@ -48,6 +54,20 @@ describe("launcher: what a command does with the stack", () => {
     ["destroy", "changes"],
   ] as const) {
     it(`pulumi ${line}: ${use}`, () => assert.equal(stackUse(readCall(words(line))), use));
+  }
+});
+
+describe("launcher: what takes the stack's lock", () => {
+  for (const [line, changes] of [
+    ["up", true],
+    ["destroy --stack dev", true],
+    ["refresh", true],
+    ["preview", false],
+    ["up --help", false],
+    ["stack output", false],
+  ] as const) {
+    it(`W6: pulumi ${line}: ${changes}`, () =>
+      assert.equal(changesStack(readCall(words(line))), changes));
   }
 });
 

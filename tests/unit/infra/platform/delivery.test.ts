@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readProgram } from "../../../../infra/platform/machine.ts";
 import type { ManagedFile, Task } from "../../../../infra/platform/platform.ts";
 import { secretsInput } from "../../../../infra/platform/request.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
@@ -60,6 +61,10 @@ describe("delivery", function () {
       `cd ${root} && find . -type f ! -path './.n*' -printf '%P %m %u:%g %T@ %i\\n' | sort`,
     );
 
+  /** The machine's note of what deliveries brought, without hashes. */
+  const noted = async () =>
+    (await machine.run(`cut -d ' ' -f 2- ${root}/.sums`)).split("\n").filter(Boolean);
+
   const read = (path: string) => machine.run(`cat ${root}/${path}`);
 
   describe("the first one", () => {
@@ -101,7 +106,7 @@ describe("delivery", function () {
       await deliver(files);
       assert.equal(
         await machine.run(`ls -A ${root}`),
-        [".files", ".notices", "bin", "pages", "proxy.cfg", "services"].join("\n"),
+        [".files", ".notices", ".sums", "bin", "pages", "proxy.cfg", "services"].join("\n"),
       );
     });
   });
@@ -129,7 +134,7 @@ describe("delivery", function () {
       const after = (await state()).split("\n");
       assert.deepEqual(
         after.filter((line) => !before.includes(line)).map((line) => line.split(" ")[0]),
-        [".files", "pages/503.http"],
+        [".files", ".sums", "pages/503.http"],
       );
     });
 
@@ -238,6 +243,7 @@ describe("delivery", function () {
       await takeNotice();
       const once = `mkdir -p /tmp/cut && cat > /tmp/cut/mv <<'EOF'
 #!/bin/sh
+case $* in *.sums) exec /usr/bin/mv "$@" ;; esac
 [ -e /tmp/cut/moved ] && exit 9
 touch /tmp/cut/moved
 exec /usr/bin/mv "$@"
@@ -400,6 +406,59 @@ chmod +x /tmp/spy/chown; rm -f /tmp/spy/modes; PATH=/tmp/spy:$PATH\n`;
       assert.equal(code, 0);
       assert.match(stdout, /^it's "\$HOME"$/m);
     });
+  });
+
+  it("W10: notes what it brings, and while it does so what was there", async () => {
+    await deliver(files);
+    const note = ["400 hastack proxy.cfg", "644 root pages/503.http"];
+    const rest = ["755 root services/proxy/run", "755 root bin/notify"];
+    assert.deepEqual(await noted(), [...note, ...rest]);
+    const [hash] = (await machine.run(`sha256sum ${root}/proxy.cfg`)).split(" ");
+    assert.equal(await machine.run(`head -n 1 ${root}/.sums | cut -d ' ' -f 1`), hash);
+    // One that is refused brings nothing; one that is cut off may have
+    await attempt([{ ...config, content: "none\n" }]);
+    assert.deepEqual(await noted(), [...note, ...rest]);
+    const cutOff = deliveryScript(root, [{ ...config, mode: "0440" }]).replace(
+      "; do move",
+      "; do kill -9 $$; move",
+    );
+    await machine.attempt(cutOff, secretsInput(secrets));
+    assert.deepEqual(await noted(), [...note, ...rest, "440 hastack proxy.cfg"]);
+    await deliver([config]);
+    assert.deepEqual(await noted(), ["400 hastack proxy.cfg"]);
+  });
+
+  it("W10: tells what was changed by hand since, and starts what was stopped", async () => {
+    await deliver(files);
+    await takeNotice();
+    const altered = async () =>
+      (await machine.run(`${readProgram("altered")}\naltered ${root} services .`))
+        .split("\n")
+        .filter(Boolean);
+    assert.deepEqual(await altered(), []);
+    await machine.run(
+      `cd ${root} && chmod 0600 bin/notify && echo x >> proxy.cfg && rm pages/503.http`,
+    );
+    assert.deepEqual(await altered(), [". bin/notify", ". pages/503.http", ". proxy.cfg"]);
+    await deliver(files);
+    await takeNotice();
+    assert.deepEqual(await altered(), []);
+    const sleeping = { ...runFile, content: "#!/bin/sh\nexec sleep 999\n" };
+    await deliver([config, page, sleeping, plain]);
+    await takeNotice();
+    const service = `${root}/services/proxy`;
+    await machine.run(
+      `s6-svscan ${root}/services > /dev/null 2>&1 < /dev/null & until s6-svok ${service}; do sleep 0.1; done; s6-svc -wu -u ${service}`,
+    );
+    assert.deepEqual(await altered(), []);
+    await machine.run(`touch ${service}/down; s6-svc -wD -d ${service}`);
+    assert.deepEqual(await altered(), [". process proxy"]);
+    const request = { root, files: {}, processes: [{ name: "proxy" }] };
+    const notify = requestScript(["request", "s6", "notify"], "notify", request);
+    assert.equal(await machine.run(notify, ""), "start of proxy");
+    assert.deepEqual(await altered(), []);
+    assert.equal(await machine.run(notify, ""), "");
+    await machine.run(`s6-svc -wD -d ${service}; s6-svscanctl -t ${root}/services`);
   });
 
   it("L8: restarts a process only while those that pause for it are down, and reloads it beside them", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
 import { DockerPlatform } from "../../../../../infra/platform/docker/docker.ts";
+import type { Engine } from "../../../../../infra/platform/docker/preflight.ts";
 import type {
   PlacementOptions,
   Process,
@@ -8,7 +9,7 @@ import type {
   Workload,
 } from "../../../../../infra/platform/platform.ts";
 import { first, planWith, renamed } from "../../../../support/unit/fixtures.ts";
-import { record } from "../../../../support/unit/mocks.ts";
+import { type Recording, record } from "../../../../support/unit/mocks.ts";
 import { imageOf, recordStack } from "../../../../support/unit/stack.ts";
 
 describe("the docker platform", () => {
@@ -301,6 +302,33 @@ describe("a workload on docker", () => {
     await start((platform, options) => platform.place(workload, options));
     const task = { name: "task", component: "Test", host, script: "true", files: [], secrets: {} };
     await start((platform, options) => platform.runOnce(task, options));
+  });
+
+  it("W10: what was changed by hand has its files brought again and its health shown, and nothing else changes", async () => {
+    const of = (engine?: Engine) =>
+      record(() => {
+        const platform = new DockerPlatform(plan.settings, plan.topology, engine);
+        const parent = new pulumi.ComponentResource("test:index:Parent", "parent");
+        platform.allow([], { parent, dependsOn: [] });
+        platform.place(workload, { parent, dependsOn: [] });
+      });
+    const volumes = new Set([`hastack-test-${host.name}-files`]);
+    const changed = (recording: Recording, name: string) =>
+      (recording.get("Command", name).inputs.environment as Record<string, string>).CHANGED_BY_HAND;
+    const sound = await of({ containers: [], volumes });
+    const altered = new Map([[host.name, ["proxy.cfg", "process proxy"]]]);
+    const found = await of({ containers: [], volumes, altered });
+    for (const kind of ["files", "gate"]) {
+      assert.equal(changed(sound, `${host.name}-${kind}`), undefined);
+      assert.match(
+        changed(found, `${host.name}-${kind}`) ?? "",
+        /^proxy\.cfg, process proxy \(seen 2/,
+      );
+    }
+    assert.deepEqual(
+      found.get("Container", host.name).inputs,
+      sound.get("Container", host.name).inputs,
+    );
   });
 
   it("may use as much memory as all its processes together, where each has a limit", async () => {

@@ -22,9 +22,9 @@ const target: Target = {
 
 describe("ssh's arguments", () => {
   const text = (change: Partial<Target> = {}, asRoot?: boolean) =>
-    sshArguments({ ...target, ...change }, "/tmp/known", ["sh", "-c", "echo 'a b'"], asRoot).join(
-      " ",
-    );
+    sshArguments({ ...target, ...change }, "/tmp/known", ["sh", "-c", "echo 'a b'"], {
+      asRoot,
+    }).join(" ");
 
   it("W1: become root by sudo, which must ask nothing, unless root logs in", () => {
     assert.match(text(), / -p 2222 -l deploy -- 10\.3\.0\.15 sudo -n sh -c 'echo '\\''a b'\\'''$/);

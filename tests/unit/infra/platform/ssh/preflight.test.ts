@@ -81,6 +81,7 @@ const good: Facts = {
   ownStorage: false,
   shared: new Map(),
   otherFirewalls: [],
+  altered: new Map(),
 };
 const settings = settingsWith();
 
@@ -610,6 +611,8 @@ hostName node-1
 userOfId
 idOfUser 880
 unknownName deb.debian.org
+altered etcd-2 etcd.yml
+altered etcd-2 hastack-etcd.service
 listenersSeen
 listener LISTEN 0 128 [::]:80 [::]:* users:(("nginx",pid=7,fd=6),("nginx",pid=8,fd=6))
 listener LISTEN 0 128 127.0.0.1:2049 0.0.0.0:*
@@ -657,6 +660,7 @@ knownDoor tcp 9100
       sshConnection: "10.3.0.1 50000 10.3.0.11 22",
       firewall: { isOpen: true, letsFormerIn: false, mended: 2, known: ["tcp 9100"] },
       otherFirewalls: [],
+      altered: new Map([["etcd-2", ["etcd.yml", "hastack-etcd.service"]]]),
       udpListeners: [],
     });
   });

@@ -1,0 +1,150 @@
+/**
+ * Drain and undrain. An instance gets no new requests from any load balancer, a standby no new reads; a load
+ * balancer gives its addresses away. What is under way ends by itself.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Member } from "../../infra/topology.ts";
+import type { OperatedStack } from "../stack.ts";
+import {
+  askBalancers,
+  type Balancers,
+  backendOf,
+  currentOf,
+  drainCommands,
+  isServing,
+  readyCommands,
+} from "./balancers.ts";
+import { keepsBalancer, keepsInstances } from "./last.ts";
+import { isInstance, listed } from "./named.ts";
+import { askCluster, leaderOf } from "./patroni.ts";
+import { type Plan, Refusal, say } from "./plan.ts";
+import { setProcesses } from "./processes.ts";
+import type { Undo } from "./undo.ts";
+
+/** Whoever still has a request after this is told, and left. */
+const waitSeconds = 60;
+
+const isBalancer = ({ role }: Member) => role === "loadBalancer";
+const isDatabase = ({ role }: Member) => role === "database";
+
+/** Members of these that can be drained. @throws Refusal for those that would take the last one away */
+export async function drainable(
+  stack: OperatedStack,
+  named: readonly Member[],
+): Promise<{ members: readonly Member[]; balancers: Balancers }> {
+  const members = named.filter((one) => isBalancer(one) || backendOf(stack, one) !== undefined);
+  if (members.length === 0)
+    throw new Refusal(
+      `${listed(named)}: no load balancer sends anything there, so it has nothing to drain`,
+    );
+  const balancers = await askBalancers(stack);
+  if (balancers.asked.length === 0) throw new Refusal("no load balancer can be asked");
+  keepsInstances(stack, members, balancers);
+  keepsBalancer(members, balancers);
+  const primary = members.some(isDatabase) ? leaderOf(await askCluster(stack))?.name : undefined;
+  if (members.some(({ name }) => name === primary))
+    throw new Refusal(`${primary} is the primary: npm run switchover first`);
+  return { members, balancers };
+}
+
+/** What puts back what draining changes: only what is not drained already. */
+export function undrains(members: readonly Member[], { asked }: Balancers): Undo[] {
+  const serving = members.filter(({ name }) =>
+    asked.some(({ servers }) => servers.some((one) => one.name === name && isServing(one))),
+  );
+  const going = members.filter(isBalancer);
+  return [
+    ...(serving.length > 0
+      ? [{ do: "undrain" as const, members: serving.map(({ name }) => name) }]
+      : []),
+    ...(going.length > 0 ? [{ do: "start" as const, members: going.map(({ name }) => name) }] : []),
+  ];
+}
+
+/** Plans `drain` for these members. @throws Refusal */
+export async function planDrain(stack: OperatedStack, named: readonly Member[]): Promise<Plan> {
+  const { members, balancers } = await drainable(stack, named);
+  return {
+    costs: [
+      ...costsOf(stack, members),
+      ...balancers.silent.map(
+        ({ member, why }) =>
+          `${member.name} cannot be asked (${why}): when it is back it knows nothing of this, so drain again then.`,
+      ),
+      ...(members.every(isBalancer)
+        ? []
+        : [
+            "It ends when HAProxy reads its configuration anew: an up that changes something there, or a restart.",
+          ]),
+    ],
+    undo: undrains(members, balancers),
+    async run(signal) {
+      const started = performance.now();
+      const rest = await drain(stack, members, signal);
+      const seconds = ((performance.now() - started) / 1000).toFixed(1);
+      return `drained in ${seconds} s: ${listed(members)}${rest}`;
+    },
+  };
+}
+
+function costsOf(stack: OperatedStack, members: readonly Member[]): string[] {
+  const of = (test: (member: Member) => boolean, text: string) => {
+    const some = members.filter(test);
+    return some.length === 0 ? [] : [`${listed(some)}: ${text}`];
+  };
+  return [
+    ...of(
+      (one) => isInstance(stack, one),
+      "no new requests; the other instances serve them. No request fails.",
+    ),
+    ...of(isDatabase, "no reads; they go to the primary, by new connections."),
+    ...of(
+      isBalancer,
+      "its addresses move: connections that are open through it end, each with the request that is under way on it; new ones wait 0.2 to 0.5 s.",
+    ),
+  ];
+}
+
+/** Drains, and waits until nothing is under way. @returns what still is, for people */
+export async function drain(
+  stack: OperatedStack,
+  members: readonly Member[],
+  signal: AbortSignal,
+): Promise<string> {
+  await askBalancers(stack, drainCommands(stack, members));
+  for (const one of members.filter(isBalancer))
+    await setProcesses(stack, one, "stop", "keepalived");
+  const instances = members.filter((one) => isInstance(stack, one));
+  const end = Date.now() + waitSeconds * 1000;
+  for (;;) {
+    signal.throwIfAborted();
+    const now = await askBalancers(stack, endOfReads(members));
+    const left = instances.map((one) => currentOf(now, one, new RegExp(`^${one.role}(_|$)`)));
+    const sum = left.reduce((a, b) => a + b, 0);
+    if (sum === 0) return "";
+    if (Date.now() > end) return `; ${sum} requests are still under way there`;
+    await sleep(250, undefined, { signal });
+  }
+}
+
+/** An application keeps its connections for an hour: those of reads end, and are made anew elsewhere. */
+const endOfReads = (members: readonly Member[]): string[] =>
+  members.filter(isDatabase).map(({ name }) => `shutdown sessions server standby/${name}`);
+
+/** Gives members their requests again. Safe where they have them. */
+export async function undrain(stack: OperatedStack, members: readonly Member[]): Promise<void> {
+  for (const one of members.filter(isBalancer)) await setProcesses(stack, one, "start");
+  const { silent } = await askBalancers(stack, readyCommands(stack, members));
+  for (const { member, why } of silent) say(`${member.name} cannot be asked (${why})`);
+}
+
+export async function planUndrain(stack: OperatedStack, named: readonly Member[]): Promise<Plan> {
+  const members = named.filter((one) => isBalancer(one) || backendOf(stack, one) !== undefined);
+  return {
+    costs: [],
+    async run() {
+      await undrain(stack, members);
+      return `undrained: ${listed(members)}`;
+    },
+  };
+}

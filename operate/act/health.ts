@@ -1,0 +1,63 @@
+/** Whether a member is whole again, as its own program says on its machine. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { cacheHealth } from "../../infra/render/cache.ts";
+import { etcdHealth } from "../../infra/render/etcd.ts";
+import { statsSocket } from "../../infra/render/haproxy.ts";
+import { loopback } from "../../infra/render/instance-proxy.ts";
+import { vrrpStateFile } from "../../infra/render/keepalived.ts";
+import { patroniHealth } from "../../infra/render/patroni.ts";
+import type { Member } from "../../infra/topology.ts";
+import { folderOf } from "../folder.ts";
+import { isUnreachable, onMachineOf } from "../reach.ts";
+import type { OperatedStack } from "../stack.ts";
+
+/** How long one look may take. */
+const lookSeconds = 10;
+
+/** Shell text that succeeds where a member is healthy; run in the folder of its files. */
+export function healthCommand({ application, topology }: OperatedStack, member: Member): string {
+  const tier = application.tiers.find(({ name }) => name === member.role);
+  if (tier?.port !== undefined)
+    return `curl -fsS --max-time 3 http://${loopback}:${tier.port}${tier.health.path} > /dev/null`;
+  switch (member.role) {
+    case "loadBalancer":
+      return `echo 'show info' | socat -t 1 - UNIX-CONNECT:${statsSocket} | grep -q '^Uptime' && grep -qEx 'MASTER|BACKUP' ${vrrpStateFile}`;
+    case "quorum":
+      return etcdHealth(topology, member);
+    case "database":
+      return patroniHealth(member);
+    case "cache":
+      return cacheHealth(member);
+    default:
+      // A worker: its processes run, which their start says
+      return "true";
+  }
+}
+
+/** @returns why it is not healthy, or nothing */
+export async function illnessOf(stack: OperatedStack, member: Member): Promise<string | undefined> {
+  const script = `cd ${folderOf(stack, member)} && {\n${healthCommand(stack, member)}\n}`;
+  const options = { limitSeconds: lookSeconds };
+  const outcome = await onMachineOf(stack, member.machine, script, options);
+  if (isUnreachable(outcome)) return outcome.unreachable;
+  if (outcome.code === 0) return undefined;
+  return `${outcome.stdout}${outcome.stderr}`.trim() || `it ended with ${outcome.code}`;
+}
+
+/** Waits until a member is healthy. @throws with its last words once the time is up */
+export async function gate(
+  stack: OperatedStack,
+  member: Member,
+  signal: AbortSignal,
+  limitSeconds = 120,
+): Promise<void> {
+  const end = Date.now() + limitSeconds * 1000;
+  for (;;) {
+    signal.throwIfAborted();
+    const why = await illnessOf(stack, member);
+    if (why === undefined) return;
+    if (Date.now() > end)
+      throw new Error(`${member.name} is not healthy after ${limitSeconds} s: ${why}`);
+    await sleep(500, undefined, { signal });
+  }
+}

@@ -1,0 +1,62 @@
+/** Refusals of what would take the last one away that does something. */
+import type { Member } from "../../infra/topology.ts";
+import type { OperatedStack } from "../stack.ts";
+import { type Balancers, backendOf, isServing } from "./balancers.ts";
+import { isInstance, listed } from "./named.ts";
+import { Refusal } from "./plan.ts";
+
+/** Instances without which a tier has none at some load balancer. @throws Refusal */
+export function keepsInstances(
+  stack: OperatedStack,
+  leaving: readonly Member[],
+  { asked }: Balancers,
+): void {
+  for (const one of leaving.filter((member) => isInstance(stack, member))) {
+    const backend = backendOf(stack, one);
+    if (backend === undefined) continue;
+    for (const { member, servers } of asked) {
+      const left = servers.filter(
+        (server) =>
+          server.backend === backend &&
+          isServing(server) &&
+          !leaving.some(({ name }) => name === server.name),
+      );
+      if (left.length === 0)
+        throw new Refusal(
+          `${one.name}: ${member.name} has no other instance of ${backend} that serves: mend or undrain another one first`,
+        );
+    }
+  }
+}
+
+/** Load balancers without which none answers. @throws Refusal */
+export function keepsBalancer(leaving: readonly Member[], { asked, silent }: Balancers): void {
+  const going = leaving.filter(({ role }) => role === "loadBalancer");
+  if (going.length === 0) return;
+  if (asked.some(({ member }) => !going.some(({ name }) => name === member.name))) return;
+  const why = silent.map(({ member, why }) => `${member.name}: ${why}`).join("; ");
+  throw new Refusal(
+    `${listed(going)}: no other load balancer could take the addresses over${why && ` (${why})`}`,
+  );
+}
+
+/**
+ * Members of etcd without which it has no quorum.
+ * @param healthy names of those that are healthy now
+ * @throws Refusal
+ */
+export function keepsQuorum(
+  { topology }: OperatedStack,
+  leaving: readonly Member[],
+  healthy: readonly string[],
+): void {
+  const going = leaving.filter(({ role }) => role === "quorum").map(({ name }) => name);
+  if (going.length === 0) return;
+  const all = topology.members.quorum.length;
+  const majority = Math.floor(all / 2) + 1;
+  const left = healthy.filter((name) => !going.includes(name));
+  if (left.length >= majority) return;
+  throw new Refusal(
+    `${going.join(", ")}: of ${all} members of etcd ${left.length} would be left healthy (${left.join(", ") || "none"}), and a quorum needs ${majority}`,
+  );
+}

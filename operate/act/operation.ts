@@ -1,0 +1,144 @@
+/**
+ * The frame of every operation: the lock, what was left by one that was cut off, what it will cost, the
+ * question, the journal, and what puts back the state before where it does not end well.
+ */
+import { createInterface } from "node:readline/promises";
+import { defaultStack } from "../../scripts/launcher/stack.ts";
+import type { OperatedStack } from "../stack.ts";
+import { note } from "./journal.ts";
+import { type Holder, holderOf, type Lock, takeLock } from "./lock.ts";
+import { type Plan, say } from "./plan.ts";
+import { NoStore } from "./store.ts";
+import { clearLeft, describeUndo, noteLeft, type Undo, whatIsLeft } from "./undo.ts";
+import { carryOut } from "./undo-steps.ts";
+
+export interface OperationOptions {
+  /** As it was called, for the journal: `drain storefront-1`. */
+  readonly what: string;
+  readonly yes: boolean;
+}
+
+/**
+ * Runs an operation.
+ * @param plan looks at the stack @throws Refusal
+ * @returns the command's exit status
+ */
+export async function operate(
+  stack: OperatedStack,
+  { what, yes }: OperationOptions,
+  plan: () => Promise<Plan>,
+): Promise<number> {
+  const holder = holderOf(what);
+  const lock = await lockOrAsk(stack, holder, yes);
+  if (lock === "refused") return 1;
+  try {
+    if (lock) await undoLeft(stack);
+    const planned = await plan();
+    for (const cost of planned.costs) say(cost);
+    if (stack.name !== defaultStack && !(await agreed(`${what} on ${stack.name}?`, yes))) return 1;
+    return await carry(stack, holder, planned, lock);
+  } finally {
+    await lock?.release().catch(() => {});
+  }
+}
+
+/** Without etcd there is no lock; whether there is another operator then only people know. */
+async function lockOrAsk(
+  stack: OperatedStack,
+  holder: Holder,
+  yes: boolean,
+): Promise<Lock | undefined | "refused"> {
+  try {
+    return await takeLock(stack, holder);
+  } catch (error) {
+    if (!(error instanceof NoStore)) throw error;
+    say(`no lock and no journal: etcd cannot be asked.\n${error.message}`);
+    say("Nothing keeps another operator from this stack now, and nothing of this is noted.");
+    return (await agreed("Go on without?", yes)) ? undefined : "refused";
+  }
+}
+
+async function agreed(question: string, yes: boolean): Promise<boolean> {
+  if (yes) return true;
+  if (!process.stdin.isTTY) {
+    say(`${question} Nobody can be asked here: give --yes`);
+    return false;
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
+  } finally {
+    terminal.close();
+  }
+}
+
+/** Undoes what a command that is no more has left. @throws with what could not be undone, which stays noted */
+export async function undoLeft(stack: OperatedStack): Promise<void> {
+  const left = await whatIsLeft(stack);
+  if (left === undefined) return;
+  say(`${left.what} by ${left.operator} was cut off: ${left.undo.map(describeUndo).join(", ")}`);
+  await carryOut(stack, left.undo);
+  await clearLeft(stack);
+  const until = new Date().toISOString();
+  await note(stack, left, {
+    until,
+    outcome: "undone",
+    result: "cut off; a later one put back what it left",
+  });
+}
+
+async function carry(
+  stack: OperatedStack,
+  holder: Holder,
+  { undo = [], run }: Plan,
+  lock: Lock | undefined,
+): Promise<number> {
+  const stop = new AbortController();
+  const interrupt = () => stop.abort(new Error("it was interrupted"));
+  for (const name of signals) process.on(name, interrupt);
+  const end = async (outcome: "done" | "failed" | "undone", result: string) => {
+    (outcome === "done" ? process.stdout : process.stderr).write(`${result}\n`);
+    if (!lock) return;
+    const until = new Date().toISOString();
+    await note(stack, holder, { until, outcome, result }).catch((error: Error) =>
+      say(`this could not be noted: ${error.message}`),
+    );
+  };
+  try {
+    if (lock) await note(stack, holder);
+    if (lock && undo.length > 0) await noteLeft(stack, holder, undo);
+    const result = await run(stop.signal);
+    if (lock && undo.length > 0) await clearLeft(stack);
+    if (lock?.isLost())
+      say("the lock was lost meanwhile: another operation may have crossed this one");
+    await end("done", result);
+    return 0;
+  } catch (error) {
+    const why = (error as Error).message;
+    if (undo.length === 0) await end("failed", why);
+    else await end(...(await undone(stack, undo, why, lock)));
+    return 1;
+  } finally {
+    for (const name of signals) process.off(name, interrupt);
+  }
+}
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** What cannot be undone stays noted, for the next command. */
+async function undone(
+  stack: OperatedStack,
+  undo: readonly Undo[],
+  why: string,
+  lock: Lock | undefined,
+): Promise<["undone" | "failed", string]> {
+  say(`${why}: ${undo.map(describeUndo).join(", ")}`);
+  try {
+    await carryOut(stack, undo);
+    if (lock) await clearLeft(stack);
+    return ["undone", `${why}; it was undone`];
+  } catch (error) {
+    const next = lock ? "the next command tries again" : "nothing remembers it";
+    return ["failed", `${why}; it could not be undone (${(error as Error).message}): ${next}`];
+  }
+}

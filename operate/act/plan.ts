@@ -1,0 +1,21 @@
+/** What an operation says of itself before it is done. */
+import type { Undo } from "./undo.ts";
+
+/** An operation that is not done, as it would lose the last of something. */
+export class Refusal extends Error {}
+
+/** What is known once the stack was looked at, before anything is changed. */
+export interface Plan {
+  /** What it costs, a sentence each. */
+  readonly costs: readonly string[];
+  /** What puts back the state before, in its order. @default there is nothing to put back */
+  readonly undo?: readonly Undo[];
+  /**
+   * @param signal aborted when the operator wants it to end
+   * @returns what it did
+   */
+  run(signal: AbortSignal): Promise<string>;
+}
+
+/** What is told while it goes on; results go to standard output. */
+export const say = (text: string): void => void process.stderr.write(`${text}\n`);

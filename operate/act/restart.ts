@@ -1,0 +1,131 @@
+/** Restarts a member's processes: drained before, healthy after. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Member } from "../../infra/topology.ts";
+import type { OperatedStack } from "../stack.ts";
+import { askBalancers, backendOf } from "./balancers.ts";
+import { drain, drainable, undrain, undrains } from "./drain.ts";
+import { gate, illnessOf } from "./health.ts";
+import { keepsQuorum } from "./last.ts";
+import { isInstance } from "./named.ts";
+import { askCluster, leaderOf, standbyOf } from "./patroni.ts";
+import { type Plan, Refusal, say } from "./plan.ts";
+import { setProcesses } from "./processes.ts";
+import { type Change, changeOf, switchOver } from "./switchover.ts";
+
+interface Restarted {
+  readonly cost: string;
+  /** Whether requests are led around it meanwhile. */
+  readonly drains: boolean;
+  /** What comes before. @default nothing */
+  readonly change?: Change;
+}
+
+/** @throws Refusal where the member is the last of its kind, or is not restarted so */
+async function look(stack: OperatedStack, member: Member): Promise<Restarted> {
+  if (isInstance(stack, member)) {
+    const drains = backendOf(stack, member) !== undefined;
+    const cost = drains
+      ? `${member.name} is drained, restarted and given its requests again; no request fails.`
+      : `${member.name} is a worker: its work stands still while it restarts.`;
+    return { cost, drains };
+  }
+  switch (member.role) {
+    case "loadBalancer":
+      return {
+        cost: `${member.name} gives its addresses away and restarts: connections that are open through it end, each with the request that is under way on it; new ones wait 0.2 to 0.5 s.`,
+        drains: true,
+      };
+    case "database":
+      return database(stack, member);
+    case "quorum": {
+      const all = stack.topology.members.quorum;
+      const ills = await Promise.all(all.map((one) => illnessOf(stack, one)));
+      const healthy = all.filter((_one, at) => ills[at] === undefined).map(({ name }) => name);
+      keepsQuorum(stack, [member], healthy);
+      return {
+        cost: `${member.name} restarts; the others keep the quorum, nothing waits.`,
+        drains: false,
+      };
+    }
+    case "cache":
+      return {
+        cost: `${member.name} restarts empty: pages come from the database meanwhile.`,
+        drains: false,
+      };
+    default:
+      throw new Refusal(
+        `${member.name} keeps shared files: they would stand still; reboot its machine, or use up, which wait for them to be whole`,
+      );
+  }
+}
+
+async function database(stack: OperatedStack, { name }: Member): Promise<Restarted> {
+  const cluster = await askCluster(stack);
+  if (cluster.pause)
+    throw new Refusal(
+      "automatic failover is paused, and PostgreSQL would not stop: npm run resume first",
+    );
+  const isPrimary = leaderOf(cluster)?.name === name;
+  if (!isPrimary && leaderOf(cluster) === undefined) throw new Refusal("there is no primary");
+  const standby = standbyOf(cluster)?.name;
+  if (isPrimary && standby === undefined)
+    throw new Refusal(`${name} is the only database: there is no synchronous standby to take over`);
+  return isPrimary
+    ? {
+        cost: `${name} is the primary: ${standby} takes over first, and stays it. Writes wait up to 2 s, and again while ${name} restarts; no request fails.`,
+        drains: true,
+        change: changeOf(cluster),
+      }
+    : {
+        cost: `${name} restarts; writes wait up to 2 s for it, reads go to the primary. Until it is whole there is no standby.`,
+        drains: true,
+      };
+}
+
+export async function planRestart(stack: OperatedStack, member: Member): Promise<Plan> {
+  const { cost, drains, change } = await look(stack, member);
+  // A primary can be drained only once it is none
+  const now = drains && !change ? await drainable(stack, [member]) : undefined;
+  const before = now
+    ? undrains([member], now.balancers)
+    : drains
+      ? [{ do: "undrain" as const, members: [member.name] }]
+      : [];
+  return {
+    costs: [cost],
+    undo: [{ do: "start", members: [member.name] }, ...before.filter((one) => one.do !== "start")],
+    async run(signal) {
+      const started = performance.now();
+      if (change) await switchOver(stack, change);
+      if (drains) {
+        say(`draining ${member.name}`);
+        await drain(stack, (await drainable(stack, [member])).members, signal);
+      }
+      say(`restarting ${member.name}`);
+      await setProcesses(stack, member, "stop");
+      await setProcesses(stack, member, "start");
+      await gate(stack, member, signal);
+      if (drains) await undrain(stack, [member]);
+      await serves(stack, member, signal);
+      const seconds = ((performance.now() - started) / 1000).toFixed(1);
+      return `${member.name} is restarted and healthy, after ${seconds} s`;
+    },
+  };
+}
+
+/** Waits until the load balancers see an instance so, too. */
+async function serves(stack: OperatedStack, member: Member, signal: AbortSignal): Promise<void> {
+  const backend = backendOf(stack, member);
+  if (backend === undefined) return;
+  for (let tries = 0; tries < 60; tries += 1) {
+    const { asked } = await askBalancers(stack);
+    const seen = asked.flatMap(({ servers }) =>
+      servers.filter((one) => one.backend === backend && one.name === member.name),
+    );
+    if (seen.every(({ status }) => status.startsWith("UP"))) return;
+    await sleep(500, undefined, { signal });
+  }
+  throw new Error(
+    `${member.name} is healthy, but a load balancer still sends it nothing after 30 s`,
+  );
+}

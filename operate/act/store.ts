@@ -1,0 +1,105 @@
+/**
+ * Where operations keep what all operators must see: in the stack's etcd, which outlives the loss of a
+ * machine and is the same on both platforms. It is asked by a machine of the database, as Patroni asks
+ * it: the certificate and the password are there, and never leave it.
+ */
+import { readFileSync } from "node:fs";
+import { quote } from "../../infra/platform/shell.ts";
+import { patroniPrefix } from "../../infra/render/etcd.ts";
+import { inRoot } from "../../lib/paths.ts";
+import { folderOf } from "../folder.ts";
+import { isUnreachable, onMachineOf } from "../reach.ts";
+import type { OperatedStack } from "../stack.ts";
+
+/** Patroni may write below its prefix only; it watches its own cluster's keys, and none of these. */
+export const storePrefix = `${patroniPrefix}operate/`;
+
+/** No machine of the database could be asked, or etcd has no quorum. */
+export class NoStore extends Error {
+  /** Whether a machine was asked: then the stack is there, and etcd is what fails. */
+  readonly isThere: boolean;
+
+  constructor(why: string, isThere: boolean) {
+    super(why);
+    this.isThere = isThere;
+  }
+}
+
+/** A method of etcd's gateway below `/v3/`, and its body. */
+export type StoreCall = readonly [method: string, body: object];
+
+/** Five members of etcd that do not answer, a login at the machine, and Python's start. */
+const limitSeconds = 10;
+
+const program = readFileSync(inRoot("operate/act/store.py"), "utf8");
+
+/**
+ * Calls in their order, in one go. One that got no answer goes to the next member of etcd together with
+ * those before it, so calls must be safe to make twice.
+ * @returns an answer for each, which is `Refused` where etcd does not do it
+ * @throws NoStore
+ */
+export async function callStore(
+  stack: OperatedStack,
+  calls: readonly StoreCall[],
+): Promise<readonly unknown[]> {
+  const why: string[] = [];
+  let isThere = false;
+  for (const member of stack.topology.members.database) {
+    const file = `${folderOf(stack, member)}/patroni.yml`;
+    const script = `exec python3 -c ${quote(program)} ${file}`;
+    const input = JSON.stringify(calls);
+    const outcome = await onMachineOf(stack, member.machine, script, { limitSeconds, input });
+    if (isUnreachable(outcome)) why.push(`${member.machine}: ${outcome.unreachable}`);
+    else if (outcome.code !== 0) why.push(`${member.name}: ${outcome.stderr.trim()}`);
+    else {
+      const said = JSON.parse(outcome.stdout) as { answers: unknown[] } | { unavailable: string };
+      if ("answers" in said) return said.answers;
+      isThere = true;
+      why.push(`${member.name}: etcd does not answer (${said.unavailable})`);
+    }
+  }
+  throw new NoStore(why.join("\n") || "there is no database member", isThere);
+}
+
+/** What etcd says where it does not do something. */
+interface Refused {
+  readonly code: number;
+  readonly message: string;
+}
+
+/** The answer to a call that etcd must not refuse. @throws with what it says */
+export function granted(answer: unknown): unknown {
+  const { code, message } = answer as Partial<Refused>;
+  if (code !== undefined) throw new Error(`etcd refuses: ${message}`);
+  return answer;
+}
+
+/** How etcd's gateway wants keys and values. */
+export const encoded = (text: string): string => Buffer.from(text).toString("base64");
+export const decoded = (text: string): string => Buffer.from(text, "base64").toString();
+
+export const putOf = (key: string, value: object) => ({
+  key: encoded(key),
+  value: encoded(JSON.stringify(value)),
+});
+
+/** All keys that begin so. */
+export const below = (prefix: string) => ({
+  key: encoded(prefix),
+  range_end: encoded(
+    `${prefix.slice(0, -1)}${String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1)}`,
+  ),
+});
+
+export interface Found {
+  readonly key: string;
+  readonly value: string;
+  readonly mod_revision: string;
+}
+
+/** The keys in the answer of a range, with their values as text. */
+export function foundIn(answer: unknown): readonly Found[] {
+  const { kvs = [] } = answer as { kvs?: Found[] };
+  return kvs.map((one) => ({ ...one, key: decoded(one.key), value: decoded(one.value ?? "") }));
+}

@@ -1,0 +1,91 @@
+/** Another member becomes the primary: in turn, or by hand where there is none and failover is paused. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { memberNamed, type OperatedStack } from "../stack.ts";
+import { handOver } from "./handover.ts";
+import { askCluster, type Cluster, leaderOf, standbyOf, tellPatroni } from "./patroni.ts";
+import { type Plan, Refusal, say } from "./plan.ts";
+import { mustOn } from "./processes.ts";
+
+/** Who changes with whom. `from` is absent where there is no primary. */
+export interface Change {
+  readonly from?: string;
+  readonly to: string;
+}
+
+/**
+ * @param wanted who is to become the primary @default the synchronous standby
+ * @throws Refusal where acknowledged writes could be lost, or nobody could take over
+ */
+export function changeOf(cluster: Cluster, wanted?: string): Change {
+  const from = leaderOf(cluster)?.name;
+  const standby = standbyOf(cluster)?.name;
+  if (from !== undefined && from === wanted) throw new Refusal(`${wanted} is the primary already`);
+  if (from === undefined) {
+    if (wanted === undefined)
+      throw new Refusal("there is no primary: name the member that is to be promoted");
+    if (!cluster.pause)
+      throw new Refusal(
+        "there is no primary, and Patroni is about to make one: wait, or see npm run status",
+      );
+    return { to: wanted };
+  }
+  const to = wanted ?? standby;
+  if (to !== undefined && to === standby) return { from, to };
+  const states = cluster.members.map(({ name, role, state }) => `${name}: ${role}, ${state}`);
+  throw new Refusal(
+    `there is no synchronous standby that could take over without a loss (${states.join("; ")})`,
+  );
+}
+
+export async function planSwitchover(stack: OperatedStack, wanted?: string): Promise<Plan> {
+  if (wanted !== undefined) memberNamed(stack, wanted);
+  const change = changeOf(await askCluster(stack), wanted);
+  const { from, to } = change;
+  return {
+    costs: [
+      from === undefined
+        ? `${to} is promoted by hand. What only the lost primary had acknowledged would be lost: the standby that was synchronous has all of it.`
+        : `${from} gives way to ${to}: writes wait up to 2 s; no request fails, reads go on.`,
+    ],
+    ...(from !== undefined && { undo: [{ do: "undrain" as const, members: [from] }] }),
+    run: async () => {
+      const seconds = await switchOver(stack, change);
+      return `${to} is the primary${from === undefined ? "" : ` instead of ${from}`}, after ${seconds.toFixed(1)} s`;
+    },
+  };
+}
+
+/** Limits of Patroni's own answer, which comes when the new primary has its lock. */
+const limitSeconds = 60;
+
+/** @returns how long it took, seconds; the former primary follows the new one then */
+export async function switchOver(stack: OperatedStack, { from, to }: Change): Promise<number> {
+  const asked = memberNamed(stack, from ?? to);
+  if (from !== undefined) await checkpoint(stack, from);
+  const started = performance.now();
+  const body = from === undefined ? { candidate: to } : { leader: from, candidate: to };
+  const path = from === undefined ? "/failover" : "/switchover";
+  const handedOver =
+    from === undefined ? undefined : handOver(stack, asked, memberNamed(stack, to));
+  say(await tellPatroni(stack, asked, ["POST", path, body], limitSeconds));
+  const seconds = (performance.now() - started) / 1000;
+  await handedOver;
+  if (from !== undefined) await standsBy(stack, from);
+  return seconds;
+}
+
+/** What is written now need not be written while writes wait. */
+async function checkpoint(stack: OperatedStack, primary: string): Promise<void> {
+  const script = "cd / && exec runuser -u postgres -- psql -qXc CHECKPOINT postgres";
+  await mustOn(stack, memberNamed(stack, primary), script, "CHECKPOINT", 60);
+}
+
+async function standsBy(stack: OperatedStack, name: string): Promise<void> {
+  for (let tries = 0; tries < 120; tries += 1) {
+    if (standbyOf(await askCluster(stack).catch(() => ({ members: [] })))?.name === name) return;
+    await sleep(500);
+  }
+  throw new Error(
+    `${name} is not the synchronous standby after 60 s: there is nobody to take over now`,
+  );
+}

@@ -1,0 +1,63 @@
+/**
+ * What an operation would leave if it ended half-way: noted on the stack before it changes anything, so that
+ * the next command undoes it where this one cannot any more.
+ */
+import { z } from "zod";
+import type { OperatedStack } from "../stack.ts";
+import type { Holder } from "./lock.ts";
+import { callStore, encoded, foundIn, granted, putOf, storePrefix } from "./store.ts";
+
+const leftKey = `${storePrefix}left`;
+
+const undo = z.discriminatedUnion("do", [
+  /** Gives members of the application or the database requests again, at every load balancer. */
+  z.object({ do: z.literal("undrain"), members: z.array(z.string()) }),
+  /** Starts what is stopped of a member's processes. */
+  z.object({ do: z.literal("start"), members: z.array(z.string()) }),
+  /** Has Patroni fail over by itself again. */
+  z.object({ do: z.literal("resume") }),
+]);
+/** One thing that is put back. It must be safe to do it where nothing is to be done. */
+export type Undo = z.output<typeof undo>;
+
+const noted = z.object({
+  what: z.string(),
+  operator: z.string(),
+  since: z.string(),
+  id: z.string(),
+  undo: z.array(undo),
+});
+export type Left = z.output<typeof noted>;
+
+/** What a command that is no more has left. @throws NoStore */
+export async function whatIsLeft(stack: OperatedStack): Promise<Left | undefined> {
+  const [answer] = await callStore(stack, [["kv/range", { key: encoded(leftKey) }]]);
+  const [found] = foundIn(granted(answer));
+  if (found === undefined) return undefined;
+  return readLeft(found.value);
+}
+
+/** @throws for what only another release knows to undo */
+export function readLeft(text: string): Left {
+  const parsed = noted.safeParse(JSON.parse(text));
+  if (parsed.success) return parsed.data;
+  throw new Error(
+    `another release of hastack was cut off here, which left ${text}: run any operation of that one`,
+  );
+}
+
+export async function noteLeft(stack: OperatedStack, holder: Holder, list: readonly Undo[]) {
+  const { what, operator, since, id } = holder;
+  const value = putOf(leftKey, { what, operator, since, id, undo: list });
+  granted((await callStore(stack, [["kv/put", value]]))[0]);
+}
+
+export async function clearLeft(stack: OperatedStack): Promise<void> {
+  granted((await callStore(stack, [["kv/deleterange", { key: encoded(leftKey) }]]))[0]);
+}
+
+/** For people. */
+export function describeUndo(one: Undo): string {
+  if (one.do === "resume") return "resume automatic failover";
+  return `${one.do} ${one.members.join(", ")}`;
+}

@@ -1,0 +1,191 @@
+/** What every member and machine is asked: processes, certificates' ends, mounted directories, disks. */
+import { sharedPath } from "../../infra/application/environment.ts";
+import { certificateFile } from "../../infra/render/haproxy.ts";
+import { isRole, releaseNeed, roleRow } from "../../infra/roles.ts";
+import type { Member } from "../../infra/topology.ts";
+import { isInstance } from "../act/named.ts";
+import type { OperatedStack } from "../stack.ts";
+import { type Answer, hangs } from "./ask.ts";
+import { restartFix } from "./kind.ts";
+import type { Finding } from "./picture.ts";
+
+/** `up` renews what ends within 120 days, so this is seen only where nobody ran it for months. */
+const endsSoonDays = 30;
+/** Debian's file systems keep 5 % for root; PostgreSQL and etcd stop when theirs is full. */
+const nearlyFullPercent = 90;
+
+/** Whether a member is made of processes of the stack's own; storage is Debian's. */
+export const hasFolder = ({ role }: Member): boolean => !/^(brick|arbiter|nfs)$/.test(role);
+
+/** Lines `PROCESS up|down …`, as the supervisor says. */
+const supervisors = {
+  docker: `for service in services/*/; do
+  service=\${service%/}
+  echo "\${service##*/} $([ "$(s6-svstat -o up "$service")" = true ] && echo up || echo down)"
+done`,
+  ssh: `for unit in units/*.service; do
+  state=$(systemctl is-active "\${unit##*/}") || :
+  [ "$state" != active ] || state=up
+  name=\${unit##*/hastack-}
+  echo "\${name%.service} $state"
+done`,
+};
+
+/** Lines `FILE END`. */
+const ends = `for file in tls/* ${certificateFile}; do
+  [ ! -e "$file" ] || echo "$file $(openssl x509 -noout -enddate -in "$file" | sed 's/^notAfter=//')"
+done`;
+
+/** Questions to a member besides its kind's. */
+export function commonQuestions(stack: OperatedStack, member: Member): Record<string, string> {
+  if (!hasFolder(member)) return {};
+  const mounted = stack.application.shared.map((name): [string, string] => {
+    const path = sharedPath(name);
+    // Reads what is mounted there, so that a server that is gone is seen
+    return [`mount-${name}`, `mountpoint -q ${path} && stat -f ${path} && ls ${path} > /dev/null`];
+  });
+  return {
+    processes: supervisors[stack.settings.platform],
+    ends,
+    ...(isInstance(stack, member) && Object.fromEntries(mounted)),
+  };
+}
+
+export interface Certificate {
+  readonly file: string;
+  readonly end: Date;
+}
+
+export function readEnds(answer: Answer | undefined): Certificate[] {
+  return (answer?.text ?? "").split("\n").flatMap((line) => {
+    const [, file = "", text = ""] = /^(\S+) (.*)$/.exec(line) ?? [];
+    const end = new Date(text);
+    return Number.isNaN(end.getTime()) ? [] : [{ file, end }];
+  });
+}
+
+/** @param answerTo the member's answers by question */
+export function commonFindings(
+  stack: OperatedStack,
+  member: Member,
+  answerTo: (question: string) => Answer | undefined,
+  now: Date,
+): Finding[] {
+  if (!hasFolder(member)) return [];
+  return [
+    ...processFindings(member, answerTo("processes")),
+    ...endFindings(answerTo("ends"), now),
+    ...(isInstance(stack, member)
+      ? stack.application.shared.flatMap((name) =>
+          mountFindings(stack, member, name, answerTo(`mount-${name}`)),
+        )
+      : []),
+  ];
+}
+
+function processFindings(member: Member, answer: Answer | undefined): Finding[] {
+  const lines = (answer?.text ?? "").split("\n").filter((line) => /^\S+ \S+$/.test(line));
+  if (lines.length === 0)
+    return [
+      {
+        state: "unknown",
+        what: `its processes cannot be told (${hangs(answer) ? "no answer in time" : answer?.text.trim()})`,
+        should: "the supervisor tells them",
+        fix: `npm run shell -- ${member.name} to look`,
+      },
+    ];
+  return lines
+    .map((line) => line.split(" "))
+    .filter(([, state]) => state !== "up")
+    .map(([name, state]) => ({
+      state: "down",
+      what: `the process ${name} is ${state}`,
+      should: "it runs",
+      fix: `${restartFix(member)} (npm run undrain -- ${member.name}, where it was drained)`,
+    }));
+}
+
+/** The site's own certificate apart: it is the operator's to renew. */
+function endFindings(answer: Answer | undefined, now: Date): Finding[] {
+  const soon = readEnds(answer)
+    .map(({ file, end }) => ({ file, end, days: daysTo(end, now) }))
+    .filter(({ days }) => days < endsSoonDays)
+    .toSorted((a, b) => a.days - b.days);
+  return [
+    soon.filter(({ file }) => file === certificateFile),
+    soon.filter(({ file }) => file !== certificateFile),
+  ].flatMap((group): Finding[] => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const { file, end, days } = first;
+    const others =
+      group.length > 1 ? `, and ${group.length - 1} more within ${endsSoonDays} days` : "";
+    const when = `${days < 0 ? "has ended" : `ends in ${days} days`} (${end.toISOString().slice(0, 10)})`;
+    return [
+      {
+        state: days < 0 ? "down" : "degraded",
+        what: `the certificate ${file} ${when}${others}`,
+        should: `${endsSoonDays} days are left`,
+        fix:
+          file === certificateFile
+            ? "give the stack the site's new one, then npx pulumi up"
+            : "npx pulumi up renews it",
+      },
+    ];
+  });
+}
+
+/** Whole days from now; negative once it is past. */
+export const daysTo = (end: Date, now: Date): number =>
+  Math.floor((end.getTime() - now.getTime()) / 86_400_000);
+
+function mountFindings(
+  { settings }: OperatedStack,
+  { machine }: Member,
+  name: string,
+  answer: Answer | undefined,
+): Finding[] {
+  if (answer?.code === 0) return [];
+  const unit = `systemctl restart hastack-${name}`;
+  return [
+    {
+      state: "down",
+      what: `the shared directory ${sharedPath(name)} ${hangs(answer) ? "does not answer" : "is not mounted"}`,
+      should: "it is mounted, and can be read",
+      fix: settings.platform === "docker" ? "npx pulumi up" : `on ${machine}: ${unit}`,
+    },
+  ];
+}
+
+/** Question to a machine as a whole. */
+export function diskQuestion({ settings }: OperatedStack, members: readonly Member[]): string {
+  const needs = members.flatMap(({ role }) => (isRole(role) ? roleRow(role).disk : []));
+  const releases = settings.platform === "ssh" ? [releaseNeed.path] : [];
+  const paths = ["/", ...releases, ...needs.map(({ path }) => path)];
+  return `df -Pk ${[...new Set(paths)].join(" ")} 2> /dev/null`;
+}
+
+export interface Disk {
+  readonly mount: string;
+  readonly percent: number;
+}
+
+/** The file systems, each once, that `df -P` lists. */
+export function readDisks(answer: Answer | undefined): Disk[] {
+  const lines = (answer?.text ?? "").matchAll(/^\S.*\s(\d+)% (\/.*)$/gm);
+  const disks = [...lines].map(([, percent, mount = ""]) => ({ mount, percent: Number(percent) }));
+  return disks.filter(
+    ({ mount }, index) => disks.findIndex((one) => one.mount === mount) === index,
+  );
+}
+
+export function diskFindings(machine: string, answer: Answer | undefined): Finding[] {
+  return readDisks(answer)
+    .filter(({ percent }) => percent >= nearlyFullPercent)
+    .map(({ mount, percent }) => ({
+      state: "degraded",
+      what: `${machine}: ${mount} is ${percent} % full`,
+      should: `below ${nearlyFullPercent} %`,
+      fix: "make room, or give it a larger disk",
+    }));
+}

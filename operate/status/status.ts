@@ -1,0 +1,200 @@
+/** How a stack is: all its machines asked at once, and what they say judged. */
+
+import { dockerNames } from "../../infra/platform/docker/names.ts";
+import { allMembers, type Member } from "../../infra/topology.ts";
+import { folderOf } from "../folder.ts";
+import type { Unreachable } from "../reach.ts";
+import type { OperatedStack } from "../stack.ts";
+import { type Answers, askMachine, type Question } from "./ask.ts";
+import { balancers, heldBack } from "./balancers.ts";
+import { cache } from "./cache.ts";
+import {
+  commonFindings,
+  commonQuestions,
+  daysTo,
+  diskFindings,
+  diskQuestion,
+  hasFolder,
+  readDisks,
+  readEnds,
+} from "./common.ts";
+import { database } from "./database.ts";
+import { instances } from "./instances.ts";
+import type { Asked, Kind } from "./kind.ts";
+import {
+  type Finding,
+  type MemberPicture,
+  type Picture,
+  type Subject,
+  worst,
+  worstOf,
+} from "./picture.ts";
+import { quorum } from "./quorum.ts";
+import { storage } from "./storage.ts";
+
+/** What a machine said, or why it did not. */
+export type Said = Answers | Unreachable;
+
+const kinds: readonly Kind[] = [balancers, database, quorum, instances, cache, storage];
+
+function kindOf(stack: OperatedStack, { role }: Member): Kind {
+  if (role in stack.topology.tiers) return instances;
+  const byRole: Readonly<Record<string, Kind>> = {
+    loadBalancer: balancers,
+    database,
+    quorum,
+    cache,
+  };
+  return byRole[role] ?? storage;
+}
+
+/** All that a machine is asked. */
+export function questionsTo(stack: OperatedStack, machine: string): Question[] {
+  const members = allMembers(stack.topology).filter((one) => one.machine === machine);
+  const ofMembers = members.flatMap((member) => {
+    const folder = hasFolder(member) ? folderOf(stack, member) : "/";
+    const all = {
+      ...kindOf(stack, member).questions(stack, member),
+      ...commonQuestions(stack, member),
+    };
+    return Object.entries(all).map(([name, command]) => ({
+      name: `${member.name}.${name}`,
+      folder,
+      command,
+    }));
+  });
+  return [...ofMembers, { name: "disk", folder: "/", command: diskQuestion(stack, members) }];
+}
+
+/** Asks all machines, and judges. It takes three seconds at most, whatever state they are in. */
+export async function lookAt(stack: OperatedStack): Promise<Picture> {
+  const start = new Date();
+  const machines = stack.topology.machines.map(({ name }) => name);
+  const said = await Promise.all(
+    machines.map(async (machine): Promise<[string, Said]> => {
+      return [machine, await askMachine(stack, machine, questionsTo(stack, machine))];
+    }),
+  );
+  return judge(stack, new Map(said), start, (Date.now() - start.getTime()) / 1000);
+}
+
+/** From what the machines said to what it means. */
+export function judge(
+  stack: OperatedStack,
+  said: ReadonlyMap<string, Said>,
+  at: Date,
+  seconds: number,
+): Picture {
+  const judged = kinds.flatMap((kind) => {
+    const ofKind = allMembers(stack.topology).filter((one) => kindOf(stack, one) === kind);
+    const asked = ofKind.map((member) => askedOf(member, said));
+    return asked.length === 0 ? [] : [{ kind, asked, ...kind.judge(stack, asked) }];
+  });
+  const all = judged.flatMap(({ asked }) => asked);
+  const balancing = all.filter(({ member }) => member.role === "loadBalancer");
+  const members = all.map((asked): MemberPicture => {
+    const { member } = asked;
+    const one = judged.map(({ members }) => members.get(member.name)).find(Boolean);
+    const held = heldBack(balancing, stack.topology, member.name);
+    if (one === undefined) return lost(stack, member, said.get(member.machine));
+    const common = commonFindings(stack, member, asked.answer, at);
+    const findings = [
+      ...common,
+      ...one.findings,
+      ...(worstOf(one.findings) === "down" ? [] : held),
+    ];
+    return { ...identity(member), state: worstOf(findings), is: one.is, findings };
+  });
+  const subjects = [
+    ...judged.map((one) =>
+      subjectOf(
+        one,
+        members.filter(({ name }) => one.asked.some(({ member }) => member.name === name)),
+      ),
+    ),
+    disks(said),
+    certificates(all, at),
+  ];
+  const state = worst([...members, ...subjects].map((one) => one.state));
+  const { name, settings } = stack;
+  return {
+    stack: name,
+    platform: settings.platform,
+    at: at.toISOString(),
+    seconds,
+    state,
+    subjects,
+    members,
+  };
+}
+
+const identity = ({ name, role, machine }: Member) => ({ name, role, machine });
+
+function askedOf(member: Member, said: ReadonlyMap<string, Said>): Asked {
+  const answers = said.get(member.machine);
+  const reached = answers !== undefined && !("unreachable" in answers);
+  return {
+    member,
+    reached,
+    answer: (question) =>
+      reached ? (answers as Answers)[`${member.name}.${question}`] : undefined,
+  };
+}
+
+/** What members are together: not well where one is not, and no better than the best of them. */
+function subjectOf(
+  { kind, is, findings }: { kind: Kind; is: string; findings: readonly Finding[] },
+  members: readonly MemberPicture[],
+): Subject {
+  const states = members.map(({ state }) => state);
+  const most = worst(states);
+  const isMild = most === "ok" || most === "unknown" || !states.includes("ok");
+  const together = isMild ? most : "degraded";
+  return { name: kind.subject, is, findings, state: worst([worstOf(findings), together]) };
+}
+
+/** A member whose machine does not answer. */
+function lost(stack: OperatedStack, member: Member, said: Said | undefined): MemberPicture {
+  const why = said !== undefined && "unreachable" in said ? String(said.unreachable) : "no answer";
+  const fix = fixOfLost(stack, member, why);
+  const finding: Finding = { state: "unreachable", what: why, should: "its machine answers", fix };
+  return { ...identity(member), state: "unreachable", is: "cannot be asked", findings: [finding] };
+}
+
+function fixOfLost({ name, settings }: OperatedStack, { machine }: Member, why: string): string {
+  if (settings.platform === "ssh")
+    return `start the machine ${machine}, or mend its network; it comes back in by itself`;
+  const container = dockerNames(name).container(machine);
+  if (/Docker daemon/.test(why)) return "start the Docker engine; the stack comes back by itself";
+  if (/is paused/.test(why)) return `docker unpause ${container}`;
+  if (/No such container/.test(why)) return "npx pulumi up --refresh makes it anew";
+  return `docker start ${container}; for one that runs and hangs: docker restart ${container}`;
+}
+
+/** The fullest file system. */
+function disks(said: ReadonlyMap<string, Said>): Subject {
+  const all = [...said].flatMap(([machine, answers]) =>
+    "unreachable" in answers ? [] : [{ machine, answer: (answers as Answers).disk }],
+  );
+  const findings = all.flatMap(({ machine, answer }) => diskFindings(machine, answer));
+  const listed = all.flatMap(({ machine, answer }) =>
+    readDisks(answer).map((disk) => ({ machine, ...disk })),
+  );
+  const fullest = listed.toSorted((a, b) => b.percent - a.percent)[0];
+  const is = fullest
+    ? `the fullest is ${fullest.percent} % full: ${fullest.mount} of ${fullest.machine}`
+    : "not told";
+  return { name: "disks", is, findings, state: fullest ? worstOf(findings) : "unknown" };
+}
+
+/** The first certificate to end. */
+function certificates(all: readonly Asked[], at: Date): Subject {
+  const known = all.flatMap((one) =>
+    readEnds(one.answer("ends")).map((certificate) => ({ ...certificate, name: one.member.name })),
+  );
+  const first = known.toSorted((a, b) => a.end.getTime() - b.end.getTime())[0];
+  if (first === undefined)
+    return { name: "certificates", is: "not told", findings: [], state: "unknown" };
+  const is = `${known.length}, the first to end is ${first.file} of ${first.name}, in ${daysTo(first.end, at)} days`;
+  return { name: "certificates", is, findings: [], state: "ok" };
+}

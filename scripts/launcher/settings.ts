@@ -1,0 +1,28 @@
+/** A stack's settings without Pulumi: as its file says them. */
+import { existsSync, readFileSync } from "node:fs";
+import { parse } from "yaml";
+import { readSettings, type Settings } from "../../infra/settings.ts";
+import { trackedFile } from "./overlay.ts";
+
+function parseFile(file: string): { readonly config?: object } {
+  try {
+    return parse(readFileSync(file, "utf8")) ?? {};
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message.split("\n")[0]}`);
+  }
+}
+
+/** The settings of a stack as its file says them, without those that Pulumi has encrypted. */
+export function settingsIn(stack: string): Settings {
+  const file = trackedFile(stack);
+  if (!existsSync(file)) throw new Error(`stack ${stack}: there is no ${file}`);
+  const { config = {} } = parseFile(file);
+  const texts = Object.entries(config)
+    .filter(([, value]) => !isEncrypted(value))
+    .map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]);
+  return readSettings(stack, Object.fromEntries(texts));
+}
+
+function isEncrypted(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "secure" in value;
+}

@@ -1,0 +1,51 @@
+import { readOperationCall } from "../operate/act/call.ts";
+import { openStack } from "../operate/stack.ts";
+import { exitStatus, type Picture } from "../operate/status/picture.ts";
+import { textOf } from "../operate/status/report.ts";
+import { lookAt } from "../operate/status/status.ts";
+import { watch } from "../operate/status/watch.ts";
+
+const usage = "npm run status [-- --stack NAME] [--json] [--watch]";
+
+const own = { json: { type: "boolean" }, watch: { type: "boolean" } } as const;
+
+/**
+ * `npm run status`: how the stack is, what should be, and what to do. It ends with 0 where all is as
+ * promised, 1 where something is not, 2 where that could not be told.
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    const { stack: name, options } = readOperationCall(args, usage, { own, names: 0 });
+    const stack = openStack(name);
+    const isTerminal = process.stdout.isTTY === true;
+    const colour = isTerminal && !process.env.NO_COLOR;
+    let status = 0;
+    const show = async () => {
+      const picture = await lookAt(stack);
+      status = exitStatus(picture);
+      return options.json ? jsonOf(picture, options.watch === true) : textOf(picture, colour);
+    };
+    if (!options.watch) {
+      process.stdout.write(await show());
+      return status;
+    }
+    await watch(show, isTerminal && !options.json, ended());
+    return status;
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    return 2;
+  }
+}
+
+/** One line for each look where there are many, for programs that read lines. */
+const jsonOf = (picture: Picture, isOneOfMany: boolean): string =>
+  isOneOfMany ? JSON.stringify(picture) : `${JSON.stringify(picture, null, 2)}\n`;
+
+/** Told to end, or read by nobody any more. */
+function ended(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.once(signal, () => stop.abort());
+  process.stdout.on("error", () => stop.abort());
+  return stop.signal;
+}

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { describeUndo, readLeft } from "../../../../operate/act/undo.ts";
+
+describe("what an operation would leave", () => {
+  const left = {
+    what: "restart storefront-1",
+    operator: "ann@desk",
+    since: "2026-11-27T14:56:16.000Z",
+    id: "aabec8ec2c276b",
+    undo: [
+      { do: "start", members: ["storefront-1"] },
+      { do: "undrain", members: ["storefront-1", "db-2"] },
+      { do: "resume" },
+    ],
+  };
+
+  it("W6: is read as it was noted, and told", () => {
+    const read = readLeft(JSON.stringify(left));
+    assert.deepEqual(read, left);
+    assert.deepEqual(read.undo.map(describeUndo), [
+      "start storefront-1",
+      "undrain storefront-1, db-2",
+      "resume automatic failover",
+    ]);
+  });
+
+  it("W6: of another release is not guessed at", () => {
+    const other = { ...left, undo: [{ do: "untwist", members: ["lb-1"] }] };
+    assert.throws(() => readLeft(JSON.stringify(other)), /another release .* untwist|untwist/);
+  });
+});
