@@ -51,6 +51,7 @@ const sources = [
   "examples",
   "haproxy",
   "scripts",
+  "operate",
   "toolchain",
 ];
 
