@@ -214,6 +214,22 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "killed-ups",
+    about: "ups on Docker that are killed at drawn moments, and the one after them",
+    minutes: 12,
+    limitMinutes: 50,
+    files: () => ["tests/e2e/killed-ups.test.ts"],
+    onlyFull: longRun,
+  },
+  {
+    name: "killed-ups-lab",
+    about: "the same on three machines",
+    minutes: 16,
+    limitMinutes: 60,
+    files: () => ["tests/e2e/killed-ups-lab.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "lab-command",
     about: "npm run lab in a fresh clone, and its end",
     minutes: 7,
