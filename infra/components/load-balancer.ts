@@ -95,7 +95,7 @@ function pair(args: LoadBalancerArgs, self: LoadBalancerMember, index: number): 
   return {
     host: self,
     component: "LoadBalancer",
-    packages: ["haproxy", "keepalived", "socat"],
+    packages: ["haproxy", "keepalived", "socat", "nftables"],
     processes: [
       {
         name: "haproxy",

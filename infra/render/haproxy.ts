@@ -22,6 +22,12 @@ import {
 /** Socket that keepalived connects to in order to see whether HAProxy lives. */
 export const statsSocket = "/run/haproxy/admin.sock";
 
+/** What an operator has drained: a state file of HAProxy's with these servers alone, read at each start. */
+export const drainedFile = "/run/hastack/haproxy-drained";
+
+/** Set while the load balancer is about to give its addresses away: each answer is its connection's last. */
+export const leavingVariable = "proc.leaving";
+
 /** The site's certificate with its key, beside haproxy.cfg; HAProxy's master reads it as root. */
 export const certificateFile = "certificate.pem";
 
@@ -117,6 +123,7 @@ function global({ loadBalancer, certificate }: HaproxySettings, version: string)
   group haproxy
   maxconn ${loadBalancer.maxConnections}${threads === undefined ? "" : `\n  nbthread ${threads}`}
   tune.bufsize ${bufferBytes}
+  server-state-file ${drainedFile}
   stats socket ${statsSocket} mode 600 level admin expose-fd listeners
   hard-stop-after ${loadBalancer.reloadDrainSeconds}s${certificate === undefined ? "" : `\n${tls}`}`;
 }
@@ -146,6 +153,7 @@ function defaults({ loadBalancer }: HaproxySettings): string {
   return `defaults
   log global
   option dontlognull
+  load-server-state-from-file global
   timeout connect ${timeouts.connectMilliseconds}ms
   timeout check 1s
   timeout client ${timeouts.clientSeconds}s
@@ -207,6 +215,8 @@ function listens(
     .join("\n");
 }
 
+const lastAnswer = `http-after-response set-header Connection close if { var(${leavingVariable}) -m bool }`;
+
 /** Environment variables of HAProxy with the interface of each network. */
 export const interfaceVariables = {
   frontend: "FRONTEND_INTERFACE",
@@ -239,6 +249,7 @@ function web(
   maxconn ${places}
   # A reload answers one more request on a kept connection, instead of closing it under the client
   option idle-close-on-response
+  ${lastAnswer}
 ${binds}
   ${connectionShare(settings)}
   # Clients cannot forge any of these headers
@@ -296,6 +307,7 @@ function redirects(settings: HaproxySettings, places: number, binds: string): st
   mode http
   option httplog
   maxconn ${places}
+  ${lastAnswer}
 ${binds}
   ${connectionShare(settings)}
   unique-id-format %[uuid()]

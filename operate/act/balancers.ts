@@ -1,5 +1,5 @@
 /** What the load balancers do with requests, asked and changed by HAProxy's own socket on each of them. */
-import { statsSocket } from "../../infra/render/haproxy.ts";
+import { drainedFile, leavingVariable, statsSocket } from "../../infra/render/haproxy.ts";
 import type { Member } from "../../infra/topology.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
@@ -57,13 +57,21 @@ export function readServers(answer: string): Server[] {
 /** Whether a server gets new requests. */
 export const isServing = ({ status }: Server): boolean => /^(UP|no check)/.test(status);
 
+/** In a state file of HAProxy's, the bit of a server that was drained by its socket (`SRV_ADMF_FDRAIN`). */
+const drainedBit = 8;
+
+/** Has what is drained now drained still after a reload, or a start. */
+export const keepDrained = `echo 'show servers state' | socat -t 3 - UNIX-CONNECT:${statsSocket} |
+  awk 'NF && (NR <= 2 || int($7 / ${drainedBit}) % 2)' > ${drainedFile}.new && mv ${drainedFile}.new ${drainedFile}`;
+
 /** All load balancers' servers, after these commands. @throws when HAProxy refuses one */
 export async function askBalancers(
   stack: OperatedStack,
   commands: readonly string[] = [],
 ): Promise<Balancers> {
   const line = [...commands, "show stat"].join(";");
-  const script = `echo '${line}' | socat -t 3 - UNIX-CONNECT:${statsSocket}`;
+  const told = `echo '${line}' | socat -t 3 - UNIX-CONNECT:${statsSocket}`;
+  const script = commands.length === 0 ? told : `${told} && ${keepDrained}`;
   const answers = await Promise.all(
     stack.topology.members.loadBalancer.map(async (member): Promise<Balancer | Silent> => {
       const outcome = await onMachineOf(stack, member.machine, script, { limitSeconds });
@@ -98,9 +106,13 @@ export function drainCommands(stack: OperatedStack, members: readonly Member[]):
   });
 }
 
+/** HAProxy's command that has it keep connections again. */
+const keepsAgain = `experimental-mode on;set var ${leavingVariable} bool(false)`;
+
 /** HAProxy's commands that let its checks alone say who gets requests. */
 export function readyCommands(stack: OperatedStack, members: readonly Member[]): string[] {
-  return members.flatMap((member) => {
+  const stays = members.some(({ role }) => role === "loadBalancer") ? [keepsAgain] : [];
+  const ready = members.flatMap((member) => {
     const backend = backendOf(stack, member);
     // A switchover that was cut off has taken it from the writes
     const backends = member.role === "database" ? ["primary", backend] : [backend];
@@ -108,6 +120,7 @@ export function readyCommands(stack: OperatedStack, members: readonly Member[]):
       .filter((one) => one !== undefined)
       .map((one) => `set server ${one}/${member.name} state ready`);
   });
+  return [...stays, ...ready];
 }
 
 /** How much a member still serves, at all load balancers. */

@@ -15,11 +15,16 @@ import {
   readyCommands,
 } from "./balancers.ts";
 import { keepsBalancer, keepsInstances } from "./last.ts";
+import { giveAddressesAway } from "./leave.ts";
 import { isInstance, listed } from "./named.ts";
 import { askCluster, leaderOf } from "./patroni.ts";
 import { type Plan, Refusal, say } from "./plan.ts";
 import { setProcesses } from "./processes.ts";
 import type { Undo } from "./undo.ts";
+
+/** For people. */
+export const leavingCost =
+  "it keeps no connection open from now on, and its addresses move: what begins at that moment waits 1 s. No request fails, unless it takes longer than a minute; WebSockets end.";
 
 /** Whoever still has a request after this is told, and left. */
 const waitSeconds = 60;
@@ -52,13 +57,8 @@ export function undrains(members: readonly Member[], { asked }: Balancers): Undo
   const serving = members.filter(({ name }) =>
     asked.some(({ servers }) => servers.some((one) => one.name === name && isServing(one))),
   );
-  const going = members.filter(isBalancer);
-  return [
-    ...(serving.length > 0
-      ? [{ do: "undrain" as const, members: serving.map(({ name }) => name) }]
-      : []),
-    ...(going.length > 0 ? [{ do: "start" as const, members: going.map(({ name }) => name) }] : []),
-  ];
+  const all = [...serving, ...members.filter(isBalancer)].map(({ name }) => name);
+  return all.length === 0 ? [] : [{ do: "undrain", members: all }];
 }
 
 /** Plans `drain` for these members. @throws Refusal */
@@ -71,11 +71,6 @@ export async function planDrain(stack: OperatedStack, named: readonly Member[]):
         ({ member, why }) =>
           `${member.name} cannot be asked (${why}): when it is back it knows nothing of this, so drain again then.`,
       ),
-      ...(members.every(isBalancer)
-        ? []
-        : [
-            "It ends when HAProxy reads its configuration anew: an up that changes something there, or a restart.",
-          ]),
     ],
     undo: undrains(members, balancers),
     async run(signal) {
@@ -98,10 +93,7 @@ function costsOf(stack: OperatedStack, members: readonly Member[]): string[] {
       "no new requests; the other instances serve them. No request fails.",
     ),
     ...of(isDatabase, "no reads; they go to the primary, by new connections."),
-    ...of(
-      isBalancer,
-      "its addresses move: connections that are open through it end, each with the request that is under way on it; new ones wait 0.2 to 0.5 s.",
-    ),
+    ...of(isBalancer, leavingCost),
   ];
 }
 
@@ -112,8 +104,7 @@ export async function drain(
   signal: AbortSignal,
 ): Promise<string> {
   await askBalancers(stack, drainCommands(stack, members));
-  for (const one of members.filter(isBalancer))
-    await setProcesses(stack, one, "stop", "keepalived");
+  for (const one of members.filter(isBalancer)) await giveAddressesAway(stack, one);
   const instances = members.filter((one) => isInstance(stack, one));
   const end = Date.now() + waitSeconds * 1000;
   for (;;) {

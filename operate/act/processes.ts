@@ -31,13 +31,22 @@ export async function setProcesses(
   action: "stop" | "start",
   only?: string,
 ): Promise<void> {
-  const folder = folderOf(stack, member);
-  const script =
-    stack.settings.platform === "docker"
-      ? `set -- '${only ?? "[^/]*"}'; cd ${folder} && ${s6[action]}`
-      : `units() { ls ${folder}/units${only === undefined ? "" : ` | grep -x hastack-${only}.service`}; }
-${systemd[action]}`;
+  const script = processesScript(stack, member, action, only);
   await mustOn(stack, member, script, `${action} ${only ?? "its processes"}`);
+}
+
+/** Shell text for the member's machine that does so. */
+export function processesScript(
+  stack: OperatedStack,
+  member: Member,
+  action: "stop" | "start",
+  only?: string,
+): string {
+  const folder = folderOf(stack, member);
+  return stack.settings.platform === "docker"
+    ? `set -- '${only ?? "[^/]*"}'; cd ${folder} && ${s6[action]}`
+    : `units() { ls ${folder}/units${only === undefined ? "" : ` | grep -x hastack-${only}.service`}; }
+${systemd[action]}`;
 }
 
 /** Runs shell text on a member's machine that must succeed. @throws with what was tried, and what it said */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Member } from "../../infra/topology.ts";
 import type { OperatedStack } from "../stack.ts";
 import { askBalancers, backendOf } from "./balancers.ts";
-import { drain, drainable, undrain, undrains } from "./drain.ts";
+import { drain, drainable, leavingCost, undrain, undrains } from "./drain.ts";
 import { gate, illnessOf } from "./health.ts";
 import { keepsQuorum } from "./last.ts";
 import { isInstance } from "./named.ts";
@@ -32,7 +32,7 @@ async function look(stack: OperatedStack, member: Member): Promise<Restarted> {
   switch (member.role) {
     case "loadBalancer":
       return {
-        cost: `${member.name} gives its addresses away and restarts: connections that are open through it end, each with the request that is under way on it; new ones wait 0.2 to 0.5 s.`,
+        cost: `${member.name} restarts; before, ${leavingCost}`,
         drains: true,
       };
     case "database":

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { commandLine } from "../../../../infra/platform/shell.ts";
-import { haproxyHasRead, renderHaproxy } from "../../../../infra/render/haproxy.ts";
+import {
+  haproxyHasRead,
+  leavingVariable,
+  renderHaproxy,
+  statsSocket,
+} from "../../../../infra/render/haproxy.ts";
 import { until } from "../../../../lib/until.ts";
+import { keepDrained, readServers } from "../../../../operate/act/balancers.ts";
 import { type Container, start } from "../../../support/unit/containers.ts";
 import { first, planWith } from "../../../support/unit/fixtures.ts";
 import { imageFor } from "../../../support/unit/images.ts";
@@ -610,12 +616,12 @@ describe("haproxy.cfg in HAProxy", function () {
     const tries = `for i in $(seq 22); do curl -s -o /dev/null -w '%{http_code}\\n' --interface 10.2.0.31`;
     const counted = "; done | sort | uniq -c | xargs";
     assert.equal(await machine.run(`${tries} -d a=b ${site}/login${counted}`), "20 200 2 429");
-    assert.equal(await machine.run(`${tries} ${site}/login${counted}`), "22 200");
-    assert.match(await ask(`--interface 10.2.0.32 -d a=b ${site}/login`), /^200 /);
     const { stdout } = await machine.attempt(
       `curl -si --interface 10.2.0.31 -d a=b ${site}/admin/login/`,
     );
     assert.match(stdout, /^HTTP\/1\.1 429 [\s\S]*retry-after: 10[\s\S]*Too many requests/i);
+    assert.equal(await machine.run(`${tries} ${site}/login${counted}`), "22 200");
+    assert.match(await ask(`--interface 10.2.0.32 -d a=b ${site}/login`), /^200 /);
   });
 
   it("L10: shows its statistics to the frontend network and this machine alone", async () => {
@@ -682,6 +688,52 @@ describe("haproxy.cfg in HAProxy", function () {
         await other.remove();
       }
     }
+  });
+
+  it("L2: each answer is its connection's last once it is about to give its addresses away", async () => {
+    const admin = (command: string) =>
+      machine.run(`echo '${command}' | socat - UNIX-CONNECT:${statsSocket}`);
+    const connections = () =>
+      machine.run(`curl -s -o /dev/null -w '%{num_connects} ' ${site}/ -o /dev/null ${site}/`);
+    assert.equal(await connections(), "1 0 ");
+    await admin(`experimental-mode on; set var ${leavingVariable} bool(true)`);
+    assert.equal(await connections(), "1 1 ");
+    await admin(`experimental-mode on; set var ${leavingVariable} bool(false)`);
+    assert.equal(await connections(), "1 0 ");
+  });
+
+  it("L2: what an operator has drained stays so over a reload, and nothing else does", async () => {
+    const admin = (command: string) =>
+      machine.run(`echo '${command}' | socat - UNIX-CONNECT:${statsSocket}`);
+    const reload = async () => {
+      const version = "echo 'show info' | socat - UNIX-CONNECT:/run/haproxy/admin.sock | grep ^Pid";
+      const before = await machine.run(version);
+      await machine.run(`mkdir -p /run/hastack; ${keepDrained}; kill -USR2 $(cat /tmp/pid)`);
+      await until("another worker serves", {
+        probe: () => machine.attempt(version),
+        done: ({ code, stdout }) => code === 0 && stdout.trim() !== before.trim(),
+        limitSeconds: 30,
+      });
+    };
+    const states = async () =>
+      readServers(await admin("show stat"))
+        .filter(({ backend }) => backend.startsWith("storefront"))
+        .map(({ backend, name, status }) => `${backend}/${name} ${status.split(" ")[0]}`);
+    const all = ["storefront", "storefront_writes", "storefront_uploads"];
+    await admin("set server storefront/storefront-1 state drain");
+    await admin("set server admin/admin-1 state maint");
+    await reload();
+    assert.deepEqual(
+      await states(),
+      all.flatMap((one) => [`${one}/storefront-1 DRAIN`, `${one}/storefront-2 UP`]),
+    );
+    await settled("storefront-1", "storefront-2", "admin-1", "admin-2");
+    await admin("set server storefront/storefront-1 state ready");
+    await reload();
+    assert.deepEqual(
+      await states(),
+      all.flatMap((one) => [`${one}/storefront-1 UP`, `${one}/storefront-2 UP`]),
+    );
   });
 
   it("L8: passes as read only once the HAProxy that serves has read it", async () => {
@@ -918,12 +970,14 @@ const whole = `global
   group haproxy
   maxconn 4000
   tune.bufsize 20480
+  server-state-file /run/hastack/haproxy-drained
   stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
   hard-stop-after 90s
 
 defaults
   log global
   option dontlognull
+  load-server-state-from-file global
   timeout connect 500ms
   timeout check 1s
   timeout client 30s
@@ -958,6 +1012,7 @@ frontend web
   maxconn 3600
   # A reload answers one more request on a kept connection, instead of closing it under the client
   option idle-close-on-response
+  http-after-response set-header Connection close if { var(proc.leaving) -m bool }
   bind 10.1.0.11:80,10.1.0.100:80 interface "\${FRONTEND_INTERFACE}"
   bind 10.1.0.11:80,10.1.0.100:80 interface lo
   tcp-request connection accept if { src 10.1.0.1 }

@@ -78,7 +78,7 @@ describe("load balancers", () => {
   it("W6: undoing gives requests back to those that had them, and addresses to load balancers", () => {
     const named = members("storefront-1", "admin-1", "lb-1");
     assert.deepEqual(undrains(named, asked({ "storefront-1": "DRAIN" })), [
-      { do: "start", members: ["lb-1"] },
+      { do: "undrain", members: ["lb-1"] },
     ]);
     assert.deepEqual(undrains(members("storefront-1"), asked()), [
       { do: "undrain", members: ["storefront-1"] },
