@@ -16,6 +16,7 @@ import { brokenReleaseSuite, changesSuite, settingsSuite } from "./suites/change
 import { engineSuite, failoverSuite, faultsSuite } from "./suites/faults.ts";
 import { httpsSuite } from "./suites/https.ts";
 import { networksSuite } from "./suites/networks.ts";
+import { operationsSuite } from "./suites/operations.ts";
 import { siteSuite } from "./suites/site.ts";
 import { travelSuite, visitorsSuite } from "./suites/travel.ts";
 
@@ -175,6 +176,7 @@ describe("dev, end to end", function () {
   changesSuite(stack);
   brokenReleaseSuite(stack);
   httpsSuite(stack);
+  operationsSuite(stack);
   failoverSuite(stack);
   faultsSuite(stack);
   engineSuite(stack);

@@ -11,6 +11,7 @@ import { cacheSuite } from "./suites/cache.ts";
 import { brokenReleaseSuite } from "./suites/changes.ts";
 import { failoverSuite } from "./suites/faults.ts";
 import { machinesSuite, rebootSuite } from "./suites/machines.ts";
+import { operationsSuite } from "./suites/operations.ts";
 import { scanSuite } from "./suites/scan.ts";
 import { siteSuite } from "./suites/site.ts";
 import { travelSuite } from "./suites/travel.ts";
@@ -60,6 +61,7 @@ describe("lab on three machines, end to end", function () {
   cacheSuite(stack);
   travelSuite(stack);
   brokenReleaseSuite(stack);
+  operationsSuite(stack);
   failoverSuite(stack);
   rebootSuite(stack, place);
 
