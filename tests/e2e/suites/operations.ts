@@ -18,6 +18,9 @@ const primaryChanges: Costs = { reads: 0.5, writes: 2.5 };
 /** A client whose first packet was not heard sends it again after a second. */
 const addressesMove: Costs = { reads: 1.3, writes: 1.3 };
 
+/** What a machine that is busy with the tests makes of no time at all, seconds. */
+const busySeconds = 3;
+
 /** Most that a single operation takes. */
 const limitSeconds = 240;
 
@@ -104,7 +107,7 @@ export function operationsSuite(stack: TestStack): void {
       assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
       assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
       for (const kind of ["reads", "writes"] as const) {
-        const most = Math.max(costs[kind] * slack, 1);
+        const most = Math.max(costs[kind] * slack, busySeconds);
         assert.ok(report[kind].gapSeconds <= most, `${kind} stood still for longer than ${most} s`);
       }
     }
