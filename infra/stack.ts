@@ -66,8 +66,9 @@ export class WebStack extends pulumi.ComponentResource {
       "quorum",
       {
         ...on,
-        rootPassword: passwords.of("etcdRoot"),
-        patroniPassword: passwords.of("etcdPatroni"),
+        rootPasswords: passwords.all("etcdRoot"),
+        patroniPasswords: passwords.all("etcdPatroni"),
+        generations: passwords.generations,
       },
       after(bridge),
     );
@@ -100,7 +101,7 @@ export class WebStack extends pulumi.ComponentResource {
       secrets: {
         tier: (tier: string) => passwords.ofTier(tier),
         cache: passwords.of("cache"),
-        generated: (secret: string, tier?: string) => passwords.ofSecret(secret, tier),
+        generated: (secret: string, tier?: string) => passwords.allOfSecret(secret, tier),
       },
     };
     const migrations = new Migrations(
@@ -110,7 +111,7 @@ export class WebStack extends pulumi.ComponentResource {
     );
     const cache = new Cache(
       "cache",
-      { ...on, cache: settings.cache, password: passwords.of("cache") },
+      { ...on, cache: settings.cache, passwords: passwords.all("cache") },
       after(firewall),
     );
     // An application may have no migrations, and then nothing waits behind their component
@@ -137,11 +138,12 @@ export class WebStack extends pulumi.ComponentResource {
   }
 }
 
-function credentialsOf({ tiers, secrets }: Application) {
+function credentialsOf({ tiers, secrets, generations }: Application) {
   const generated = Object.entries(secrets).filter(([, { generated: made }]) => made);
   return {
     tiers: Object.fromEntries(tiers.map(({ name, formerly }) => [name, { formerly }])),
     secrets: Object.fromEntries(generated),
+    generations,
   };
 }
 
@@ -155,13 +157,13 @@ function jobsByRole({ tiers }: Application) {
 function databasePasswords({ tiers }: Application, passwords: Credentials) {
   return {
     postgres: passwords.of("postgres"),
-    replicator: passwords.of("replicator"),
-    rewinder: passwords.of("rewinder"),
+    replicator: passwords.all("replicator"),
+    rewinder: passwords.all("rewinder"),
     migrator: passwords.of("migrator"),
-    patroniApi: passwords.of("patroniApi"),
-    etcdPatroni: passwords.of("etcdPatroni"),
+    patroniApi: passwords.all("patroniApi"),
+    etcdPatroni: passwords.all("etcdPatroni"),
     application: Object.fromEntries(
-      tiers.map(({ name, databaseRole }) => [databaseRole, passwords.ofTier(name)]),
+      tiers.map(({ name, databaseRole }) => [databaseRole, passwords.allOfTier(name)]),
     ),
   };
 }

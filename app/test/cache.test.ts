@@ -540,7 +540,7 @@ describe("cache", function () {
   });
 
   describe("A9: the position that a browser keeps", () => {
-    const secret = "a secret of sixteen";
+    const secret = ["a secret of sixteen"];
     const position = `00000001${"0".repeat(12)}02f0@16/B374D848`;
 
     it("A9: comes back whole, and only with both signatures", () => {

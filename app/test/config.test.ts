@@ -201,8 +201,8 @@ describe("configuration", function () {
         poolSize: 7,
       },
       uploadsDirectory: "/u",
-      cookieSecret: "hidden-secret-0123",
-      sessionSecret: secretFiles.cookies,
+      cookieSecrets: ["hidden-secret-0123"],
+      sessionSecrets: [secretFiles.cookies],
       publicUrl: "http://travel.test",
       cache: { url: "redis://hastack:c@10.2.0.61:6379/0" },
       smtp: {
@@ -219,7 +219,7 @@ describe("configuration", function () {
   });
 
   it("W5: in a checkout DATABASE_URL is enough", () => {
-    const { uploadsDirectory, cookieSecret, sessionSecret, ...read } = loadServerConfig({
+    const { uploadsDirectory, cookieSecrets, sessionSecrets, ...read } = loadServerConfig({
       DATABASE_URL: databaseUrl,
     });
     assert.deepEqual(read, {
@@ -231,7 +231,12 @@ describe("configuration", function () {
     });
     assert.match(uploadsDirectory, /\/app\/\.uploads$/);
     const again = loadServerConfig({ DATABASE_URL: databaseUrl });
-    const secrets = [cookieSecret, sessionSecret, again.cookieSecret, again.sessionSecret];
+    const secrets = [
+      cookieSecrets,
+      sessionSecrets,
+      again.cookieSecrets,
+      again.sessionSecrets,
+    ].flat();
     assert.equal(new Set(secrets).size, 4);
     for (const secret of secrets) assert.ok(secret.length >= 32);
   });

@@ -155,7 +155,7 @@ describe("sessions", function () {
   });
 
   it("A6: those that the releases before signed with a secret of both tiers go on, and can end", async () => {
-    const { client } = await visitor(postgres, name, app.url, config().cookieSecret);
+    const { client } = await visitor(postgres, name, app.url, config().cookieSecrets[0]);
     assert.equal(await knows(client, app.url), 200);
     const copy = client.at(app.url);
     assert.equal(await status(client.json("DELETE", "/api/session")), 204);

@@ -288,8 +288,8 @@ describe("the travel agency", () => {
           poolSize: tier.poolSize,
         },
         uploadsDirectory: "/var/lib/hastack/uploads",
-        cookieSecret: "the-secret-called-own_cookieSecret",
-        sessionSecret: "the-secret-called-own_sessionSecret",
+        cookieSecrets: ["the-secret-called-own_cookieSecret"],
+        sessionSecrets: ["the-secret-called-own_sessionSecret"],
         publicUrl: "http://10.1.0.100",
         cache: {
           url: `redis://hastack:the-secret-called-cache_password@${cacheAddress(name)}:6379/0`,

@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
-import {
-  Credentials,
-  type Principal,
-  principals,
-} from "../../../../infra/components/credentials.ts";
+import { Credentials } from "../../../../infra/components/credentials.ts";
+import { type Principal, principals } from "../../../../infra/generations.ts";
 import { record } from "../../../support/unit/mocks.ts";
 import { recordStack } from "../../../support/unit/stack.ts";
 
