@@ -15,6 +15,7 @@ import { Migrations } from "./components/migrations.ts";
 import { DatabaseBridge, PlaintextBridge, PlaintextEnd } from "./components/plaintext-bridge.ts";
 import { Quorum } from "./components/quorum.ts";
 import { SharedStorage } from "./components/shared-storage.ts";
+import { loginOf } from "./generations.ts";
 import type { Platform, Release } from "./platform/platform.ts";
 import type { Settings } from "./settings.ts";
 import type { Topology } from "./topology.ts";
@@ -129,7 +130,11 @@ export class WebStack extends pulumi.ComponentResource {
     );
     const former = new FormerRoles(
       "former-roles",
-      { ...on, roles, former: application.database.formerRoles },
+      {
+        ...on,
+        roles: loginsOf(application, passwords),
+        former: application.database.formerRoles,
+      },
       after(this.loadBalancer),
     );
     new FirewallClosed("firewall-closed", { platform, flows }, after(onlyTls, former));
@@ -145,6 +150,15 @@ function credentialsOf({ tiers, secrets, generations }: Application) {
     secrets: Object.fromEntries(generated),
     generations,
   };
+}
+
+/** Whoever logs in as a tier, now or until another password is in use. */
+function loginsOf({ tiers }: Application, passwords: Credentials): string[] {
+  const logins = tiers.flatMap(({ name, databaseRole }) => [
+    databaseRole,
+    ...[...passwords.allOfTier(name).keys()].map((one) => loginOf(databaseRole, one)),
+  ]);
+  return [...new Set(logins)];
 }
 
 function jobsByRole({ tiers }: Application) {

@@ -556,6 +556,17 @@ describe("cache", function () {
       for (const text of forged) assert.equal(openPosition(secret, text), undefined, text);
     });
 
+    it("W9: counts while its secret is replaced, at instances that are further or not yet", () => {
+      const [now = "", next] = [...secret, "another of sixteen"];
+      const places = [[now], [now, next], [next, now]].map((one) => one as string[]);
+      for (const [index, signs] of places.entries()) {
+        for (const reads of places.slice(Math.max(0, index - 1), index + 2)) {
+          assert.equal(openPosition(reads, sealPosition(signs, position)), position);
+        }
+      }
+      assert.equal(openPosition([next as string], sealPosition([now], position)), undefined);
+    });
+
     it("A12: is understood by the release before, and the other way round", async () => {
       const [place, signature] = sealPosition(secret, position).split(".", 2);
       // What that release wrote, and all that it reads

@@ -16,6 +16,8 @@ const secretFiles = {
   cookies: "hidden-secret-0123",
   newline: "hidden-secret-0123\n",
   short: "hidden-sec",
+  two: "hidden-secret-0123\nhidden-secret-4567\n",
+  halfShort: "hidden-secret-0123\nhidden-sec",
   password: "hidden-password",
 };
 
@@ -81,6 +83,11 @@ const wrong: [string, Environment, RegExp][] = [
   [
     "a short cookie secret",
     { COOKIE_SECRET_FILE: "short" },
+    /COOKIE_SECRET_FILE: "[^"]+short" holds 10 characters, use the path of a file with at least 16/,
+  ],
+  [
+    "a short cookie secret beside a good one",
+    { COOKIE_SECRET_FILE: "halfShort" },
     /COOKIE_SECRET_FILE: "[^"]+short" holds 10 characters, use the path of a file with at least 16/,
   ],
   [
@@ -187,7 +194,7 @@ describe("configuration", function () {
         SMTP_CA_FILE: join(folder, "cookies"),
         TRUSTED_PROXIES: "10.2.0.11, 10.2.0.12",
         ...{ DRAIN_SECONDS: "0.5", STOP_GRACE_SECONDS: "20" },
-        ...{ COOKIE_SECRET_FILE: "newline", SESSION_SECRET_FILE: "cookies", LOG_LEVEL: "warn" },
+        ...{ COOKIE_SECRET_FILE: "newline", SESSION_SECRET_FILE: "two", LOG_LEVEL: "warn" },
       }),
     );
     assert.deepEqual(read, {
@@ -202,7 +209,7 @@ describe("configuration", function () {
       },
       uploadsDirectory: "/u",
       cookieSecrets: ["hidden-secret-0123"],
-      sessionSecrets: [secretFiles.cookies],
+      sessionSecrets: ["hidden-secret-0123", "hidden-secret-4567"],
       publicUrl: "http://travel.test",
       cache: { url: "redis://hastack:c@10.2.0.61:6379/0" },
       smtp: {

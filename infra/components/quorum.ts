@@ -23,7 +23,7 @@ export interface QuorumArgs {
   readonly platform: Platform;
   readonly topology: Topology;
   readonly certificates: Certificates;
-  /** Passwords of etcd's administrator: the one in use, and the one before or after. */
+  /** Passwords of etcd's root: the one in use, and the one before or after. */
   readonly rootPasswords: Generated;
   /** Passwords by which Patroni logs in, each with a user of its own. */
   readonly patroniPasswords: Generated;

@@ -1,6 +1,7 @@
 /** Replaces generated passwords and secrets, in steps that each are an `up` of their own. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { isMap, parseDocument } from "yaml";
+import { isDeepStrictEqual } from "node:util";
+import { parse, parseDocument } from "yaml";
 import type { Application } from "../../infra/application/application.ts";
 import {
   firstGeneration,
@@ -104,15 +105,33 @@ function steps(
   return [after, ...steps(after, those, finish)];
 }
 
-/** Writes them into the stack's file; its comments stay. */
+/** Puts them into the text of a stack's file; all else stays as it is. */
 export function withGenerations(text: string, generations: AllGenerations): string {
-  const document = parseDocument(text);
-  if (!isMap(document.get("config"))) document.set("config", document.createNode({}));
   const said = Object.entries(generations).filter(([, own]) => own.join() !== "1");
-  const node = document.createNode(Object.fromEntries(said));
-  if (isMap(node)) for (const { value } of node.items) Object.assign(value ?? {}, { flow: true });
-  document.setIn(["config", "hastack:credentials"], node);
+  const lines = said.map(([name, own]) => `    ${name}: [${own.join(", ")}]\n`);
+  const block = `  ${setting}:${said.length === 0 ? " {}" : ""}\n${lines.join("")}`;
+  const found = new RegExp(`^  ${setting}:.*\\n(?:    .*\\n)*`, "m");
+  const ended = text === "" || text.endsWith("\n") ? text : `${text}\n`;
+  const plain = found.test(ended)
+    ? ended.replace(found, block)
+    : ended.replace(/^config:.*\n(?:(?: .*| *#.*)?\n)*/m, (config) => `${config}${block}`);
+  const wanted = parse(text) ?? {};
+  const meant = { ...wanted, config: { ...wanted.config, [setting]: Object.fromEntries(said) } };
+  if (isDeepStrictEqual(readable(plain), meant)) return plain;
+  // Somebody lays it out in a way of their own
+  const document = parseDocument(text);
+  document.set("config", document.createNode(meant.config));
   return document.toString({ lineWidth: 0 });
+}
+
+const setting = "hastack:credentials";
+
+function readable(text: string): unknown {
+  try {
+    return parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** @throws Refusal where there is no such password, or nothing to finish */

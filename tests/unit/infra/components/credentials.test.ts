@@ -99,6 +99,31 @@ describe("Credentials", () => {
     );
   });
 
+  it("W9: makes another one beside the first, which stays as it is", async () => {
+    const generations = { web: [2, 1], cookieSecret: [3], sessionKey: [1, 2] };
+    const recording = await record(() => new Credentials("credentials", { ...args, generations }));
+    const names = recording
+      .names("RandomPassword")
+      .filter((name) => /web|cookie|sessionKey|cache/.test(name));
+    assert.deepEqual(names, [
+      "password-cache",
+      "password-web",
+      "password-web.2",
+      "secret-cookieSecret.3",
+      "secret-sessionKey-office",
+      "secret-sessionKey-office.2",
+      "secret-sessionKey-web",
+      "secret-sessionKey-web.2",
+    ]);
+    const credentials = recording.result as Credentials;
+    assert.deepEqual([...credentials.allOfTier("web").keys()], [2, 1]);
+    assert.equal(credentials.ofTier("web"), credentials.allOfTier("web").get(2));
+    assert.deepEqual(recording.get("RandomPassword", "secret-cookieSecret.3").aliases, [
+      "secret-cookies.3",
+      "password-cookies.3",
+    ]);
+  });
+
   it("N3: of 32 letters and digits, which no file format gives a meaning", async () => {
     const generated = (await recordStack()).ofType("RandomPassword");
     assert.ok(generated.length > principals.length);

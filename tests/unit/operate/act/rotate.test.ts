@@ -76,10 +76,27 @@ describe("rotate", () => {
   });
 
   it("W9: writes them into the stack's file, and leaves the rest as it is", () => {
-    const text = "# mine\nconfig:\n  # why\n  hastack:platform: docker\n";
+    const text = "# mine\nconfig:\n  # why\n  hastack:platform: docker\n  hastack:a: { b: [1] }\n";
     const written = withGenerations(text, { cache: [1, 2], web: [1] });
-    assert.equal(written, `${text}  hastack:credentials:\n    cache: [ 1, 2 ]\n`);
-    const { config } = parse(withGenerations(written, { cache: [2] }));
-    assert.deepEqual(config["hastack:credentials"], { cache: [2] });
+    assert.equal(written, `${text}  hastack:credentials:\n    cache: [1, 2]\n`);
+    const salt = "encryptionsalt: v1\n";
+    assert.equal(
+      withGenerations(written + salt, { cache: [2], web: [2, 3] }),
+      `${text}  hastack:credentials:\n    cache: [2]\n    web: [2, 3]\n${salt}`,
+    );
+    assert.equal(
+      withGenerations(text + salt, { cache: [2] }),
+      `${text}  hastack:credentials:\n    cache: [2]\n${salt}`,
+    );
+    // Laid out by others
+    for (const odd of [
+      "",
+      "{config: {hastack:platform: docker}}",
+      "config:\n    hastack:platform: docker",
+    ]) {
+      const { config } = parse(withGenerations(odd, { cache: [2, 3] }));
+      assert.deepEqual(config["hastack:credentials"], { cache: [2, 3] });
+      assert.equal(config["hastack:platform"], odd === "" ? undefined : "docker");
+    }
   });
 });
