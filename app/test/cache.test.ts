@@ -556,7 +556,7 @@ describe("cache", function () {
       for (const text of forged) assert.equal(openPosition(secret, text), undefined, text);
     });
 
-    it("W9: counts while its secret is replaced, at instances that are further or not yet", () => {
+    it("N3: counts while its secret is replaced, at instances that are further or not yet", () => {
       const [now = "", next] = [...secret, "another of sixteen"];
       const places = [[now], [now, next], [next, now]].map((one) => one as string[]);
       for (const [index, signs] of places.entries()) {

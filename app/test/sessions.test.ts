@@ -154,7 +154,7 @@ describe("sessions", function () {
     }
   });
 
-  it("W9, A6: one that the secret before has signed goes on under the signature of the one of now", async () => {
+  it("N3, A6: one that the secret before has signed goes on under the signature of the one of now", async () => {
     const formerly = "a-secret-of-the-time-before";
     const both = await startApp({
       ...config(),

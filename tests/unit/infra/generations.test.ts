@@ -31,7 +31,7 @@ async function check(before: Generations | undefined, after: Generations) {
 }
 
 describe("generations of a password", () => {
-  it("W9: are one, or two neighbours", () => {
+  it("N3: are one, or two neighbours", () => {
     for (const good of [[1], [1, 2], [2, 1], [7]]) assert.ok(isStep(good), String(good));
     for (const bad of [
       [1, 3],
@@ -40,14 +40,14 @@ describe("generations of a password", () => {
       assert.ok(!isStep(bad), String(bad));
   });
 
-  it("W9: take two logins in turns", () => {
+  it("N3: take two logins in turns", () => {
     assert.deepEqual(
       [1, 2, 3, 4].map((one) => loginOf("app_web", one)),
       ["app_web", "app_web_2", "app_web", "app_web_2"],
     );
   });
 
-  it("W9: a member takes each step, forth and back, and the first that it is told", async () => {
+  it("N3: a member takes each step, forth and back, and the first that it is told", async () => {
     const steps = [[1], [1, 2], [2, 1], [2], [2, 3], [3, 2], [12], [12, 13]];
     for (const [index, step] of steps.slice(1, 6).entries()) {
       const before = steps[index] ?? [];
@@ -63,7 +63,7 @@ describe("generations of a password", () => {
     assert.equal((await check([2, 1], [2, 3])).code, 0);
   });
 
-  it("W5, W9: and refuses one that was left out", async () => {
+  it("W5, N3: and refuses one that was left out", async () => {
     for (const [before, after] of [
       [[1], [2]],
       [[1], [2, 1]],

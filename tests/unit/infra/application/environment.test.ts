@@ -253,7 +253,7 @@ describe("secrets that are replaced", () => {
     };
   };
 
-  it("W9: come in two lines, the one in use first, where the application takes several", async () => {
+  it("N3: come in two lines, the one in use first, where the application takes several", async () => {
     const { stack, instance, migrations } = await filesWith({
       sessionSecret: [2, 1],
       cookieSecret: [1, 2],
@@ -268,12 +268,12 @@ describe("secrets that are replaced", () => {
     assert.equal(migrations.cookieSecret, "@{own_cookieSecret}");
   });
 
-  it("W9: come alone where it does not", async () => {
+  it("N3: come alone where it does not", async () => {
     const { instance } = await filesWith({ cookieSecret: [2] });
     assert.equal(instance.cookieSecret, "@{own_cookieSecret}");
   });
 
-  it("W9: a tier logs in by the login that has its password", async () => {
+  it("N3: a tier logs in by the login that has its password", async () => {
     for (const [generations, login] of [
       [[1, 2], "app_storefront"],
       [[2, 1], "app_storefront_2"],

@@ -99,7 +99,7 @@ describe("Credentials", () => {
     );
   });
 
-  it("W9: makes another one beside the first, which stays as it is", async () => {
+  it("N3: makes another one beside the first, which stays as it is", async () => {
     const generations = { web: [2, 1], cookieSecret: [3], sessionKey: [1, 2] };
     const recording = await record(() => new Credentials("credentials", { ...args, generations }));
     const names = recording

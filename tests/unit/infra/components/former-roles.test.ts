@@ -49,7 +49,7 @@ describe("FormerRoles", () => {
     ]);
   });
 
-  it("W9: spares the login that has the other password of a tier, too", async () => {
+  it("N3: spares the login that has the other password of a tier, too", async () => {
     const stack = await describeStack({ credentials: { storefront: [1, 2], admin: [4] } });
     const [file] = taskOf(stack, "db-1-former-roles").files;
     const logins = ["app_storefront", "app_storefront_2", "app_admin", "app_admin_2"];

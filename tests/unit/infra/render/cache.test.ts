@@ -21,7 +21,7 @@ describe("valkey.conf", () => {
     assert.match(rendered({ cache: { megabytes: 200 } }), /^maxmemory 200mb$/m);
   });
 
-  it("W9: takes each of two passwords while one is replaced, whichever is in use", async () => {
+  it("N3: takes each of two passwords while one is replaced, whichever is in use", async () => {
     const keys = "on >@{cache_password_1} >@{cache_password_2} ~*";
     const texts = [];
     for (const cache of [

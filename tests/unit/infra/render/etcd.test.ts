@@ -170,7 +170,7 @@ describe("etcd with its real files", function () {
     assert.equal((await etcdctl("patroni:patroni-two", "get /service/ --prefix")).code, 0);
   });
 
-  it("W9: a login of Patroni's is replaced step by step, and another one is there at each moment", async () => {
+  it("N3: a login of Patroni's is replaced step by step, and another one is there at each moment", async () => {
     const others = { patroni_password: "patroni-two", patroni_2_password: "patroni-three" };
     const step = async (generations: readonly number[]) => {
       const script = etcdUsersScript(
@@ -209,7 +209,7 @@ describe("etcd with its real files", function () {
     }
   });
 
-  it("W9: root's password is replaced, also where it was cut off before or after", async () => {
+  it("N3: root's password is replaced, also where it was cut off before or after", async () => {
     const own = { patroni_password: "patroni-two" };
     const steps = [
       { root: "root-one", other: "root-two", now: "root-one" },

@@ -97,7 +97,7 @@ describe("patroni.yml", () => {
     ]);
   });
 
-  it("W9, D5: while passwords are replaced, members know each other by certificates alone", () => {
+  it("N3, D5: while passwords are replaced, members know each other by certificates alone", () => {
     const { settings, topology } = planWith();
     const [, second] = topology.members.database;
     if (!second) throw new Error("there is no second member");

@@ -288,7 +288,7 @@ INSERT INTO account VALUES ($1) \\bind 'refused-needle' \\g
     const gets = async (login: string, options: { password: string }) =>
       (await sql(login, "SELECT current_user || ' ' || session_user", options)).stdout.trim();
 
-    it("W9: have two logins in turns, each of which is the tier's role", async () => {
+    it("N3: have two logins in turns, each of which is the tier's role", async () => {
       for (const generations of tasks) {
         await step(generations);
         const numbers: number[] = JSON.parse(generations);
@@ -301,12 +301,12 @@ INSERT INTO account VALUES ($1) \\bind 'refused-needle' \\g
       }
     });
 
-    it("W9: are taken back step by step, too, and each step is made again without harm", async () => {
+    it("N3: are taken back step by step, too, and each step is made again without harm", async () => {
       for (const generations of [...tasks.toReversed(), "[1]"]) await step(generations);
       assert.equal(await gets("app_storefront", odd), "app_storefront app_storefront");
     });
 
-    it("W9: by the other login may do and own the same, and see their own rows", async () => {
+    it("N3: by the other login may do and own the same, and see their own rows", async () => {
       await step("[2, 1]");
       await sql(
         "migrator",
@@ -330,7 +330,7 @@ INSERT INTO account VALUES ($1) \\bind 'refused-needle' \\g
       });
     });
 
-    it("W9, N3: end the sessions of a login that is closed, and of no other", async () => {
+    it("N3: end the sessions of a login that is closed, and of no other", async () => {
       const hold = (login: string, { password }: { password: string }) =>
         machine.attempt(
           `PGPASSWORD=${password} psql -XAtq "host=10.2.0.11 user=${login} dbname=hastack" -c "SELECT pg_sleep(4)"`,

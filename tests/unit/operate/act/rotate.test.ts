@@ -11,7 +11,7 @@ const all = [
 const everything = { names: [], finish: false };
 
 describe("rotate", () => {
-  it("W9: takes all through the same three steps, and leaves both cookies' secrets valid", () => {
+  it("N3: takes all through the same three steps, and leaves both cookies' secrets valid", () => {
     const steps = rotation({}, all, everything);
     assert.deepEqual(steps, [
       { cache: [1, 2], web: [1, 2], cookieSecret: [1, 2] },
@@ -27,26 +27,26 @@ describe("rotate", () => {
     ]);
   });
 
-  it("W9: drops what lingers where it is told to, and begins nothing then", () => {
+  it("N3: drops what lingers where it is told to, and begins nothing then", () => {
     const finish = { names: [], finish: true };
     const from = { cache: [2], web: [2], cookieSecret: [2, 1] };
     assert.deepEqual(rotation(from, all, finish), [{ ...from, cookieSecret: [2] }]);
     assert.deepEqual(rotation({ ...from, cookieSecret: [2] }, all, finish), []);
   });
 
-  it("W9: takes what is named alone, and else not what the application takes one of", () => {
+  it("N3: takes what is named alone, and else not what the application takes one of", () => {
     const steps = rotation({}, all, { names: ["tokenKey"], finish: false });
     assert.deepEqual(steps, [{ tokenKey: [1, 2] }, { tokenKey: [2, 1] }, { tokenKey: [2] }]);
   });
 
-  it("W9: goes on where it was cut off, with that step's up once more", () => {
+  it("N3: goes on where it was cut off, with that step's up once more", () => {
     for (const [index, cut] of rotation({}, all, everything).slice(0, 2).entries()) {
       const left = rotation({}, all, everything).slice(index);
       assert.deepEqual(rotation(cut, all, everything), left);
     }
   });
 
-  it("W9: no step takes from anybody the one that is in use", () => {
+  it("N3: no step takes from anybody the one that is in use", () => {
     let before: Readonly<Record<string, readonly number[]>> = {};
     for (let round = 0; round < 3; round += 1) {
       for (const step of rotation(before, all, everything)) {
@@ -60,7 +60,7 @@ describe("rotate", () => {
     }
   });
 
-  it("W9: knows what the application says of its secrets", () => {
+  it("N3: knows what the application says of its secrets", () => {
     const secret = { perTier: false, optional: false };
     const secrets = {
       cookieSecret: { ...secret, generated: true, several: true },
@@ -75,7 +75,7 @@ describe("rotate", () => {
     ]);
   });
 
-  it("W9: writes them into the stack's file, and leaves the rest as it is", () => {
+  it("N3: writes them into the stack's file, and leaves the rest as it is", () => {
     const text = "# mine\nconfig:\n  # why\n  hastack:platform: docker\n  hastack:a: { b: [1] }\n";
     const written = withGenerations(text, { cache: [1, 2], web: [1] });
     assert.equal(written, `${text}  hastack:credentials:\n    cache: [1, 2]\n`);
