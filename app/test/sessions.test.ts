@@ -164,13 +164,20 @@ describe("sessions", function () {
       const { client } = await visitor(postgres, name, both.url, formerly);
       const old = client.at(both.url);
       const id = idOf(client);
-      assert.equal(await knows(old, app.url), 401, "the secret before is not taken where there is one");
+      assert.equal(
+        await knows(old, app.url),
+        401,
+        "the secret before is not taken where there is one",
+      );
       assert.equal(await knows(client, both.url), 200);
       assert.equal(idOf(client), id);
       // From now on it is one of the present secret's, and is not signed again
       assert.equal(await knows(client, app.url), 200);
       const { answer } = await client.page("/account");
-      assert.deepEqual(answer.headers.getSetCookie().filter((one) => one.includes("session")), []);
+      assert.deepEqual(
+        answer.headers.getSetCookie().filter((one) => one.includes("session")),
+        [],
+      );
       const forged = await visitor(postgres, name, both.url, "a-secret-of-somebody-else");
       assert.equal(await knows(forged.client, both.url), 401);
     } finally {
