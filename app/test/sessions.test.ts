@@ -169,7 +169,7 @@ describe("sessions", function () {
         401,
         "the secret before is not taken where there is one",
       );
-      assert.equal(await knows(client, both.url), 200);
+      assert.equal(await status(client.json("GET", "/api/account")), 200);
       assert.equal(idOf(client), id);
       // From now on it is one of the present secret's, and is not signed again
       assert.equal(await knows(client, app.url), 200);

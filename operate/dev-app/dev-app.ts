@@ -141,7 +141,7 @@ function runWords({ stack, tier, instance, container, image, folder, port }: Run
     ...["run", "--rm", "--interactive", "--init", "--name", container],
     ...["--label", `hastack.dev-app=${stack.name}`, "--security-opt", "no-new-privileges"],
     ...["--network", `container:${instance}`],
-    // With its files and shared directories; the first one read-only is what an instance needs of it
+    // Its files, with credentials and certificates, and its shared directories
     ...["--volumes-from", instance],
     ...["--volume", `${folder}:/opt/hastack/edited:ro`],
     ...Object.entries(variables).flatMap(([name, value]) => ["--env", `${name}=${value}`]),

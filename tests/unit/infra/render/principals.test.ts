@@ -288,6 +288,10 @@ INSERT INTO account VALUES ($1) \\bind 'refused-needle' \\g
     const gets = async (login: string, options: { password: string }) =>
       (await sql(login, "SELECT current_user || ' ' || session_user", options)).stdout.trim();
 
+    after(async () => {
+      await give("two");
+    });
+
     it("N3: have two logins in turns, each of which is the tier's role", async () => {
       for (const generations of tasks) {
         await step(generations);
