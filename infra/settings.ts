@@ -6,6 +6,7 @@
 import { RunError } from "@pulumi/pulumi";
 import { z } from "zod";
 import { addressPlan } from "./addresses.ts";
+import { isStep } from "./generations.ts";
 import { type GeneratedRole, generatedRoles, roleTable } from "./roles.ts";
 import { movedTo } from "./rules/moved.ts";
 import { platformProblems } from "./rules/platforms.ts";
@@ -25,6 +26,11 @@ const sshAddress = z
 const userName = z.string().regex(/^\w[\w.@-]*$/, "must be a user's name, such as deploy");
 const port = z.int().min(1, "must be a port, 1 to 65535").max(65535, "must be a port, 1 to 65535");
 const seconds = z.number().positive("must be a number of seconds above 0");
+const generations = z
+  .array(z.int().min(1, "must be a number of 1 or more"))
+  .min(1, "must name the generation in use")
+  .max(2, "must name two generations at most, the one before and the one after")
+  .refine(isStep, "must be one number, or two that follow each other");
 const count = z.int().min(0, "must be a whole number, 0 or more");
 const milliseconds = z.int().min(50, "must be 50 milliseconds or more");
 const absolutePath = z
@@ -293,6 +299,12 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({})
     .describe("The certificates by which the stack's members know each other."),
+  credentials: z
+    .record(z.string(), generations)
+    .default({})
+    .describe(
+      "Generations of the passwords and secrets that the stack makes, by name. The first is in use, all are taken. Another one comes by four steps, each with its own `up`: `[1]`, `[1, 2]`, `[2, 1]`, `[2]`; `npm run rotate` takes them. What is not named has `[1]`.",
+    ),
   plainHttp: z
     .boolean()
     .default(false)

@@ -15,6 +15,7 @@ import { Migrations } from "./components/migrations.ts";
 import { DatabaseBridge, PlaintextBridge, PlaintextEnd } from "./components/plaintext-bridge.ts";
 import { Quorum } from "./components/quorum.ts";
 import { SharedStorage } from "./components/shared-storage.ts";
+import { loginOf } from "./generations.ts";
 import type { Platform, Release } from "./platform/platform.ts";
 import type { Settings } from "./settings.ts";
 import type { Topology } from "./topology.ts";
@@ -66,8 +67,9 @@ export class WebStack extends pulumi.ComponentResource {
       "quorum",
       {
         ...on,
-        rootPassword: passwords.of("etcdRoot"),
-        patroniPassword: passwords.of("etcdPatroni"),
+        rootPasswords: passwords.all("etcdRoot"),
+        patroniPasswords: passwords.all("etcdPatroni"),
+        generations: passwords.generations,
       },
       after(bridge),
     );
@@ -100,7 +102,7 @@ export class WebStack extends pulumi.ComponentResource {
       secrets: {
         tier: (tier: string) => passwords.ofTier(tier),
         cache: passwords.of("cache"),
-        generated: (secret: string, tier?: string) => passwords.ofSecret(secret, tier),
+        generated: (secret: string, tier?: string) => passwords.allOfSecret(secret, tier),
       },
     };
     const migrations = new Migrations(
@@ -110,7 +112,7 @@ export class WebStack extends pulumi.ComponentResource {
     );
     const cache = new Cache(
       "cache",
-      { ...on, cache: settings.cache, password: passwords.of("cache") },
+      { ...on, cache: settings.cache, passwords: passwords.all("cache") },
       after(firewall),
     );
     // An application may have no migrations, and then nothing waits behind their component
@@ -128,7 +130,11 @@ export class WebStack extends pulumi.ComponentResource {
     );
     const former = new FormerRoles(
       "former-roles",
-      { ...on, roles, former: application.database.formerRoles },
+      {
+        ...on,
+        roles: loginsOf(application, passwords),
+        former: application.database.formerRoles,
+      },
       after(this.loadBalancer),
     );
     new FirewallClosed("firewall-closed", { platform, flows }, after(onlyTls, former));
@@ -137,12 +143,22 @@ export class WebStack extends pulumi.ComponentResource {
   }
 }
 
-function credentialsOf({ tiers, secrets }: Application) {
+function credentialsOf({ tiers, secrets, generations }: Application) {
   const generated = Object.entries(secrets).filter(([, { generated: made }]) => made);
   return {
     tiers: Object.fromEntries(tiers.map(({ name, formerly }) => [name, { formerly }])),
     secrets: Object.fromEntries(generated),
+    generations,
   };
+}
+
+/** Whoever logs in as a tier, now or until another password is in use. */
+function loginsOf({ tiers }: Application, passwords: Credentials): string[] {
+  const logins = tiers.flatMap(({ name, databaseRole }) => [
+    databaseRole,
+    ...[...passwords.allOfTier(name).keys()].map((one) => loginOf(databaseRole, one)),
+  ]);
+  return [...new Set(logins)];
 }
 
 function jobsByRole({ tiers }: Application) {
@@ -155,13 +171,13 @@ function jobsByRole({ tiers }: Application) {
 function databasePasswords({ tiers }: Application, passwords: Credentials) {
   return {
     postgres: passwords.of("postgres"),
-    replicator: passwords.of("replicator"),
-    rewinder: passwords.of("rewinder"),
+    replicator: passwords.all("replicator"),
+    rewinder: passwords.all("rewinder"),
     migrator: passwords.of("migrator"),
-    patroniApi: passwords.of("patroniApi"),
-    etcdPatroni: passwords.of("etcdPatroni"),
+    patroniApi: passwords.all("patroniApi"),
+    etcdPatroni: passwords.all("etcdPatroni"),
     application: Object.fromEntries(
-      tiers.map(({ name, databaseRole }) => [databaseRole, passwords.ofTier(name)]),
+      tiers.map(({ name, databaseRole }) => [databaseRole, passwords.allOfTier(name)]),
     ),
   };
 }

@@ -91,12 +91,15 @@ async function explainPassphrase(env: NodeJS.ProcessEnv): Promise<void> {
   );
 }
 
-/** Runs the real CLI in our place, with this project's surroundings; gives its exit code. */
-export async function main(args: readonly string[]): Promise<number> {
+/**
+ * Runs the real CLI in our place, with this project's surroundings; gives its exit code.
+ * @param locked whether an operation runs it, which has the stack's lock @default false
+ */
+export async function main(args: readonly string[], locked = false): Promise<number> {
   const { env, settle } = await prepare(args);
   const call = readCall(args);
   const start = () => become(cli(), args, env);
-  const code = await (changesStack(call) && isHere(call)
+  const code = await (changesStack(call) && isHere(call) && !locked
     ? withoutOthers(stackOf(call, env).name, call.words[0] ?? "", start)
     : start());
   settle();

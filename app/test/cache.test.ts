@@ -540,7 +540,7 @@ describe("cache", function () {
   });
 
   describe("A9: the position that a browser keeps", () => {
-    const secret = "a secret of sixteen";
+    const secret = ["a secret of sixteen"];
     const position = `00000001${"0".repeat(12)}02f0@16/B374D848`;
 
     it("A9: comes back whole, and only with both signatures", () => {
@@ -554,6 +554,17 @@ describe("cache", function () {
         `${sealed.split(".").slice(0, 3).join(".")}.${sealed.split(".")[1]}`,
       ];
       for (const text of forged) assert.equal(openPosition(secret, text), undefined, text);
+    });
+
+    it("N3: counts while its secret is replaced, at instances that are further or not yet", () => {
+      const [now = "", next] = [...secret, "another of sixteen"];
+      const places = [[now], [now, next], [next, now]].map((one) => one as string[]);
+      for (const [index, signs] of places.entries()) {
+        for (const reads of places.slice(Math.max(0, index - 1), index + 2)) {
+          assert.equal(openPosition(reads, sealPosition(signs, position)), position);
+        }
+      }
+      assert.equal(openPosition([next as string], sealPosition([now], position)), undefined);
     });
 
     it("A12: is understood by the release before, and the other way round", async () => {

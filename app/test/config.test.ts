@@ -16,6 +16,8 @@ const secretFiles = {
   cookies: "hidden-secret-0123",
   newline: "hidden-secret-0123\n",
   short: "hidden-sec",
+  two: "hidden-secret-0123\nhidden-secret-4567\n",
+  halfShort: "hidden-secret-0123\nhidden-sec",
   password: "hidden-password",
 };
 
@@ -81,6 +83,11 @@ const wrong: [string, Environment, RegExp][] = [
   [
     "a short cookie secret",
     { COOKIE_SECRET_FILE: "short" },
+    /COOKIE_SECRET_FILE: "[^"]+short" holds 10 characters, use the path of a file with at least 16/,
+  ],
+  [
+    "a short cookie secret beside a good one",
+    { COOKIE_SECRET_FILE: "halfShort" },
     /COOKIE_SECRET_FILE: "[^"]+short" holds 10 characters, use the path of a file with at least 16/,
   ],
   [
@@ -187,7 +194,7 @@ describe("configuration", function () {
         SMTP_CA_FILE: join(folder, "cookies"),
         TRUSTED_PROXIES: "10.2.0.11, 10.2.0.12",
         ...{ DRAIN_SECONDS: "0.5", STOP_GRACE_SECONDS: "20" },
-        ...{ COOKIE_SECRET_FILE: "newline", SESSION_SECRET_FILE: "cookies", LOG_LEVEL: "warn" },
+        ...{ COOKIE_SECRET_FILE: "newline", SESSION_SECRET_FILE: "two", LOG_LEVEL: "warn" },
       }),
     );
     assert.deepEqual(read, {
@@ -201,8 +208,8 @@ describe("configuration", function () {
         poolSize: 7,
       },
       uploadsDirectory: "/u",
-      cookieSecret: "hidden-secret-0123",
-      sessionSecret: secretFiles.cookies,
+      cookieSecrets: ["hidden-secret-0123"],
+      sessionSecrets: ["hidden-secret-0123", "hidden-secret-4567"],
       publicUrl: "http://travel.test",
       cache: { url: "redis://hastack:c@10.2.0.61:6379/0" },
       smtp: {
@@ -219,7 +226,7 @@ describe("configuration", function () {
   });
 
   it("W5: in a checkout DATABASE_URL is enough", () => {
-    const { uploadsDirectory, cookieSecret, sessionSecret, ...read } = loadServerConfig({
+    const { uploadsDirectory, cookieSecrets, sessionSecrets, ...read } = loadServerConfig({
       DATABASE_URL: databaseUrl,
     });
     assert.deepEqual(read, {
@@ -231,7 +238,12 @@ describe("configuration", function () {
     });
     assert.match(uploadsDirectory, /\/app\/\.uploads$/);
     const again = loadServerConfig({ DATABASE_URL: databaseUrl });
-    const secrets = [cookieSecret, sessionSecret, again.cookieSecret, again.sessionSecret];
+    const secrets = [
+      cookieSecrets,
+      sessionSecrets,
+      again.cookieSecrets,
+      again.sessionSecrets,
+    ].flat();
     assert.equal(new Set(secrets).size, 4);
     for (const secret of secrets) assert.ok(secret.length >= 32);
   });

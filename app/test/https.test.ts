@@ -124,8 +124,8 @@ describe("behind a load balancer that speaks HTTPS", function () {
 
   it("L9, A6: a session that the release before began by HTTPS goes on, and ends by a logout", async () => {
     const { url } = trusting.storefront;
-    const { cookieSecret } = serverConfig("storefront", { name, writer: postgres }, uploads);
-    const before = await visitor(postgres, name, url, cookieSecret);
+    const { cookieSecrets } = serverConfig("storefront", { name, writer: postgres }, uploads);
+    const before = await visitor(postgres, name, url, cookieSecrets[0]);
     const client = browser(url, "https");
     client.cookies.set(...cookieOf(before.client, "hastack-session"));
     assert.equal((await client.json("GET", "/api/account")).status, 200);
@@ -168,7 +168,7 @@ describe("behind a load balancer that speaks HTTPS", function () {
   });
 
   it("L9, A11: positions that the release before wrote count, and beside one of now the primary is asked", () => {
-    const secret = "cookie-secret-of-the-tests";
+    const secret = ["cookie-secret-of-the-tests"];
     const [early, late] = ["0/1", "0/2"].map((one) => sealPosition(secret, one as Position));
     const seen = (secure: boolean, cookies: string) =>
       positionOf({ secure, headers: { cookie: cookies } } as unknown as Request, secret);

@@ -154,8 +154,39 @@ describe("sessions", function () {
     }
   });
 
+  it("N3, A6: one that the secret before has signed goes on under the signature of the one of now", async () => {
+    const formerly = "a-secret-of-the-time-before";
+    const both = await startApp({
+      ...config(),
+      sessionSecrets: [sessionSecrets.storefront, formerly],
+    });
+    try {
+      const { client } = await visitor(postgres, name, both.url, formerly);
+      const old = client.at(both.url);
+      const id = idOf(client);
+      assert.equal(
+        await knows(old, app.url),
+        401,
+        "the secret before is not taken where there is one",
+      );
+      assert.equal(await status(client.json("GET", "/api/account")), 200);
+      assert.equal(idOf(client), id);
+      // From now on it is one of the present secret's, and is not signed again
+      assert.equal(await knows(client, app.url), 200);
+      const { answer } = await client.page("/account");
+      assert.deepEqual(
+        answer.headers.getSetCookie().filter((one) => one.includes("session")),
+        [],
+      );
+      const forged = await visitor(postgres, name, both.url, "a-secret-of-somebody-else");
+      assert.equal(await knows(forged.client, both.url), 401);
+    } finally {
+      await both.close();
+    }
+  });
+
   it("A6: those that the releases before signed with a secret of both tiers go on, and can end", async () => {
-    const { client } = await visitor(postgres, name, app.url, config().cookieSecret);
+    const { client } = await visitor(postgres, name, app.url, config().cookieSecrets[0]);
     assert.equal(await knows(client, app.url), 200);
     const copy = client.at(app.url);
     assert.equal(await status(client.json("DELETE", "/api/session")), 204);

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseDocument } from "yaml";
 import { root } from "../../lib/paths.ts";
+import { firstGeneration, type Generations, inUse, loginOf } from "../generations.ts";
 import { applicationProblems } from "../rules/application.ts";
 import { parseValues } from "../schema.ts";
 import { deepFreeze, type Settings, SettingsError } from "../settings.ts";
@@ -15,12 +16,17 @@ import {
 import { databaseRoleOf } from "./names.ts";
 
 /** What a stack may set of the application. */
-type Wishes = Pick<Settings, "application" | "applicationSecrets" | "tiers" | "stack">;
+type Wishes = Pick<
+  Settings,
+  "application" | "applicationSecrets" | "credentials" | "tiers" | "stack"
+>;
 
 /** A tier as it runs in this stack. */
 export interface Tier extends TierDescription {
   /** Its database role. */
   readonly databaseRole: string;
+  /** What its programs log in as: the role itself, or one that becomes it. */
+  readonly databaseLogin: string;
   /** The jobs that run beside its instances. */
   readonly jobs: readonly JobDescription[];
 }
@@ -33,6 +39,8 @@ export interface Application extends Omit<ApplicationDescription, "tiers"> {
   readonly values: Readonly<Record<string, string | number | boolean>>;
   /** Its own secrets that the operator gives. */
   readonly givenSecrets: Readonly<Record<string, string>>;
+  /** Those of passwords and generated secrets, by name. */
+  readonly generations: Readonly<Record<string, Generations>>;
 }
 
 /** Name of the description in the application's folder. */
@@ -96,10 +104,15 @@ export function applicationOf(description: ApplicationDescription, settings: Wis
       ...tier,
       ...settings.tiers[tier.name],
       databaseRole: databaseRoleOf(tier.name),
+      databaseLogin: loginOf(
+        databaseRoleOf(tier.name),
+        inUse(settings.credentials[tier.name] ?? firstGeneration),
+      ),
       jobs: description.jobs.filter((job) => job.tier === tier.name),
     })),
     values: valuesOf(description, settings),
     givenSecrets: settings.applicationSecrets,
+    generations: settings.credentials,
   });
 }
 

@@ -174,6 +174,12 @@ const ownSecret = z.strictObject({
     .describe(
       "Whether each tier that sees it gets another one, under this name; it must be generated. The migrations get none.",
     ),
+  several: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Whether its file may have two lines: the first one is for what is made now, both are for what is read. It is then replaced by `npm run rotate` with the stack's own; it must be generated.",
+    ),
   optional: z.boolean().default(false).describe("Whether a stack may go without it."),
   formerly: z
     .string()

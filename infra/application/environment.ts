@@ -4,6 +4,7 @@
  */
 import { publicUrlOf } from "../certificate.ts";
 import { authorityFile } from "../certificates/domains.ts";
+import { firstGeneration, isChanging } from "../generations.ts";
 import { credentialsFolder, type ManagedFile } from "../platform/platform.ts";
 import { cacheUser } from "../render/cache.ts";
 import { cacheAddress, loopback } from "../render/instance-proxy.ts";
@@ -68,7 +69,7 @@ const stack = (variables: Partial<Record<StackVariable, string>>): Variables => 
 export function instanceVariables(given: Given, tier: Tier, self: Member): Variables {
   const { settings, topology, release } = given;
   const { vip } = topology.network.backend;
-  const url = (port: number) => databaseUrl(tier.databaseRole, vip, port);
+  const url = (port: number) => databaseUrl(tier.databaseLogin, vip, port);
   return {
     ...stack({
       ...(tier.port !== undefined && { HOST: loopback, PORT: String(tier.port) }),
@@ -78,7 +79,7 @@ export function instanceVariables(given: Given, tier: Tier, self: Member): Varia
       DATABASE_URL: url(ports.primary),
       DATABASE_READER_URL: url(ports.replicas),
       DATABASE_POOL_SIZE: String(tier.poolSize),
-      ...libpqVariables(tier.databaseRole, vip, ports.primary),
+      ...libpqVariables(tier.databaseLogin, vip, ports.primary),
       PUBLIC_URL: publicUrlOf(settings),
       TRUSTED_PROXIES: loopback,
       DRAIN_SECONDS: String(tier.drainSeconds),
@@ -195,6 +196,13 @@ const secretFile = (name: string) => `${credentialsFolder}/${name}`;
 
 /** How the application's own secrets are called among a workload's secrets. */
 export const secretKey = (name: string): string => `own_${name}`;
+/** The one of another generation that is taken, too. */
+export const otherSecretKey = (name: string): string => `other_${name}`;
+
+/** Whether whoever has a secret is given another one, too, which takes its place or did it take. */
+export function hasOther({ secrets, generations }: Application, name: string): boolean {
+  return secrets[name]?.several === true && isChanging(generations[name] ?? firstGeneration);
+}
 
 /**
  * The files that carry the variables and the application's own secrets.
@@ -219,7 +227,9 @@ export function givenFiles(
     ...secretNames(application, tier).map((name) =>
       file(
         secretFile(name),
-        `@{${secretKey(name)}}`,
+        tier && hasOther(application, name)
+          ? `@{${secretKey(name)}}\n@{${otherSecretKey(name)}}`
+          : `@{${secretKey(name)}}`,
         processes ? { credentialOf: processes } : own,
       ),
     ),

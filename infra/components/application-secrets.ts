@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Application, Tier } from "../application/application.ts";
-import { secretKey, secretNames } from "../application/environment.ts";
+import { hasOther, otherSecretKey, secretKey, secretNames } from "../application/environment.ts";
+import type { Generated } from "./credentials.ts";
 
 /** The passwords that an application gets to see. */
 export interface ApplicationSecrets {
@@ -9,7 +10,7 @@ export interface ApplicationSecrets {
   /** That of the cache. */
   readonly cache: pulumi.Output<string>;
   /** One of the application's own that the stack generates, as a tier or the migrations see it. */
-  readonly generated: (name: string, tier?: string) => pulumi.Output<string>;
+  readonly generated: (name: string, tier?: string) => Generated;
 }
 
 /**
@@ -21,13 +22,16 @@ export function ownSecrets(
   { generated }: ApplicationSecrets,
   tier?: Tier,
 ): Record<string, pulumi.Output<string>> {
-  return Object.fromEntries(
-    secretNames(application, tier).map((name) => {
-      const given = application.givenSecrets[name];
-      return [
-        secretKey(name),
-        given === undefined ? generated(name, tier?.name) : pulumi.secret(given),
-      ];
-    }),
-  );
+  const entries = secretNames(application, tier).flatMap((name) => {
+    const given = application.givenSecrets[name];
+    if (given !== undefined) return [[secretKey(name), pulumi.secret(given)] as const];
+    const [first, other] = generated(name, tier?.name).values();
+    return [
+      ...(first ? [[secretKey(name), first] as const] : []),
+      ...(other && tier && hasOther(application, name)
+        ? [[otherSecretKey(name), other] as const]
+        : []),
+    ];
+  });
+  return Object.fromEntries(entries);
 }

@@ -5,6 +5,7 @@ import { cacheCheck, cacheHealth, renderCache } from "../render/cache.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
+import { current, type Generated } from "./credentials.ts";
 
 export interface CacheArgs {
   readonly platform: Platform;
@@ -12,7 +13,8 @@ export interface CacheArgs {
   readonly certificates: Certificates;
   /** How much it may keep. */
   readonly cache: Settings["cache"];
-  readonly password: pulumi.Output<string>;
+  /** All that are taken. */
+  readonly passwords: Generated;
 }
 
 /** A Redis-protocol server for what is read again and again; the application can lose it at any time. */
@@ -39,6 +41,7 @@ function valkey(args: CacheArgs, self: Member): Workload {
     { leaves: ["cache-server", "cache-client"] },
     { owner: "valkey", restarts: "valkey" },
   );
+  const byKey = passwordsByKey(args.passwords);
   return {
     host: self,
     component: "Cache",
@@ -55,7 +58,7 @@ function valkey(args: CacheArgs, self: Member): Workload {
       ...own.files,
       {
         path: "valkey.conf",
-        content: renderCache(args, self),
+        content: renderCache(args, self, Object.keys(byKey)),
         owner: "valkey",
         mode: "0400",
         check: cacheCheck,
@@ -63,10 +66,17 @@ function valkey(args: CacheArgs, self: Member): Workload {
       },
       { path: "password", content: "@{cache_password}", mode: "0400" },
     ],
-    secrets: { ...own.secrets, cache_password: args.password },
+    secrets: { ...own.secrets, cache_password: current(args.passwords), ...byKey },
     health: {
       command: cacheHealth(self),
       meaning: "it shows its certificate, and answers a login with PONG",
     },
   };
+}
+
+/** In an order that stays when another one of them comes into use: nothing starts anew for that. */
+function passwordsByKey(passwords: Generated): Record<string, pulumi.Output<string>> {
+  if (passwords.size === 1) return {};
+  const sorted = [...passwords].sort(([one], [other]) => one - other);
+  return Object.fromEntries(sorted.map(([number, one]) => [`cache_password_${number}`, one]));
 }

@@ -1,19 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-
-/** Who has a password of their own in every stack. */
-export const principals = [
-  "postgres",
-  "replicator",
-  "rewinder",
-  "migrator",
-  "etcdRoot",
-  "etcdPatroni",
-  "patroniApi",
-  "statistics",
-  "cache",
-] as const;
-export type Principal = (typeof principals)[number];
+import { firstGeneration, type Generations, type Principal, principals } from "../generations.ts";
 
 interface Named {
   /** The name that it had before. @default it had none */
@@ -32,33 +19,63 @@ export interface CredentialsArgs {
   readonly tiers: Readonly<Record<string, Named>>;
   /** The application's generated secrets. */
   readonly secrets: Readonly<Record<string, GeneratedSecret>>;
+  /** Those of each, by the name of the principal, tier or secret. @default all are of the first */
+  readonly generations?: Readonly<Record<string, Generations>>;
 }
 
-/** One generated password for each principal of the stack, kept as secrets in Pulumi's state. */
+/** Generated texts by their generation; the one in use comes first. */
+export type Generated = ReadonlyMap<number, pulumi.Output<string>>;
+
+/** The one in use. */
+export function current(generated: Generated): pulumi.Output<string> {
+  const [first] = generated.values();
+  if (first === undefined) throw new Error("nothing was generated");
+  return first;
+}
+
+/**
+ * One generated password for each principal of the stack, kept as secrets in Pulumi's state; two while one
+ * takes the place of another.
+ */
 export class Credentials extends pulumi.ComponentResource {
-  readonly #passwords = new Map<string, pulumi.Output<string>>();
+  /** Those of all that is generated here, by the name of the principal, tier or secret. */
+  readonly generations: Readonly<Record<string, Generations>>;
+  readonly #passwords = new Map<string, Generated>();
 
   constructor(name: string, args: CredentialsArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:Credentials", name, {}, options);
-    for (const principal of principals) this.#generate(`password-${principal}`);
+    const names = [...principals, ...Object.keys(args.tiers), ...Object.keys(args.secrets)];
+    this.generations = Object.fromEntries(
+      names.map((one) => [one, args.generations?.[one] ?? firstGeneration]),
+    );
+    for (const principal of principals) this.#generate(principal, `password-${principal}`);
     for (const [tier, { formerly }] of Object.entries(args.tiers)) {
-      this.#generate(`password-${tier}`, ...formerNames({ formerly }, "password-"));
+      this.#generate(tier, `password-${tier}`, ...formerNames({ formerly }, "password-"));
     }
     for (const [secret, one] of Object.entries(args.secrets)) {
       if (one.perTier) this.#generatePerTier(secret, one, args.tiers);
       // The first releases called it a password
-      else this.#generate(`secret-${secret}`, ...formerNames(one, "secret-", "password-"));
+      else this.#generate(secret, `secret-${secret}`, ...formerNames(one, "secret-", "password-"));
     }
     this.registerOutputs();
   }
 
   /** The principal's password: 32 letters and digits, safe in URLs, YAML and SQL. */
   of(principal: Principal): pulumi.Output<string> {
+    return current(this.all(principal));
+  }
+
+  /** All of the principal's that are taken. */
+  all(principal: Principal): Generated {
     return this.#get(`password-${principal}`);
   }
 
   /** The password of a tier's database role; the same kind. */
   ofTier(tier: string): pulumi.Output<string> {
+    return current(this.allOfTier(tier));
+  }
+
+  allOfTier(tier: string): Generated {
     return this.#get(`password-${tier}`);
   }
 
@@ -67,6 +84,10 @@ export class Credentials extends pulumi.ComponentResource {
    * @param tier who asks, where each has its own @default the migrations
    */
   ofSecret(name: string, tier?: string): pulumi.Output<string> {
+    return current(this.allOfSecret(name, tier));
+  }
+
+  allOfSecret(name: string, tier?: string): Generated {
     return this.#passwords.get(`secret-${name}-${tier}`) ?? this.#get(`secret-${name}`);
   }
 
@@ -82,23 +103,30 @@ export class Credentials extends pulumi.ComponentResource {
       const former = [secret, formerSecret].flatMap((one) =>
         [tier, formerTier].map((at) => `secret-${one}-${at}`),
       );
-      this.#generate(name, ...new Set(former.filter((one) => one !== name)));
+      this.#generate(secret, name, ...new Set(former.filter((one) => one !== name)));
     }
   }
 
-  #get(name: string): pulumi.Output<string> {
+  #get(name: string): Generated {
     const password = this.#passwords.get(name);
     if (password === undefined) throw new Error(`there is no ${name}`);
     return password;
   }
 
-  #generate(name: string, ...formerNames: readonly string[]): void {
-    const { result } = new random.RandomPassword(
-      name,
-      { length: 32, special: false },
-      { parent: this, aliases: formerNames.map((former) => ({ name: former })) },
-    );
-    this.#passwords.set(name, pulumi.secret(result));
+  /** @param of whose generations it has */
+  #generate(of: string, name: string, ...formerNames: readonly string[]): void {
+    const generations = this.generations[of] ?? firstGeneration;
+    const made = generations.map((number) => {
+      // That of a stack's first days has the name alone
+      const own = (one: string) => (number === 1 ? one : `${one}.${number}`);
+      const { result } = new random.RandomPassword(
+        own(name),
+        { length: 32, special: false },
+        { parent: this, aliases: formerNames.map((former) => ({ name: own(former) })) },
+      );
+      return [number, pulumi.secret(result)] as const;
+    });
+    this.#passwords.set(name, new Map(made));
   }
 }
 

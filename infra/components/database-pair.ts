@@ -1,9 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../certificates/certificates.ts";
+import { inUse, loginOf } from "../generations.ts";
 import type { Platform, Workload } from "../platform/platform.ts";
 import {
   binDirectory,
   dataDirectory,
+  type MemberLogins,
   patroniHealth,
   patroniStart,
   renderParameters,
@@ -11,6 +13,7 @@ import {
   socketDirectory,
 } from "../render/patroni.ts";
 import {
+  passwordKey,
   principalsScript,
   renderDatabase,
   renderPrincipals,
@@ -20,6 +23,7 @@ import { careFiles, careProcess } from "../render/standby-care.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
+import { current, type Generated } from "./credentials.ts";
 
 /** Debian's packages of a member. */
 export const databasePackages = ["patroni", "python3-etcd", "postgresql-17"] as const;
@@ -27,15 +31,15 @@ export const databasePackages = ["patroni", "python3-etcd", "postgresql-17"] as 
 /** Passwords of the database's principals. */
 export interface DatabasePasswords {
   readonly postgres: pulumi.Output<string>;
-  readonly replicator: pulumi.Output<string>;
-  readonly rewinder: pulumi.Output<string>;
+  readonly replicator: Generated;
+  readonly rewinder: Generated;
   readonly migrator: pulumi.Output<string>;
   /** Patroni's REST API. */
-  readonly patroniApi: pulumi.Output<string>;
+  readonly patroniApi: Generated;
   /** Patroni's login at etcd. */
-  readonly etcdPatroni: pulumi.Output<string>;
+  readonly etcdPatroni: Generated;
   /** Those of the application's roles, by role. */
-  readonly application: Readonly<Record<string, pulumi.Output<string>>>;
+  readonly application: Readonly<Record<string, Generated>>;
 }
 
 export interface DatabasePairArgs {
@@ -78,12 +82,14 @@ export class DatabasePair extends pulumi.ComponentResource {
   }
 
   #givePrincipals(
-    { platform, passwords, wanted }: DatabasePairArgs,
+    { platform, passwords, wanted: wishes }: DatabasePairArgs,
     member: Member,
     gate: pulumi.Resource,
   ): pulumi.Resource {
-    const { postgres, replicator, rewinder, migrator, application } = passwords;
-    const all = { postgres, replicator, rewinder, migrator, ...application };
+    const { postgres, migrator, application } = passwords;
+    const [replicator, rewinder] = [current(passwords.replicator), current(passwords.rewinder)];
+    const wanted = { ...wishes, generations: generationsOf(application) };
+    const all = { postgres, replicator, rewinder, migrator, ...byLogin(application) };
     return platform.runOnce(
       {
         name: `${member.name}-principals`,
@@ -101,12 +107,32 @@ export class DatabasePair extends pulumi.ComponentResource {
           { path: "database.sql", content: renderDatabase(wanted), owner: "postgres" },
         ],
         secrets: Object.fromEntries(
-          Object.entries(all).map(([role, password]) => [`${role}_password`, password]),
+          Object.entries(all).map(([login, password]) => [passwordKey(login), password]),
         ),
       },
       { parent: this, dependsOn: [gate] },
     );
   }
+}
+
+type ByRole = Readonly<Record<string, Generated>>;
+
+const generationsOf = (passwords: ByRole) =>
+  Object.fromEntries(Object.entries(passwords).map(([role, made]) => [role, [...made.keys()]]));
+
+const byLogin = (passwords: ByRole) =>
+  Object.fromEntries(
+    Object.entries(passwords).flatMap(([role, made]) =>
+      [...made].map(([generation, password]) => [loginOf(role, generation), password] as const),
+    ),
+  );
+
+function loginsOf(passwords: DatabasePasswords): MemberLogins {
+  const mutual = ["replicator", "rewinder", "patroniApi"] as const;
+  return {
+    etcdUser: loginOf("patroni", inUse([...passwords.etcdPatroni.keys()])),
+    changing: mutual.filter((one) => passwords[one].size > 1),
+  };
 }
 
 /** PostgreSQL's own check of the parameters, before Patroni sees them. */
@@ -148,7 +174,7 @@ function postgres(args: DatabasePairArgs, self: Member): Workload {
       ...files,
       {
         path: "patroni.yml",
-        content: renderPatroni(args, topology, self),
+        content: renderPatroni(args, topology, self, loginsOf(passwords)),
         owner: "postgres",
         mode: "0600",
         reloads: "patroni",
@@ -160,10 +186,10 @@ function postgres(args: DatabasePairArgs, self: Member): Workload {
     secrets: {
       ...secrets,
       postgres_password: passwords.postgres,
-      replicator_password: passwords.replicator,
-      rewinder_password: passwords.rewinder,
-      patroni_api_password: passwords.patroniApi,
-      etcd_patroni_password: passwords.etcdPatroni,
+      replicator_password: current(passwords.replicator),
+      rewinder_password: current(passwords.rewinder),
+      patroni_api_password: current(passwords.patroniApi),
+      etcd_patroni_password: current(passwords.etcdPatroni),
     },
     data: [{ name: "data", path: "/var/lib/postgresql", own: dataDirectory, keep: true }],
     health: {

@@ -6,7 +6,7 @@ import type { Topology } from "../topology.ts";
 export interface FormerRolesArgs {
   readonly platform: Platform;
   readonly topology: Topology;
-  /** The database roles of the application's tiers. */
+  /** The database roles of the application's tiers, and their other logins. */
   readonly roles: readonly string[];
   /** Roles of earlier releases that had other names. */
   readonly former: readonly string[];

@@ -1,6 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../certificates/certificates.ts";
-import type { Platform, Workload } from "../platform/platform.ts";
+import {
+  type Generations,
+  generationsCheck,
+  generationsFile,
+  loginOf,
+  renderGenerations,
+} from "../generations.ts";
+import type { ManagedFile, Platform, Workload } from "../platform/platform.ts";
 import {
   clientUrl,
   etcdDataDirectory,
@@ -10,15 +17,18 @@ import {
 } from "../render/etcd.ts";
 import { etcdStart, renderEtcdBridge } from "../render/etcd-bridge.ts";
 import type { Member, Topology } from "../topology.ts";
+import type { Generated } from "./credentials.ts";
 
 export interface QuorumArgs {
   readonly platform: Platform;
   readonly topology: Topology;
   readonly certificates: Certificates;
-  /** Password of etcd's administrator. */
-  readonly rootPassword: pulumi.Output<string>;
-  /** Password by which Patroni logs in. */
-  readonly patroniPassword: pulumi.Output<string>;
+  /** Passwords of etcd's root: the one in use, and the one before or after. */
+  readonly rootPasswords: Generated;
+  /** Passwords by which Patroni logs in, each with a user of its own. */
+  readonly patroniPasswords: Generated;
+  /** Those of all that the stack has made, by name. @default there are none to be told */
+  readonly generations?: Readonly<Record<string, Generations>>;
 }
 
 /** The etcd members: they keep a majority when one is lost. Patroni stores there who is primary. */
@@ -37,9 +47,12 @@ export class Quorum extends pulumi.ComponentResource {
   /** One after the other: with three, two of them are always left. */
   #placeMembers(args: QuorumArgs): pulumi.Resource[] {
     const gates: pulumi.Resource[] = [];
-    for (const member of args.topology.members.quorum) {
+    for (const [index, member] of args.topology.members.quorum.entries()) {
       const dependsOn = gates.slice(-1);
-      gates.push(args.platform.place(etcd(args, member), { parent: this, dependsOn }));
+      const workload = etcd(args, member);
+      // It comes before all that has a password of the others'
+      const files = [...workload.files, ...(index === 0 ? toldGenerations(args) : [])];
+      gates.push(args.platform.place({ ...workload, files }, { parent: this, dependsOn }));
     }
     return gates;
   }
@@ -54,16 +67,39 @@ export class Quorum extends pulumi.ComponentResource {
         component: "Quorum",
         host: first,
         onWorkload: "required",
-        script: etcdUsersScript(topology, first),
-        files: [
-          { path: "root", content: "@{root_password}", mode: "0600" },
-          { path: "patroni", content: "@{patroni_password}", mode: "0600" },
-        ],
-        secrets: { root_password: args.rootPassword, patroni_password: args.patroniPassword },
+        script: etcdUsersScript(topology, first, [...args.patroniPasswords.keys()]),
+        ...usersOf(args),
       },
       { parent: this, dependsOn: gates },
     );
   }
+}
+
+/** Files of the task that makes the users, with their passwords. */
+function usersOf({ rootPasswords, patroniPasswords }: QuorumArgs) {
+  const [root, other] = rootPasswords.values();
+  const passwords: Record<string, pulumi.Output<string> | undefined> = {
+    root,
+    // Whichever of them etcd has: the step before may have been cut off
+    "root-other": other,
+    ...Object.fromEntries(
+      [...patroniPasswords].map(([number, one]) => [loginOf("patroni", number), one]),
+    ),
+  };
+  const there = Object.entries(passwords).filter(([, password]) => password !== undefined);
+  const key = (path: string) => `${path.replace("-", "_")}_password`;
+  return {
+    files: there.map(([path]) => ({ path, content: `@{${key(path)}}`, mode: "0600" })),
+    secrets: Object.fromEntries(
+      there.map(([path, password]) => [key(path), password as pulumi.Output<string>]),
+    ),
+  };
+}
+
+function toldGenerations({ generations = {} }: QuorumArgs): ManagedFile[] {
+  if (Object.keys(generations).length === 0) return [];
+  const content = renderGenerations(generations);
+  return [{ path: generationsFile, content, check: generationsCheck }];
 }
 
 function etcd({ topology, certificates }: QuorumArgs, member: Member): Workload {

@@ -17,8 +17,18 @@ const rights = [
   ...["-@admin", "-@dangerous", "-scan", "-randomkey", "-function", "-script|flush"],
 ].join(" ");
 
-/** @returns text with the place of a secret, `@{cache_password}` */
-export function renderCache({ cache }: Pick<Settings, "cache">, self: Member): string {
+/**
+ * @param passwords keys of the secrets that are taken @default the one that is in use
+ * @returns text with the places of secrets, `@{cache_password}`
+ */
+export function renderCache(
+  { cache }: Pick<Settings, "cache">,
+  self: Member,
+  passwords: readonly string[] = [],
+): string {
+  const taken = (passwords.length > 0 ? passwords : ["cache_password"])
+    .map((key) => `>@{${key}}`)
+    .join(" ");
   return `bind ${self.backend}
 port 0
 tls-port ${ports.cache}
@@ -39,7 +49,7 @@ appendonly no
 client-output-buffer-limit normal 8mb 4mb 10
 busy-reply-threshold 100
 user default off resetpass resetkeys resetchannels -@all
-user ${cacheUser} on >@{cache_password} ~* resetchannels -@all ${rights}
+user ${cacheUser} on ${taken} ~* resetchannels -@all ${rights}
 `;
 }
 

@@ -1,6 +1,7 @@
 /** etcd's configuration file, its health, and the script that gives etcd its users. */
 import { stringify } from "yaml";
 import { authorityFile, type Domain, type Leaf, leafFile } from "../certificates/domains.ts";
+import { firstGeneration, type Generations, loginOf } from "../generations.ts";
 import { ports } from "../roles.ts";
 import type { Member, Topology } from "../topology.ts";
 
@@ -112,12 +113,30 @@ export function healthOf(members: readonly Member[]): string {
  * Users of etcd: root, and Patroni with its own keys. Where they are there it changes nothing: any
  * change may refuse a request of Patroni's that is under way. A password's hash keeps the cost that it
  * was made with, so passwords are set anew where no key says that theirs is the configured one.
+ * @param generations of Patroni's password; each has a user of its own
  */
-export function etcdUsersScript(topology: Topology, self: Member): string {
+export function etcdUsersScript(
+  topology: Topology,
+  self: Member,
+  generations: Generations = firstGeneration,
+): string {
+  const users = generations.map((one) => loginOf("patroni", one));
+  // Until the first change there is no other user
+  const both = generations.join() === "1" ? [] : [1, 2].map((one) => loginOf("patroni", one));
+  const former = both.filter((one) => !users.includes(one));
   return `${etcdctlSettings(self)}
+# The password may be being replaced
+accepted() {
+  for file in root root-other; do
+    [ -e "$file" ] || continue
+    ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat "$file") etcdctl --command-timeout=1s auth status 2> /dev/null | grep -q 'Status: true' || continue
+    cat "$file"
+    return
+  done
+  return 1
+}
 # With every member there: a user is known to the whole quorum or to none
-until ${healthOf(topology.members.quorum)} > /dev/null 2>&1 ||
-  ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat root) etcdctl --command-timeout=1s auth status 2> /dev/null | grep -q 'Status: true'
+until ${healthOf(topology.members.quorum)} > /dev/null 2>&1 || accepted > /dev/null
 do
   tries=$((\${tries:-0} + 1))
   [ "$tries" -lt 60 ] || { echo 'a member of etcd is not healthy after 60 tries, and etcd does not accept the root password' >&2; exit 1; }
@@ -128,24 +147,39 @@ if etcdctl auth status 2> /dev/null | grep -q 'Authentication Status: false'; th
   etcdctl user grant-role root root > /dev/null
   etcdctl auth enable
 fi
-ETCDCTL_PASSWORD=$(cat root)
+ETCDCTL_PASSWORD=$(accepted || cat root)
 export ETCDCTL_USER=root ETCDCTL_PASSWORD
+is_hashed() { [ "$(etcdctl get ${costKey} --print-value-only)" = ${bcryptCost} ]; }
 logs_in() {
-  ETCDCTL_USER=patroni ETCDCTL_PASSWORD=$(cat patroni) etcdctl get --limit=1 --prefix ${patroniPrefix} > /dev/null 2>&1
+  ETCDCTL_USER=$1 ETCDCTL_PASSWORD=$(cat "$1") etcdctl get --limit=1 --prefix ${patroniPrefix} > /dev/null 2>&1
 }
-if [ "$(etcdctl get ${costKey} --print-value-only)" = ${bcryptCost} ] && logs_in; then
-  echo 'the users are there'
-  exit 0
+done_before=true
+is_hashed || done_before=false
+if [ "$done_before" = false ] || [ "$ETCDCTL_PASSWORD" != "$(cat root)" ]; then
+  etcdctl user passwd root --interactive=false < root
+  ETCDCTL_PASSWORD=$(cat root)
 fi
-etcdctl user passwd root --interactive=false < root
-etcdctl role get patroni > /dev/null 2>&1 || etcdctl role add patroni
-etcdctl role grant-permission patroni readwrite --prefix=true ${patroniPrefix} > /dev/null
-if etcdctl user get patroni > /dev/null 2>&1
-then etcdctl user passwd patroni --interactive=false < patroni
-else etcdctl user add patroni --interactive=false < patroni
-fi
-etcdctl user grant-role patroni patroni
-etcdctl put ${costKey} ${bcryptCost} > /dev/null`;
+changed=false
+for user in ${users.join(" ")}; do
+  ! { [ "$done_before" = true ] && logs_in "$user"; } || continue
+  changed=true
+  etcdctl role get patroni > /dev/null 2>&1 || etcdctl role add patroni
+  etcdctl role grant-permission patroni readwrite --prefix=true ${patroniPrefix} > /dev/null
+  if etcdctl user get "$user" > /dev/null 2>&1
+  then etcdctl user passwd "$user" --interactive=false < "$user"
+  else etcdctl user add "$user" --interactive=false < "$user"
+  fi
+  etcdctl user grant-role "$user" patroni
+done${
+    former.length === 0
+      ? ""
+      : `
+for user in ${former.join(" ")}; do
+  ! etcdctl user get "$user" > /dev/null 2>&1 || etcdctl user delete "$user"
+done`
+  }
+[ "$changed" = true ] || echo 'the users are there'
+[ "$done_before" = true ] || etcdctl put ${costKey} ${bcryptCost} > /dev/null`;
 }
 
 /** Where Patroni keeps its keys in etcd. */

@@ -76,12 +76,31 @@ export const memberTls = {
   },
 };
 
+/** How members log in, as their passwords are replaced. */
+export interface MemberLogins {
+  /** Patroni's user at etcd. */
+  readonly etcdUser: string;
+  /**
+   * Whose passwords are being replaced. They are not asked for meanwhile: members know each other by their
+   * certificates alone.
+   */
+  readonly changing: readonly ("replicator" | "rewinder" | "patroniApi")[];
+}
+
+/** Of a stack whose passwords are not being replaced. */
+const settled: MemberLogins = { etcdUser: "patroni", changing: [] };
+
 /** The file of one member; `@{…}` are secrets. */
 export function renderPatroni(
   settings: Pick<Settings, "database">,
   topology: Topology,
   self: Member,
+  { etcdUser, changing }: MemberLogins = settled,
 ): string {
+  const login = {
+    authentication: { username: "patroni", password: "@{patroni_api_password}" },
+  };
+  const apiChanges = changing.includes("patroniApi");
   return stringify(
     {
       scope: clusterName,
@@ -94,13 +113,14 @@ export function renderPatroni(
         cafile: authority("patroni-api"),
         // Whoever only asks needs no certificate; whoever changes something needs it and the password
         verify_client: "optional",
-        authentication: { username: "patroni", password: "@{patroni_api_password}" },
+        ...(apiChanges ? {} : login),
       },
-      ctl: memberTls.ctl,
+      // What a member shows to those that have not changed yet
+      ctl: { ...memberTls.ctl, ...(apiChanges ? login : {}) },
       etcd3: {
         protocol: "https",
         hosts: topology.members.quorum.map((one) => `${one.backend}:${ports.etcdClient}`),
-        username: "patroni",
+        username: etcdUser,
         password: "@{etcd_patroni_password}",
         ...memberTls.etcd3,
       },
@@ -132,7 +152,7 @@ export function renderPatroni(
           // Tells a client which member it has reached: SHOW hastack.member
           "hastack.member": self.name,
         },
-        pg_hba: accessRules(topology),
+        pg_hba: accessRules(topology, changing),
       },
       tags: { nofailover: false, noloadbalance: false },
     },
@@ -160,15 +180,17 @@ export const plaintextRules = "plaintext-rules.conf";
  * balancers. Which roles those are is decided by their CONNECT privilege: no rule here names them.
  * The superuser comes by the member's own socket only.
  */
-function accessRules({ members, network }: Topology): string[] {
-  const rules = (database: string, user: string, from: readonly Member[], how = "") =>
-    from.map((one) => `hostssl ${database} ${user} ${one.backend}/32 scram-sha-256${how}`);
-  const byName = " clientcert=verify-full";
+function accessRules({ members, network }: Topology, changing: MemberLogins["changing"]): string[] {
+  const rules = (database: string, user: string, from: readonly Member[], how = "scram-sha-256") =>
+    from.map((one) => `hostssl ${database} ${user} ${one.backend}/32 ${how}`);
+  // Both ask for a certificate in the role's name
+  const ofMembers = (user: "replicator" | "rewinder") =>
+    changing.includes(user) ? "cert" : "scram-sha-256 clientcert=verify-full";
   return [
     "local all postgres peer",
     `include_if_exists @{folder}/${plaintextRules}`,
-    ...rules("replication", "replicator", members.database, byName),
-    ...rules("postgres", "rewinder", members.database, byName),
+    ...rules("replication", "replicator", members.database, ofMembers("replicator")),
+    ...rules("postgres", "rewinder", members.database, ofMembers("rewinder")),
     "host all postgres,replicator,rewinder all reject",
     ...rules(databaseName, "all", members.loadBalancer),
     // Migrations run before the load balancers are there

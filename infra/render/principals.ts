@@ -1,10 +1,13 @@
 /** SQL and shell text for the database's roles, and for what the application wants of its database. */
+import { firstGeneration, type Generations, loginOf } from "../generations.ts";
 import { databaseName, socketDirectory } from "./patroni.ts";
 
 /** What the application wants of its database. */
 export interface WantedDatabase {
   /** A role for each tier. */
   readonly roles: readonly string[];
+  /** The generations of their passwords. @default all are of the first */
+  readonly generations?: Readonly<Record<string, Generations>>;
   /** Extensions of PostgreSQL. */
   readonly extensions: readonly string[];
   /** Its jobs, whose runs are noted, by the role of their tier. */
@@ -37,14 +40,45 @@ sql --dbname=${databaseName} --file=database.sql
 echo 'the database roles have their passwords'`;
 }
 
-/** SQL that makes the roles; the passwords are placeholders. */
-export function renderPrincipals({ roles }: WantedDatabase): string {
-  const role = (name: string, rights: string) => `DO $$ BEGIN
+const create = (name: string) => `DO $$ BEGIN
   CREATE ROLE ${name};
 EXCEPTION WHEN duplicate_object THEN NULL;
 END $$;
-ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${name}_password}';
 `;
+
+/** A role's password among the secrets of the task that sets it. */
+export const passwordKey = (login: string): string => `${login}_password`;
+
+const role = (name: string, rights: string) =>
+  `${create(name)}ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${passwordKey(name)}}';
+`;
+
+/** Nobody has this login any more; what it was given to own stays. */
+const closed = (name: string) => `${create(name)}ALTER ROLE ${name} WITH NOLOGIN PASSWORD NULL;
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${name}';
+`;
+
+/**
+ * The logins of a tier's role. PostgreSQL takes one password for each, so one that takes the place of
+ * another has a login of its own, whose sessions become the role: they own and may the same.
+ */
+function logins(base: string, generations: Generations): string[] {
+  // Until the first change there is no other login
+  if (generations.join() === "1") return [role(base, "LOGIN")];
+  const wanted = generations.map((one) => loginOf(base, one));
+  const other = loginOf(base, 2);
+  return [
+    wanted.includes(base) ? role(base, "LOGIN") : closed(base),
+    wanted.includes(other)
+      ? `${role(other, "LOGIN INHERIT")}GRANT ${base} TO ${other};
+ALTER ROLE ${other} SET role TO '${base}';
+`
+      : closed(other),
+  ];
+}
+
+/** SQL that makes the roles; the passwords are placeholders. */
+export function renderPrincipals({ roles, generations = {} }: WantedDatabase): string {
   return [
     "-- A standby without the new password of replication cannot confirm a commit",
     "SET synchronous_commit = local;",
@@ -60,7 +94,8 @@ ALTER ROLE ${name} WITH ${rights} PASSWORD '@{${name}_password}';
       "pg_read_binary_file(text)",
       "pg_read_binary_file(text, bigint, bigint, boolean)",
     ].map((name) => `GRANT EXECUTE ON FUNCTION pg_catalog.${name} TO rewinder;`),
-    ...["migrator", ...roles].map((name) => role(name, "LOGIN")),
+    role("migrator", "LOGIN"),
+    ...roles.flatMap((name) => logins(name, generations[name] ?? firstGeneration)),
   ].join("\n");
 }
 

@@ -1,16 +1,37 @@
 /** What a stack says of its application: the settings and the secrets that it is given. */
 import { type ApplicationDescription, valueProblem } from "../application/description.ts";
+import { principals } from "../generations.ts";
 import type { Settings } from "../settings.ts";
 import type { Problem } from "./problem.ts";
 import { didYouMean } from "./spelling.ts";
 
-type Wishes = Pick<Settings, "application" | "applicationSecrets" | "stack">;
+type Wishes = Pick<Settings, "application" | "applicationSecrets" | "credentials" | "stack">;
 
 export function applicationProblems(
   description: ApplicationDescription,
   wishes: Wishes,
 ): Problem[] {
-  return [...valueProblems(description, wishes), ...secretProblems(description, wishes)];
+  return [
+    ...valueProblems(description, wishes),
+    ...secretProblems(description, wishes),
+    ...generationProblems(description, wishes),
+  ];
+}
+
+function generationProblems({ tiers, secrets }: ApplicationDescription, wishes: Wishes) {
+  const generated = Object.entries(secrets).filter(([, one]) => one.generated);
+  const known: string[] = [
+    ...principals,
+    ...tiers.map(({ name }) => name),
+    ...generated.map(([name]) => name),
+  ];
+  return Object.keys(wishes.credentials)
+    .filter((name) => !known.includes(name))
+    .map((name) => ({
+      path: `credentials.${name}`,
+      why: "is no password or secret that the stack makes",
+      fix: didYouMean(name, known, `use one of ${known.join(", ")}`),
+    }));
 }
 
 function valueProblems({ name: application, settings }: ApplicationDescription, wishes: Wishes) {

@@ -13,7 +13,8 @@ import yaml
 
 file, method, url, body, seconds = sys.argv[1:]
 config = yaml.safe_load(open(file))
-login = config["restapi"]["authentication"]
+# The first while the password is being replaced
+login = config["ctl"].get("authentication") or config["restapi"]["authentication"]
 tls = ssl.create_default_context(cafile=config["ctl"]["cacert"])
 tls.load_cert_chain(config["ctl"]["certfile"])
 word = base64.b64encode(("%s:%s" % (login["username"], login["password"])).encode()).decode()

@@ -198,6 +198,22 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "rotate",
+    about: "the passwords of a stack on Docker, replaced under load",
+    minutes: 9,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/rotate.test.ts"],
+    onlyFull: longRun,
+  },
+  {
+    name: "rotate-lab",
+    about: "the same on three machines",
+    minutes: 12,
+    limitMinutes: 50,
+    files: () => ["tests/e2e/rotate-lab.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "tiers",
     about: "tiers that are renamed, added and removed while the stack runs, under load",
     minutes: 11,

@@ -13,6 +13,7 @@ import { abuseSuite } from "./suites/abuse.ts";
 import { attacksSuite, impostersSuite } from "./suites/attacks.ts";
 import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
 import { brokenReleaseSuite, changesSuite, settingsSuite } from "./suites/changes.ts";
+import { devAppSuite } from "./suites/dev-app.ts";
 import { engineSuite, failoverSuite, faultsSuite } from "./suites/faults.ts";
 import { httpsSuite } from "./suites/https.ts";
 import { networksSuite } from "./suites/networks.ts";
@@ -170,6 +171,7 @@ describe("dev, end to end", function () {
   cacheSuite(stack);
   cacheFaultsSuite(stack);
   travelSuite(stack);
+  devAppSuite(stack);
   abuseSuite(stack);
   visitorsSuite(stack);
   settingsSuite(stack);

@@ -15,17 +15,19 @@ function sign(secret: string, value: string): string {
   return createHmac("sha256", secret).update(`${positionCookie.name}=${value}`).digest("base64url");
 }
 
-function isSigned(secret: string, value: string, signature: string): boolean {
-  const expected = Buffer.from(sign(secret, value));
+function isSigned(secrets: readonly string[], value: string, signature: string): boolean {
   const given = Buffer.from(signature);
-  return expected.length === given.length && timingSafeEqual(expected, given);
+  return secrets.some((secret) => {
+    const expected = Buffer.from(sign(secret, value));
+    return expected.length === given.length && timingSafeEqual(expected, given);
+  });
 }
 
 /**
  * The position and its signature, as they stand in the cookie: first the place in the log with a
  * signature of its own, which is all that the releases before the cache wrote and read.
  */
-export function sealPosition(secret: string, position: Position): string {
+export function sealPosition([secret = ""]: readonly string[], position: Position): string {
   const place = logPlace(position);
   const start = `${place}.${sign(secret, place)}`;
   const horizon = horizonOf(position);
@@ -36,18 +38,18 @@ const placePattern = /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/;
 const horizonPattern = /^[0-9a-f]{24}$/;
 
 /** The position in a sealed value; undefined where a signature is not ours. */
-export function openPosition(secret: string, sealed: string): Position | undefined {
+export function openPosition(secrets: readonly string[], sealed: string): Position | undefined {
   const [place = "", signature = "", horizon, whole = ""] = sealed.split(".");
-  if (!placePattern.test(place) || !isSigned(secret, place, signature)) return undefined;
+  if (!placePattern.test(place) || !isSigned(secrets, place, signature)) return undefined;
   if (horizon === undefined) return place;
   const position = `${horizon}@${place}`;
-  return horizonPattern.test(horizon) && isSigned(secret, position, whole) ? position : undefined;
+  return horizonPattern.test(horizon) && isSigned(secrets, position, whole) ? position : undefined;
 }
 
 /** The caller's last write, if this browser has written lately. */
-export function positionOf(request: Request, secret: string): Position | undefined {
+export function positionOf(request: Request, secrets: readonly string[]): Position | undefined {
   const [position, another] = cookieValues(request, positionCookie)
-    .map((sealed) => openPosition(secret, sealed))
+    .map((sealed) => openPosition(secrets, sealed))
     .filter((one) => one !== undefined);
   // One by the release before, beside this one: nothing says which is the later
   return another === undefined ? position : unknownPosition;
@@ -57,12 +59,12 @@ export function positionOf(request: Request, secret: string): Position | undefin
 export function rememberPosition(
   request: Request,
   response: Response,
-  secret: string,
+  secrets: readonly string[],
   position: Position,
 ): void {
   // Reads that must go to the writer should not do so for long.
   const seconds = position === unknownPosition ? 60 : maxAgeSeconds;
-  setCookie(request, response, positionCookie, sealPosition(secret, position), seconds);
+  setCookie(request, response, positionCookie, sealPosition(secrets, position), seconds);
 }
 
 /** After a change that cached reads may hold: they show it to everybody, and the caller's reads do. */
@@ -74,7 +76,7 @@ export async function noteChange(
   position: Position,
 ): Promise<void> {
   await cached.changed(topic, position);
-  rememberPosition(request, response, config.cookieSecret, position);
+  rememberPosition(request, response, config.cookieSecrets, position);
 }
 
 /**
@@ -87,7 +89,7 @@ export function doubtAfterFailure({ config, cached }: Services): RequestHandler 
     const writeHead = response.writeHead;
     response.writeHead = ((...args: Parameters<typeof writeHead>) => {
       if (response.statusCode === 500) {
-        rememberPosition(request, response, config.cookieSecret, unknownPosition);
+        rememberPosition(request, response, config.cookieSecrets, unknownPosition);
         void cached.changedPerhaps();
       }
       return writeHead.apply(response, args);

@@ -14,10 +14,13 @@ export interface ServerConfig {
   listen: { host: string; port: number };
   database: DatabaseConfig;
   uploadsDirectory: string;
-  /** Signs positions, for both tiers; and signed sessions before each tier had a secret of its own. */
-  cookieSecret: string;
-  /** Signs this tier's sessions. */
-  sessionSecret: string;
+  /**
+   * The first signs positions, for both tiers; each has done so lately. They signed sessions before each
+   * tier had secrets of its own.
+   */
+  cookieSecrets: readonly string[];
+  /** The first signs this tier's sessions; each has done so lately. */
+  sessionSecrets: readonly string[];
   /** What links in mails begin with; it ends without a slash. Never taken from a request. */
   publicUrl: string;
   /** @default reads go to the database */

@@ -13,7 +13,7 @@ import {
   sessionDays,
 } from "../domain/sessions.ts";
 import { forgiveAttempt } from "../domain/throttle.ts";
-import { clearCookie, cookieValue, nameOf } from "./cookies.ts";
+import { clearCookie, cookieValue, nameOf, setCookie } from "./cookies.ts";
 import { positionOf, rememberPosition } from "./position.ts";
 import type { ServerConfig } from "./server-config.ts";
 
@@ -36,7 +36,7 @@ declare module "express-session" {
 
 interface Scene {
   database: Database;
-  secret: string;
+  secrets: readonly string[];
   kind: SessionKind;
   request: Request;
   response: Response;
@@ -97,18 +97,18 @@ class DatabaseStore extends session.Store {
   }
 
   async #look(find: (query: Query) => Promise<SessionRow | undefined>, mayBeLate: boolean) {
-    const { database, secret, request } = this.#scene;
+    const { database, secrets, request } = this.#scene;
     // The primary knows of every session that has ended: it must change nothing any more. As a
     // write, this waits for a new primary as long as the change itself would.
     if (!["GET", "HEAD"].includes(request.method)) {
       return (await database.write(find, { idempotent: true })).value;
     }
-    const row = await database.read(find, positionOf(request, secret));
+    const row = await database.read(find, positionOf(request, secrets));
     return row || !mayBeLate ? row : await database.read(find, unknownPosition);
   }
 
   async #insert(id: string, login: Login): Promise<void> {
-    const { database, secret, request, response, kind } = this.#scene;
+    const { database, secrets, request, response, kind } = this.#scene;
     const { position } = await database.write(
       async (query) => {
         await insertSession(query, kind, id, login);
@@ -117,21 +117,21 @@ class DatabaseStore extends session.Store {
       { idempotent: true },
     );
     this.#known.add(id);
-    rememberPosition(request, response, secret, position);
+    rememberPosition(request, response, secrets, position);
   }
 
   async #delete(id: string): Promise<void> {
-    const { database, secret, request, response, kind } = this.#scene;
+    const { database, secrets, request, response, kind } = this.#scene;
     const { position } = await database.write((query) => deleteSession(query, kind, id), {
       idempotent: true,
     });
-    rememberPosition(request, response, secret, position);
+    rememberPosition(request, response, secrets, position);
   }
 }
 
 /** What sessions stand on. */
 export interface SessionServices {
-  config: Pick<ServerConfig, "cookieSecret" | "sessionSecret">;
+  config: Pick<ServerConfig, "cookieSecrets" | "sessionSecrets">;
   database: Database;
 }
 
@@ -140,20 +140,43 @@ export function loadSession(
   { config, database }: SessionServices,
   kind: SessionKind,
 ): RequestHandler {
-  const { cookieSecret: secret, sessionSecret } = config;
+  const { cookieSecrets: secrets, sessionSecrets } = config;
   const options: session.SessionOptions = {
-    // The first signs; the other one did before each tier had its own
-    secret: [sessionSecret, secret],
+    // The first signs; the last ones did before each tier had its own
+    secret: [...sessionSecrets, ...secrets],
     genid: newId,
     resave: false,
     saveUninitialized: false,
     cookie: { path: kind.cookie.path, maxAge, httpOnly: true, sameSite: "lax", secure: "auto" },
   };
   return (request, response, next) => {
-    const store = new DatabaseStore({ database, secret, kind, request, response });
-    readFormerCookie(request, kind, secret);
-    session({ ...options, name: nameOf(request, kind.cookie), store })(request, response, next);
+    const store = new DatabaseStore({ database, secrets, kind, request, response });
+    readFormerCookie(request, kind, secrets);
+    const name = nameOf(request, kind.cookie);
+    session({ ...options, name, store })(request, response, (error) => {
+      if (!error) signAnew(request, response, kind, sessionSecrets);
+      next(error);
+    });
   };
+}
+
+/**
+ * A secret that is being replaced will not be taken much longer: a session that it has signed goes on
+ * under the signature of the first one.
+ */
+function signAnew(
+  request: Request,
+  response: Response,
+  { cookie }: SessionKind,
+  [first = "", ...others]: readonly string[],
+): void {
+  const value = cookieValue(request, cookie);
+  const { owner, cookie: kept } = request.session ?? {};
+  if (!owner || value === undefined || !isSigned(value, others)) return;
+  const seconds = Math.ceil((kept?.maxAge ?? 0) / 1000);
+  const id = request.sessionID;
+  if (seconds > 0)
+    setCookie(request, response, cookie, `s:${id}.${signatureOf(id, first)}`, seconds);
 }
 
 /**
@@ -161,19 +184,28 @@ export function loadSession(
  * read as if it had the name of now. Others can plant a cookie under the plain name, so nothing else is
  * read there: the secret of those releases signs no session any more.
  */
-function readFormerCookie(request: Request, { cookie }: SessionKind, secret: string): void {
+function readFormerCookie(
+  request: Request,
+  { cookie }: SessionKind,
+  secrets: readonly string[],
+): void {
   const name = nameOf(request, cookie);
   const value = cookieValue(request, cookie);
-  if (name === cookie.name || value === undefined || !isSigned(value, secret)) return;
+  if (name === cookie.name || value === undefined || !isSigned(value, secrets)) return;
   request.headers.cookie = `${name}=${encodeURIComponent(value)}; ${request.headers.cookie}`;
 }
 
-/** Whether a session's cookie, `s:ID.SIGNATURE`, is signed with this secret. */
-function isSigned(value: string, secret: string): boolean {
+const signatureOf = (id: string, secret: string): string =>
+  createHmac("sha256", secret).update(id).digest("base64").replace(/=+$/, "");
+
+/** Whether a session's cookie, `s:ID.SIGNATURE`, is signed with one of these secrets. */
+function isSigned(value: string, secrets: readonly string[]): boolean {
   const [, id = "", signature = ""] = /^s:(.*)\.([^.]*)$/.exec(value) ?? [];
-  const expected = createHmac("sha256", secret).update(id).digest("base64").replace(/=+$/, "");
-  const [own, given] = [Buffer.from(expected), Buffer.from(signature)];
-  return own.length === given.length && timingSafeEqual(own, given);
+  const given = Buffer.from(signature);
+  return secrets.some((secret) => {
+    const own = Buffer.from(signatureOf(id, secret));
+    return own.length === given.length && timingSafeEqual(own, given);
+  });
 }
 
 /**

@@ -116,18 +116,30 @@ const smtpUrl = parsed((text, refuse): Server => {
   };
 });
 
-/** Content of the file that a variable names, at least so many characters, without the newline that an editor adds. */
+/** Content of the file that a variable names, without the newline that an editor adds. */
+function readText(path: string, refuse: Refuse): string {
+  try {
+    return readFileSync(path, "utf8").replace(/\r?\n$/, "");
+  } catch (error) {
+    return refuse(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+/** The same, at least so many characters. */
 const textFile = (least: number) =>
   parsed((path, refuse) => {
-    let text = "";
-    try {
-      text = readFileSync(path, "utf8").replace(/\r?\n$/, "");
-    } catch (error) {
-      refuse(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
-    }
+    const text = readText(path, refuse);
     if (text.length < least) refuse(`holds ${text.length} characters`);
     return text;
   });
+
+/** A secret, and in a second line the one that takes its place, or whose place it took. */
+const secretFile = parsed((path, refuse) => {
+  const lines = readText(path, refuse).split(/\r?\n/);
+  const short = lines.find((line) => line.length < 16);
+  if (short !== undefined) refuse(`holds ${short.length} characters`);
+  return lines;
+});
 
 const database: Variable<string> = {
   schema: postgresUrl,
@@ -201,11 +213,11 @@ function serverVariables(env: Environment) {
     STOP_GRACE_SECONDS: variable(seconds(1, 600).default(25), "seconds, 1 to 600"),
     UPLOADS_DIRECTORY: uploads(isDevelopment),
     COOKIE_SECRET_FILE: variable(
-      isDevelopment ? textFile(16).optional() : textFile(16),
+      isDevelopment ? secretFile.optional() : secretFile,
       "the path of a file with at least 16 characters, the same for all instances",
     ),
     SESSION_SECRET_FILE: variable(
-      isDevelopment ? textFile(16).optional() : textFile(16),
+      isDevelopment ? secretFile.optional() : secretFile,
       "the path of a file with at least 16 characters, the same for all instances of the tier",
     ),
     LOG_LEVEL: variable(z.enum(logLevels).default("info"), logLevels.join(", ")),
@@ -290,8 +302,8 @@ export function loadServerConfig(env: Environment = process.env): ServerConfig {
     },
     uploadsDirectory: prepareUploads(read.UPLOADS_DIRECTORY),
     // A secret of this process alone: its sessions end with it.
-    cookieSecret: read.COOKIE_SECRET_FILE ?? randomBytes(32).toString("base64url"),
-    sessionSecret: read.SESSION_SECRET_FILE ?? randomBytes(32).toString("base64url"),
+    cookieSecrets: read.COOKIE_SECRET_FILE ?? [randomBytes(32).toString("base64url")],
+    sessionSecrets: read.SESSION_SECRET_FILE ?? [randomBytes(32).toString("base64url")],
     publicUrl: read.PUBLIC_URL ?? `http://${host}:${port}`,
     ...(read.REDIS_URL && { cache: read.REDIS_URL }),
     ...smtpOf(read),

@@ -46,8 +46,8 @@ export function serverConfig(
     listen: { host: "127.0.0.1", port: 0 },
     database: { writer: urlOf(writer), reader: urlOf(reader), poolSize: 5 },
     uploadsDirectory: uploads,
-    cookieSecret: "cookie-secret-of-the-tests",
-    sessionSecret: sessionSecrets[tier],
+    cookieSecrets: ["cookie-secret-of-the-tests"],
+    sessionSecrets: [sessionSecrets[tier]],
     publicUrl: "http://travel.test",
     trustedProxies: [],
     drainSeconds: 1,
@@ -141,8 +141,8 @@ export async function serverEnvironment(
   const sessionSecret = join(folder, "session-secret");
   const authority = join(folder, "smtp-ca.crt");
   if (smtp?.certificateAuthority) await writeFile(authority, smtp.certificateAuthority);
-  await writeFile(cookieSecret, config.cookieSecret, { mode: 0o644 });
-  await writeFile(sessionSecret, config.sessionSecret, { mode: 0o644 });
+  await writeFile(cookieSecret, config.cookieSecrets.join("\n"), { mode: 0o644 });
+  await writeFile(sessionSecret, config.sessionSecrets.join("\n"), { mode: 0o644 });
   return {
     HOST: config.listen.host,
     PORT: String(config.listen.port),

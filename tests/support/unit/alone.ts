@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../../../infra/certificates/certificates.ts";
 import type { ApplicationSecrets } from "../../../infra/components/application-secrets.ts";
 import { Authority } from "../../../infra/components/authority.ts";
+import type { Generated } from "../../../infra/components/credentials.ts";
 import { DockerPlatform } from "../../../infra/platform/docker/docker.ts";
 import type { Platform, Release, SharedDirectory } from "../../../infra/platform/platform.ts";
 import { type Plan, planWith } from "./fixtures.ts";
@@ -23,6 +24,8 @@ export interface Surroundings extends Plan {
   readonly secrets: ApplicationSecrets;
   /** A password, as a secret. */
   password(of: string): pulumi.Output<string>;
+  /** The same, as the first of its generations. */
+  generated(of: string): Generated;
   /** Options for the component. */
   readonly options: pulumi.ComponentResourceOptions;
 }
@@ -38,6 +41,7 @@ export function recordAlone(
 ): Promise<Recording> {
   const plan = planWith({ ...(where === "ssh" && onMachines), ...changes }, text);
   const password = (of: string) => pulumi.secret(mockPassword(of));
+  const generated = (of: string) => new Map([[1, password(of)]]);
   return record(() => {
     const platform =
       where === "ssh" ? machinePlatform(plan) : new DockerPlatform(plan.settings, plan.topology);
@@ -61,8 +65,9 @@ export function recordAlone(
       certificates,
       release: releaseFor(plan),
       shared,
-      secrets: { tier: password, cache: password("cache"), generated: password },
+      secrets: { tier: password, cache: password("cache"), generated },
       password,
+      generated,
       options: {},
     });
   }, options);

@@ -44,15 +44,27 @@ export class EtcdQuorum extends StackContainers {
   /**
    * Runs a task of the stack on its member.
    * @param edit a change of its script @default none
+   * @param others further passwords, each in a file of its own: `root_other_password` in `root-other` @default none
    */
   async task(
     name: string,
     passwords: Readonly<Record<string, string>>,
     edit: (script: string) => string = (one) => one,
+    others: Readonly<Record<string, string>> = {},
   ): Promise<Outcome> {
     const task = taskOf(this.stack, name);
-    const values = { ...(await this.issuer.values(task.host.name, task.secrets)), ...passwords };
-    const script = taskScript({ ...task, script: edit(task.script) });
+    const known = await this.issuer.values(task.host.name, task.secrets);
+    const values = { ...known, ...passwords, ...others };
+    const more = Object.keys(others).map((key) => ({
+      path: key.replace("_password", "").replace("root_", "root-"),
+      content: `@{${key}}`,
+      mode: "0600",
+    }));
+    const files = [
+      ...task.files.filter(({ path }) => more.every((one) => one.path !== path)),
+      ...more,
+    ];
+    const script = taskScript({ ...task, files, script: edit(task.script) });
     return this.on(task.host.name).attempt(script, secretsInput(values));
   }
 

@@ -173,7 +173,7 @@ async function changeOwnName(
   name: string,
 ): Promise<void> {
   const position = await rename(database, requireVisitor(request).id, name);
-  rememberPosition(request, response, config.cookieSecret, position);
+  rememberPosition(request, response, config.cookieSecrets, position);
 }
 
 async function changeOwnPassword(
@@ -184,7 +184,7 @@ async function changeOwnPassword(
 ): Promise<void> {
   const caller = { client: clientOf(request), sessionId: request.sessionID };
   const position = await changePassword(database, requireVisitor(request), input, caller);
-  rememberPosition(request, response, config.cookieSecret, position);
+  rememberPosition(request, response, config.cookieSecrets, position);
 }
 
 async function deleteOwnAccount(

@@ -107,7 +107,7 @@ function addAccount(router: Router, services: Services): void {
       const own = administratorOf(request) as Administrator;
       const position = await changeAdministratorPassword(database, own, input, caller);
       logDeed(log, request, own.name, "password changed");
-      rememberPosition(request, response, config.cookieSecret, position);
+      rememberPosition(request, response, config.cookieSecrets, position);
       redirectWithFlash(request, response, "/admin/account", "password-changed");
     }),
   );

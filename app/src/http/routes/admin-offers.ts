@@ -168,7 +168,7 @@ async function showPage(
   const { before } = pageQuery.catch({ limit: pageSize }).parse(request.query);
   const page = await database.read(
     (query) => listOffers(query, { limit: pageSize, before }),
-    positionOf(request, config.cookieSecret),
+    positionOf(request, config.cookieSecrets),
   );
   if (error) sayRefusal(response, error);
   const data = {

@@ -116,7 +116,7 @@ async function showPage(
       page: await listContent(query, { limit: listPageSize, before }),
       use: await uploadUse(query),
     }),
-    positionOf(request, config.cookieSecret),
+    positionOf(request, config.cookieSecrets),
   );
   const frame = pageFrame(services, request, response, "Gallery");
   if (error) sayRefusal(response, error);

@@ -34,7 +34,7 @@ export function bookingRoutes(services: Services): RequestHandler {
     const range = check(pageQuery, request.query);
     const page = await database.read(
       (query) => listBookings(query, id, range),
-      positionOf(request, config.cookieSecret),
+      positionOf(request, config.cookieSecrets),
     );
     const next = page.next && `/api/bookings?limit=${range.limit}&before=${page.next}`;
     response.json({ items: page.items, next });
@@ -50,7 +50,7 @@ export function bookingRoutes(services: Services): RequestHandler {
     const id = parseId(request.params.id, "booking");
     const booking = await database.read(
       (query) => findBooking(query, account, id),
-      positionOf(request, config.cookieSecret),
+      positionOf(request, config.cookieSecrets),
     );
     response.json(booking);
   });
@@ -64,7 +64,7 @@ export function bookingRoutes(services: Services): RequestHandler {
     const { before } = pageQuery.catch({ limit: pageSize }).parse(request.query);
     const page = await database.read(
       (query) => listBookings(query, id, { limit: pageSize, before }),
-      positionOf(request, config.cookieSecret),
+      positionOf(request, config.cookieSecrets),
     );
     const frame = pageFrame(services, request, response, "My bookings");
     response.set("Cache-Control", "private, no-store");
@@ -116,7 +116,7 @@ async function showProblem(
   const { error } = notes;
   // A refusal came from the primary, and so must the number that it was about.
   const after =
-    error.status < 500 ? unknownPosition : positionOf(request, services.config.cookieSecret);
+    error.status < 500 ? unknownPosition : positionOf(request, services.config.cookieSecrets);
   const offer = await services.database.read((query) => findOffer(query, offerId), after);
   if (!offer) throw noOffer();
   sayRefusal(response, error);

@@ -20,7 +20,7 @@ const pageSize = 12;
 export function offerRoutes(services: Services): RequestHandler {
   const { config, cached, render } = services;
   const router = Router();
-  const after = (request: Request) => positionOf(request, config.cookieSecret);
+  const after = (request: Request) => positionOf(request, config.cookieSecrets);
 
   router.get("/api/offers", async (request, response) => {
     const search = check(offerSearch, withoutBlanks(request.query));
@@ -100,7 +100,7 @@ export async function showOffer(
     "content",
     `place ${offer.place}`,
     async (query) => (await findPlace(query, offer.place)) ?? null,
-    positionOf(request, services.config.cookieSecret),
+    positionOf(request, services.config.cookieSecrets),
   );
   noteCacheUse(response, cache, place.cache);
   const frame = pageFrame(services, request, response, offer.name);

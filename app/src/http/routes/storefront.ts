@@ -20,7 +20,7 @@ const frontOffers = 3;
 export function storefrontRoutes(services: Services): RequestHandler {
   const { config, database, cached, render } = services;
   const router = Router();
-  const { instance, cookieSecret } = config;
+  const { instance, cookieSecrets } = config;
 
   const readPage = (range: { limit: number; before?: number | undefined }, after?: Position) =>
     cached.read(
@@ -33,7 +33,7 @@ export function storefrontRoutes(services: Services): RequestHandler {
   router.get("/", async (request, response) => {
     // A page number that nobody could have clicked on shows the first page.
     const { before } = pageQuery.catch({ limit: galleryPageSize }).parse(request.query);
-    const after = positionOf(request, cookieSecret);
+    const after = positionOf(request, cookieSecrets);
     const [page, offers] = await Promise.all([
       readPage({ limit: galleryPageSize, before }, after),
       readOffers(cached, { limit: frontOffers }, after),
@@ -47,7 +47,7 @@ export function storefrontRoutes(services: Services): RequestHandler {
 
   router.get("/api/content", async (request, response) => {
     const { limit, before } = check(pageQuery, request.query);
-    const { value, cache } = await readPage({ limit, before }, positionOf(request, cookieSecret));
+    const { value, cache } = await readPage({ limit, before }, positionOf(request, cookieSecrets));
     const next = value.next ? `/api/content?limit=${limit}&before=${value.next}` : null;
     noteCacheUse(response, cache);
     response.json({ items: value.items, next });
@@ -59,7 +59,7 @@ export function storefrontRoutes(services: Services): RequestHandler {
       "content",
       `one ${id}`,
       async (query) => (await findContent(query, id)) ?? null,
-      positionOf(request, cookieSecret),
+      positionOf(request, cookieSecrets),
     );
     if (!value) throw new HttpError(404, "not-found", "There is no such destination.");
     noteCacheUse(response, cache);
@@ -72,7 +72,7 @@ export function storefrontRoutes(services: Services): RequestHandler {
         const [row] = await query<{ time: Date }>("SELECT now() AS time");
         return { ...row, ...(await identify(query)) };
       },
-      positionOf(request, cookieSecret),
+      positionOf(request, cookieSecrets),
     );
     response.json({ ...answer, hostname: instance });
   });

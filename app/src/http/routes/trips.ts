@@ -45,7 +45,7 @@ function addApi(router: Router, services: Services): void {
         await findBooking(query, trip.account, trip.booking);
         return await listItems(query, trip);
       },
-      positionOf(request, config.cookieSecret),
+      positionOf(request, config.cookieSecrets),
     );
     response.json({ items });
   });
@@ -113,7 +113,7 @@ function addPages(router: Router, services: Services): void {
   router.get(`${page}/pictures/:file`, async (request, response) => {
     const trip = tripOf(request);
     const { file } = request.params;
-    const position = positionOf(request, config.cookieSecret);
+    const position = positionOf(request, config.cookieSecrets);
     const owned =
       imageName.test(file) &&
       (await database.read((query) => hasPicture(query, trip, file), position));
@@ -152,7 +152,7 @@ async function add(
   const { value, position } = await addItem({ database, uploads }, trip, form, () =>
     keyOf(request, received ? {} : form.fields),
   );
-  rememberPosition(request, response, config.cookieSecret, position);
+  rememberPosition(request, response, config.cookieSecrets, position);
   return value;
 }
 
@@ -165,7 +165,7 @@ async function receiveItem(
 ): Promise<ReceivedForm> {
   const { item, picture } = await database.read(
     (query) => refusals(query, trip),
-    positionOf(request, config.cookieSecret),
+    positionOf(request, config.cookieSecrets),
   );
   // A repeat gets the first answer, full or not: only `addItem` can tell. Each page's form has a key.
   const mayRepeat = !isApi(request) || request.get("Idempotency-Key") !== undefined;
@@ -187,7 +187,7 @@ async function tick(
   const trip = tripOf(request);
   const { done } = check(tripItemUpdate, request.body);
   const { value, position } = await tickItem(database, trip, itemOf(request), done);
-  rememberPosition(request, response, config.cookieSecret, position);
+  rememberPosition(request, response, config.cookieSecrets, position);
   return value;
 }
 
@@ -198,7 +198,7 @@ async function remove(
 ): Promise<void> {
   const uploads = config.uploadsDirectory;
   const position = await removeItem({ database, uploads }, tripOf(request), itemOf(request));
-  rememberPosition(request, response, config.cookieSecret, position);
+  rememberPosition(request, response, config.cookieSecrets, position);
 }
 
 function itemOf(request: Request): number {
@@ -223,7 +223,7 @@ async function showTrip(
       booking: await findBooking(query, trip.account, trip.booking),
       items: await listItems(query, trip),
     }),
-    positionOf(request, config.cookieSecret),
+    positionOf(request, config.cookieSecrets),
   );
   if (error) sayRefusal(response, error);
   const form = {

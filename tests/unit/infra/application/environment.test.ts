@@ -14,6 +14,7 @@ import { credentialsFolder, type ManagedFile } from "../../../../infra/platform/
 import { cacheAddress } from "../../../../infra/render/instance-proxy.ts";
 import { makeCertificate, pemOf } from "../../../support/certificates.ts";
 import { agency, first, planWith } from "../../../support/unit/fixtures.ts";
+import { describeStack, taskOf, workloadOf } from "../../../support/unit/stack.ts";
 
 const release = "0123456789ab";
 
@@ -236,6 +237,69 @@ describe("what the migrations are given", () => {
   });
 });
 
+describe("secrets that are replaced", () => {
+  const filesWith = async (credentials: object, text?: string) => {
+    const stack = await describeStack({ credentials }, text);
+    const contents = ({ files }: { files: readonly ManagedFile[] }) =>
+      Object.fromEntries(
+        files
+          .filter(({ path }) => path.startsWith("secrets/"))
+          .map(({ path, content }) => [path.slice(8), content]),
+      );
+    return {
+      stack,
+      instance: contents(workloadOf(stack, "storefront-1")),
+      migrations: contents(taskOf(stack, "migrations")),
+    };
+  };
+
+  it("N3: come in two lines, the one in use first, where the application takes several", async () => {
+    const { stack, instance, migrations } = await filesWith({
+      sessionSecret: [2, 1],
+      cookieSecret: [1, 2],
+    });
+    for (const name of ["sessionSecret", "cookieSecret"]) {
+      assert.equal(instance[name], `@{own_${name}}\n@{other_${name}}`);
+    }
+    const { secrets } = workloadOf(stack, "storefront-1");
+    const all = stack.credentials.allOfSecret("sessionSecret", "storefront");
+    assert.equal(secrets.own_sessionSecret, all.get(2));
+    assert.equal(secrets.other_sessionSecret, all.get(1));
+    assert.equal(migrations.cookieSecret, "@{own_cookieSecret}");
+  });
+
+  it("N3: come alone where it does not", async () => {
+    const { instance } = await filesWith({ cookieSecret: [2] });
+    assert.equal(instance.cookieSecret, "@{own_cookieSecret}");
+  });
+
+  it("N3: a tier logs in by the login that has its password", async () => {
+    for (const [generations, login] of [
+      [[1, 2], "app_storefront"],
+      [[2, 1], "app_storefront_2"],
+      [[3], "app_storefront"],
+    ] as const) {
+      const stack = await describeStack({ credentials: { storefront: generations } });
+      const file = workloadOf(stack, "storefront-2").files.find(
+        ({ path }) => path === "environment",
+      );
+      assert.match(file?.content ?? "", new RegExp(`PGUSER="${login}"`));
+      assert.match(file?.content ?? "", new RegExp(`postgresql://${login}:@`));
+    }
+  });
+
+  it("W5: a name that is none is refused, with the nearest that is", () => {
+    assert.throws(
+      () => planWith({ credentials: { cashe: [2] } }),
+      /credentials.cashe.*did you mean cache/s,
+    );
+    assert.throws(
+      () => planWith({ credentials: { cache: [1, 3] } }),
+      /must be one number, or two that follow each other/,
+    );
+  });
+});
+
 describe("the travel agency", () => {
   let folder: string;
   beforeEach(() => {
@@ -288,8 +352,8 @@ describe("the travel agency", () => {
           poolSize: tier.poolSize,
         },
         uploadsDirectory: "/var/lib/hastack/uploads",
-        cookieSecret: "the-secret-called-own_cookieSecret",
-        sessionSecret: "the-secret-called-own_sessionSecret",
+        cookieSecrets: ["the-secret-called-own_cookieSecret"],
+        sessionSecrets: ["the-secret-called-own_sessionSecret"],
         publicUrl: "http://10.1.0.100",
         cache: {
           url: `redis://hastack:the-secret-called-cache_password@${cacheAddress(name)}:6379/0`,

@@ -95,8 +95,8 @@ describe("Cache", () => {
 });
 
 describe("Cache on its own", () => {
-  const build = ({ settings, password, options, ...given }: Surroundings) =>
-    new Cache("cache", { ...given, cache: settings.cache, password: password("cache") }, options);
+  const build = ({ settings, generated, options, ...given }: Surroundings) =>
+    new Cache("cache", { ...given, cache: settings.cache, passwords: generated("cache") }, options);
 
   it("A9: gives out where it is reached, or that there is none", async () => {
     const addresses = { docker: ["10.2.0.61:6379"], ssh: ["10.2.0.13:6379"] };

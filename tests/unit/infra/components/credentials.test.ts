@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
-import {
-  Credentials,
-  type Principal,
-  principals,
-} from "../../../../infra/components/credentials.ts";
+import { Credentials } from "../../../../infra/components/credentials.ts";
+import { type Principal, principals } from "../../../../infra/generations.ts";
 import { record } from "../../../support/unit/mocks.ts";
 import { recordStack } from "../../../support/unit/stack.ts";
 
@@ -100,6 +97,31 @@ describe("Credentials", () => {
       () => credentials.ofSecret("officeKey", "web"),
       /^Error: there is no secret-officeKey$/,
     );
+  });
+
+  it("N3: makes another one beside the first, which stays as it is", async () => {
+    const generations = { web: [2, 1], cookieSecret: [3], sessionKey: [1, 2] };
+    const recording = await record(() => new Credentials("credentials", { ...args, generations }));
+    const names = recording
+      .names("RandomPassword")
+      .filter((name) => /web|cookie|sessionKey|cache/.test(name));
+    assert.deepEqual(names, [
+      "password-cache",
+      "password-web",
+      "password-web.2",
+      "secret-cookieSecret.3",
+      "secret-sessionKey-office",
+      "secret-sessionKey-office.2",
+      "secret-sessionKey-web",
+      "secret-sessionKey-web.2",
+    ]);
+    const credentials = recording.result as Credentials;
+    assert.deepEqual([...credentials.allOfTier("web").keys()], [2, 1]);
+    assert.equal(credentials.ofTier("web"), credentials.allOfTier("web").get(2));
+    assert.deepEqual(recording.get("RandomPassword", "secret-cookieSecret.3").aliases, [
+      "secret-cookies.3",
+      "password-cookies.3",
+    ]);
   });
 
   it("N3: of 32 letters and digits, which no file format gives a meaning", async () => {

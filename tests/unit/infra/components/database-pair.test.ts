@@ -121,7 +121,15 @@ describe("DatabasePair", () => {
 });
 
 describe("DatabasePair on its own", () => {
-  const build = ({ platform, topology, certificates, settings, password, options }: Surroundings) =>
+  const build = ({
+    platform,
+    topology,
+    certificates,
+    settings,
+    password,
+    generated,
+    options,
+  }: Surroundings) =>
     new DatabasePair(
       "database",
       {
@@ -131,12 +139,12 @@ describe("DatabasePair on its own", () => {
         database: settings.database,
         passwords: {
           postgres: password("postgres"),
-          replicator: password("replicator"),
-          rewinder: password("rewinder"),
+          replicator: generated("replicator"),
+          rewinder: generated("rewinder"),
           migrator: password("migrator"),
-          patroniApi: password("patroniApi"),
-          etcdPatroni: password("etcdPatroni"),
-          application: { app_web: password("web") },
+          patroniApi: generated("patroniApi"),
+          etcdPatroni: generated("etcdPatroni"),
+          application: { app_web: generated("web") },
         },
         wanted: { roles: ["app_web"], extensions: [], jobs: {} },
       },

@@ -49,6 +49,13 @@ describe("FormerRoles", () => {
     ]);
   });
 
+  it("N3: spares the login that has the other password of a tier, too", async () => {
+    const stack = await describeStack({ credentials: { storefront: [1, 2], admin: [4] } });
+    const [file] = taskOf(stack, "db-1-former-roles").files;
+    const logins = ["app_storefront", "app_storefront_2", "app_admin", "app_admin_2"];
+    assert.equal(file?.content, renderFormerRoles(logins, ["storefront", "admin"]));
+  });
+
   it("W1: hands no argument to the engine", async () => {
     for (const where of platforms) assertNothingShown(await recordAlone(where, build));
   });

@@ -110,15 +110,15 @@ describe("Quorum", () => {
 });
 
 describe("Quorum on its own", () => {
-  const build = ({ platform, topology, certificates, password, options }: Surroundings) =>
+  const build = ({ platform, topology, certificates, generated, options }: Surroundings) =>
     new Quorum(
       "quorum",
       {
         platform,
         topology,
         certificates,
-        rootPassword: password("etcdRoot"),
-        patroniPassword: password("etcdPatroni"),
+        rootPasswords: generated("etcdRoot"),
+        patroniPasswords: generated("etcdPatroni"),
       },
       options,
     );

@@ -21,6 +21,23 @@ describe("valkey.conf", () => {
     assert.match(rendered({ cache: { megabytes: 200 } }), /^maxmemory 200mb$/m);
   });
 
+  it("N3: takes each of two passwords while one is replaced, whichever is in use", async () => {
+    const keys = "on >@{cache_password_1} >@{cache_password_2} ~*";
+    const texts = [];
+    for (const cache of [
+      [1, 2],
+      [2, 1],
+    ]) {
+      const stack = await describeStack({ credentials: { cache } });
+      const { files, secrets } = workloadOf(stack, "cache-1");
+      texts.push(files.find(({ path }) => path === "valkey.conf")?.content);
+      const key = `cache_password_${cache[0]}` as const;
+      assert.equal(secrets.cache_password, secrets[key]);
+    }
+    assert.ok(texts[0]?.includes(keys));
+    assert.equal(texts[0], texts[1], "it does not start anew for that");
+  });
+
   it("D7: holds no password, only its place", () => {
     assert.deepEqual(rendered().match(/@\{\w+\}/g), ["@{cache_password}"]);
   });

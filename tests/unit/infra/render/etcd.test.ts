@@ -84,7 +84,7 @@ describe("etcd's users", () => {
   it("N3: read their passwords from files; no argument holds one", () => {
     assert.doesNotMatch(script, /@\{/);
     for (const line of script.split("\n").filter((one) => /user (add|passwd)/.test(one))) {
-      assert.match(line, /--interactive=false < (root|patroni)$/);
+      assert.match(line, /--interactive=false < (root|"\$user")$/);
     }
   });
 });
@@ -168,6 +168,69 @@ describe("etcd with its real files", function () {
     assert.equal(code, 0, stderr);
     assert.notEqual((await etcdctl("patroni:patroni-one", "get /service/ --prefix")).code, 0);
     assert.equal((await etcdctl("patroni:patroni-two", "get /service/ --prefix")).code, 0);
+  });
+
+  it("N3: a login of Patroni's is replaced step by step, and another one is there at each moment", async () => {
+    const others = { patroni_password: "patroni-two", patroni_2_password: "patroni-three" };
+    const step = async (generations: readonly number[]) => {
+      const script = etcdUsersScript(
+        quorum.stack.topology,
+        first(quorum.stack.topology.members.quorum),
+        generations,
+      );
+      const { code, stderr } = await quorum.task("etcd-users", values, () => script, others);
+      assert.equal(code, 0, stderr);
+    };
+    const get = async (user: string) => (await etcdctl(user, "get /service/ --prefix")).code === 0;
+    const [one, other] = ["patroni:patroni-two", "patroni_2:patroni-three"];
+    for (const [generations, expected] of [
+      [
+        [1, 2],
+        [true, true],
+      ],
+      [
+        [2, 1],
+        [true, true],
+      ],
+      [[2], [false, true]],
+      [
+        [2, 3],
+        [true, true],
+      ],
+      [
+        [3, 2],
+        [true, true],
+      ],
+      [[3], [true, false]],
+    ] as const) {
+      await step(generations);
+      assert.deepEqual([await get(one), await get(other)], expected, `at ${generations}`);
+      assert.match((await etcdctl("root:root-one", "user list")).stdout, /^root$/m);
+    }
+  });
+
+  it("N3: root's password is replaced, also where it was cut off before or after", async () => {
+    const own = { patroni_password: "patroni-two" };
+    const steps = [
+      { root: "root-one", other: "root-two", now: "root-one" },
+      { root: "root-two", other: "root-one", now: "root-two" },
+      // Once more: it had been done
+      { root: "root-two", other: "root-one", now: "root-two" },
+      { root: "root-one", other: "root-two", now: "root-one" },
+    ];
+    for (const { root, other, now } of steps) {
+      const files = { root_password: root, root_other_password: other };
+      const { code, stderr } = await quorum.task(
+        "etcd-users",
+        { ...values, ...own },
+        undefined,
+        files,
+      );
+      assert.equal(code, 0, stderr);
+      assert.equal((await etcdctl(`root:${now}`, "user list")).code, 0);
+      const wrong = now === "root-one" ? "root-two" : "root-one";
+      assert.notEqual((await etcdctl(`root:${wrong}`, "user list")).code, 0);
+    }
   });
 
   describe("and somebody else in its network", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { parse } from "yaml";
 import { secretsInput } from "../../../../infra/platform/request.ts";
 import {
   dataDirectory,
@@ -94,6 +95,30 @@ describe("patroni.yml", () => {
       "hostssl postgres rewinder 10.2.0.32/32 scram-sha-256 clientcert=verify-full",
       "host all postgres,replicator,rewinder all reject",
     ]);
+  });
+
+  it("N3, D5: while passwords are replaced, members know each other by certificates alone", () => {
+    const { settings, topology } = planWith();
+    const [, second] = topology.members.database;
+    if (!second) throw new Error("there is no second member");
+    const text = renderPatroni(settings, topology, second, {
+      etcdUser: "patroni_2",
+      changing: ["replicator", "patroniApi"],
+    });
+    const rules = accessRules(text).filter((rule) => / (replicator|rewinder) /.test(rule));
+    assert.deepEqual(rules, [
+      "hostssl replication replicator 10.2.0.31/32 cert",
+      "hostssl replication replicator 10.2.0.32/32 cert",
+      "hostssl postgres rewinder 10.2.0.31/32 scram-sha-256 clientcert=verify-full",
+      "hostssl postgres rewinder 10.2.0.32/32 scram-sha-256 clientcert=verify-full",
+    ]);
+    const { restapi, ctl, etcd3 } = parse(text);
+    // It asks for none, and shows what one that has not changed yet asks for
+    assert.equal(restapi.authentication, undefined);
+    assert.equal(restapi.verify_client, "optional");
+    const login = { username: "patroni", password: "@{patroni_api_password}" };
+    assert.deepEqual(ctl.authentication, login);
+    assert.deepEqual([etcd3.username, etcd3.password], ["patroni_2", "@{etcd_patroni_password}"]);
   });
 
   it("N3: holds no password, only the places of these", () => {

@@ -266,6 +266,105 @@ INSERT INTO account VALUES ($1) \\bind 'refused-needle' \\g
     assert.equal(now.stdout, "1\n");
   });
 
+  describe("that are replaced", () => {
+    const tasks = ["[1]", "[1, 2]", "[2, 1]", "[2]", "[2, 3]", "[3, 2]", "[3]"];
+    /** Each generation's password, whatever the login. */
+    const values = {
+      ...passwords("two"),
+      app_storefront_password: "of-an-odd-one",
+      app_storefront_2_password: "of-an-even-one",
+    };
+    const step = async (generations: string) => {
+      const changes = { credentials: { storefront: JSON.parse(generations) } };
+      const task = taskOf(await describeStack(changes), "db-1-principals");
+      const those = Object.fromEntries(
+        Object.keys(task.secrets).map((key) => [key, values[key as never]]),
+      );
+      const { code, stderr } = await machine.attempt(taskScript(task), secretsInput(those));
+      assert.equal(code, 0, stderr);
+    };
+    const odd = { password: "of-an-odd-one" };
+    const even = { password: "of-an-even-one" };
+    const gets = async (login: string, options: { password: string }) =>
+      (await sql(login, "SELECT current_user || ' ' || session_user", options)).stdout.trim();
+
+    after(async () => {
+      await give("two");
+    });
+
+    it("N3: have two logins in turns, each of which is the tier's role", async () => {
+      for (const generations of tasks) {
+        await step(generations);
+        const numbers: number[] = JSON.parse(generations);
+        const has = (rest: number) => numbers.some((one) => one % 2 === rest);
+        const said = `at ${generations}`;
+        const asOdd = has(1) ? "app_storefront app_storefront" : "";
+        const asEven = has(0) ? "app_storefront app_storefront_2" : "";
+        assert.equal(await gets("app_storefront", odd), asOdd, said);
+        assert.equal(await gets("app_storefront_2", even), asEven, said);
+      }
+    });
+
+    it("N3: are taken back step by step, too, and each step is made again without harm", async () => {
+      for (const generations of [...tasks.toReversed(), "[1]"]) await step(generations);
+      assert.equal(await gets("app_storefront", odd), "app_storefront app_storefront");
+    });
+
+    it("N3: by the other login may do and own the same, and see their own rows", async () => {
+      await step("[2, 1]");
+      await sql(
+        "migrator",
+        "CREATE TABLE mine (a int); GRANT INSERT, SELECT ON mine TO app_storefront; GRANT CREATE ON SCHEMA public TO app_storefront",
+        { password: "migrator-two" },
+      );
+      const made = await sql(
+        "app_storefront_2",
+        "INSERT INTO mine VALUES (1); CREATE TABLE own (a int); SELECT tableowner FROM pg_tables WHERE tablename = 'own'",
+        even,
+      );
+      assert.equal(made.stdout.trim(), "app_storefront", made.stderr);
+      assert.equal(
+        (await sql("app_storefront", "DROP TABLE own; SELECT a FROM mine", odd)).stdout.trim(),
+        "1",
+      );
+      const more = await sql("app_storefront_2", "CREATE ROLE r", even);
+      assert.match(more.stderr, /permission denied/);
+      await sql("migrator", "DROP TABLE mine; REVOKE CREATE ON SCHEMA public FROM app_storefront", {
+        password: "migrator-two",
+      });
+    });
+
+    it("N3: end the sessions of a login that is closed, and of no other", async () => {
+      const held = (more: string) =>
+        asSuperuser(
+          `SELECT ${more} FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND usename <> 'postgres'`,
+        );
+      const names = "string_agg(usename, ' ' ORDER BY usename)";
+      for (const [login, { password }] of [
+        ["app_storefront", odd],
+        ["app_storefront_2", even],
+      ] as const) {
+        await step("[2, 1]");
+        await machine.run(
+          `PGPASSWORD=${password} psql -XAtq "host=10.2.0.11 user=${login} dbname=hastack" -c 'SELECT pg_sleep(200)' > /tmp/held-${login} 2>&1 &`,
+        );
+      }
+      await until("both are there", {
+        probe: () => held(names),
+        done: (seen) => seen.trim() === "app_storefront app_storefront_2",
+        limitSeconds: 20,
+      });
+      await step("[2]");
+      assert.equal((await held(names)).trim(), "app_storefront_2");
+      assert.match(await machine.run("cat /tmp/held-app_storefront"), /terminating connection/);
+      await held("pg_terminate_backend(pid)");
+      // What former-roles.sql closes behind it is tried below
+      for (const back of ["[2, 1]", "[1, 2]"]) await step(back);
+      await asSuperuser("ALTER ROLE app_storefront_2 NOLOGIN");
+      await step("[1]");
+    });
+  });
+
   describe("of another application in its place", () => {
     const shopPasswords = Object.fromEntries(
       [...roles.slice(0, 4), ...shopWishes.roles].map((role) => [
