@@ -160,25 +160,20 @@ if [ "$done_before" = false ] || [ "$ETCDCTL_PASSWORD" != "$(cat root)" ]; then
   ETCDCTL_PASSWORD=$(cat root)
 fi
 changed=false
-for user in ${users.join(" ")}; do
-  ! { [ "$done_before" = true ] && logs_in "$user"; } || continue
+give() {
+  ! { [ "$done_before" = true ] && logs_in "$1"; } || return 0
   changed=true
   etcdctl role get patroni > /dev/null 2>&1 || etcdctl role add patroni
   etcdctl role grant-permission patroni readwrite --prefix=true ${patroniPrefix} > /dev/null
-  if etcdctl user get "$user" > /dev/null 2>&1
-  then etcdctl user passwd "$user" --interactive=false < "$user"
-  else etcdctl user add "$user" --interactive=false < "$user"
+  if etcdctl user get "$1" > /dev/null 2>&1
+  then etcdctl user passwd "$1" --interactive=false < "$1"
+  else etcdctl user add "$1" --interactive=false < "$1"
   fi
-  etcdctl user grant-role "$user" patroni
-done${
-    former.length === 0
-      ? ""
-      : `
-for user in ${former.join(" ")}; do
-  ! etcdctl user get "$user" > /dev/null 2>&1 || etcdctl user delete "$user"
-done`
-  }
-[ "$changed" = true ] || echo 'the users are there'
+  etcdctl user grant-role "$1" patroni
+}
+${users.map((user) => `give ${user}\n`).join("")}${former
+  .map((user) => `! etcdctl user get ${user} > /dev/null 2>&1 || etcdctl user delete ${user}\n`)
+  .join("")}[ "$changed" = true ] || echo 'the users are there'
 [ "$done_before" = true ] || etcdctl put ${costKey} ${bcryptCost} > /dev/null`;
 }
 

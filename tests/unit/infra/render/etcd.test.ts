@@ -84,7 +84,7 @@ describe("etcd's users", () => {
   it("N3: read their passwords from files; no argument holds one", () => {
     assert.doesNotMatch(script, /@\{/);
     for (const line of script.split("\n").filter((one) => /user (add|passwd)/.test(one))) {
-      assert.match(line, /--interactive=false < (root|"\$user")$/);
+      assert.match(line, /--interactive=false < (root|"\$1")$/);
     }
   });
 });
