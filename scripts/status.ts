@@ -4,10 +4,16 @@ import { exitStatus, type Picture } from "../operate/status/picture.ts";
 import { textOf } from "../operate/status/report.ts";
 import { lookAt } from "../operate/status/status.ts";
 import { watch } from "../operate/status/watch.ts";
+import { showPage } from "../operate/status/web/web.ts";
 
-const usage = "npm run status [-- --stack NAME] [--json] [--watch]";
+const usage = "npm run status [-- --stack NAME] [--json] [--watch] [--web [--port PORT]]";
 
-const own = { json: { type: "boolean" }, watch: { type: "boolean" } } as const;
+const own = {
+  json: { type: "boolean" },
+  watch: { type: "boolean" },
+  web: { type: "boolean" },
+  port: { type: "string" },
+} as const;
 
 /**
  * `npm run status`: how the stack is, what should be, and what to do. It ends with 0 where all is as
@@ -17,6 +23,7 @@ export async function main(args: readonly string[]): Promise<number> {
   try {
     const { stack: name, options } = readOperationCall(args, usage, { own, names: 0 });
     const stack = openStack(name);
+    if (options.web) return await showPage(stack, portOf(options.port), ended());
     const isTerminal = process.stdout.isTTY === true;
     const colour = isTerminal && !process.env.NO_COLOR;
     let status = 0;
@@ -35,6 +42,13 @@ export async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`${(error as Error).message}\n`);
     return 2;
   }
+}
+
+/** @throws for what no port can be */
+function portOf(text: string | boolean | undefined): number {
+  const port = Number(text ?? 0);
+  if (Number.isInteger(port) && port >= 0 && port < 65_536) return port;
+  throw new Error(`--port ${text}: it is a number up to 65535; leave it out for a free one`);
 }
 
 /** One line for each look where there are many, for programs that read lines. */

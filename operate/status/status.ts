@@ -15,12 +15,13 @@ import {
   diskFindings,
   diskQuestion,
   hasFolder,
+  readCertificates,
   readDisks,
-  readEnds,
 } from "./common.ts";
 import { database } from "./database.ts";
 import { instances } from "./instances.ts";
 import type { Asked, Kind } from "./kind.ts";
+import { explained, judgeOperations, readOperations } from "./operations.ts";
 import {
   type Finding,
   type MemberPicture,
@@ -29,7 +30,7 @@ import {
   worst,
   worstOf,
 } from "./picture.ts";
-import { quorum } from "./quorum.ts";
+import { isHealthy, quorum } from "./quorum.ts";
 import { storage } from "./storage.ts";
 
 /** What a machine said, or why it did not. */
@@ -91,7 +92,11 @@ export function judge(
     return asked.length === 0 ? [] : [{ kind, asked, ...kind.judge(stack, asked) }];
   });
   const all = judged.flatMap(({ asked }) => asked);
-  const balancing = all.filter(({ member }) => member.role === "loadBalancer");
+  const ofRole = (role: string) => all.filter(({ member }) => member.role === role);
+  const balancing = ofRole("loadBalancer");
+  const operations = readOperations(ofRole("database"));
+  const explain = (finding: Finding, member?: Member) =>
+    operations ? explained(stack, operations, finding, member) : finding;
   const members = all.map((asked): MemberPicture => {
     const { member } = asked;
     const one = judged.map(({ members }) => members.get(member.name)).find(Boolean);
@@ -102,18 +107,20 @@ export function judge(
       ...common,
       ...one.findings,
       ...(worstOf(one.findings) === "down" ? [] : held),
-    ];
-    return { ...identity(member), state: worstOf(findings), is: one.is, findings };
+    ].map((finding) => explain(finding, member));
+    const { is, marks = {} } = one;
+    return { ...identity(member), state: worstOf(findings), is, findings, marks };
   });
   const subjects = [
     ...judged.map((one) =>
       subjectOf(
-        one,
+        { ...one, findings: one.findings.map((finding) => explain(finding)) },
         members.filter(({ name }) => one.asked.some(({ member }) => member.name === name)),
       ),
     ),
     disks(said),
     certificates(all, at),
+    judgeOperations(operations, ofRole("quorum").some(isHealthy)),
   ];
   const state = worst([...members, ...subjects].map((one) => one.state));
   const { name, settings } = stack;
@@ -157,8 +164,18 @@ function subjectOf(
 function lost(stack: OperatedStack, member: Member, said: Said | undefined): MemberPicture {
   const why = said !== undefined && "unreachable" in said ? String(said.unreachable) : "no answer";
   const fix = fixOfLost(stack, member, why);
-  const finding: Finding = { state: "unreachable", what: why, should: "its machine answers", fix };
-  return { ...identity(member), state: "unreachable", is: "cannot be asked", findings: [finding] };
+  // The engine names containers by their hashes, and says what it wanted to do
+  const what = /^Container \S+ is (not running|paused)/.test(why)
+    ? `its container ${why.includes("paused") ? "is paused" : "does not run"}`
+    : why;
+  const finding: Finding = { state: "unreachable", what, should: "its machine answers", fix };
+  return {
+    ...identity(member),
+    state: "unreachable",
+    is: "cannot be asked",
+    findings: [finding],
+    marks: {},
+  };
 }
 
 function fixOfLost({ name, settings }: OperatedStack, { machine }: Member, why: string): string {
@@ -190,7 +207,10 @@ function disks(said: ReadonlyMap<string, Said>): Subject {
 /** The first certificate to end. */
 function certificates(all: readonly Asked[], at: Date): Subject {
   const known = all.flatMap((one) =>
-    readEnds(one.answer("ends")).map((certificate) => ({ ...certificate, name: one.member.name })),
+    readCertificates(one.answer("certificates")).map((certificate) => ({
+      ...certificate,
+      name: one.member.name,
+    })),
   );
   const first = known.toSorted((a, b) => a.end.getTime() - b.end.getTime())[0];
   if (first === undefined)
