@@ -1,5 +1,6 @@
 import { readOperationCall } from "../operate/act/call.ts";
 import { openStack } from "../operate/stack.ts";
+import { DriftBeside } from "../operate/status/drift.ts";
 import { exitStatus, type Picture } from "../operate/status/picture.ts";
 import { textOf } from "../operate/status/report.ts";
 import { lookAt } from "../operate/status/status.ts";
@@ -23,12 +24,14 @@ export async function main(args: readonly string[]): Promise<number> {
   try {
     const { stack: name, options } = readOperationCall(args, usage, { own, names: 0 });
     const stack = openStack(name);
-    if (options.web) return await showPage(stack, portOf(options.port), ended());
+    const end = ended();
+    if (options.web) return await showPage(stack, portOf(options.port), end);
     const isTerminal = process.stdout.isTTY === true;
     const colour = isTerminal && !process.env.NO_COLOR;
+    const drift = options.watch ? new DriftBeside(name, end) : undefined;
     let status = 0;
     const show = async () => {
-      const picture = await lookAt(stack);
+      const picture = await lookAt(stack, drift);
       status = exitStatus(picture);
       return options.json ? jsonOf(picture, options.watch === true) : textOf(picture, colour);
     };
@@ -36,7 +39,7 @@ export async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(await show());
       return status;
     }
-    await watch(show, isTerminal && !options.json, ended());
+    await watch(show, isTerminal && !options.json, end);
     return status;
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`);

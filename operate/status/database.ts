@@ -195,7 +195,8 @@ const namesOf = (asked: readonly Asked[]): string[] => asked.map(({ member }) =>
 /** @param leader whom etcd still names, if anybody */
 function noPrimary(asked: readonly Asked[], leader: string | undefined): Finding {
   const lost = namesOf(asked.filter((one) => own(one) === undefined));
-  const still = leader === undefined ? "" : `; etcd still names ${leader}`;
+  const isHere = leader !== undefined && !lost.includes(leader);
+  const still = leader === undefined ? "" : `; etcd ${isHere ? "names" : "still names"} ${leader}`;
   return {
     state: "down",
     what: `no primary answers: writes wait${still}`,

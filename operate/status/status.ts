@@ -19,6 +19,7 @@ import {
   readDisks,
 } from "./common.ts";
 import { database } from "./database.ts";
+import { type DriftBeside, withDrift } from "./drift.ts";
 import { instances } from "./instances.ts";
 import type { Asked, Kind } from "./kind.ts";
 import { explained, judgeOperations, readOperations } from "./operations.ts";
@@ -67,8 +68,11 @@ export function questionsTo(stack: OperatedStack, machine: string): Question[] {
   return [...ofMembers, { name: "disk", folder: "/", command: diskQuestion(stack, members) }];
 }
 
-/** Asks all machines, and judges. It takes three seconds at most, whatever state they are in. */
-export async function lookAt(stack: OperatedStack): Promise<Picture> {
+/**
+ * Asks all machines, and judges. It takes three seconds at most, whatever state they are in.
+ * @param drift where looks go on @default one look, which does not look for what was changed by hand
+ */
+export async function lookAt(stack: OperatedStack, drift?: DriftBeside): Promise<Picture> {
   const start = new Date();
   const machines = stack.topology.machines.map(({ name }) => name);
   const said = await Promise.all(
@@ -76,7 +80,8 @@ export async function lookAt(stack: OperatedStack): Promise<Picture> {
       return [machine, await askMachine(stack, machine, questionsTo(stack, machine))];
     }),
   );
-  return judge(stack, new Map(said), start, (Date.now() - start.getTime()) / 1000);
+  const seconds = (Date.now() - start.getTime()) / 1000;
+  return withDrift(judge(stack, new Map(said), start, seconds), drift);
 }
 
 /** From what the machines said to what it means. */

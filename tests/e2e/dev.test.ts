@@ -17,6 +17,7 @@ import { engineSuite, failoverSuite, faultsSuite } from "./suites/faults.ts";
 import { httpsSuite } from "./suites/https.ts";
 import { networksSuite } from "./suites/networks.ts";
 import { siteSuite } from "./suites/site.ts";
+import { statusSuite } from "./suites/status.ts";
 import { travelSuite, visitorsSuite } from "./suites/travel.ts";
 
 const place = new ContainerPlace("e2e");
@@ -163,6 +164,7 @@ describe("dev, end to end", function () {
   });
 
   siteSuite(stack);
+  statusSuite(stack);
   networksSuite(stack);
   attacksSuite(stack);
   impostersSuite(stack);

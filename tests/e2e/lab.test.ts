@@ -13,6 +13,7 @@ import { failoverSuite } from "./suites/faults.ts";
 import { machinesSuite, rebootSuite } from "./suites/machines.ts";
 import { scanSuite } from "./suites/scan.ts";
 import { siteSuite } from "./suites/site.ts";
+import { statusSuite } from "./suites/status.ts";
 import { travelSuite } from "./suites/travel.ts";
 
 const name = "e2e-lab";
@@ -54,6 +55,7 @@ describe("lab on three machines, end to end", function () {
   });
 
   siteSuite(stack);
+  statusSuite(stack);
   machinesSuite(stack, place);
   scanSuite(stack, place);
   attacksSuite(stack);

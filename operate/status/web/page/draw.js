@@ -284,7 +284,7 @@ export function draw(scene, picture, width) {
     text(
       padding,
       height - 12 * scale,
-      "network",
+      "network backend",
       isNarrow ? `backend ${address(backend)}` : `${label(backend)}, ${address(backend)}`,
     ),
   );
