@@ -30,7 +30,7 @@ export const balancers: Kind = {
   subject: "balancers",
 
   questions: () => ({
-    haproxy: `echo 'show info;show stat' | socat -t 1.2 - UNIX-CONNECT:${statsSocket}`,
+    haproxy: `echo 'show info;show stat' | socat -t $wait - UNIX-CONNECT:${statsSocket}`,
     vrrp: `{ cat ${vrrpStateFile} 2> /dev/null || echo none; }; ip -o -4 address show`,
   }),
 

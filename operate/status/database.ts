@@ -52,7 +52,7 @@ export const database: Kind = {
 
   questions(_stack, member) {
     // Its certificate's end is a question of its own: an ended one hides nothing else here
-    const curl = `curl -ksS --max-time 1.2 ${patroniUrl(member)}`;
+    const curl = `curl -ksS --max-time $wait ${patroniUrl(member)}`;
     return {
       patroni: `${curl}/patroni`,
       cluster: `${curl}/cluster`,

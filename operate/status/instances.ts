@@ -24,7 +24,7 @@ export const instances: Kind = {
     const release = `grep '^HASTACK_RELEASE=' ${environmentFile}`;
     if (tier?.port === undefined) return { release };
     const url = `http://${loopback}:${tier.port}${tier.health.path}`;
-    return { release, health: `curl -sS --max-time 1.2 --write-out '\\n%{http_code}' ${url}` };
+    return { release, health: `curl -sS --max-time $wait --write-out '\\n%{http_code}' ${url}` };
   },
 
   judge(stack, asked) {

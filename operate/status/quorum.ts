@@ -35,7 +35,7 @@ export const quorum: Kind = {
   subject: "etcd",
 
   questions(_stack, member) {
-    const curl = `curl -sS --max-time 1.2 --cacert ${authorityFile("quorum-client")} --cert ${leafFile("etcd-server")}`;
+    const curl = `curl -sS --max-time $wait --cacert ${authorityFile("quorum-client")} --cert ${leafFile("etcd-server")}`;
     const url = clientUrl(member);
     return {
       // It asks the others, and gets no answer where there is no quorum

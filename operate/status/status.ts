@@ -1,11 +1,12 @@
 /** How a stack is: all its machines asked at once, and what they say judged. */
+import { availableParallelism, loadavg } from "node:os";
 
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { allMembers, type Member } from "../../infra/topology.ts";
 import { folderOf } from "../folder.ts";
 import type { Unreachable } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
-import { type Answers, askMachine, type Question } from "./ask.ts";
+import { type Answers, askMachine, isLate, patient, type Question } from "./ask.ts";
 import { balancers, heldBack } from "./balancers.ts";
 import { cache } from "./cache.ts";
 import {
@@ -68,8 +69,12 @@ export function questionsTo(stack: OperatedStack, machine: string): Question[] {
   return [...ofMembers, { name: "disk", folder: "/", command: diskQuestion(stack, members) }];
 }
 
+/** So many programs want each processor of this machine that answers are late. */
+const isBusy = (): boolean => (loadavg()[0] ?? 0) > 4 * availableParallelism();
+
 /**
- * Asks all machines, and judges. It takes three seconds at most, whatever state they are in.
+ * Asks all machines, and judges. It takes three seconds at most, whatever state they are in; where this
+ * machine is too busy for that, who did not answer is asked once more, with patience.
  * @param drift where looks go on @default one look, which does not look for what was changed by hand
  */
 export async function lookAt(stack: OperatedStack, drift?: DriftBeside): Promise<Picture> {
@@ -77,7 +82,11 @@ export async function lookAt(stack: OperatedStack, drift?: DriftBeside): Promise
   const machines = stack.topology.machines.map(({ name }) => name);
   const said = await Promise.all(
     machines.map(async (machine): Promise<[string, Said]> => {
-      return [machine, await askMachine(stack, machine, questionsTo(stack, machine))];
+      const questions = questionsTo(stack, machine);
+      const first = await askMachine(stack, machine, questions);
+      // What is slow because of this machine is no fault of the stack's
+      if (!isBusy() || !isLate(first, questions)) return [machine, first];
+      return [machine, await askMachine(stack, machine, questions, patient)];
     }),
   );
   const seconds = (Date.now() - start.getTime()) / 1000;

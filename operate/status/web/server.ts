@@ -31,6 +31,9 @@ const headers = {
   "X-Content-Type-Options": "nosniff",
 };
 
+/** So often pages hear that the server is there, however long a look takes. */
+const aliveSeconds = 2;
+
 export interface StatusServer {
   /** With its token: whoever has it sees the page. */
   readonly url: string;
@@ -118,5 +121,9 @@ function sendNews(
     const age = "picture" in news ? (Date.now() - Date.parse(news.picture.at)) / 1000 : 0;
     send("look", { ...news, age });
   });
-  request.once("close", stop);
+  const alive = setInterval(() => send("alive", {}), aliveSeconds * 1000);
+  request.once("close", () => {
+    clearInterval(alive);
+    stop();
+  });
 }

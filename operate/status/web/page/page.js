@@ -1,8 +1,8 @@
 /** Shows what the server tells, and how old that is. */
 import { draw } from "/draw.js";
 
-/** A look takes up to three seconds, and the next one begins a second later. */
-const goneSeconds = 8;
+/** The server says every two seconds that it is there. */
+const goneSeconds = 6;
 
 const at = (id) => document.getElementById(id);
 let scene;
@@ -33,6 +33,10 @@ news.addEventListener("look", ({ data }) => {
   at("says").textContent = error ?? headline();
   show();
   tick();
+});
+
+news.addEventListener("alive", () => {
+  heard = performance.now();
 });
 
 /** @param {string} name @param {Record<string, string>} attributes @param {(Node | string)[]} content */
