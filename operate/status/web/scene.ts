@@ -47,7 +47,11 @@ export function sceneOf({ name, settings, topology }: OperatedStack): Scene {
   ];
   const inhabited = machines.map((machine) => ({
     name: machine.name,
-    members: all.filter((one) => one.machine === machine.name).map((one) => one.name),
+    members: groups
+      .flatMap((one) => one.members)
+      .filter((one) =>
+        all.some((member) => member.name === one && member.machine === machine.name),
+      ),
   }));
   const areShared = inhabited.some((one) => one.members.length > 1);
   return {

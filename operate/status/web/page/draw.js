@@ -215,18 +215,16 @@ function wires(scene, picture, { cards, boxes }, visitors) {
   return made;
 }
 
-/** Between machines, where cards are anywhere. */
+/** Between cards that are anywhere: beside each other over their heads, else from one to the next line. */
 function across(from, to) {
-  const isRight = middle(to) >= middle(from);
-  const x1 = isRight ? from.x + from.width : from.x;
-  const x2 = isRight ? to.x : to.x + to.width;
-  const [y1, y2] = [from.y + from.height / 2, to.y + to.height / 2];
-  if (Math.abs(middle(to) - middle(from)) < 1) {
-    const side = from.x + from.width;
-    return `M${side},${y1} C${side + 40},${y1} ${side + 40},${y2} ${side},${y2}`;
+  const [x1, x2] = [middle(from), middle(to)];
+  if (Math.abs(from.y - to.y) < 1) {
+    const lift = Math.min(44, 14 + Math.abs(x1 - x2) / 12);
+    return `M${x1},${from.y} C${x1},${from.y - lift} ${x2},${to.y - lift} ${x2},${to.y}`;
   }
-  const half = (x1 + x2) / 2;
-  return `M${x1},${y1} C${half},${y1} ${half},${y2} ${x2},${y2}`;
+  return to.y > from.y
+    ? fall(x1, from.y + from.height, x2, to.y)
+    : fall(x1, from.y, x2, to.y + to.height);
 }
 
 function replication(from, to) {

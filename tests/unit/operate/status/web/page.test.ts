@@ -8,7 +8,7 @@ import type { Picture } from "../../../../../operate/status/picture.ts";
 import { Looks } from "../../../../../operate/status/web/looks.ts";
 import { sceneOf } from "../../../../../operate/status/web/scene.ts";
 import { type StatusServer, serveStatus } from "../../../../../operate/status/web/server.ts";
-import { planWith, threeMachines } from "../../../../support/unit/fixtures.ts";
+import { hostKeyOf, planWith, threeMachines } from "../../../../support/unit/fixtures.ts";
 import { recordedPicture, recordedStack } from "../recorded-dev.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -113,10 +113,12 @@ describe("the status page", function () {
 
   it("O1: puts members that share a machine into its box", async () => {
     await server.close();
-    const settings = Object.fromEntries(
-      Object.entries(threeMachines()).map(([key, value]) => [key.replace("hastack:", ""), value]),
-    );
-    const stack = { name: "three", ...planWith(settings) };
+    const machines = (threeMachines()["hastack:machines"] as { name: string }[]).map((one) => ({
+      ...one,
+      hostKey: hostKeyOf(one.name),
+    }));
+    const network = threeMachines()["hastack:network"];
+    const stack = { name: "three", ...planWith({ platform: "ssh", machines, network }) };
     const scene = sceneOf(stack);
     const members = scene.machines.flatMap(({ name, members }) =>
       members.map((member) => ({
