@@ -3,6 +3,7 @@
 // the project's own Node, which runs TypeScript as it is.
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import module from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -161,6 +162,8 @@ export async function start(name, args) {
     // only these run the application here; a release installs its own copy of the packages
     if (name === "test" || name === "bench") ensurePackages(join(root, "app"));
     if (runsTypeScript(process.versions.node)) {
+      // Halves the time that a command takes to start
+      module.enableCompileCache?.(join(root, ".hastack/node-compile-cache"));
       const { main } = await import(`./${name}.ts`);
       process.exitCode = (await main(args)) ?? 0;
     } else {

@@ -1,13 +1,20 @@
 import { readOperationCall } from "../operate/act/call.ts";
 import { openStack } from "../operate/stack.ts";
+import { DriftBeside } from "../operate/status/drift.ts";
 import { exitStatus, type Picture } from "../operate/status/picture.ts";
 import { textOf } from "../operate/status/report.ts";
 import { lookAt } from "../operate/status/status.ts";
 import { watch } from "../operate/status/watch.ts";
+import { showPage } from "../operate/status/web/web.ts";
 
-const usage = "npm run status [-- --stack NAME] [--json] [--watch]";
+const usage = "npm run status [-- --stack NAME] [--json] [--watch] [--web [--port PORT]]";
 
-const own = { json: { type: "boolean" }, watch: { type: "boolean" } } as const;
+const own = {
+  json: { type: "boolean" },
+  watch: { type: "boolean" },
+  web: { type: "boolean" },
+  port: { type: "string" },
+} as const;
 
 /**
  * `npm run status`: how the stack is, what should be, and what to do. It ends with 0 where all is as
@@ -17,11 +24,14 @@ export async function main(args: readonly string[]): Promise<number> {
   try {
     const { stack: name, options } = readOperationCall(args, usage, { own, names: 0 });
     const stack = openStack(name);
+    const end = ended();
+    if (options.web) return await showPage(stack, portOf(options.port), end);
     const isTerminal = process.stdout.isTTY === true;
     const colour = isTerminal && !process.env.NO_COLOR;
+    const drift = options.watch ? new DriftBeside(name, end) : undefined;
     let status = 0;
     const show = async () => {
-      const picture = await lookAt(stack);
+      const picture = await lookAt(stack, drift);
       status = exitStatus(picture);
       return options.json ? jsonOf(picture, options.watch === true) : textOf(picture, colour);
     };
@@ -29,12 +39,19 @@ export async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(await show());
       return status;
     }
-    await watch(show, isTerminal && !options.json, ended());
+    await watch(show, isTerminal && !options.json, end);
     return status;
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`);
     return 2;
   }
+}
+
+/** @throws for what no port can be */
+function portOf(text: string | boolean | undefined): number {
+  const port = Number(text ?? 0);
+  if (Number.isInteger(port) && port >= 0 && port < 65_536) return port;
+  throw new Error(`--port ${text}: it is a number up to 65535; leave it out for a free one`);
 }
 
 /** One line for each look where there are many, for programs that read lines. */

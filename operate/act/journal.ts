@@ -3,7 +3,7 @@ import type { OperatedStack } from "../stack.ts";
 import type { Holder } from "./lock.ts";
 import { below, callStore, encoded, foundIn, granted, putOf, storePrefix } from "./store.ts";
 
-const journalPrefix = `${storePrefix}journal/`;
+export const journalPrefix = `${storePrefix}journal/`;
 
 /** So many entries stay, of some 300 bytes each; etcd keeps up to 2 GiB. */
 const keptEntries = 1000;

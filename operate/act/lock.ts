@@ -16,7 +16,7 @@ import {
   storePrefix,
 } from "./store.ts";
 
-const lockKey = `${storePrefix}lock`;
+export const lockKey = `${storePrefix}lock`;
 
 /** After this its holder is taken for gone, seconds; it renews the lease three times as often. */
 export const leaseSeconds = 30;

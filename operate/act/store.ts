@@ -33,6 +33,9 @@ const limitSeconds = 10;
 
 const program = readFileSync(inRoot("operate/act/store.py"), "utf8");
 
+/** Shell text for a database member, which takes calls as JSON from its input. @param file Patroni's */
+export const storeScript = (file: string): string => `exec python3 -c ${quote(program)} ${file}`;
+
 /**
  * Calls in their order, in one go. One that got no answer goes to the next member of etcd together with
  * those before it, so calls must be safe to make twice.
@@ -46,8 +49,7 @@ export async function callStore(
   const why: string[] = [];
   let isThere = false;
   for (const member of stack.topology.members.database) {
-    const file = `${folderOf(stack, member)}/patroni.yml`;
-    const script = `exec python3 -c ${quote(program)} ${file}`;
+    const script = storeScript(`${folderOf(stack, member)}/patroni.yml`);
     const input = JSON.stringify(calls);
     const outcome = await onMachineOf(stack, member.machine, script, { limitSeconds, input });
     if (isUnreachable(outcome)) why.push(`${member.machine}: ${outcome.unreachable}`);

@@ -7,7 +7,7 @@ import type { OperatedStack } from "../stack.ts";
 import type { Holder } from "./lock.ts";
 import { callStore, encoded, foundIn, granted, putOf, storePrefix } from "./store.ts";
 
-const leftKey = `${storePrefix}left`;
+export const leftKey = `${storePrefix}left`;
 
 const undo = z.discriminatedUnion("do", [
   /** Gives members of the application or the database requests again, at every load balancer. */

@@ -23,10 +23,14 @@ export type Answers = Readonly<Record<string, Answer>>;
 
 /** A program that takes longer hangs; all of them answer within 0.3 s on a busy machine. */
 const answerSeconds = 1.5;
+/** What a question waits for by itself, where its program can: it is `$wait` there. */
+const waitSeconds = 1.2;
 /** The script as a whole, where questions do not end even when they are killed. */
 const scriptSeconds = 1.9;
 /** What logging in and the way back may take besides. */
 const graceSeconds = 0.5;
+/** For whoever was late where this machine is too busy to ask. */
+export const patient = 3;
 
 /** 28 is curl's own for what took too long. */
 export const hangs = (answer: Answer | undefined): boolean =>
@@ -36,19 +40,26 @@ export const hangs = (answer: Answer | undefined): boolean =>
  * The script asks all at once, so that one that hangs keeps no other. Lines are written one at a time,
  * and so do not mix.
  */
-export function scriptOf(questions: readonly Question[]): string {
+export function scriptOf(questions: readonly Question[], patience = 1): string {
   const asked = questions.map(
     ({ name, folder, command }) => `ask ${quote(name)} ${quote(folder)} ${quote(command)} &`,
   );
-  return `ask() {
+  return `export wait=${waitSeconds * patience}
+ask() {
   {
-    (cd "$2" && exec timeout --kill-after=0.2 ${answerSeconds} sh -c "$3") 2>&1 < /dev/null
+    (cd "$2" && exec timeout --kill-after=0.2 ${answerSeconds * patience} sh -c "$3") 2>&1 < /dev/null
     printf '\\n%s' "$?"
   } | base64 --wrap=900 | sed --unbuffered "s|^|$1 |"
 }
 ${asked.join("\n")}
 wait`;
 }
+
+/** Whether a machine, or one of its programs, did not answer in time. */
+export const isLate = (said: Answers | Unreachable, questions: readonly Question[]): boolean =>
+  "unreachable" in said
+    ? /^it (does not answer|says nothing)/.test(String(said.unreachable))
+    : questions.some(({ name }) => hangs((said as Answers)[name]));
 
 /** Reads what the script wrote; what was cut off on its way is left out. */
 export function readAnswers(output: string): Answers {
@@ -68,14 +79,21 @@ export function readAnswers(output: string): Answers {
   return answers;
 }
 
-/** Asks a machine, within three seconds whatever state it is in. */
+/**
+ * Asks a machine, within three seconds whatever state it is in.
+ * @param patience how many times as long it may take @default 1
+ */
 export async function askMachine(
   stack: OperatedStack,
   machine: string,
   questions: readonly Question[],
+  patience = 1,
 ): Promise<Answers | Unreachable> {
-  const limits = { limitSeconds: scriptSeconds, graceSeconds };
-  const outcome = await onMachineOf(stack, machine, scriptOf(questions), limits);
+  const limits = {
+    limitSeconds: scriptSeconds * patience,
+    graceSeconds: graceSeconds * patience,
+  };
+  const outcome = await onMachineOf(stack, machine, scriptOf(questions, patience), limits);
   const answers = readAnswers(isUnreachable(outcome) ? (outcome.said ?? "") : outcome.stdout);
   // Of a script that does not end, others' answers have come
   if (Object.keys(answers).length > 0) return answers;

@@ -30,14 +30,22 @@ export const balancers: Kind = {
   subject: "balancers",
 
   questions: () => ({
-    haproxy: `echo 'show info;show stat' | socat -t 1.2 - UNIX-CONNECT:${statsSocket}`,
+    haproxy: `echo 'show info;show stat' | socat -t $wait - UNIX-CONNECT:${statsSocket}`,
     vrrp: `{ cat ${vrrpStateFile} 2> /dev/null || echo none; }; ip -o -4 address show`,
   }),
 
   judge(stack, asked) {
     const holders = holdersOf(stack.topology, asked);
     return {
-      members: eachOf(asked, (one) => judgeMember(stack, one)),
+      members: eachOf(asked, (one) => ({
+        ...judgeMember(stack, one),
+        marks: {
+          holds: holders
+            .filter(({ names }) => names.includes(one.member.name))
+            .map(({ network }) => network),
+          sendsTo: [...new Set((serversOf(one) ?? []).filter(isServing).map(({ name }) => name))],
+        },
+      })),
       is: holders
         .map(({ network, vip, names }) => `${network} ${vip} at ${names.join(" and ") || "nobody"}`)
         .join(", "),
@@ -85,18 +93,19 @@ function holderFindings({ network, vip, names }: Holders, asked: readonly Asked[
 
 /** Where the database's own listeners lead to nobody, on each load balancer that answers. */
 function databaseFindings(asked: readonly Asked[]): Finding[] {
-  return asked.flatMap((one) => {
+  const without = asked.filter((one) => {
     const servers = serversOf(one)?.filter(({ backend }) => backend === "primary") ?? [];
-    if (servers.length === 0 || servers.some(isServing)) return [];
-    return [
-      {
-        state: "down" as const,
-        what: `${one.member.name} has no primary to send writes to`,
-        should: "the primary is UP there",
-        fix: "see database here",
-      },
-    ];
+    return servers.length > 0 && !servers.some(isServing);
   });
+  if (without.length === 0) return [];
+  return [
+    {
+      state: "down",
+      what: `no primary to send writes to, at ${without.map(({ member }) => member.name).join(" and ")}`,
+      should: "the primary is UP there",
+      fix: "see database here",
+    },
+  ];
 }
 
 function judgeMember({ topology }: OperatedStack, one: Asked): Judged {
@@ -104,7 +113,8 @@ function judgeMember({ topology }: OperatedStack, one: Asked): Judged {
   const state = stateOf(one);
   const findings: Finding[] = [];
   if (servers === undefined) findings.push(silence(one));
-  if (!/^(MASTER|BACKUP)$/.test(state))
+  const isStopped = /^keepalived (?!up$)/m.test(one.answer("processes")?.text ?? "");
+  if (!isStopped && !/^(MASTER|BACKUP)$/.test(state))
     findings.push({
       state: "degraded",
       what: `keepalived is in the state ${state || "unknown"}: the addresses cannot come here`,
@@ -139,7 +149,7 @@ function silence(one: Asked): Finding {
           .split("\n")
           .at(-1)
           ?.replace(/^.* E /, "")})`;
-  const fix = `${restartFix(one.member)}; one that was stopped by a signal goes on by kill -CONT`;
+  const fix = `${restartFix(one.member)}; one that was stopped by a signal goes on by kill -CONT; where processors are busy, ask again`;
   return { state: "down", what, should: "it answers at its socket", fix };
 }
 
@@ -169,5 +179,6 @@ export function heldBack(asked: readonly Asked[], { tiers }: Topology, name: str
     fix: what.startsWith("it is drained")
       ? `npm run undrain -- ${name}`
       : `npm run logs -- ${name} tells why; npm run restart -- ${name}`,
+    ...(what.startsWith("it is drained") && { since: "drain" as const }),
   }));
 }

@@ -1,4 +1,5 @@
 /** What every member and machine is asked: processes, certificates' ends, mounted directories, disks. */
+import { X509Certificate } from "node:crypto";
 import { sharedPath } from "../../infra/application/environment.ts";
 import { certificateFile } from "../../infra/render/haproxy.ts";
 import { isRole, releaseNeed, roleRow } from "../../infra/roles.ts";
@@ -31,10 +32,12 @@ done`,
 done`,
 };
 
-/** Lines `FILE END`. */
-const ends = `for file in tls/* ${certificateFile}; do
-  [ ! -e "$file" ] || echo "$file $(openssl x509 -noout -enddate -in "$file" | sed 's/^notAfter=//')"
-done`;
+/** The certificates themselves, each behind its file's name; no key, which may be in the same file. */
+const certificates = `set -- tls/*
+[ ! -e ${certificateFile} ] || set -- "$@" ${certificateFile}
+awk '/-BEGIN CERTIFICATE-/ { print "file " FILENAME; inside = 1 }
+inside
+/-END CERTIFICATE-/ { inside = 0 }' "$@"`;
 
 /** Questions to a member besides its kind's. */
 export function commonQuestions(stack: OperatedStack, member: Member): Record<string, string> {
@@ -46,7 +49,7 @@ export function commonQuestions(stack: OperatedStack, member: Member): Record<st
   });
   return {
     processes: supervisors[stack.settings.platform],
-    ends,
+    certificates,
     ...(isInstance(stack, member) && Object.fromEntries(mounted)),
   };
 }
@@ -56,11 +59,15 @@ export interface Certificate {
   readonly end: Date;
 }
 
-export function readEnds(answer: Answer | undefined): Certificate[] {
-  return (answer?.text ?? "").split("\n").flatMap((line) => {
-    const [, file = "", text = ""] = /^(\S+) (.*)$/.exec(line) ?? [];
-    const end = new Date(text);
-    return Number.isNaN(end.getTime()) ? [] : [{ file, end }];
+/** Of a chain, all its certificates, as the first one to end breaks it. */
+export function readCertificates(answer: Answer | undefined): Certificate[] {
+  const parts = (answer?.text ?? "").matchAll(/^file (\S+)\n(-----BEGIN.+?-----END [^\n]*)$/gms);
+  return [...parts].flatMap(([, file = "", text = ""]) => {
+    try {
+      return [{ file, end: new X509Certificate(text).validToDate }];
+    } catch {
+      return [];
+    }
   });
 }
 
@@ -74,7 +81,7 @@ export function commonFindings(
   if (!hasFolder(member)) return [];
   return [
     ...processFindings(member, answerTo("processes")),
-    ...endFindings(answerTo("ends"), now),
+    ...certificateFindings(member, answerTo("certificates"), now),
     ...(isInstance(stack, member)
       ? stack.application.shared.flatMap((name) =>
           mountFindings(stack, member, name, answerTo(`mount-${name}`)),
@@ -101,13 +108,24 @@ function processFindings(member: Member, answer: Answer | undefined): Finding[] 
       state: "down",
       what: `the process ${name} is ${state}`,
       should: "it runs",
-      fix: `${restartFix(member)} (npm run undrain -- ${member.name}, where it was drained)`,
+      fix: restartFix(member),
+      ...(name === "keepalived" && { since: "drain" as const }),
     }));
 }
 
 /** The site's own certificate apart: it is the operator's to renew. */
-function endFindings(answer: Answer | undefined, now: Date): Finding[] {
-  const soon = readEnds(answer)
+function certificateFindings({ name }: Member, answer: Answer | undefined, now: Date): Finding[] {
+  const known = readCertificates(answer);
+  if (known.length === 0)
+    return [
+      {
+        state: "unknown",
+        what: "its certificates cannot be told",
+        should: "they can be read",
+        fix: `ask again; npm run shell -- ${name} to look into tls`,
+      },
+    ];
+  const soon = known
     .map(({ file, end }) => ({ file, end, days: daysTo(end, now) }))
     .filter(({ days }) => days < endsSoonDays)
     .toSorted((a, b) => a.days - b.days);

@@ -12,6 +12,7 @@ import {
   restartFix,
   sizeOf,
 } from "./kind.ts";
+import { operationsQuestion } from "./operations.ts";
 import type { Finding } from "./picture.ts";
 
 /** What `/patroni` says of its own member. */
@@ -51,12 +52,19 @@ export const database: Kind = {
 
   questions(_stack, member) {
     // Its certificate's end is a question of its own: an ended one hides nothing else here
-    const curl = `curl -ksS --max-time 1.2 ${patroniUrl(member)}`;
-    return { patroni: `${curl}/patroni`, cluster: `${curl}/cluster`, now: "date +%s" };
+    const curl = `curl -ksS --max-time $wait ${patroniUrl(member)}`;
+    return {
+      patroni: `${curl}/patroni`,
+      cluster: `${curl}/cluster`,
+      now: "date +%s",
+      operations: operationsQuestion,
+    };
   },
 
   judge(stack, asked) {
-    const members = eachOf(asked, (one) => judgeMember(stack, one, lagOf(asked, one)));
+    const members = eachOf(asked, (one) =>
+      judgeMember(stack, one, lagOf(asked, one), asked.some(isPrimary)),
+    );
     return { members, ...judgeCluster(asked) };
   },
 };
@@ -71,7 +79,12 @@ function lagOf(asked: readonly Asked[], { member }: Asked): number | undefined {
   return lags.find((lag) => typeof lag === "number");
 }
 
-function judgeMember(stack: OperatedStack, one: Asked, lag: number | undefined): Judged {
+function judgeMember(
+  stack: OperatedStack,
+  one: Asked,
+  lag: number | undefined,
+  thereIsPrimary: boolean,
+): Judged {
   const { member } = one;
   const said = own(one);
   if (said?.role === undefined) return { is: "Patroni is silent", findings: [silence(one)] };
@@ -84,7 +97,7 @@ function judgeMember(stack: OperatedStack, one: Asked, lag: number | undefined):
   const add = (what: string, should: string, fix: string, level: Finding["state"] = "degraded") =>
     findings.push({ state: level, what, should, fix });
   if (state !== "running") add(`PostgreSQL is ${state}`, "it runs", restartFix(member), "down");
-  else if (!primary && replication_state !== "streaming")
+  else if (!primary && replication_state !== "streaming" && thereIsPrimary)
     add(
       `it gets nothing from the primary (${replication_state ?? "no connection"})`,
       "it streams",
@@ -106,7 +119,10 @@ function judgeMember(stack: OperatedStack, one: Asked, lag: number | undefined):
   if (said.pending_restart)
     add("a changed setting waits for its restart", "none waits", restartFix(member));
   findings.push(...dcsFindings(stack, one, said));
-  return { is: `${kind}, ${does}${behind}, timeline ${timeline}`, findings };
+  const marks = {
+    database: primary ? "primary" : sync_standby ? "synchronous standby" : "standby",
+  } as const;
+  return { is: `${kind}, ${does}${behind}, timeline ${timeline}`, findings, marks };
 }
 
 function silence(one: Asked): Finding {
@@ -161,6 +177,7 @@ function judgeCluster(asked: readonly Asked[]): Omit<Judgement, "members"> {
       what: "automatic failover is paused",
       should: "a lost primary is replaced by itself",
       fix: "npm run resume",
+      since: "pause",
     });
   if (asked.some((one) => own(one)?.failsafe_mode_is_active))
     findings.push({
@@ -178,14 +195,15 @@ const namesOf = (asked: readonly Asked[]): string[] => asked.map(({ member }) =>
 /** @param leader whom etcd still names, if anybody */
 function noPrimary(asked: readonly Asked[], leader: string | undefined): Finding {
   const lost = namesOf(asked.filter((one) => own(one) === undefined));
-  const still = leader === undefined ? "" : `; etcd still names ${leader}`;
+  const isHere = leader !== undefined && !lost.includes(leader);
+  const still = leader === undefined ? "" : `; etcd ${isHere ? "names" : "still names"} ${leader}`;
   return {
     state: "down",
     what: `no primary answers: writes wait${still}`,
     should: "one member is the primary",
     fix:
       lost.length > 0
-        ? `wait 25 s for the standby; then bring back ${lost.join(", ")}, and a majority of etcd's members`
+        ? `wait 25 s for the standby to take over, which needs etcd's quorum; bring back ${lost.join(", ")}`
         : "bring a majority of etcd's members back; where failover is paused: npm run switchover -- MEMBER",
   };
 }

@@ -24,7 +24,7 @@ export const instances: Kind = {
     const release = `grep '^HASTACK_RELEASE=' ${environmentFile}`;
     if (tier?.port === undefined) return { release };
     const url = `http://${loopback}:${tier.port}${tier.health.path}`;
-    return { release, health: `curl -sS --max-time 1.2 --write-out '\\n%{http_code}' ${url}` };
+    return { release, health: `curl -sS --max-time $wait --write-out '\\n%{http_code}' ${url}` };
   },
 
   judge(stack, asked) {
@@ -65,12 +65,17 @@ function judgeMember(stack: OperatedStack, one: Asked): Judged {
         ]
       : [];
   // A worker listens nowhere: it is well while its processes run
-  if (tier?.port === undefined) return { is: `works, ${runs}`, findings: unknown };
+  const marks = { ...(release !== undefined && { release: release.slice(0, shortHash) }) };
+  if (tier?.port === undefined) return { is: `works, ${runs}`, findings: unknown, marks };
   const answer = one.answer("health");
   const said = answer?.text.split("\n") ?? [];
   const status = answer?.code === 0 ? Number(said.at(-1)) : undefined;
   if (status !== 200)
-    return { is: `not healthy, ${runs}`, findings: [illness(stack, one, status), ...unknown] };
+    return {
+      is: `not healthy, ${runs}`,
+      findings: [illness(stack, one, status), ...unknown],
+      marks,
+    };
   const body = said.slice(0, -1).join("\n");
   const other = tier.health.showsRelease && release !== undefined && !body.includes(release);
   const former: Finding[] = other
@@ -83,7 +88,7 @@ function judgeMember(stack: OperatedStack, one: Asked): Judged {
         },
       ]
     : [];
-  return { is: `${tier.health.path} says 200, ${runs}`, findings: [...former, ...unknown] };
+  return { is: `${tier.health.path} says 200, ${runs}`, findings: [...former, ...unknown], marks };
 }
 
 function illness(stack: OperatedStack, one: Asked, status: number | undefined): Finding {

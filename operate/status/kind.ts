@@ -2,7 +2,7 @@
 import type { Member } from "../../infra/topology.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Answer } from "./ask.ts";
-import type { Finding } from "./picture.ts";
+import type { Finding, Marks } from "./picture.ts";
 
 /** A member and what its own program said. */
 export interface Asked {
@@ -16,6 +16,7 @@ export interface Asked {
 /** How one member is. */
 export interface Judged {
   readonly is: string;
+  readonly marks?: Marks;
   readonly findings: readonly Finding[];
 }
 

@@ -9,6 +9,19 @@ export interface Finding {
   readonly what: string;
   readonly should: string;
   readonly fix: string;
+  /** The operation that does this on purpose; the journal tells whether, and who did it. */
+  readonly since?: "drain" | "pause";
+}
+
+/** What a member is just now, for a drawing. */
+export interface Marks {
+  /** Networks whose moving address is here. */
+  readonly holds?: readonly string[];
+  readonly database?: "primary" | "synchronous standby" | "standby";
+  readonly leader?: boolean;
+  readonly release?: string;
+  /** Members that it sends requests to. */
+  readonly sendsTo?: readonly string[];
 }
 
 export interface MemberPicture {
@@ -21,6 +34,7 @@ export interface MemberPicture {
   /** What it is and does now, in a few words. */
   readonly is: string;
   readonly findings: readonly Finding[];
+  readonly marks: Marks;
 }
 
 /** One subject of the whole stack, such as its database. */

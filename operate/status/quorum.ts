@@ -28,13 +28,14 @@ const statusOf = (one: Asked): Status | undefined => {
 };
 const followsLeader = (status: Status | undefined): boolean =>
   status?.leader !== undefined && status.leader !== "0";
-const isHealthy = (one: Asked): boolean => /"health":"true"/.test(one.answer("health")?.text ?? "");
+export const isHealthy = (one: Asked): boolean =>
+  /"health":"true"/.test(one.answer("health")?.text ?? "");
 
 export const quorum: Kind = {
   subject: "etcd",
 
   questions(_stack, member) {
-    const curl = `curl -sS --max-time 1.2 --cacert ${authorityFile("quorum-client")} --cert ${leafFile("etcd-server")}`;
+    const curl = `curl -sS --max-time $wait --cacert ${authorityFile("quorum-client")} --cert ${leafFile("etcd-server")}`;
     const url = clientUrl(member);
     return {
       // It asks the others, and gets no answer where there is no quorum
@@ -103,6 +104,7 @@ function judgeMember(one: Asked, thereIsQuorum: boolean): Judged {
       });
   const size = sizeOf(Number(status.dbSize ?? 0));
   return {
+    marks: { leader: isLeader(status) },
     is: `${isLeader(status) ? "leader" : followsLeader(status) ? "follower" : "no leader"}, ${size}`,
     findings,
   };

@@ -1,11 +1,12 @@
 /** How a stack is: all its machines asked at once, and what they say judged. */
+import { availableParallelism, loadavg } from "node:os";
 
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { allMembers, type Member } from "../../infra/topology.ts";
 import { folderOf } from "../folder.ts";
 import type { Unreachable } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
-import { type Answers, askMachine, type Question } from "./ask.ts";
+import { type Answers, askMachine, isLate, patient, type Question } from "./ask.ts";
 import { balancers, heldBack } from "./balancers.ts";
 import { cache } from "./cache.ts";
 import {
@@ -15,12 +16,14 @@ import {
   diskFindings,
   diskQuestion,
   hasFolder,
+  readCertificates,
   readDisks,
-  readEnds,
 } from "./common.ts";
 import { database } from "./database.ts";
+import { type DriftBeside, withDrift } from "./drift.ts";
 import { instances } from "./instances.ts";
 import type { Asked, Kind } from "./kind.ts";
+import { explained, judgeOperations, readOperations } from "./operations.ts";
 import {
   type Finding,
   type MemberPicture,
@@ -29,7 +32,7 @@ import {
   worst,
   worstOf,
 } from "./picture.ts";
-import { quorum } from "./quorum.ts";
+import { isHealthy, quorum } from "./quorum.ts";
 import { storage } from "./storage.ts";
 
 /** What a machine said, or why it did not. */
@@ -66,16 +69,28 @@ export function questionsTo(stack: OperatedStack, machine: string): Question[] {
   return [...ofMembers, { name: "disk", folder: "/", command: diskQuestion(stack, members) }];
 }
 
-/** Asks all machines, and judges. It takes three seconds at most, whatever state they are in. */
-export async function lookAt(stack: OperatedStack): Promise<Picture> {
+/** So many programs want each processor of this machine that answers are late. */
+const isBusy = (): boolean => (loadavg()[0] ?? 0) > 4 * availableParallelism();
+
+/**
+ * Asks all machines, and judges. It takes three seconds at most, whatever state they are in; where this
+ * machine is too busy for that, who did not answer is asked once more, with patience.
+ * @param drift where looks go on @default one look, which does not look for what was changed by hand
+ */
+export async function lookAt(stack: OperatedStack, drift?: DriftBeside): Promise<Picture> {
   const start = new Date();
   const machines = stack.topology.machines.map(({ name }) => name);
   const said = await Promise.all(
     machines.map(async (machine): Promise<[string, Said]> => {
-      return [machine, await askMachine(stack, machine, questionsTo(stack, machine))];
+      const questions = questionsTo(stack, machine);
+      const first = await askMachine(stack, machine, questions);
+      // What is slow because of this machine is no fault of the stack's
+      if (!isBusy() || !isLate(first, questions)) return [machine, first];
+      return [machine, await askMachine(stack, machine, questions, patient)];
     }),
   );
-  return judge(stack, new Map(said), start, (Date.now() - start.getTime()) / 1000);
+  const seconds = (Date.now() - start.getTime()) / 1000;
+  return withDrift(judge(stack, new Map(said), start, seconds), drift);
 }
 
 /** From what the machines said to what it means. */
@@ -91,7 +106,11 @@ export function judge(
     return asked.length === 0 ? [] : [{ kind, asked, ...kind.judge(stack, asked) }];
   });
   const all = judged.flatMap(({ asked }) => asked);
-  const balancing = all.filter(({ member }) => member.role === "loadBalancer");
+  const ofRole = (role: string) => all.filter(({ member }) => member.role === role);
+  const balancing = ofRole("loadBalancer");
+  const operations = readOperations(ofRole("database"));
+  const explain = (finding: Finding, member?: Member) =>
+    operations ? explained(stack, operations, finding, member) : finding;
   const members = all.map((asked): MemberPicture => {
     const { member } = asked;
     const one = judged.map(({ members }) => members.get(member.name)).find(Boolean);
@@ -102,18 +121,20 @@ export function judge(
       ...common,
       ...one.findings,
       ...(worstOf(one.findings) === "down" ? [] : held),
-    ];
-    return { ...identity(member), state: worstOf(findings), is: one.is, findings };
+    ].map((finding) => explain(finding, member));
+    const { is, marks = {} } = one;
+    return { ...identity(member), state: worstOf(findings), is, findings, marks };
   });
   const subjects = [
     ...judged.map((one) =>
       subjectOf(
-        one,
+        { ...one, findings: one.findings.map((finding) => explain(finding)) },
         members.filter(({ name }) => one.asked.some(({ member }) => member.name === name)),
       ),
     ),
     disks(said),
     certificates(all, at),
+    judgeOperations(operations, ofRole("quorum").some(isHealthy)),
   ];
   const state = worst([...members, ...subjects].map((one) => one.state));
   const { name, settings } = stack;
@@ -157,8 +178,18 @@ function subjectOf(
 function lost(stack: OperatedStack, member: Member, said: Said | undefined): MemberPicture {
   const why = said !== undefined && "unreachable" in said ? String(said.unreachable) : "no answer";
   const fix = fixOfLost(stack, member, why);
-  const finding: Finding = { state: "unreachable", what: why, should: "its machine answers", fix };
-  return { ...identity(member), state: "unreachable", is: "cannot be asked", findings: [finding] };
+  // The engine names containers by their hashes, and says what it wanted to do
+  const what = /^Container \S+ is (not running|paused)/.test(why)
+    ? `its container ${why.includes("paused") ? "is paused" : "does not run"}`
+    : why;
+  const finding: Finding = { state: "unreachable", what, should: "its machine answers", fix };
+  return {
+    ...identity(member),
+    state: "unreachable",
+    is: "cannot be asked",
+    findings: [finding],
+    marks: {},
+  };
 }
 
 function fixOfLost({ name, settings }: OperatedStack, { machine }: Member, why: string): string {
@@ -190,7 +221,10 @@ function disks(said: ReadonlyMap<string, Said>): Subject {
 /** The first certificate to end. */
 function certificates(all: readonly Asked[], at: Date): Subject {
   const known = all.flatMap((one) =>
-    readEnds(one.answer("ends")).map((certificate) => ({ ...certificate, name: one.member.name })),
+    readCertificates(one.answer("certificates")).map((certificate) => ({
+      ...certificate,
+      name: one.member.name,
+    })),
   );
   const first = known.toSorted((a, b) => a.end.getTime() - b.end.getTime())[0];
   if (first === undefined)

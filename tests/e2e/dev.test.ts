@@ -19,6 +19,7 @@ import { httpsSuite } from "./suites/https.ts";
 import { networksSuite } from "./suites/networks.ts";
 import { operationsSuite } from "./suites/operations.ts";
 import { siteSuite } from "./suites/site.ts";
+import { statusSuite } from "./suites/status.ts";
 import { travelSuite, visitorsSuite } from "./suites/travel.ts";
 
 const place = new ContainerPlace("e2e");
@@ -165,6 +166,7 @@ describe("dev, end to end", function () {
   });
 
   siteSuite(stack);
+  statusSuite(stack);
   networksSuite(stack);
   attacksSuite(stack);
   impostersSuite(stack);

@@ -14,6 +14,7 @@ import { machinesSuite, rebootSuite } from "./suites/machines.ts";
 import { operationsSuite } from "./suites/operations.ts";
 import { scanSuite } from "./suites/scan.ts";
 import { siteSuite } from "./suites/site.ts";
+import { statusSuite } from "./suites/status.ts";
 import { travelSuite } from "./suites/travel.ts";
 
 const name = "e2e-lab";
@@ -55,6 +56,7 @@ describe("lab on three machines, end to end", function () {
   });
 
   siteSuite(stack);
+  statusSuite(stack);
   machinesSuite(stack, place);
   scanSuite(stack, place);
   attacksSuite(stack);

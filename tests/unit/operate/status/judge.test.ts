@@ -17,8 +17,8 @@ const recorded: Recorded = JSON.parse(
   readFileSync(inRoot("tests/unit/operate/status/recorded.json"), "utf8"),
 );
 
-/** The certificates were for a day. */
-const well = new Date("2026-08-01T12:00:00Z");
+/** The certificates end in August 2027. */
+const well = new Date("2027-05-01T12:00:00Z");
 
 describe("status of a stack", () => {
   const stack = { name: "test", ...planWith() };
@@ -30,13 +30,15 @@ describe("status of a stack", () => {
     const all = { ...recorded["etcd: well"], ...recorded["lb: well"], ...recorded["db: well"] };
     const machines = new Map<string, Said>(Object.entries(all));
     for (const name of ["lb-1", "lb-2"]) change(machines, name, { haproxy: said(haproxy()) });
-    const ends = said("tls/instance.pem Nov 28 16:05:40 2026 GMT\n");
+    const certificates = all["etcd-1"]?.["etcd-1.certificates"] ?? said("");
+    const operations = said(JSON.stringify({ answers: [{}, {}, {}] }));
+    for (const name of ["db-1", "db-2"]) change(machines, name, { operations });
     const disk = all["etcd-1"]?.disk ?? said("");
     machines.set("cache-1", {
       disk,
       "cache-1.ping": said("PONG\n"),
       "cache-1.processes": said("valkey up\n"),
-      "cache-1.ends": ends,
+      "cache-1.certificates": certificates,
     });
     for (const tier of ["storefront", "admin"])
       for (const name of [`${tier}-1`, `${tier}-2`])
@@ -45,7 +47,7 @@ describe("status of a stack", () => {
           [`${name}.health`]: said('{"status":"ok","release":"0123456789ab"}\n200'),
           [`${name}.release`]: said('HASTACK_RELEASE="0123456789ab"\n'),
           [`${name}.processes`]: said(`${tier}-proxy up\n${tier} up\n`),
-          [`${name}.ends`]: ends,
+          [`${name}.certificates`]: certificates,
           [`${name}.mount-uploads`]: said(""),
         });
     return machines;
@@ -94,7 +96,7 @@ describe("status of a stack", () => {
     assert.equal(subject(picture, "database").is, "primary db-1, synchronous standby db-2");
     assert.equal(subject(picture, "etcd").is, "3 of 3 members healthy, leader etcd-1");
     assert.match(member(picture, "db-2").is, /^synchronous standby, streaming, 0 B behind/);
-    assert.match(subject(picture, "certificates").is, /in 119 days$/);
+    assert.match(subject(picture, "certificates").is, /in 120 days$/);
   });
 
   it("O1: asks every machine for all that it judges", () => {
@@ -215,8 +217,17 @@ describe("status of a stack", () => {
     assert.match(found(member(picture, "admin-2")).join(), /uploads does not answer/);
     assert.deepEqual(found(member(picture, "cache-1")), ["down: it does not answer PONG"]);
     assert.deepEqual(found(subject(picture, "disks")), ["degraded: db-2: / is 96 % full"]);
-    const late = look(whole(), new Date("2026-11-20T12:00:00Z"));
-    assert.match(found(member(late, "etcd-1")).join(), /ends in 8 days \(2026-11-28\), and 1 more/);
+    const certificates = ["etcd-1", "etcd-2"]
+      .map((name) => (whole().get(name) as Answers)[`${name}.certificates`]?.text ?? "")
+      .join("\n");
+    const ending = whole();
+    change(ending, "etcd-1", { certificates: said(certificates) });
+    const late = look(ending, new Date("2027-08-22T12:00:00Z"));
+    assert.match(found(member(late, "etcd-1")).join(), /ends in 7 days \(2027-08-30\), and 1 more/);
+    change(ending, "etcd-1", { certificates: said("", 124) });
+    assert.deepEqual(found(member(look(ending), "etcd-1")), [
+      "unknown: its certificates cannot be told",
+    ]);
   });
 
   it("O1: tells what could not be told from what is not well", () => {

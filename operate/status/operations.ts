@@ -1,0 +1,134 @@
+/** What operators do to the stack, or did: the lock, the journal, and what a command that was cut off left. */
+import { quote } from "../../infra/platform/shell.ts";
+import { allMembers, type Member } from "../../infra/topology.ts";
+import { type Entry, journalPrefix } from "../act/journal.ts";
+import { describeHolder, type Holder, isGone, lockKey } from "../act/lock.ts";
+import { below, encoded, foundIn, type StoreCall, storeScript } from "../act/store.ts";
+import { describeUndo, leftKey, readLeft } from "../act/undo.ts";
+import type { OperatedStack } from "../stack.ts";
+import { type Asked, readJson } from "./kind.ts";
+import type { Finding, Subject } from "./picture.ts";
+
+/** Who drained or paused something is looked for among so many. */
+const lastEntries = 40;
+
+/** What the stack's etcd keeps of operations. */
+export interface Operations {
+  readonly holder?: Holder;
+  readonly left?: string;
+  /** The newest first. */
+  readonly entries: readonly Entry[];
+}
+
+const calls: readonly StoreCall[] = [
+  ["kv/range", { key: encoded(lockKey) }],
+  ["kv/range", { key: encoded(leftKey) }],
+  [
+    "kv/range",
+    {
+      ...below(journalPrefix),
+      sort_target: "KEY",
+      sort_order: "DESCEND",
+      limit: String(lastEntries),
+    },
+  ],
+];
+
+/** Shell text for a member of the database, in the folder of its files. */
+export const operationsQuestion = `printf %s ${quote(JSON.stringify(calls))} | ${storeScript("patroni.yml")}`;
+
+/** From the first member of the database that can tell. @returns nothing where none can */
+export function readOperations(asked: readonly Asked[]): Operations | undefined {
+  for (const one of asked) {
+    const said = readJson<{ answers?: unknown[] }>(one.answer("operations")?.text);
+    const [lock, left, journal] = (said?.answers ?? []).map(foundIn);
+    if (lock === undefined || left === undefined || journal === undefined) continue;
+    return {
+      ...(lock[0] && { holder: JSON.parse(lock[0].value) as Holder }),
+      ...(left[0] && { left: left[0].value }),
+      entries: journal.map(({ value }) => JSON.parse(value) as Entry),
+    };
+  }
+  return undefined;
+}
+
+/** @param isQuorum whether etcd could tell */
+export function judgeOperations(known: Operations | undefined, isQuorum: boolean): Subject {
+  const name = "operations";
+  if (known === undefined)
+    return isQuorum
+      ? of(name, "not told", {
+          state: "unknown",
+          what: "no member of the database tells who operates the stack",
+          should: "its etcd keeps the lock and the journal",
+          fix: "ask again; npm run journal tells why",
+        })
+      : { name, state: "ok", is: "not told: etcd keeps them, and has no quorum", findings: [] };
+  const { holder, left, entries } = known;
+  if (holder && !isGone(holder))
+    return { name, state: "ok", is: `under way, ${describeHolder(holder)}`, findings: [] };
+  if (left) return of(name, "one was cut off", cutOff(left));
+  const [last] = entries;
+  const is = last ? `none under way; the last: ${described(last)}` : "none under way";
+  return { name, state: "ok", is, findings: [] };
+}
+
+const of = (name: string, is: string, finding: Finding): Subject => ({
+  name,
+  state: finding.state,
+  is,
+  findings: [finding],
+});
+
+function cutOff(text: string): Finding {
+  const should = "an operation ends, or is undone";
+  try {
+    const { what, operator, since, undo } = readLeft(text);
+    return {
+      state: "degraded",
+      what: `${what} by ${operator} was cut off (it began ${minute(since)} UTC), and left something to do: ${undo.map(describeUndo).join(", ")}`,
+      should,
+      fix: "the next operation or npx pulumi up does that first; npm run journal",
+    };
+  } catch (error) {
+    return { state: "degraded", what: (error as Error).message, should, fix: "npm run journal" };
+  }
+}
+
+const minute = (iso: string): string => iso.slice(0, 16).replace("T", " ");
+
+const described = ({ what, operator, since, outcome }: Entry): string =>
+  `${what}, ${outcome ?? "not ended"}, ${minute(since)} UTC by ${operator}`;
+
+/** The finding with who did it on purpose, where the journal tells. */
+export function explained(
+  { topology }: OperatedStack,
+  { entries }: Operations,
+  finding: Finding,
+  member?: Pick<Member, "name" | "machine">,
+): Finding {
+  const { since } = finding;
+  if (since === undefined) return finding;
+  const contrary = since === "drain" ? "undrain" : "resume";
+  const isAbout = ({ what }: Entry): boolean => {
+    const [word = "", ...names] = what.split(" ");
+    if (word !== since && word !== contrary) return false;
+    return member === undefined || namesOf(topology, member).some((name) => names.includes(name));
+  };
+  const last = entries.find((entry) => isAbout(entry) && entry.outcome !== "failed");
+  if (last === undefined || !last.what.startsWith(since) || last.outcome === "undone")
+    return finding;
+  const what = `${finding.what} (${last.what} by ${last.operator}, ${minute(last.since)} UTC)`;
+  const fix = member === undefined ? finding.fix : `npm run undrain -- ${member.name}`;
+  // What is meant so is no breakdown
+  return { ...finding, state: "degraded", what, fix };
+}
+
+/** How an operator may have named it. */
+function namesOf(
+  topology: OperatedStack["topology"],
+  { name, machine }: Pick<Member, "name" | "machine">,
+): string[] {
+  const isMember = allMembers(topology).some((one) => one.name === machine);
+  return isMember ? [name] : [name, machine];
+}
