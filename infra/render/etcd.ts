@@ -2,7 +2,7 @@
 import { stringify } from "yaml";
 import { authorityFile, type Domain, type Leaf, leafFile } from "../certificates/domains.ts";
 import { ports } from "../roles.ts";
-import type { Member, Topology } from "../topology.ts";
+import { type Member, present, type Topology } from "../topology.ts";
 
 export const clientUrl = ({ backend }: Member) => `https://${backend}:${ports.etcdClient}`;
 export const peerUrl = ({ backend }: Member) => `https://${backend}:${ports.etcdPeer}`;
@@ -116,7 +116,7 @@ export function healthOf(members: readonly Member[]): string {
 export function etcdUsersScript(topology: Topology, self: Member): string {
   return `${etcdctlSettings(self)}
 # With every member there: a user is known to the whole quorum or to none
-until ${healthOf(topology.members.quorum)} > /dev/null 2>&1 ||
+until ${healthOf(present(topology.members.quorum))} > /dev/null 2>&1 ||
   ETCDCTL_USER=root ETCDCTL_PASSWORD=$(cat root) etcdctl --command-timeout=1s auth status 2> /dev/null | grep -q 'Status: true'
 do
   tries=$((\${tries:-0} + 1))

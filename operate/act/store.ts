@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { quote } from "../../infra/platform/shell.ts";
 import { patroniPrefix } from "../../infra/render/etcd.ts";
+import { present } from "../../infra/topology.ts";
 import { inRoot } from "../../lib/paths.ts";
 import { folderOf } from "../folder.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
@@ -45,7 +46,7 @@ export async function callStore(
 ): Promise<readonly unknown[]> {
   const why: string[] = [];
   let isThere = false;
-  for (const member of stack.topology.members.database) {
+  for (const member of present(stack.topology.members.database)) {
     const file = `${folderOf(stack, member)}/patroni.yml`;
     const script = `exec python3 -c ${quote(program)} ${file}`;
     const input = JSON.stringify(calls);

@@ -69,10 +69,10 @@ export function questionsTo(stack: OperatedStack, machine: string): Question[] {
 /** Asks all machines, and judges. It takes three seconds at most, whatever state they are in. */
 export async function lookAt(stack: OperatedStack): Promise<Picture> {
   const start = new Date();
-  const machines = stack.topology.machines.map(({ name }) => name);
   const said = await Promise.all(
-    machines.map(async (machine): Promise<[string, Said]> => {
-      return [machine, await askMachine(stack, machine, questionsTo(stack, machine))];
+    stack.topology.machines.map(async ({ name, absent }): Promise<[string, Said]> => {
+      if (absent) return [name, { unreachable: "it is absent" }];
+      return [name, await askMachine(stack, name, questionsTo(stack, name))];
     }),
   );
   return judge(stack, new Map(said), start, (Date.now() - start.getTime()) / 1000);
@@ -155,10 +155,22 @@ function subjectOf(
 
 /** A member whose machine does not answer. */
 function lost(stack: OperatedStack, member: Member, said: Said | undefined): MemberPicture {
+  if (member.absent) return absent(member);
   const why = said !== undefined && "unreachable" in said ? String(said.unreachable) : "no answer";
   const fix = fixOfLost(stack, member, why);
   const finding: Finding = { state: "unreachable", what: why, should: "its machine answers", fix };
   return { ...identity(member), state: "unreachable", is: "cannot be asked", findings: [finding] };
+}
+
+/** It is known to be lost, and the others do without it. */
+function absent(member: Member): MemberPicture {
+  const finding: Finding = {
+    state: "degraded",
+    what: `its machine ${member.machine} is absent (hastack:absent)`,
+    should: "it is back",
+    fix: `start it, take ${member.machine} out of hastack:absent, npx pulumi up`,
+  };
+  return { ...identity(member), state: "degraded", is: "absent", findings: [finding] };
 }
 
 function fixOfLost({ name, settings }: OperatedStack, { machine }: Member, why: string): string {

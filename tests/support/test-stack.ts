@@ -46,6 +46,7 @@ const sources = [
   "lib",
   "release",
   "lab",
+  "operate",
   "app",
   "sql",
   "examples",

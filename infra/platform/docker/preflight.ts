@@ -23,6 +23,8 @@ export interface Engine {
   readonly containers: readonly string[];
   /** All of them, by name. */
   readonly volumes: ReadonlySet<string>;
+  /** What containers of absent members were made of, by member: `hastack-dev/release:TAG`. @default nothing */
+  readonly images?: ReadonlyMap<string, string>;
   /** What was changed by hand, by member. @default nothing */
   readonly altered?: ReadonlyMap<string, readonly string[]>;
 }
@@ -51,6 +53,7 @@ export function preflight(settings: Settings, topology: Topology): Engine {
   return {
     containers: containers.map(({ name }) => name),
     volumes: new Set(dockerLines(["volume", "ls", "--quiet"])),
+    images: imagesOfAbsent(settings, containers),
   };
 }
 
@@ -242,6 +245,29 @@ function runningMembers(
     lines.flatMap((line): [string, string][] => {
       const [name = "", there = ""] = line.slice(1).trim().split(" ");
       return there === "" ? [] : [[name.slice(container("").length), there]];
+    }),
+  );
+}
+
+function imagesOfAbsent(
+  { stack, absent }: Settings,
+  containers: readonly OwnContainer[],
+): Map<string, string> {
+  const { container } = dockerNames(stack);
+  const there = absent.filter((name) => containers.some((one) => one.name === container(name)));
+  if (there.length === 0) return new Map();
+  const list = ["images", "--no-trunc", "--format={{.ID}} {{.Repository}}:{{.Tag}}"];
+  const titles = new Map(
+    dockerLines([...list, `hastack-${stack}/*`]).map((line): [string, string] => {
+      const [id = "", title = ""] = line.split(" ");
+      return [id, title];
+    }),
+  );
+  const ids = dockerLines(["inspect", "--format={{.Image}}", ...there.map(container)]);
+  return new Map(
+    there.flatMap((name, index): [string, string][] => {
+      const title = titles.get(ids[index] ?? "");
+      return title === undefined ? [] : [[name, title]];
     }),
   );
 }

@@ -70,8 +70,9 @@ const architectures: Readonly<Record<string, Machines["architecture"]>> = {
 /** @throws SettingsError with every problem as machine, problem, fix */
 export async function inspectMachines(settings: Settings, topology: Topology): Promise<Machines> {
   const all = targets(settings);
+  const there = all.filter(({ name }) => !settings.absent.includes(name));
   const looks = await Promise.all(
-    all.map((target) => {
+    there.map((target) => {
       const machine = topology.machines.find(({ name }) => name === target.name);
       if (!machine) throw new Error(`machine ${target.name} is not in the topology`);
       return look(settings, target, machine, membersOn(topology, machine));

@@ -9,6 +9,7 @@ import { renderFirewall } from "../../render/nftables.ts";
 import { formatProblem } from "../../rules/problem.ts";
 import type { Settings } from "../../settings.ts";
 import type { Machine, Member, Topology } from "../../topology.ts";
+import { leftAlone } from "../absent.ts";
 import { type Mending, mending, warnOfAltered } from "../altered.ts";
 import { Ownership } from "../ownership.ts";
 import {
@@ -388,7 +389,9 @@ export class SshPlatform implements Platform {
 
   /** A command that Node runs here, about a machine. */
   #node({ name, formerName, machine, environment, mending, options, ...rest }: NodeCommand) {
-    const { secrets = {}, ...commands } = rest;
+    const { secrets = {}, create, ...commands } = rest;
+    const { absent } = this.#topology.machines.find((one) => one.name === machine) ?? {};
+    const left = leftAlone({ machine, ...(absent && { absent }) }, create);
     const { variables = {}, ignoreChanges = [] } = mending ?? {};
     const target = this.#machines.targets.find((one) => one.name === machine);
     if (!target) throw new Error(`machine ${machine} is not known`);
@@ -396,6 +399,7 @@ export class SshPlatform implements Platform {
       name,
       {
         ...commands,
+        create: left.create,
         // What it takes to get there stays with it, so that it can be taken away from there
         environment: {
           MACHINE: machine,
@@ -414,7 +418,7 @@ export class SshPlatform implements Platform {
         // name, which states of earlier releases do not have: nothing is replaced for that
         replaceOnChanges: ["environment.MACHINE", ...(formerName ? ["environment.NAME"] : [])],
         deleteBeforeReplace: true,
-        ...(ignoreChanges.length > 0 && { ignoreChanges }),
+        ignoreChanges: [...left.ignored, ...ignoreChanges],
       },
     );
   }
