@@ -7,9 +7,11 @@ import { spawnSync } from "node:child_process";
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import { addressPlan, hostNumber, overlaps } from "../../addresses.ts";
 import type { Problem } from "../../rules/problem.ts";
+import { type Running, runningIn, runningProblems } from "../../rules/running.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
 import { allMembers, type Topology } from "../../topology.ts";
 import { dockerNames } from "./names.ts";
+import { configurationDirectory } from "./s6.ts";
 
 /** A subnet that something else on this machine uses. */
 export interface UsedSubnet {
@@ -48,6 +50,7 @@ export function preflight(settings: Settings, topology: Topology): Engine {
     ...subnetProblems(topology.network, used),
     ...portProblems(settings, listeningPorts(settings, containers)),
     ...placeProblems(topology, runningMembers(settings, containers)),
+    ...runningProblems(settings, topology.members.quorum.length, whatRuns(settings, containers)),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
   return {
@@ -247,6 +250,25 @@ function runningMembers(
       return there === "" ? [] : [[name.slice(container("").length), there]];
     }),
   );
+}
+
+/** By one member of each kind, which may be stopped. */
+function whatRuns(settings: Settings, containers: readonly OwnContainer[]): Running {
+  const { container } = dockerNames(settings.stack);
+  const absent = settings.absent.map(container);
+  const there = containers.map(({ name }) => name).filter((name) => !absent.includes(name));
+  const files = [
+    { member: "etcd", file: "etcd.yml" },
+    { member: "lb", file: "keepalived.conf" },
+  ].flatMap(({ member, file }) => {
+    const name = there.find((one) => one.startsWith(container(`${member}-`)));
+    if (name === undefined) return [];
+    // As an archive, in which a text is as it is
+    const words = ["cp", `${name}:${configurationDirectory}/${file}`, "-"];
+    const { status, stdout } = spawnSync("docker", words, { encoding: "utf8" });
+    return status === 0 ? [stdout.replaceAll("\0", "\n")] : [];
+  });
+  return runningIn(files);
 }
 
 function imagesOfAbsent(

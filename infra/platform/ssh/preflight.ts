@@ -8,6 +8,7 @@ import { targets } from "../../inventory.ts";
 import { tierOfProcess } from "../../render/instance-proxy.ts";
 import { type DiskNeed, isRole, ports, portsOf, releaseNeed, roleRow, roles } from "../../roles.ts";
 import type { Problem } from "../../rules/problem.ts";
+import { runningIn, runningProblems } from "../../rules/running.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
 import { allMembers, type Machine, type Member, type Topology } from "../../topology.ts";
 import { readProgram } from "../machine.ts";
@@ -82,6 +83,11 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
   const problems = [
     ...looks.flatMap((one) => ("facts" in one ? problemsOf(settings, one) : [one])),
     ...architectureProblems(seen),
+    ...runningProblems(
+      settings,
+      topology.members.quorum.length,
+      runningIn(seen.flatMap(({ facts }) => facts.running ?? [])),
+    ),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
   const [{ facts } = {}] = [...seen.filter(runsRelease), ...seen];
