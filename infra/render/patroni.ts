@@ -299,7 +299,7 @@ ${patroniCurl()} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
 const restartBoth = `  restart_pending replica
   wait_for_standby
   restart_pending primary
-  sleep 2
+  wait_for_replay
   restart_pending replica
   wait_for_standby`;
 
@@ -317,7 +317,11 @@ export function settingsScript(topology: Topology): string {
   return `api() {
   ${curl} --cert "$WORKLOAD/${leafFile("patroni-api")}" -sS --fail-with-body --max-time 90 --config credentials "$@"
 }
-write() { api -X PUT -H 'Content-Type: application/json' --data @"$1" ${urls[0]}/config > /dev/null; }
+# What is there is noted, so that a change by hand is seen
+write() {
+  api -X PUT -H 'Content-Type: application/json' --data @"$1" ${urls[0]}/config > /dev/null &&
+    cp "$1" "$WORKLOAD/.dynamic"
+}
 state() { ${curl} -sS --max-time 3 "$1/patroni"; }
 says() { case $1 in *"$2"*) ;; *) return 1 ;; esac; }
 
@@ -337,6 +341,20 @@ wait_for_standby() {
   until says "${urls.map((url) => `$(state ${url})`).join("")}" '"sync_standby": true'; do
     tries=$((tries + 1))
     [ "$tries" -lt 60 ] || { echo 'no member is a synchronous standby' >&2; return 1; }
+    sleep 1
+  done
+}
+
+at() {
+  for url in ${urls.join(" ")}; do state "$url" || :; echo; done | sed -n 's/.*"'"$1"'": \\([0-9]*\\).*/\\1/p' | head -n 1
+}
+# A standby takes a smaller number of connections, say, only once it has replayed that the primary has it
+wait_for_replay() {
+  tries=0
+  wanted=$(at location)
+  until replayed=$(at replayed_location) && [ "\${replayed:-0}" -ge "\${wanted:-0}" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 60 ] || { echo 'the standby does not follow the primary' >&2; return 1; }
     sleep 1
   done
 }

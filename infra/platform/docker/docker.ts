@@ -11,7 +11,7 @@ import { addressPlan, hostAddress } from "../../addresses.ts";
 import type { Settings } from "../../settings.ts";
 import type { Topology } from "../../topology.ts";
 import { everything, leftAlone } from "../absent.ts";
-import { type Mending, mending, warnOfAltered } from "../altered.ts";
+import { type Mending, mending, ofDelivery, ofTask, warnOfAltered } from "../altered.ts";
 import { deliveredFiles } from "../machine.ts";
 import { Ownership } from "../ownership.ts";
 import {
@@ -97,6 +97,9 @@ export class DockerPlatform implements Platform {
       image ? { machine: task.host.machine } : task.host,
       "node platform/docker/run-task.ts",
     );
+    const altered = ofTask(name, this.#engine?.altered?.get(task.host.name));
+    warnOfAltered(name, altered);
+    const { variables, ignoreChanges } = mending(altered);
     return new command.local.Command(
       name,
       {
@@ -105,6 +108,7 @@ export class DockerPlatform implements Platform {
           REQUEST: JSON.stringify(taskRequest(task, configurationDirectory)),
           TARGET: JSON.stringify(target),
           ...(image && { IMAGE: image.imageId }),
+          ...variables,
         },
         stdin: secretInput(task.secrets),
         addPreviousOutputInEnv: false,
@@ -112,7 +116,7 @@ export class DockerPlatform implements Platform {
       {
         parent: options.parent,
         dependsOn: [...options.dependsOn, ...this.#networksOf(name)],
-        ignoreChanges: [...ignored],
+        ignoreChanges: [...ignored, ...ignoreChanges],
       },
     );
   }
@@ -275,7 +279,7 @@ export class DockerPlatform implements Platform {
       labels: this.#labelWords(component),
     };
     const stdin = secretInput(workload.secrets);
-    const altered = this.#engine?.altered?.get(host.name);
+    const altered = ofDelivery(this.#engine?.altered?.get(host.name));
     warnOfAltered(host.name, altered);
     const { variables, ignoreChanges } = mending(altered);
     // A volume that is not there, new or removed by hand, is filled, though the files are the same

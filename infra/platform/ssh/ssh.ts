@@ -10,7 +10,7 @@ import { formatProblem } from "../../rules/problem.ts";
 import type { Settings } from "../../settings.ts";
 import type { Machine, Member, Topology } from "../../topology.ts";
 import { leftAlone } from "../absent.ts";
-import { type Mending, mending, warnOfAltered } from "../altered.ts";
+import { type Mending, mending, ofDelivery, ofTask, warnOfAltered } from "../altered.ts";
 import { Ownership } from "../ownership.ts";
 import {
   type Flow,
@@ -108,8 +108,7 @@ export class SshPlatform implements Platform {
       ...(release ? [this.#release(host.machine, release)] : []),
       ...this.#mounts(host.machine, workload.shared),
     ];
-    const { facts } = this.#machines.seen?.find((one) => one.machine.name === host.machine) ?? {};
-    const altered = facts?.altered.get(host.name);
+    const altered = ofDelivery(this.#altered(host));
     warnOfAltered(host.name, altered);
     return this.#inTurn({
       name: host.name,
@@ -124,6 +123,11 @@ export class SshPlatform implements Platform {
     });
   }
 
+  #altered({ name, machine }: Workload["host"]): readonly string[] | undefined {
+    const { facts } = this.#machines.seen?.find((one) => one.machine.name === machine) ?? {};
+    return facts?.altered.get(name);
+  }
+
   runOnce(task: Task, { parent, dependsOn }: PlacementOptions): pulumi.Resource {
     const { name, host, release, packages = [], secrets } = task;
     const before = [
@@ -131,8 +135,11 @@ export class SshPlatform implements Platform {
       ...(release ? [this.#release(host.machine, release)] : []),
       ...this.#mounts(host.machine, task.shared),
     ];
+    const altered = ofTask(name, this.#altered(host));
+    warnOfAltered(name, altered);
     return this.#inTurn({
       name,
+      mending: mending(altered),
       machine: host.machine,
       apply: {
         call: "task",
