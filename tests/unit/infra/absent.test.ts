@@ -3,6 +3,8 @@ import { DockerPlatform } from "../../../infra/platform/docker/docker.ts";
 import { renderHaproxy } from "../../../infra/render/haproxy.ts";
 import { renderKeepalived } from "../../../infra/render/keepalived.ts";
 import { WebStack } from "../../../infra/stack.ts";
+import { inRoot } from "../../../lib/paths.ts";
+import { run } from "../../../lib/run.ts";
 import { first, planWith } from "../../support/unit/fixtures.ts";
 import { recordMachines } from "../../support/unit/machine-stack.ts";
 import { type Recording, type Registration, record } from "../../support/unit/mocks.ts";
@@ -149,6 +151,20 @@ describe("a machine that is absent", () => {
       const { backend } = first(topology.members.loadBalancer);
       assert.ok(heard.includes(`${backend} min_ttl`), "or it would take them as nobody is heard");
     });
+  });
+
+  it("W11: a destroy goes on without it, and says what stays there", async () => {
+    const target = { name: "node-2", address: "192.0.2.1", port: 22, user: "root", hostKey: "" };
+    const env = {
+      ...process.env,
+      HASTACK_LEFT_BEHIND: "node-2",
+      TARGET: JSON.stringify(target),
+      NAME: "db-2",
+      REMOVAL: "{}",
+    };
+    const program = [process.execPath, inRoot("infra/platform/ssh/run.ts"), "remove", "REMOVAL"];
+    const { code, stdout } = await run(program, { env, limitSeconds: 9 });
+    assert.deepEqual([code, stdout], [0, "machine node-2 is absent: db-2 stays there\n"]);
   });
 
   it("W11: without its name all is as it was", async () => {
