@@ -237,6 +237,12 @@ export const settingsSchema = z.strictObject({
       "The machines that are there already, and their roles (ssh). Members are counted in this order: add new machines at the end.",
     absent: "required on the platform ssh",
   }),
+  absent: z
+    .array(z.string())
+    .default([])
+    .describe(
+      "Names of machines that are lost for now; on Docker each member is a machine. While one is named, `up` changes the others and leaves it alone, and the load balancers send it nothing. What it lacks is made up by the first `up` without its name.",
+    ),
   ssh: z
     .strictObject({
       inventory: z.string().min(1).optional().meta({

@@ -13,6 +13,8 @@ export interface Machine {
   readonly backend: string;
   /** Address in the management network; all machines have one, or none. */
   readonly management?: string;
+  /** Whether it is lost for now, so that nothing of it is touched or asked. @default false */
+  readonly absent?: boolean;
 }
 
 /** One role on one machine: `db-1`, `web-2`. */
@@ -26,6 +28,8 @@ export interface Member {
   readonly port?: number;
   /** The name it had before its tier was renamed. @default it had none */
   readonly formerName?: string;
+  /** Whether its machine is. @default false */
+  readonly absent?: boolean;
 }
 
 /** A load balancer: the one kind of member that visitors reach. */
@@ -129,11 +133,18 @@ export function topologyOf(
   machines: readonly Machine[],
   tiers: readonly TierPlan[],
 ): Topology {
+  const absence = (name: string) => (settings.absent.includes(name) ? { absent: true } : {});
   const holders = (role: string, prefix: string) =>
     machines
       .filter((machine) => machine.roles.includes(role))
       .map(({ name, backend, frontend = "" }, index) => ({
-        member: { name: `${prefix}-${index + 1}`, role, machine: name, backend },
+        member: {
+          name: `${prefix}-${index + 1}`,
+          role,
+          machine: name,
+          backend,
+          ...absence(name),
+        },
         frontend,
       }));
   const membersOf = (role: string, prefix: string): Member[] =>
@@ -142,7 +153,7 @@ export function topologyOf(
   return {
     stack: settings.stack,
     network: settings.network,
-    machines,
+    machines: machines.map((one) => ({ ...one, ...absence(one.name) })),
     members: {
       ...mapRecord(others, ({ memberPrefix }, role) => membersOf(role, memberPrefix)),
       loadBalancer: holders("loadBalancer", loadBalancer.memberPrefix).map(
@@ -172,6 +183,11 @@ function mapRecord<K extends string, V, W>(
     map(value, key),
   ]);
   return Object.fromEntries(entries) as Record<K, W>;
+}
+
+/** Those that can be asked, and may serve. */
+export function present<T extends Pick<Member, "absent">>(all: readonly T[]): readonly T[] {
+  return all.filter(({ absent }) => !absent);
 }
 
 /** Every member of the stack: of the roles, then of the tiers. */

@@ -15,6 +15,7 @@ import { noticeMissing, refuseStrangers } from "./launcher/missing.ts";
 import { withoutOthers } from "./launcher/others.ts";
 import { adoptSalt, makeOverlay } from "./launcher/overlay.ts";
 import { recover } from "./launcher/recovery.ts";
+import { absentIn } from "./launcher/settings.ts";
 import { ensureBackend, ensureStack, stackOf } from "./launcher/stack.ts";
 import { ensurePulumiParts } from "./setup/pulumi-parts.ts";
 
@@ -43,9 +44,13 @@ async function prepareStack(call: Call, env: NodeJS.ProcessEnv): Promise<Prepare
   if (stackUse(call) === "changes") {
     await recover(stack, { ...full, PULUMI_OPTION_CONFIG_FILE: config });
     Object.assign(full, await noticeMissing(stack, full));
+    if (isDestroy(call)) full.HASTACK_LEFT_BEHIND = absentIn(stack).join(" ");
   }
   return { env: full, settle: () => overlay?.settle() };
 }
+
+const isDestroy = ({ words: [command = ""] }: Call): boolean =>
+  ["destroy", "down", "dn"].includes(command);
 
 const isHere = ({ cwd = "." }: Call): boolean => resolve(cwd) === root;
 

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Platform } from "../platform/platform.ts";
 import { dynamicConfiguration, settingsScript } from "../render/patroni.ts";
 import type { Settings } from "../settings.ts";
-import type { Topology } from "../topology.ts";
+import { present, type Topology } from "../topology.ts";
 
 export interface DatabaseSettingsArgs {
   readonly platform: Platform;
@@ -20,7 +20,7 @@ export interface DatabaseSettingsArgs {
 export class DatabaseSettings extends pulumi.ComponentResource {
   constructor(name: string, args: DatabaseSettingsArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:DatabaseSettings", name, {}, options);
-    const [host] = args.topology.members.database;
+    const [host] = present(args.topology.members.database);
     if (!host) throw new Error("there is no database member");
     args.platform.runOnce(
       {

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { applicationPackages, givenFiles, migrationVariables } from "../application/environment.ts";
 import { migrationScript } from "../application/migrate.ts";
 import { migrationsUser } from "../application/names.ts";
+import { present } from "../topology.ts";
 import type { AppServersArgs } from "./app-servers.ts";
 import { ownSecrets } from "./application-secrets.ts";
 
@@ -21,7 +22,7 @@ export class Migrations extends pulumi.ComponentResource {
 
   #run(args: MigrationsArgs, command: readonly string[]): void {
     const { platform, topology, application, settings, release, shared } = args;
-    const [host] = topology.tiers[application.tiers[0]?.name ?? ""] ?? [];
+    const [host] = present(topology.tiers[application.tiers[0]?.name ?? ""] ?? []);
     if (!host) throw new Error("there is no instance to run the migrations beside");
     const given = { application, settings, topology, release: release.hash };
     const authorities = args.certificates.of(host.name, {

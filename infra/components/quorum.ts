@@ -16,7 +16,7 @@ import {
   renderEtcd,
 } from "../render/etcd.ts";
 import { etcdStart, renderEtcdBridge } from "../render/etcd-bridge.ts";
-import type { Member, Topology } from "../topology.ts";
+import { type Member, present, type Topology } from "../topology.ts";
 import type { Generated } from "./credentials.ts";
 
 export interface QuorumArgs {
@@ -59,7 +59,7 @@ export class Quorum extends pulumi.ComponentResource {
 
   #giveUsers(args: QuorumArgs, gates: pulumi.Resource[]): void {
     const { topology, platform } = args;
-    const [first] = topology.members.quorum;
+    const [first] = present(topology.members.quorum);
     if (!first) return;
     platform.runOnce(
       {

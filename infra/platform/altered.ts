@@ -20,6 +20,17 @@ export function mending(things: readonly string[] = []): Mending {
   return { variables: { [variable]: value }, ignoreChanges: [] };
 }
 
+/** Of what a machine tells, what a delivery of its member's files puts right. */
+export function ofDelivery(things: readonly string[] = []): readonly string[] {
+  return things.filter((one) => !one.startsWith("task "));
+}
+
+/** And what a task does. */
+export function ofTask(name: string, things: readonly string[] = []): readonly string[] {
+  const mark = `task ${name}: `;
+  return things.filter((one) => one.startsWith(mark)).map((one) => one.slice(mark.length));
+}
+
 /** Says what an `up` will put back. */
 export function warnOfAltered(member: string, things: readonly string[] = []): void {
   if (things.length === 0) return;

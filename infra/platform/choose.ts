@@ -5,6 +5,7 @@ import type { Settings } from "../settings.ts";
 import type { Topology } from "../topology.ts";
 import { alteredThings } from "./docker/altered.ts";
 import { DockerPlatform } from "./docker/docker.ts";
+import { dockerNames } from "./docker/names.ts";
 import { preflight } from "./docker/preflight.ts";
 import type { Platform } from "./platform.ts";
 import { inspectMachines } from "./ssh/preflight.ts";
@@ -15,7 +16,9 @@ type Start = (settings: Settings, topology: Topology) => Platform | Promise<Plat
 const platforms: Readonly<Record<Settings["platform"], Start>> = {
   docker: async (settings, topology) => {
     const engine = preflight(settings, topology);
-    const altered = await alteredThings(settings.stack, engine.containers);
+    const absent = settings.absent.map(dockerNames(settings.stack).container);
+    const asked = engine.containers.filter((name) => !absent.includes(name));
+    const altered = await alteredThings(settings.stack, asked);
     return new DockerPlatform(settings, topology, { ...engine, altered });
   },
   ssh: async (settings, topology) => {

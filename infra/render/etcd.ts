@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import { authorityFile, type Domain, type Leaf, leafFile } from "../certificates/domains.ts";
 import { firstGeneration, type Generations, loginOf } from "../generations.ts";
 import { ports } from "../roles.ts";
-import type { Member, Topology } from "../topology.ts";
+import { type Member, present, type Topology } from "../topology.ts";
 
 export const clientUrl = ({ backend }: Member) => `https://${backend}:${ports.etcdClient}`;
 export const peerUrl = ({ backend }: Member) => `https://${backend}:${ports.etcdPeer}`;
@@ -136,7 +136,7 @@ accepted() {
   return 1
 }
 # With every member there: a user is known to the whole quorum or to none
-until ${healthOf(topology.members.quorum)} > /dev/null 2>&1 || accepted > /dev/null
+until ${healthOf(present(topology.members.quorum))} > /dev/null 2>&1 || accepted > /dev/null
 do
   tries=$((\${tries:-0} + 1))
   [ "$tries" -lt 60 ] || { echo 'a member of etcd is not healthy after 60 tries, and etcd does not accept the root password' >&2; exit 1; }

@@ -6,7 +6,7 @@ import { authorityFile, leafFile } from "../certificates/domains.ts";
 import { placeOf } from "../certificates/plan.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
-import type { LoadBalancerMember, Member, Topology } from "../topology.ts";
+import { type LoadBalancerMember, type Member, present, type Topology } from "../topology.ts";
 import { isAtOrBelow, ownErrors, whoGetsJson } from "./haproxy-errors.ts";
 import {
   bufferBytes,
@@ -89,7 +89,10 @@ function sections(
     defaults(settings),
     ...sourceTables,
     ...site(settings, topology, application, self),
-    ...served(application).flatMap((one) => tier(one, topology.tiers[one.name] ?? [], settings)),
+    ...served(application).flatMap((one) =>
+      // An absent one may come back with an old release
+      tier(one, present(topology.tiers[one.name] ?? []), settings),
+    ),
     database(topology, self, settings),
     ...(smtp || outside.length > 0 ? [resolvers] : []),
     ...(smtp
@@ -403,7 +406,7 @@ function ofAllKinds(one: Served, { loadBalancer }: HaproxySettings, places: numb
 /** TCP listeners in the backend network: Patroni's health checks say which member serves which. */
 function database(topology: Topology, self: LoadBalancerMember, settings: HaproxySettings): string {
   const vip = topology.network.backend.vip;
-  const members = Object.values(topology.tiers).flat();
+  const members = present(Object.values(topology.tiers).flat());
   const clients = [...tierSources(members, topology), ...settings.loadBalancer.databaseClients];
   const listener = (name: string, port: number, routes: string) => `frontend ${name}
   mode tcp
@@ -413,7 +416,7 @@ function database(topology: Topology, self: LoadBalancerMember, settings: Haprox
 ${listens("backend", [self.backend, vip], port)}
   ${onlyFrom(clients)}
 ${routes}`;
-  const backend = (name: string, path: string) => `backend ${name}
+  const backend = (name: string, path: string, members: readonly Member[]) => `backend ${name}
   mode tcp
   option srvtcpka
   timeout server 1h
@@ -421,14 +424,16 @@ ${routes}`;
   http-check send meth OPTIONS uri ${path}
   http-check expect status 200
   default-server maxconn ${settings.database.maxConnections} on-marked-down shutdown-sessions
-${servers(topology.members.database, (one) => `${one.backend}:${ports.postgres} ${patroniCheck(one.name)}`)}`;
+${servers(members, (one) => `${one.backend}:${ports.postgres} ${patroniCheck(one.name)}`)}`;
+  const all = topology.members.database;
   const standbyFirst = `  use_backend standby if { nbsrv(standby) gt 0 }
   default_backend primary`;
   return [
     listener("primary", ports.primary, "  default_backend primary"),
     listener("replicas", ports.replicas, standbyFirst),
-    backend("primary", "/primary"),
-    backend("standby", `/replica?lag=${settings.database.maximumLagOnReadsBytes}`),
+    // Patroni says who has all that was acknowledged, also of one that is back too early
+    backend("primary", "/primary", all),
+    backend("standby", `/replica?lag=${settings.database.maximumLagOnReadsBytes}`, present(all)),
   ].join("\n\n");
 }
 
@@ -470,7 +475,7 @@ function wayOut(
   { host, port }: { readonly host: string; readonly port: number },
   { topology, self, tiers }: WayIn,
 ): string {
-  const members = tiers.flatMap((one) => topology.tiers[one.name] ?? []);
+  const members = present(tiers.flatMap((one) => topology.tiers[one.name] ?? []));
   return `listen ${name}
   mode tcp
   option tcplog

@@ -47,8 +47,10 @@ export function renderKeepalived(
   const { loadBalancer } = topology.members;
   const { frontend, backend } = topology.network;
   const peers = loadBalancer.filter((one) => one.name !== self.name);
-  // The first load balancer has the highest priority; it decides only when both start at once
-  const priority = 150 - loadBalancer.findIndex((one) => one.name === self.name);
+  // The first load balancer has the highest priority; it decides only when both start at once. Whoever is
+  // there while another is absent stands above that: it may come back with an old configuration
+  const isAlone = loadBalancer.some(({ absent }) => absent);
+  const priority = (isAlone ? 200 : 150) - loadBalancer.findIndex((one) => one.name === self.name);
   return `global_defs {
   vrrp_version 3
   script_user root

@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import { authorityFile, type Domain, type Leaf, leafFile } from "../certificates/domains.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
-import type { Member, Topology } from "../topology.ts";
+import { type Member, present, type Topology } from "../topology.ts";
 import { patroniPrefix } from "./etcd.ts";
 import { dataCare } from "./standby-care.ts";
 
@@ -318,6 +318,13 @@ ${served(ports.postgres, " -starttls postgres")} | same ${leafFile("postgres")} 
 ${patroniCurl()} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
 }
 
+const restartBoth = `  restart_pending replica
+  wait_for_standby
+  restart_pending primary
+  wait_for_replay
+  restart_pending replica
+  wait_for_standby`;
+
 /**
  * Brings the dynamic configuration into etcd, and restarts the members where a changed parameter
  * wants that: the standby first, and the primary once that standby is synchronous again. If this
@@ -325,12 +332,18 @@ ${patroniCurl()} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
  * the operator returns to the old setting.
  */
 export function settingsScript(topology: Topology): string {
-  const urls = topology.members.database.map(patroniUrl);
+  const urls = present(topology.members.database).map(patroniUrl);
+  // The other one is absent, and no standby
+  const isAlone = urls.length < 2;
   const curl = patroniCurl('"$WORKLOAD"/');
   return `api() {
   ${curl} --cert "$WORKLOAD/${leafFile("patroni-api")}" -sS --fail-with-body --max-time 90 --config credentials "$@"
 }
-write() { api -X PUT -H 'Content-Type: application/json' --data @"$1" ${urls[0]}/config > /dev/null; }
+# What is there is noted, so that a change by hand is seen
+write() {
+  api -X PUT -H 'Content-Type: application/json' --data @"$1" ${urls[0]}/config > /dev/null &&
+    cp "$1" "$WORKLOAD/.dynamic"
+}
 state() { ${curl} -sS --max-time 3 "$1/patroni"; }
 says() { case $1 in *"$2"*) ;; *) return 1 ;; esac; }
 
@@ -347,9 +360,23 @@ restart_pending() {
 
 wait_for_standby() {
   tries=0
-  until says "$(state ${urls[0]})$(state ${urls[1]})" '"sync_standby": true'; do
+  until says "${urls.map((url) => `$(state ${url})`).join("")}" '"sync_standby": true'; do
     tries=$((tries + 1))
     [ "$tries" -lt 60 ] || { echo 'no member is a synchronous standby' >&2; return 1; }
+    sleep 1
+  done
+}
+
+at() {
+  for url in ${urls.join(" ")}; do state "$url" || :; echo; done | sed -n 's/.*"'"$1"'": \\([0-9]*\\).*/\\1/p' | head -n 1
+}
+# A standby takes a smaller number of connections, say, only once it has replayed that the primary has it
+wait_for_replay() {
+  tries=0
+  wanted=$(at location)
+  until replayed=$(at replayed_location) && [ "\${replayed:-0}" -ge "\${wanted:-0}" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 60 ] || { echo 'the standby does not follow the primary' >&2; return 1; }
     sleep 1
   done
 }
@@ -358,12 +385,7 @@ change() {
   write wanted.json
   # Members look at etcd once per loop; a restart that a parameter wants is then pending
   sleep 3
-  restart_pending replica
-  wait_for_standby
-  restart_pending primary
-  sleep 2
-  restart_pending replica
-  wait_for_standby
+${isAlone ? "  restart_pending primary" : restartBoth}
 }
 
 api ${urls[0]}/config > before.json

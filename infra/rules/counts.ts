@@ -2,7 +2,7 @@
 import { addressPlan } from "../addresses.ts";
 import { type CountProblem, generatedRoles, roleRow, roles } from "../roles.ts";
 import type { Settings } from "../settings.ts";
-import type { TierPlan, Topology } from "../topology.ts";
+import { present, type TierPlan, type Topology } from "../topology.ts";
 import type { Problem } from "./problem.ts";
 import { isOfOtherDriver } from "./storage.ts";
 
@@ -79,15 +79,20 @@ function placesOf(holders: readonly string[]): string {
   return `${length} machine${length === 1 ? "" : "s"} (${holders.join(", ") || "none"})`;
 }
 
-/** Tiers of one instance: taken, but they do not survive what the others do. */
+/** Tiers of one instance, for good or for now: taken, but they do not survive what the others do. */
 export function singleInstanceWarnings(settings: Settings, { tiers }: Topology): Problem[] {
   return Object.entries(tiers).flatMap(([name, instances]) => {
-    const [only] = instances;
-    if (only === undefined || instances.length > 1) return [];
+    const [only, other] = present(instances);
+    if (only === undefined || other !== undefined) return [];
     const loss =
       only.port === undefined
         ? "its work stands still while that is down, restarted or updated"
         : "its requests fail while that is down, restarted or updated";
+    if (instances.length > 1) {
+      const why = `leaves ${only.name} alone in the tier ${name}: ${loss}`;
+      const fix = "have a new release wait for the others, or for a quiet hour";
+      return [{ path: "absent", why, fix }];
+    }
     return settings.machines === undefined
       ? [
           {

@@ -1,6 +1,7 @@
 /** All rules in their order: what the settings and the application's tiers must keep. */
 import type { Settings } from "../settings.ts";
 import type { Machine, TierPlan, Topology } from "../topology.ts";
+import { absentProblems, absentWarnings } from "./absent.ts";
 import { addressProblems } from "./addresses.ts";
 import { admitProblems } from "./admit.ts";
 import { certificateProblems, certificateWarnings } from "./certificate.ts";
@@ -51,6 +52,7 @@ export function planProblems(
   machines: readonly Machine[],
 ): Problem[] {
   return [
+    ...absentProblems(settings, machines, tiers),
     ...addressProblems(settings, machines),
     ...poolProblems(settings, machines, tiers),
     ...publishedPortProblems(settings),
@@ -64,5 +66,6 @@ export function warnings(settings: Settings, topology: Topology): Problem[] {
     ...singleInstanceWarnings(settings, topology),
     ...singleServerWarnings(topology),
     ...certificateWarnings(settings),
+    ...absentWarnings(topology),
   ];
 }

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { quote } from "../../infra/platform/shell.ts";
 import { patroniPrefix } from "../../infra/render/etcd.ts";
+import { present } from "../../infra/topology.ts";
 import { inRoot } from "../../lib/paths.ts";
 import { folderOf } from "../folder.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
@@ -48,7 +49,7 @@ export async function callStore(
 ): Promise<readonly unknown[]> {
   const why: string[] = [];
   let isThere = false;
-  for (const member of stack.topology.members.database) {
+  for (const member of present(stack.topology.members.database)) {
     const script = storeScript(`${folderOf(stack, member)}/patroni.yml`);
     const input = JSON.stringify(calls);
     const outcome = await onMachineOf(stack, member.machine, script, { limitSeconds, input });

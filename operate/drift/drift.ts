@@ -24,7 +24,10 @@ const againSeconds = 1.5;
 
 /** Compares the state with what there is; changes nothing. */
 export async function findDrift(stack: OperatedStack, state: State): Promise<Drift> {
-  const wanted = expectations(stack.name, stack.topology, state.resources);
+  const absent = stack.topology.machines.filter((one) => one.absent).map(({ name }) => name);
+  const wanted = expectations(stack.name, stack.topology, state.resources).filter(
+    (one) => !absent.includes(machineOf(stack, one)),
+  );
   const first = await ask(stack, questions(wanted));
   const { differences, unrecorded } = compare(wanted, first.seen);
   const doubtful = [...new Set(differences.map(({ expectation }) => expectation))];
@@ -33,6 +36,7 @@ export async function findDrift(stack: OperatedStack, state: State): Promise<Dri
     findings,
     unseen: [...first.unheard].map(([machine, why]) => ({ machine, why })),
     remarks: [
+      ...absent.map((name) => `${name} is absent (hastack:absent), and was not looked at`),
       ...remarksOn(unrecorded),
       ...remarksOnPatroni(wanted, first),
       ...remarkOnSecrets(state),
@@ -69,6 +73,16 @@ function questions(
     if (withTexts && file) add(machine, question.replace(/^file/, "text"));
   }
   return all;
+}
+
+/** On Docker members are machines, and the engine has things of theirs. */
+function machineOf(stack: OperatedStack, { machine, ask: question }: Expectation): string {
+  if (machine !== "") return machine;
+  return memberOf(
+    stack.name,
+    question,
+    allMembers(stack.topology).map(({ name }) => name),
+  );
 }
 
 /** Where people look for it. */

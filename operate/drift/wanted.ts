@@ -224,7 +224,6 @@ function task(place: Place): Expectation[] {
       thing: "Patroni's settings in etcd",
       should: flat(JSON.parse(text)),
       whole: true,
-      fix: `npx pulumi up --replace '**Command::${name}' writes them anew`,
     };
   });
 }

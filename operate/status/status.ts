@@ -79,14 +79,14 @@ const isBusy = (): boolean => (loadavg()[0] ?? 0) > 4 * availableParallelism();
  */
 export async function lookAt(stack: OperatedStack, drift?: DriftBeside): Promise<Picture> {
   const start = new Date();
-  const machines = stack.topology.machines.map(({ name }) => name);
   const said = await Promise.all(
-    machines.map(async (machine): Promise<[string, Said]> => {
-      const questions = questionsTo(stack, machine);
-      const first = await askMachine(stack, machine, questions);
+    stack.topology.machines.map(async ({ name, absent }): Promise<[string, Said]> => {
+      if (absent) return [name, { unreachable: "it is absent" }];
+      const questions = questionsTo(stack, name);
+      const first = await askMachine(stack, name, questions);
       // What is slow because of this machine is no fault of the stack's
-      if (!isBusy() || !isLate(first, questions)) return [machine, first];
-      return [machine, await askMachine(stack, machine, questions, patient)];
+      if (!isBusy() || !isLate(first, questions)) return [name, first];
+      return [name, await askMachine(stack, name, questions, patient)];
     }),
   );
   const seconds = (Date.now() - start.getTime()) / 1000;
@@ -176,6 +176,7 @@ function subjectOf(
 
 /** A member whose machine does not answer. */
 function lost(stack: OperatedStack, member: Member, said: Said | undefined): MemberPicture {
+  if (member.absent) return absent(member);
   const why = said !== undefined && "unreachable" in said ? String(said.unreachable) : "no answer";
   const fix = fixOfLost(stack, member, why);
   // The engine names containers by their hashes, and says what it wanted to do
@@ -190,6 +191,17 @@ function lost(stack: OperatedStack, member: Member, said: Said | undefined): Mem
     findings: [finding],
     marks: {},
   };
+}
+
+/** It is known to be lost, and the others do without it. */
+function absent(member: Member): MemberPicture {
+  const finding: Finding = {
+    state: "degraded",
+    what: `its machine ${member.machine} is absent (hastack:absent)`,
+    should: "it is back",
+    fix: `start it, take ${member.machine} out of hastack:absent, npx pulumi up`,
+  };
+  return { ...identity(member), state: "degraded", is: "absent", findings: [finding], marks: {} };
 }
 
 function fixOfLost({ name, settings }: OperatedStack, { machine }: Member, why: string): string {

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
+import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { run } from "../../lib/run.ts";
 import { fileBackend } from "./environment.ts";
+import { absentIn } from "./settings.ts";
 import { stateFile } from "./stack.ts";
 
 // What was removed by hand is in the state still: `up` would find it unchanged, and the next change of
@@ -31,12 +33,18 @@ const lists: readonly (readonly string[])[] = [
 /**
  * Things of Docker that a state knows and the engine has not, as texts for the user.
  * @param ids of all that the engine has
+ * @param absent names of containers that are lost for now, whose things are left as they are
  */
-export function missing(resources: readonly StateResource[], ids: ReadonlySet<string>): string[] {
+export function missing(
+  resources: readonly StateResource[],
+  ids: ReadonlySet<string>,
+  absent: readonly string[] = [],
+): string[] {
   return resources.flatMap(({ type, id, outputs }) => {
     const kind = kinds[type];
     if (kind === undefined || id === undefined || ids.has(id)) return [];
     const name = outputs?.name ?? id;
+    if (absent.some((one) => name === one || name.startsWith(`${one}-`))) return [];
     const holdsData = kind === "volume" && !name.endsWith("-files");
     return [`${kind} ${name}${holdsData ? " with all the data that was in it" : ""}`];
   });
@@ -90,7 +98,7 @@ export async function noticeMissing(
   // An engine that does not answer is the program's to tell
   if (outcomes.some(({ code }) => code !== 0)) return {};
   const ids = new Set(outcomes.flatMap(({ stdout }) => stdout.split("\n")));
-  const gone = missing(resources, ids);
+  const gone = missing(resources, ids, absentIn(stack).map(dockerNames(stack).container));
   if (gone.length === 0) return {};
   if (gone.length === resources.length) {
     // Looking at another engine would make the state forget what the right one has

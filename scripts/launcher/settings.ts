@@ -23,6 +23,15 @@ export function settingsIn(stack: string): Settings {
   return readSettings(stack, Object.fromEntries(texts));
 }
 
+/** Machines that a stack's file names as absent; none where it cannot be read: others complain of that. */
+export function absentIn(stack: string): readonly string[] {
+  try {
+    return settingsIn(stack).absent;
+  } catch {
+    return [];
+  }
+}
+
 function isEncrypted(value: unknown): boolean {
   return typeof value === "object" && value !== null && "secure" in value;
 }

@@ -158,6 +158,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "absent",
+    about: "changes of a stack on Docker while machines of it are lost",
+    minutes: 9,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/absent.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "abuse",
     about: "clients that take more than their share of a stack on Docker",
     minutes: 14,

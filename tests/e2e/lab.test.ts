@@ -9,6 +9,7 @@ import { attacksSuite } from "./suites/attacks.ts";
 import { badMachinesSuite } from "./suites/bad-machines.ts";
 import { cacheSuite } from "./suites/cache.ts";
 import { brokenReleaseSuite } from "./suites/changes.ts";
+import { bySystemd, driftSuite } from "./suites/drift.ts";
 import { failoverSuite } from "./suites/faults.ts";
 import { machinesSuite, rebootSuite } from "./suites/machines.ts";
 import { operationsSuite } from "./suites/operations.ts";
@@ -62,6 +63,7 @@ describe("lab on three machines, end to end", function () {
   attacksSuite(stack);
   cacheSuite(stack);
   travelSuite(stack);
+  driftSuite(stack, bySystemd);
   brokenReleaseSuite(stack);
   operationsSuite(stack);
   failoverSuite(stack);

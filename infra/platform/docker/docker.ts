@@ -10,7 +10,8 @@ import { shortHash } from "../../../lib/short-hash.ts";
 import { addressPlan, hostAddress } from "../../addresses.ts";
 import type { Settings } from "../../settings.ts";
 import type { Topology } from "../../topology.ts";
-import { type Mending, mending, warnOfAltered } from "../altered.ts";
+import { everything, leftAlone } from "../absent.ts";
+import { type Mending, mending, ofDelivery, ofTask, warnOfAltered } from "../altered.ts";
 import { deliveredFiles } from "../machine.ts";
 import { Ownership } from "../ownership.ts";
 import {
@@ -66,7 +67,9 @@ export class DockerPlatform implements Platform {
   place(workload: Workload, options: PlacementOptions): pulumi.Resource {
     this.#warnOfMissing(workload);
     const users = workload.processes.map(({ user }) => user);
-    const image = this.#image({ ...workload, ...withUsers(workload.release, users) }, options);
+    const image =
+      this.#imageOfAbsent(workload.host, options) ??
+      this.#image({ ...workload, ...withUsers(workload.release, users) }, options);
     const files = this.#deliver(workload, image, options);
     const container = this.#container(workload, image, {
       parent: options.parent,
@@ -90,19 +93,31 @@ export class DockerPlatform implements Platform {
           without: needless,
         }
       : { container: this.#names.container(task.host.name), ...(onWorkload && { onWorkload }) };
+    const { create, ignored } = leftAlone(
+      image ? { machine: task.host.machine } : task.host,
+      "node platform/docker/run-task.ts",
+    );
+    const altered = ofTask(name, this.#engine?.altered?.get(task.host.name));
+    warnOfAltered(name, altered);
+    const { variables, ignoreChanges } = mending(altered);
     return new command.local.Command(
       name,
       {
-        create: "node platform/docker/run-task.ts",
+        create,
         environment: {
           REQUEST: JSON.stringify(taskRequest(task, configurationDirectory)),
           TARGET: JSON.stringify(target),
           ...(image && { IMAGE: image.imageId }),
+          ...variables,
         },
         stdin: secretInput(task.secrets),
         addPreviousOutputInEnv: false,
       },
-      { parent: options.parent, dependsOn: [...options.dependsOn, ...this.#networksOf(name)] },
+      {
+        parent: options.parent,
+        dependsOn: [...options.dependsOn, ...this.#networksOf(name)],
+        ignoreChanges: [...ignored, ...ignoreChanges],
+      },
     );
   }
 
@@ -146,6 +161,7 @@ export class DockerPlatform implements Platform {
 
   /** The launcher asks for `--refresh` by itself; who has a Pulumi of their own must. */
   #warnOfMissing({ host, data = [] }: Workload): void {
+    if (host.absent) return;
     const volume = (name: string) => this.#names.volume(`${host.name}-${name}`);
     const { containers, volumes } = this.#engine ?? {};
     if (!containers || !volumes?.has(volume("files")) || process.env.PULUMI_OPTION_REFRESH) return;
@@ -209,6 +225,7 @@ export class DockerPlatform implements Platform {
         ...takesOver(host),
         deleteBeforeReplace: true,
         replaceOnChanges: ["*"],
+        ...(host.absent && { ignoreChanges: [...everything] }),
       },
     );
   }
@@ -262,15 +279,16 @@ export class DockerPlatform implements Platform {
       labels: this.#labelWords(component),
     };
     const stdin = secretInput(workload.secrets);
-    const altered = this.#engine?.altered?.get(host.name);
+    const altered = ofDelivery(this.#engine?.altered?.get(host.name));
     warnOfAltered(host.name, altered);
     const { variables, ignoreChanges } = mending(altered);
     // A volume that is not there, new or removed by hand, is filled, though the files are the same
     const isMissing = this.#engine?.volumes.has(target.volume) === false;
+    const { create, ignored } = leftAlone(host, "node platform/docker/deliver-files.ts");
     const resource = new command.local.Command(
       `${host.name}-files`,
       {
-        create: "node platform/docker/deliver-files.ts",
+        create,
         environment: {
           REQUEST: JSON.stringify(request),
           TARGET: JSON.stringify(target),
@@ -285,7 +303,11 @@ export class DockerPlatform implements Platform {
         ...takesOver(host, "-files"),
         parent: options.parent,
         dependsOn: [...options.dependsOn, ...volumes],
-        ignoreChanges: [...ignoreChanges, ...(isMissing ? [] : ["environment.VOLUME_OF"])],
+        ignoreChanges: [
+          ...ignored,
+          ...ignoreChanges,
+          ...(isMissing ? [] : ["environment.VOLUME_OF"]),
+        ],
       },
     );
     const version = stdin.apply((secrets) => shortHash(JSON.stringify(request), secrets));
@@ -304,10 +326,11 @@ export class DockerPlatform implements Platform {
       member: host.name,
       health: { ...health, timeoutSeconds: this.#settings.gateTimeoutSeconds },
     };
+    const { create, ignored } = leftAlone(host, "node platform/docker/gate.ts");
     return new command.local.Command(
       `${host.name}-gate`,
       {
-        create: "node platform/docker/gate.ts",
+        create,
         environment: {
           CONTAINER: container.name,
           REQUEST: JSON.stringify(request),
@@ -322,7 +345,7 @@ export class DockerPlatform implements Platform {
         ...takesOver(host, "-gate"),
         parent,
         dependsOn: [container, files.resource],
-        ignoreChanges: files.mending.ignoreChanges,
+        ignoreChanges: [...ignored, ...files.mending.ignoreChanges],
       },
     );
   }
@@ -342,17 +365,17 @@ export class DockerPlatform implements Platform {
     { component, packages, release }: Pick<Workload, "component" | "packages" | "release">,
     options: PlacementOptions,
   ): docker.RemoteImage {
-    const key = JSON.stringify([packages, release ?? null]);
-    const known = this.#images.get(key);
-    if (known) return known;
     const kind = release ? "release" : kebab(component);
-    const staged = release && this.#stage(release, options);
     const tag = release ? releaseTag(release, packages) : packagesTag(packages);
+    const title = `${kind}-image-${tag}`;
+    const known = this.#images.get(title);
+    if (known) return known;
+    const staged = release && this.#stage(release, options);
     const users = release && { USERS: release.users.join(" ") };
     // The tag is part of the resource's name: going back to a release that still serves somewhere
     // finds its image as it is, instead of making it again and removing the old one of that name
     const image = new docker.RemoteImage(
-      `${kind}-image-${tag}`,
+      title,
       {
         name: `hastack-${this.#settings.stack}/${kind}:${tag}`,
         build: {
@@ -364,7 +387,27 @@ export class DockerPlatform implements Platform {
       },
       { parent: options.parent, dependsOn: staged ? [staged] : [] },
     );
-    this.#images.set(key, image);
+    this.#images.set(title, image);
+    return image;
+  }
+
+  /** That of its container stays: it is there by an older release's description, which nobody has any more. */
+  #imageOfAbsent(
+    { name, absent }: Workload["host"],
+    { parent }: PlacementOptions,
+  ): docker.RemoteImage | undefined {
+    const there = absent ? this.#engine?.images?.get(name) : undefined;
+    if (there === undefined) return undefined;
+    const [, kind = "", tag = ""] = /([^/]+):([^:]+)$/.exec(there) ?? [];
+    const title = `${kind}-image-${tag}`;
+    const known = this.#images.get(title);
+    if (known) return known;
+    const image = new docker.RemoteImage(
+      title,
+      { name: there },
+      { parent, ignoreChanges: [...everything] },
+    );
+    this.#images.set(title, image);
     return image;
   }
 

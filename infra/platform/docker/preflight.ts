@@ -7,9 +7,11 @@ import { spawnSync } from "node:child_process";
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import { addressPlan, hostNumber, overlaps } from "../../addresses.ts";
 import type { Problem } from "../../rules/problem.ts";
+import { type Running, runningIn, runningProblems } from "../../rules/running.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
 import { allMembers, type Topology } from "../../topology.ts";
 import { dockerNames } from "./names.ts";
+import { configurationDirectory } from "./s6.ts";
 
 /** A subnet that something else on this machine uses. */
 export interface UsedSubnet {
@@ -23,6 +25,8 @@ export interface Engine {
   readonly containers: readonly string[];
   /** All of them, by name. */
   readonly volumes: ReadonlySet<string>;
+  /** What containers of absent members were made of, by member: `hastack-dev/release:TAG`. @default nothing */
+  readonly images?: ReadonlyMap<string, string>;
   /** What was changed by hand, by member. @default nothing */
   readonly altered?: ReadonlyMap<string, readonly string[]>;
 }
@@ -46,11 +50,13 @@ export function preflight(settings: Settings, topology: Topology): Engine {
     ...subnetProblems(topology.network, used),
     ...portProblems(settings, listeningPorts(settings, containers)),
     ...placeProblems(topology, runningMembers(settings, containers)),
+    ...runningProblems(settings, topology.members.quorum.length, whatRuns(settings, containers)),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
   return {
     containers: containers.map(({ name }) => name),
     volumes: new Set(dockerLines(["volume", "ls", "--quiet"])),
+    images: imagesOfAbsent(settings, containers),
   };
 }
 
@@ -242,6 +248,48 @@ function runningMembers(
     lines.flatMap((line): [string, string][] => {
       const [name = "", there = ""] = line.slice(1).trim().split(" ");
       return there === "" ? [] : [[name.slice(container("").length), there]];
+    }),
+  );
+}
+
+/** By one member of each kind, which may be stopped. */
+function whatRuns(settings: Settings, containers: readonly OwnContainer[]): Running {
+  const { container } = dockerNames(settings.stack);
+  const absent = settings.absent.map(container);
+  const there = containers.map(({ name }) => name).filter((name) => !absent.includes(name));
+  const files = [
+    { member: "etcd", file: "etcd.yml" },
+    { member: "lb", file: "keepalived.conf" },
+  ].flatMap(({ member, file }) => {
+    const name = there.find((one) => one.startsWith(container(`${member}-`)));
+    if (name === undefined) return [];
+    // As an archive, in which a text is as it is
+    const words = ["cp", `${name}:${configurationDirectory}/${file}`, "-"];
+    const { status, stdout } = spawnSync("docker", words, { encoding: "utf8" });
+    return status === 0 ? [stdout.replaceAll("\0", "\n")] : [];
+  });
+  return runningIn(files);
+}
+
+function imagesOfAbsent(
+  { stack, absent }: Settings,
+  containers: readonly OwnContainer[],
+): Map<string, string> {
+  const { container } = dockerNames(stack);
+  const there = absent.filter((name) => containers.some((one) => one.name === container(name)));
+  if (there.length === 0) return new Map();
+  const list = ["images", "--no-trunc", "--format={{.ID}} {{.Repository}}:{{.Tag}}"];
+  const titles = new Map(
+    dockerLines([...list, `hastack-${stack}/*`]).map((line): [string, string] => {
+      const [id = "", title = ""] = line.split(" ");
+      return [id, title];
+    }),
+  );
+  const ids = dockerLines(["inspect", "--format={{.Image}}", ...there.map(container)]);
+  return new Map(
+    there.flatMap((name, index): [string, string][] => {
+      const title = titles.get(ids[index] ?? "");
+      return title === undefined ? [] : [[name, title]];
     }),
   );
 }

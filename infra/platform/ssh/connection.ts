@@ -224,6 +224,6 @@ export function connectionProblem(target: Target, said: string): Problem {
     why: `it cannot be reached, or the connection was lost (${last})`,
     fix:
       `check that it runs, that its address is right, and that port ${port} is open to you, ` +
-      "then run up again",
+      `then run up again; while it is lost, name it: hastack:absent: [${name}]`,
   };
 }

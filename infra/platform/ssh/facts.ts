@@ -30,6 +30,8 @@ export interface Facts {
   readonly idOfUser?: number;
   /** Members of the stack that were placed there before. */
   readonly placed: readonly string[];
+  /** Lines of the members' own files that say what runs. @default none */
+  readonly running?: readonly string[];
   /** The stack that it belongs to, and its name there. */
   readonly owner?: string;
   /** Whether what its storage is made with is the stack's own. */
@@ -109,6 +111,7 @@ export function parseFacts(text: string): Facts {
     idOfUser: number("idOfUser"),
     // Not the copies beside them, which a run that was cut off leaves
     placed: all("placed").filter((name) => /^[a-z]([a-z0-9-]*[a-z])?-[1-9]\d*$/.test(name)),
+    running: all("running"),
     owner: one("owner"),
     ownStorage: all("ownStorage").length > 0,
     shared: new Map(

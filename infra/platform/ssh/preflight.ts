@@ -8,6 +8,7 @@ import { targets } from "../../inventory.ts";
 import { tierOfProcess } from "../../render/instance-proxy.ts";
 import { type DiskNeed, isRole, ports, portsOf, releaseNeed, roleRow, roles } from "../../roles.ts";
 import type { Problem } from "../../rules/problem.ts";
+import { runningIn, runningProblems } from "../../rules/running.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
 import { allMembers, type Machine, type Member, type Topology } from "../../topology.ts";
 import { readProgram } from "../machine.ts";
@@ -70,8 +71,9 @@ const architectures: Readonly<Record<string, Machines["architecture"]>> = {
 /** @throws SettingsError with every problem as machine, problem, fix */
 export async function inspectMachines(settings: Settings, topology: Topology): Promise<Machines> {
   const all = targets(settings);
+  const there = all.filter(({ name }) => !settings.absent.includes(name));
   const looks = await Promise.all(
-    all.map((target) => {
+    there.map((target) => {
       const machine = topology.machines.find(({ name }) => name === target.name);
       if (!machine) throw new Error(`machine ${target.name} is not in the topology`);
       return look(settings, target, machine, membersOn(topology, machine));
@@ -81,6 +83,11 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
   const problems = [
     ...looks.flatMap((one) => ("facts" in one ? problemsOf(settings, one) : [one])),
     ...architectureProblems(seen),
+    ...runningProblems(
+      settings,
+      topology.members.quorum.length,
+      runningIn(seen.flatMap(({ facts }) => facts.running ?? [])),
+    ),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
   const [{ facts } = {}] = [...seen.filter(runsRelease), ...seen];

@@ -14,6 +14,12 @@ const sudoRefusal =
 
 async function run(call: string, request: string | undefined): Promise<void> {
   const target: Target = JSON.parse(required("TARGET"));
+  // A stack that is destroyed goes without them; what a machine has is told by its name
+  const leftBehind = (process.env.HASTACK_LEFT_BEHIND ?? "").split(" ");
+  if (request === "REMOVAL" && leftBehind.includes(target.name)) {
+    console.log(`machine ${target.name} is absent: ${process.env.NAME} stays there`);
+    return;
+  }
   const secrets = await readInput();
   const connection = onMachine(target, { ownMounts: call === "task" });
   const limitSeconds = Number(process.env.LIMIT_SECONDS ?? "600");

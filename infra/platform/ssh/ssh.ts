@@ -9,7 +9,8 @@ import { renderFirewall } from "../../render/nftables.ts";
 import { formatProblem } from "../../rules/problem.ts";
 import type { Settings } from "../../settings.ts";
 import type { Machine, Member, Topology } from "../../topology.ts";
-import { type Mending, mending, warnOfAltered } from "../altered.ts";
+import { leftAlone } from "../absent.ts";
+import { type Mending, mending, ofDelivery, ofTask, warnOfAltered } from "../altered.ts";
 import { Ownership } from "../ownership.ts";
 import {
   type Flow,
@@ -107,8 +108,7 @@ export class SshPlatform implements Platform {
       ...(release ? [this.#release(host.machine, release)] : []),
       ...this.#mounts(host.machine, workload.shared),
     ];
-    const { facts } = this.#machines.seen?.find((one) => one.machine.name === host.machine) ?? {};
-    const altered = facts?.altered.get(host.name);
+    const altered = ofDelivery(this.#altered(host));
     warnOfAltered(host.name, altered);
     return this.#inTurn({
       name: host.name,
@@ -123,6 +123,11 @@ export class SshPlatform implements Platform {
     });
   }
 
+  #altered({ name, machine }: Workload["host"]): readonly string[] | undefined {
+    const { facts } = this.#machines.seen?.find((one) => one.machine.name === machine) ?? {};
+    return facts?.altered.get(name);
+  }
+
   runOnce(task: Task, { parent, dependsOn }: PlacementOptions): pulumi.Resource {
     const { name, host, release, packages = [], secrets } = task;
     const before = [
@@ -130,8 +135,11 @@ export class SshPlatform implements Platform {
       ...(release ? [this.#release(host.machine, release)] : []),
       ...this.#mounts(host.machine, task.shared),
     ];
+    const altered = ofTask(name, this.#altered(host));
+    warnOfAltered(name, altered);
     return this.#inTurn({
       name,
+      mending: mending(altered),
       machine: host.machine,
       apply: {
         call: "task",
@@ -388,7 +396,9 @@ export class SshPlatform implements Platform {
 
   /** A command that Node runs here, about a machine. */
   #node({ name, formerName, machine, environment, mending, options, ...rest }: NodeCommand) {
-    const { secrets = {}, ...commands } = rest;
+    const { secrets = {}, create, ...commands } = rest;
+    const { absent } = this.#topology.machines.find((one) => one.name === machine) ?? {};
+    const left = leftAlone({ machine, ...(absent && { absent }) }, create);
     const { variables = {}, ignoreChanges = [] } = mending ?? {};
     const target = this.#machines.targets.find((one) => one.name === machine);
     if (!target) throw new Error(`machine ${machine} is not known`);
@@ -396,6 +406,7 @@ export class SshPlatform implements Platform {
       name,
       {
         ...commands,
+        create: left.create,
         // What it takes to get there stays with it, so that it can be taken away from there
         environment: {
           MACHINE: machine,
@@ -414,7 +425,7 @@ export class SshPlatform implements Platform {
         // name, which states of earlier releases do not have: nothing is replaced for that
         replaceOnChanges: ["environment.MACHINE", ...(formerName ? ["environment.NAME"] : [])],
         deleteBeforeReplace: true,
-        ...(ignoreChanges.length > 0 && { ignoreChanges }),
+        ignoreChanges: [...left.ignored, ...ignoreChanges],
       },
     );
   }

@@ -134,6 +134,20 @@ export function settingsSuite(stack: TestStack): void {
       assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
     });
 
+    it("D2: fewer connections and more, twice over, leave no restart pending on either member", async function () {
+      onlyInFull(this);
+      for (const maxConnections of [80, 120, 80, 120]) {
+        stack.configure({ "hastack:database": { maxConnections } });
+        await stack.mustUp();
+        await wholePair(stack);
+        for (const member of ["db-1", "db-2"]) {
+          const shown = await sql(stack, member, "SHOW max_connections;");
+          assert.equal(shown, String(maxConnections), member);
+          assert.equal(await wantsRestart(stack, member), false, `${member}, ${maxConnections}`);
+        }
+      }
+    });
+
     it("W6: settings that PostgreSQL cannot start with are put back; going back mends all", async () => {
       const shown = (member: string) => sql(stack, member, "SHOW shared_buffers; SHOW work_mem;");
       const [buffers] = (await shown("db-1")).split("\n");
@@ -180,6 +194,14 @@ export function settingsSuite(stack: TestStack): void {
       assert.equal((await releases(stack)).length, 1);
     });
   });
+}
+
+/** Whether a parameter waits for a restart, as Patroni says. */
+async function wantsRestart(stack: TestStack, member: string): Promise<boolean> {
+  const url = `https://${stack.place.address(member)}:8008/patroni`;
+  const ask = `curl -sS --max-time 3 --cacert tls/patroni-api-ca.crt ${url}`;
+  const said = await inside(stack, member, `cd ${stack.place.files(member)}; ${ask}`);
+  return JSON.parse(said).pending_restart === true;
 }
 
 /** The releases that the instances answer with. */

@@ -26,6 +26,8 @@ export interface Registration {
   readonly retainOnDelete: boolean;
   readonly deleteBeforeReplace: boolean;
   readonly replaceOnChanges: readonly string[];
+  /** Inputs whose change the engine passes over; `*` is all. */
+  readonly ignoreChanges: readonly string[];
   /** Names that it had before. */
   readonly aliases: readonly string[];
   /** Inputs as plain values; what is not known yet in a preview is `unknown`. */
@@ -223,6 +225,7 @@ export class Recording {
       retainOnDelete: request.getRetainondelete() ?? false,
       deleteBeforeReplace: request.getDeletebeforereplace() ?? false,
       replaceOnChanges: request.getReplaceonchangesList(),
+      ignoreChanges: request.getIgnorechangesList(),
       aliases: request.getAliasesList().map(aliasName),
       inputs: plain(inputs, (value) => value) as Record<string, unknown>,
       shown: plain(inputs, () => secret) as Record<string, unknown>,

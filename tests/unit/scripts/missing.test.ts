@@ -30,6 +30,12 @@ describe("launcher: what was removed by hand", () => {
     ]);
   });
 
+  it("W11: is not told of a machine that is absent", () => {
+    const absent = ["hastack-dev-db-1"];
+    assert.deepEqual(missing(state, new Set(["another"]), absent), ["network hastack-dev-backend"]);
+    assert.equal(missing(state, new Set(["another"]), ["hastack-dev-db-2"]).length, 4);
+  });
+
   it("is a container that another one has the name of", () => {
     const ids = ["c2", "n1", "hastack-dev-db-1-files", "hastack-dev-db-1-data"];
     assert.deepEqual(missing(state, new Set(ids)), ["container hastack-dev-db-1"]);

@@ -180,7 +180,9 @@ print(json.dumps([one for one in errors if not one.startswith("etcd3.hosts")]))`
  * A stand-in for Patroni's interface, one process for each member; it takes down what changes
  * something. The members' states and the configuration in etcd are files. `/tmp/refused` holds a
  * word that no configuration may have, `/tmp/broken` the members that cannot restart, and a standby
- * that has restarted is synchronous again once it was asked as often as its `catch_up` says.
+ * that has restarted is synchronous again once it was asked as often as its `catch_up` says. Where members
+ * have a `log`, the primary's grows by its restart, a standby follows as it is asked, and takes what it is
+ * to restart for only when it has what the primary has.
  */
 const patroniStandIn = `
 import http.server, json, os, ssl, sys
@@ -192,6 +194,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/config": return self.answer(200, read(config))
         state = state_of(me)
+        if "log" in state:
+            mine, primary = state["log"], state_of("db-1")["log"]
+            if me == "db-1": state["xlog"] = {"location": mine}
+            else: state["xlog"] = {"replayed_location": mine}
+            if mine < primary:
+                state["log"] = mine + 10
+                keep(state)
         if "left" in state:
             state["left"] -= 1
             if state["left"] == 0:
@@ -209,7 +218,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.body()
         if me in read("/tmp/broken"): return self.answer(503, "the restart failed")
         state = state_of(me)
-        state.pop("pending_restart", None)
+        if state.get("log", 0) >= state_of("db-1").get("log", 0): state.pop("pending_restart", None)
+        if "log" in state and me == "db-1": state["log"] += 200
+        if "log" in state and me == "db-2" and not state.get("known"):
+            state.update(known=True, pending_restart=True)
         if state["role"] == "replica":
             state.pop("sync_standby", None)
             state["left"] = state.get("catch_up", 1)
@@ -573,12 +585,26 @@ get_dcs = lambda config: Dcs()
         readonly authorizations: readonly string[];
         /** What is in etcd at the end. */
         readonly config: Record<string, unknown>;
+        /** What is noted of that, to see a change by hand. */
+        readonly noted: Record<string, unknown>;
+        /** Whether the standby still wants a restart. */
+        readonly pending: boolean;
       }
 
       /** Runs the task, with a clock that goes faster, on members that both want a restart. */
-      async function apply({ refused = "", broken = "", catchUp = 3, pending = true } = {}) {
+      async function apply({
+        refused = "",
+        broken = "",
+        catchUp = 3,
+        pending = true,
+        smaller = false,
+      } = {}) {
         const state = (rest: object) =>
-          JSON.stringify({ ...rest, ...(pending && { pending_restart: true }) });
+          JSON.stringify({
+            ...rest,
+            ...(pending && { pending_restart: true }),
+            ...(smaller && { log: 1000 }),
+          });
         const files: Record<string, string> = {
           "patroni-db-1": state({ role: "primary", state: "running" }),
           "patroni-db-2": state({ ...standby, catch_up: catchUp }),
@@ -607,6 +633,8 @@ get_dcs = lambda config: Dcs()
           ready: entries.map((entry) => entry[5]),
           authorizations: entries.map((entry) => entry[3]),
           config: JSON.parse(await machine.run("cat /tmp/patroni-config")),
+          noted: JSON.parse(await machine.run("cat /etc/hastack/.dynamic || echo {}")),
+          pending: JSON.parse(await machine.run("cat /tmp/patroni-db-2")).pending_restart === true,
         } satisfies Outcome;
       }
 
@@ -641,6 +669,25 @@ get_dcs = lambda config: Dcs()
       it("D2: restart the primary only once the standby is synchronous again", async () => {
         const { requests, ready } = await apply({ catchUp: 20 });
         assert.equal(ready[requests.indexOf("db-1 POST /restart")], true);
+      });
+
+      it("D2: restart the standby once more where it takes a smaller value after the primary, when it has replayed that", async () => {
+        const { code, requests, pending, stderr } = await apply({ smaller: true });
+        assert.equal(code, 0, stderr);
+        assert.deepEqual(requests, [
+          "db-1 PUT /config",
+          "db-2 POST /restart",
+          "db-1 POST /restart",
+          "db-2 POST /restart",
+        ]);
+        assert.equal(pending, false);
+      });
+
+      it("W10: are noted on the machine as they are in etcd, also when they are taken back", async () => {
+        const done = await apply({ pending: false });
+        assert.deepEqual(done.noted, done.config);
+        const failed = await apply({ broken: "db-2" });
+        assert.deepEqual([failed.noted, failed.config], [before, before]);
       });
 
       it("W6: that Patroni refuses leave in etcd what was there, and fail", async () => {

@@ -69,12 +69,12 @@ describe("what ssh says", () => {
     [
       "of a machine that is away",
       "ssh: connect to host 10.3.0.15 port 2222: No route to host\r\n",
-      "it cannot be reached, or the connection was lost (ssh: connect to host 10.3.0.15 port 2222: No route to host), check that it runs, that its address is right, and that port 2222 is open to you, then run up again",
+      "it cannot be reached, or the connection was lost (ssh: connect to host 10.3.0.15 port 2222: No route to host), check that it runs, that its address is right, and that port 2222 is open to you, then run up again; while it is lost, name it: hastack:absent: [db-1]",
     ],
     [
       "of one that does not answer: nothing",
       "",
-      "it cannot be reached, or the connection was lost (no answer for 15 s), check that it runs, that its address is right, and that port 2222 is open to you, then run up again",
+      "it cannot be reached, or the connection was lost (no answer for 15 s), check that it runs, that its address is right, and that port 2222 is open to you, then run up again; while it is lost, name it: hastack:absent: [db-1]",
     ],
     [
       "of a host key that changed",

@@ -1,0 +1,79 @@
+/** What somebody changes by hand is found by `npm run drift`, and put back by `up`. */
+import assert from "node:assert/strict";
+import { timed } from "../../support/measure.ts";
+import { healed, inside } from "../../support/members.ts";
+import type { TestStack } from "../../support/test-stack.ts";
+
+/** How a process is stopped, and kept from starting by itself, at its member. */
+export interface Supervisor {
+  stop(process: string): string;
+  disable(process: string): string;
+}
+
+/** Containers' own. */
+export const byS6: Supervisor = {
+  stop: (process) => `s6-svc -wD -d /etc/hastack/services/${process}`,
+  disable: (process) => `touch /etc/hastack/services/${process}/down`,
+};
+
+/** Machines' own. */
+export const bySystemd: Supervisor = {
+  stop: (process) => `systemctl stop hastack-${process}`,
+  disable: (process) => `systemctl disable hastack-${process} 2> /dev/null`,
+};
+
+interface Finding {
+  readonly what: string;
+  readonly line?: number;
+}
+
+export function driftSuite(stack: TestStack, supervisor: Supervisor): void {
+  const at = (member: string, script: string) =>
+    inside(stack, member, `cd ${stack.place.files(member)}; ${script}`);
+
+  async function drift(): Promise<{ code: number; findings: readonly Finding[] }> {
+    const args = ["run", "--silent", "drift", "--", "--stack", stack.name, "--json"];
+    const { code, stdout, stderr } = await timed("npm run drift", () => stack.npm(args, 60));
+    assert.ok([0, 1].includes(code), stdout + stderr);
+    return { code, findings: JSON.parse(stdout).findings };
+  }
+
+  describe("what is changed by hand", () => {
+    it("W10: is nothing after an up", async () => {
+      assert.deepEqual(await drift(), { code: 0, findings: [] });
+    });
+
+    it("W10: a line, a mode, a process that is stopped or disabled, Patroni's settings: found, and put back by up", async () => {
+      await at("lb-2", "sed -i '0,/retries 3/s//retries 7/' haproxy.cfg");
+      await at("db-2", "chmod 0644 patroni.yml");
+      await at("cache-1", supervisor.stop("valkey"));
+      await at("storefront-2", supervisor.disable("storefront"));
+      const change = "edit-config --force --quiet --set maximum_lag_on_failover=2048";
+      await at("db-1", `timeout 30 patronictl -c patroni.yml ${change}`);
+
+      const { code, findings } = await drift();
+      assert.equal(code, 1);
+      const told = findings.map(({ what }) => what).sort();
+      for (const expected of [
+        /haproxy\.cfg, line \d+: is ".*retries 7", should be ".*retries 3"$/,
+        /patroni\.yml, mode: is 644, should be 600$/,
+        /valkey.*: is stopped, should be up$/,
+        /storefront.*, starts by itself: is no, should be yes$/,
+        /Patroni's settings in etcd, maximum_lag_on_failover: is 2048, should be 1048576$/,
+      ]) {
+        assert.ok(
+          told.some((one) => expected.test(one)),
+          `${expected} in\n${told.join("\n")}`,
+        );
+      }
+      assert.equal(told.length, 5, told.join("\n"));
+
+      const said = await timed("up that puts it back", () => stack.mustUp());
+      for (const thing of ["haproxy.cfg", "patroni.yml", "the settings of Patroni in etcd"]) {
+        assert.match(said, new RegExp(`changed by hand, and put back by this up: .*${thing}`));
+      }
+      await healed(stack);
+      assert.deepEqual(await drift(), { code: 0, findings: [] });
+    });
+  });
+}
