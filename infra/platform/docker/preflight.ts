@@ -296,7 +296,9 @@ function imagesOfAbsent(
 
 function dockerLines(args: readonly string[]): string[] {
   const { error, status, stdout, stderr } = spawnSync("docker", args, { encoding: "utf8" });
-  if (error || status !== 0) {
+  // Others' networks, say, may go between a list and a look at what was in it; the rest is told
+  const isGone = /^(Error response from daemon: .* not found|Error: No such .*)\s*$/m.test(stderr);
+  if (error || (status !== 0 && !isGone)) {
     const reason = (error?.message ?? stderr).trim();
     throw new SettingsError([
       {
