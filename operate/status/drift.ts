@@ -53,6 +53,8 @@ export function driftSubject(stdout: string, stderr: string, at: Date): Subject 
   const drift = readJson<Drift>(stdout);
   if (drift === undefined)
     return of(`not looked at: ${stderr.trim().split("\n")[0] || "it took too long"}`);
+  if (drift.compared === 0)
+    return of("not looked at: no up of this stack was made from this checkout");
   const findings = drift.findings.map(
     ({ machine, what, fix }): Finding => ({
       state: "degraded",

@@ -104,7 +104,7 @@ function judgeMember(one: Asked, thereIsQuorum: boolean): Judged {
       });
   const size = sizeOf(Number(status.dbSize ?? 0));
   return {
-    marks: { leader: isLeader(status) },
+    marks: followsLeader(status) ? { leader: isLeader(status) } : {},
     is: `${isLeader(status) ? "leader" : followsLeader(status) ? "follower" : "no leader"}, ${size}`,
     findings,
   };

@@ -140,6 +140,7 @@ function role({ marks, role: kind, state }) {
   if (kind === "loadBalancer") return ["stands by", false];
   if (database === "primary") return ["primary", true];
   if (database) return [database, false];
+  if (kind === "quorum" && leader === undefined) return ["no leader", false];
   if (leader !== undefined) return [leader ? "leader" : "follower", false];
   if (release) return [`release ${release.slice(0, 8)}`, false];
   return [kind === "cache" ? "Valkey" : kind, false];

@@ -82,7 +82,9 @@ function showFindings() {
   for (const { name, findings } of [...picture.subjects, ...picture.members])
     for (const one of findings) {
       const key = JSON.stringify([one.what, one.fix].map((text) => text.replaceAll(name, "NAME")));
-      all.set(key, { ...one, of: [...(all.get(key)?.of ?? []), name] });
+      const before = all.get(key);
+      const [what, fix] = before ? JSON.parse(key) : [one.what, one.fix];
+      all.set(key, { ...one, what, fix, of: [...(before?.of ?? []), name] });
     }
   const found = [...all.values()].map(({ of, state, what, should, fix }) =>
     element("article", { "data-state": state }, [

@@ -92,6 +92,8 @@ describe("status of a whole stack", () => {
     const changed = driftSubject(json([finding]), "", at);
     assert.equal(changed.state, "degraded");
     assert.match(changed.findings[0]?.what ?? "", /lb-1: haproxy.cfg differs/);
+    const none = JSON.stringify({ findings: [], unseen: [], remarks: [], compared: 0 });
+    assert.match(driftSubject(none, "", at).is, /^not looked at: no up/);
     assert.match(driftSubject("", "dev: another command works on it\n", at).is, /another command/);
   });
 });

@@ -81,6 +81,10 @@ describe("the status page", function () {
     picture = recordedPicture("primary-killed");
     await shows("db-1", "unreachable");
     assert.equal(await page.locator("path.wire.replication").count(), 0);
+    picture = recordedPicture("etcd-two-paused");
+    await shows("etcd-3", "unreachable");
+    assert.match(await seen("#found"), /etcd-2, etcd-3.*docker unpause hastack-dev-NAME/s);
+    assert.match((await svg()) ?? "", /etcd-1no leader/);
     assert.match(await seen("#age"), /^asked \d s ago/);
     assert.deepEqual(problems, []);
   });
