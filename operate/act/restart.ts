@@ -114,7 +114,11 @@ export async function planRestart(stack: OperatedStack, member: Member): Promise
 }
 
 /** Waits until the load balancers see an instance so, too. */
-async function serves(stack: OperatedStack, member: Member, signal: AbortSignal): Promise<void> {
+export async function serves(
+  stack: OperatedStack,
+  member: Member,
+  signal: AbortSignal,
+): Promise<void> {
   const backend = backendOf(stack, member);
   if (backend === undefined) return;
   for (let tries = 0; tries < 60; tries += 1) {
