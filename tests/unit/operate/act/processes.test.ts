@@ -63,6 +63,7 @@ systemctl daemon-reload`);
     assert.deepEqual([await states(), await isHeld()], [["active", "active"], false]);
     await machine.restart();
     assert.deepEqual(await states(), ["active", "active"]);
+    await setProcesses(stack, member, "stop");
   });
 
   it("W9: one that cannot be started is an error with what systemd said", async () => {
