@@ -13,6 +13,8 @@ export async function main(args: readonly string[]): Promise<number> {
   for (const entry of await readJournal(stack)) process.stdout.write(`${describeEntry(entry)}\n`);
   const [holder, left] = await Promise.all([lockHolder(stack), whatIsLeft(stack)]);
   if (holder) process.stdout.write(`\n${describeHolder(holder)}\n`);
+  else if (left?.stays)
+    process.stdout.write("\nthe stack is stopped; npm run resume starts it again\n");
   else if (left)
     process.stdout.write(
       `\n${left.what} was cut off; the next operation will ${left.undo.map(describeUndo).join(", ")}\n`,

@@ -1,14 +1,14 @@
 import { readOperationCall } from "../operate/act/call.ts";
 import { operate } from "../operate/act/operation.ts";
-import { planPause } from "../operate/act/pause.ts";
+import { planResume, startQuorum } from "../operate/act/stop.ts";
 import { openStack } from "../operate/stack.ts";
 
 const usage = "npm run resume [-- --stack NAME] [--yes]";
 
-/** `npm run resume`: failover by itself again. */
+/** `npm run resume`: after `stop` the stack runs again, after `pause` there is failover by itself again. */
 export async function main(args: readonly string[]): Promise<number> {
-  const { stack: name, yes, names } = readOperationCall(args, usage);
-  if (names.length > 0) throw new Error(`use: ${usage}`);
+  const { stack: name, yes } = readOperationCall(args, usage, { names: 0 });
   const stack = openStack(name);
-  return operate(stack, { what: "resume", yes }, () => planPause(stack, false));
+  await startQuorum(stack);
+  return operate(stack, { what: "resume", yes, stopped: "leave" }, () => planResume(stack));
 }

@@ -11,5 +11,5 @@ export async function main(args: readonly string[]): Promise<number> {
   if (names.length > 1) throw new Error(`use: ${usage}`);
   const stack = openStack(name);
   const what = ["switchover", ...names].join(" ");
-  return operate(stack, { what, yes }, () => planSwitchover(stack, names[0]));
+  return operate(stack, { what, yes }, () => planSwitchover(stack, names[0], { loss: yes }));
 }

@@ -44,6 +44,15 @@ export async function illnessOf(stack: OperatedStack, member: Member): Promise<s
   return `${outcome.stdout}${outcome.stderr}`.trim() || `it ended with ${outcome.code}`;
 }
 
+/** Names of those that are healthy now. */
+export async function healthyOf(
+  stack: OperatedStack,
+  members: readonly Member[],
+): Promise<string[]> {
+  const ills = await Promise.all(members.map((one) => illnessOf(stack, one)));
+  return members.filter((_one, at) => ills[at] === undefined).map(({ name }) => name);
+}
+
 /** Waits until a member is healthy. @throws with its last words once the time is up */
 export async function gate(
   stack: OperatedStack,

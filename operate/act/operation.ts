@@ -7,16 +7,24 @@ import { defaultStack } from "../../scripts/launcher/stack.ts";
 import type { OperatedStack } from "../stack.ts";
 import { note } from "./journal.ts";
 import { type Holder, holderOf, type Lock, takeLock } from "./lock.ts";
-import { type Plan, say } from "./plan.ts";
+import { type Plan, Refusal, say } from "./plan.ts";
 import { NoStore } from "./store.ts";
 import { clearLeft, describeUndo, noteLeft, type Undo, whatIsLeft } from "./undo.ts";
 import { carryOut } from "./undo-steps.ts";
+import { isStopped } from "./whole.ts";
 
 export interface OperationOptions {
   /** As it was called, for the journal: `drain storefront-1`. */
   readonly what: string;
   readonly yes: boolean;
+  /** What is done about a stack that is stopped. @default refuse */
+  readonly stopped?: Stopped;
 }
+
+/** `leave` it so: the operation itself is about that. */
+type Stopped = "refuse" | "leave" | "start";
+
+const isStoppedSince = "the stack is stopped; npm run resume starts it again";
 
 /**
  * Runs an operation.
@@ -25,14 +33,14 @@ export interface OperationOptions {
  */
 export async function operate(
   stack: OperatedStack,
-  { what, yes }: OperationOptions,
+  { what, yes, stopped }: OperationOptions,
   plan: () => Promise<Plan>,
 ): Promise<number> {
   const holder = holderOf(what);
   const lock = await lockOrAsk(stack, holder, yes);
   if (lock === "refused") return 1;
   try {
-    if (lock) await undoLeft(stack);
+    if (lock) await undoLeft(stack, stopped);
     const planned = await plan();
     for (const cost of planned.costs) say(cost);
     if (stack.name !== defaultStack && !(await agreed(`${what} on ${stack.name}?`, yes))) return 1;
@@ -52,6 +60,7 @@ async function lockOrAsk(
     return await takeLock(stack, holder);
   } catch (error) {
     if (!(error instanceof NoStore)) throw error;
+    if (await isStopped(stack)) throw new Refusal(isStoppedSince);
     say(`no lock and no journal: etcd cannot be asked.\n${error.message}`);
     say("Nothing keeps another operator from this stack now, and nothing of this is noted.");
     return (await agreed("Go on without?", yes)) ? undefined : "refused";
@@ -73,9 +82,16 @@ async function agreed(question: string, yes: boolean): Promise<boolean> {
 }
 
 /** Undoes what a command that is no more has left. @throws with what could not be undone, which stays noted */
-export async function undoLeft(stack: OperatedStack): Promise<void> {
+export async function undoLeft(stack: OperatedStack, stopped: Stopped = "refuse"): Promise<void> {
   const left = await whatIsLeft(stack);
   if (left === undefined) return;
+  if (left.stays) {
+    if (stopped === "refuse")
+      throw new Refusal(`${isStoppedSince} (${left.what} by ${left.operator})`);
+    if (stopped === "leave") return;
+    await carryOut(stack, left.undo);
+    return clearLeft(stack);
+  }
   say(`${left.what} by ${left.operator} was cut off: ${left.undo.map(describeUndo).join(", ")}`);
   await carryOut(stack, left.undo);
   await clearLeft(stack);
@@ -90,7 +106,7 @@ export async function undoLeft(stack: OperatedStack): Promise<void> {
 async function carry(
   stack: OperatedStack,
   holder: Holder,
-  { undo = [], run }: Plan,
+  { undo = [], run, last }: Plan,
   lock: Lock | undefined,
 ): Promise<number> {
   const stop = new AbortController();
@@ -108,10 +124,15 @@ async function carry(
     if (lock) await note(stack, holder);
     if (lock && undo.length > 0) await noteLeft(stack, holder, undo);
     const result = await run(stop.signal);
-    if (lock && undo.length > 0) await clearLeft(stack);
+    if (lock && undo.length > 0)
+      await (last ? noteLeft(stack, holder, undo, true) : clearLeft(stack));
     if (lock?.isLost())
       say("the lock was lost meanwhile: another operation may have crossed this one");
     await end("done", result);
+    if (last) {
+      await lock?.release();
+      await last();
+    }
     return 0;
   } catch (error) {
     const why = (error as Error).message;

@@ -15,6 +15,11 @@ export interface Plan {
    * @returns what it did
    */
   run(signal: AbortSignal): Promise<string>;
+  /**
+   * What takes lock and journal away: done once the end is noted. What puts the state before back then
+   * stays noted, as how the stack is to be. @default nothing does
+   */
+  last?(): Promise<void>;
 }
 
 /** What is told while it goes on; results go to standard output. */

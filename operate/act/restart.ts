@@ -4,7 +4,7 @@ import type { Member } from "../../infra/topology.ts";
 import type { OperatedStack } from "../stack.ts";
 import { askBalancers, backendOf } from "./balancers.ts";
 import { drain, drainable, leavingCost, undrain, undrains } from "./drain.ts";
-import { gate, illnessOf } from "./health.ts";
+import { gate, healthyOf } from "./health.ts";
 import { keepsQuorum } from "./last.ts";
 import { isInstance } from "./named.ts";
 import { askCluster, leaderOf, standbyOf } from "./patroni.ts";
@@ -38,10 +38,7 @@ async function look(stack: OperatedStack, member: Member): Promise<Restarted> {
     case "database":
       return database(stack, member);
     case "quorum": {
-      const all = stack.topology.members.quorum;
-      const ills = await Promise.all(all.map((one) => illnessOf(stack, one)));
-      const healthy = all.filter((_one, at) => ills[at] === undefined).map(({ name }) => name);
-      keepsQuorum(stack, [member], healthy);
+      keepsQuorum(stack, [member], await healthyOf(stack, stack.topology.members.quorum));
       return {
         cost: `${member.name} restarts; the others keep the quorum, nothing waits.`,
         drains: false,
@@ -114,7 +111,11 @@ export async function planRestart(stack: OperatedStack, member: Member): Promise
 }
 
 /** Waits until the load balancers see an instance so, too. */
-async function serves(stack: OperatedStack, member: Member, signal: AbortSignal): Promise<void> {
+export async function serves(
+  stack: OperatedStack,
+  member: Member,
+  signal: AbortSignal,
+): Promise<void> {
   const backend = backendOf(stack, member);
   if (backend === undefined) return;
   for (let tries = 0; tries < 60; tries += 1) {

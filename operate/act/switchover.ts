@@ -12,11 +12,21 @@ export interface Change {
   readonly to: string;
 }
 
+/** What an operator has agreed to. */
+export interface Agreed {
+  /** That writes which were acknowledged are lost, where there is no primary. */
+  readonly loss: boolean;
+}
+
 /**
  * @param wanted who is to become the primary @default the synchronous standby
  * @throws Refusal where acknowledged writes could be lost, or nobody could take over
  */
-export function changeOf(cluster: Cluster, wanted?: string): Change {
+export function changeOf(
+  cluster: Cluster,
+  wanted?: string,
+  agreed: Agreed = { loss: false },
+): Change {
   const from = leaderOf(cluster)?.name;
   const standby = standbyOf(cluster)?.name;
   if (from !== undefined && from === wanted) throw new Refusal(`${wanted} is the primary already`);
@@ -26,6 +36,15 @@ export function changeOf(cluster: Cluster, wanted?: string): Change {
     if (!cluster.pause)
       throw new Refusal(
         "there is no primary, and Patroni is about to make one: wait, or see npm run status",
+      );
+    const { role, state } = cluster.members.find(({ name }) => name === wanted) ?? {};
+    if (role === undefined || !standsReady(state))
+      throw new Refusal(
+        `${wanted} cannot be promoted: it ${role === undefined ? "is not in the cluster now" : `is ${state}`}`,
+      );
+    if (role !== "sync_standby" && !agreed.loss)
+      throw new Refusal(
+        `${wanted} is not the synchronous standby of the lost primary (${standbyByRole(cluster) ?? "nobody is"}): writes that were acknowledged would be lost. --yes promotes it all the same`,
       );
     return { to: wanted };
   }
@@ -37,14 +56,28 @@ export function changeOf(cluster: Cluster, wanted?: string): Change {
   );
 }
 
-export async function planSwitchover(stack: OperatedStack, wanted?: string): Promise<Plan> {
+/** Without its primary a standby does not stream, but PostgreSQL runs. */
+const standsReady = (state = ""): boolean =>
+  ["running", "streaming"].includes(state) || /recovery/.test(state);
+
+const standbyByRole = ({ members }: Cluster): string | undefined =>
+  members.find(({ role }) => role === "sync_standby")?.name;
+
+export async function planSwitchover(
+  stack: OperatedStack,
+  wanted?: string,
+  agreed?: Agreed,
+): Promise<Plan> {
   if (wanted !== undefined) memberNamed(stack, wanted);
-  const change = changeOf(await askCluster(stack), wanted);
+  const cluster = await askCluster(stack);
+  const change = changeOf(cluster, wanted, agreed);
   const { from, to } = change;
   return {
     costs: [
       from === undefined
-        ? `${to} is promoted by hand. What only the lost primary had acknowledged would be lost: the standby that was synchronous has all of it.`
+        ? to === standbyByRole(cluster)
+          ? `${to} is promoted by hand. It was the synchronous standby: no write that was acknowledged is lost. Failover stays paused.`
+          : `${to} is promoted by hand, though it was not the synchronous standby: writes that the lost primary had acknowledged, and ${to} had not got yet, are lost for good. Failover stays paused.`
         : `${from} gives way to ${to}: writes wait up to 2 s; no request fails, reads go on.`,
     ],
     ...(from !== undefined && { undo: [{ do: "undrain" as const, members: [from] }] }),

@@ -16,6 +16,8 @@ const undo = z.discriminatedUnion("do", [
   z.object({ do: z.literal("start"), members: z.array(z.string()) }),
   /** Has Patroni fail over by itself again. */
   z.object({ do: z.literal("resume") }),
+  /** Starts the whole stack. */
+  z.object({ do: z.literal("raise") }),
 ]);
 /** One thing that is put back. It must be safe to do it where nothing is to be done. */
 export type Undo = z.output<typeof undo>;
@@ -26,6 +28,8 @@ const noted = z.object({
   since: z.string(),
   id: z.string(),
   undo: z.array(undo),
+  /** Whether it ended well and this is how it is to stay, until `resume`: a stack that is stopped. */
+  stays: z.boolean().optional(),
 });
 export type Left = z.output<typeof noted>;
 
@@ -46,9 +50,13 @@ export function readLeft(text: string): Left {
   );
 }
 
-export async function noteLeft(stack: OperatedStack, holder: Holder, list: readonly Undo[]) {
-  const { what, operator, since, id } = holder;
-  const value = putOf(leftKey, { what, operator, since, id, undo: list });
+export async function noteLeft(
+  stack: OperatedStack,
+  { what, operator, since, id }: Holder,
+  list: readonly Undo[],
+  stays?: true,
+): Promise<void> {
+  const value = putOf(leftKey, { what, operator, since, id, undo: list, stays });
   granted((await callStore(stack, [["kv/put", value]]))[0]);
 }
 
@@ -59,5 +67,6 @@ export async function clearLeft(stack: OperatedStack): Promise<void> {
 /** For people. */
 export function describeUndo(one: Undo): string {
   if (one.do === "resume") return "resume automatic failover";
+  if (one.do === "raise") return "start the whole stack";
   return `${one.do} ${one.members.join(", ")}`;
 }

@@ -3,6 +3,7 @@ import { note } from "../../operate/act/journal.ts";
 import { type Holder, holderOf, type Lock, takeLock } from "../../operate/act/lock.ts";
 import { undoLeft } from "../../operate/act/operation.ts";
 import { NoStore } from "../../operate/act/store.ts";
+import { isStopped, raise } from "../../operate/act/whole.ts";
 import { type OperatedStack, openStack } from "../../operate/stack.ts";
 
 const say = (text: string): void => void process.stderr.write(`hastack: ${text}\n`);
@@ -20,10 +21,12 @@ export async function withoutOthers(
 ): Promise<number> {
   const stack = opened(name);
   const holder = holderOf(command);
-  const lock = stack && (await lockIfThere(stack, holder));
+  const lock = stack && (await lockIfThere(stack, holder, isUp(command)));
   if (!stack || !lock) return run();
   try {
-    await undoLeft(stack).catch(({ message }: Error) => say(`what is left stays so: ${message}`));
+    await undoLeft(stack, isUp(command) ? "start" : "leave").catch(({ message }: Error) =>
+      say(`what is left stays so: ${message}`),
+    );
     await note(stack, holder).catch(() => {});
     const code = await run();
     const until = new Date().toISOString();
@@ -45,11 +48,23 @@ function opened(name: string): OperatedStack | undefined {
   }
 }
 
-async function lockIfThere(stack: OperatedStack, holder: Holder): Promise<Lock | undefined> {
+const isUp = (command: string): boolean => ["up", "update"].includes(command);
+
+/** @param starts whether a stack that is stopped is started: else it would be half started, in any order */
+async function lockIfThere(
+  stack: OperatedStack,
+  holder: Holder,
+  starts: boolean,
+): Promise<Lock | undefined> {
   try {
     return await takeLock(stack, holder);
   } catch (error) {
     if (!(error instanceof NoStore)) throw error;
+    if (starts && error.isThere && (await isStopped(stack))) {
+      say(`${stack.name} is stopped: it is started again first, as by npm run resume`);
+      await raise(stack, new AbortController().signal);
+      return takeLock(stack, holder);
+    }
     if (error.isThere)
       say(`no lock keeps other operators from ${stack.name} now: ${error.message}`);
     return undefined;

@@ -1,6 +1,6 @@
 /** A member's processes on a machine, by systemd. */
 import assert from "node:assert/strict";
-import { setProcesses } from "../../../../operate/act/processes.ts";
+import { processesScript, setProcesses } from "../../../../operate/act/processes.ts";
 import type { OperatedStack } from "../../../../operate/stack.ts";
 import { type StandIn, standIns } from "../../../support/unit/machines.ts";
 
@@ -20,7 +20,7 @@ describe("processes of a member on a machine", function () {
     await machine.look(`mkdir -p ${units}
 for name in first second; do
   unit=hastack-lb9-$name.service
-  printf '[Service]\\nExecStart=/bin/sleep 999\\n' > ${units}/$unit
+  printf '[Service]\\nExecStart=/bin/sleep 999\\n[Install]\\nWantedBy=multi-user.target\\n' > ${units}/$unit
   ln -sf ${units}/$unit /etc/systemd/system/$unit
 done
 systemctl daemon-reload`);
@@ -46,6 +46,24 @@ systemctl daemon-reload`);
     assert.deepEqual(await states(), ["active", "active"]);
     await setProcesses(stack, member, "stop");
     assert.deepEqual(await states(), ["inactive", "inactive"]);
+  });
+
+  it("W9: that are held stay down over a boot, and run once they are released", async function () {
+    this.timeout(120_000);
+    const isHeld = async () => {
+      const script = processesScript(stack, member, "isHeld");
+      return (await machine.attempt(script)).code === 0;
+    };
+    await setProcesses(stack, member, "release");
+    assert.deepEqual([await states(), await isHeld()], [["active", "active"], false]);
+    await setProcesses(stack, member, "hold");
+    await machine.restart();
+    assert.deepEqual([await states(), await isHeld()], [["inactive", "inactive"], true]);
+    await setProcesses(stack, member, "release");
+    assert.deepEqual([await states(), await isHeld()], [["active", "active"], false]);
+    await machine.restart();
+    assert.deepEqual(await states(), ["active", "active"]);
+    await setProcesses(stack, member, "stop");
   });
 
   it("W9: one that cannot be started is an error with what systemd said", async () => {

@@ -34,10 +34,27 @@ describe("a switchover", () => {
   });
 
   it("D3: promotes by hand who is named, where there is no primary and failover is paused", () => {
-    const lost = { "db-1": { state: "stopped" } };
+    const lost = { "db-1": { state: "stopped" }, "db-2": { state: "running" } };
     assert.deepEqual(changeOf(with_(lost, { pause: true }), "db-2"), { to: "db-2" });
     assert.throws(() => changeOf(with_(lost, { pause: true })), /name the member/);
     assert.throws(() => changeOf(with_(lost), "db-2"), /Patroni is about to make one/);
+  });
+
+  it("D3: promotes by hand one that may lack writes only where that is agreed to", () => {
+    const paused = (standby: object) =>
+      with_({ "db-1": { state: "stopped" }, "db-2": standby }, { pause: true });
+    const behind = paused({ role: "replica", state: "running" });
+    assert.throws(
+      () => changeOf(behind, "db-2"),
+      /not the synchronous standby .*would be lost.*--yes/,
+    );
+    assert.deepEqual(changeOf(behind, "db-2", { loss: true }), { to: "db-2" });
+    const down = paused({ state: "stopped" });
+    assert.throws(
+      () => changeOf(down, "db-2", { loss: true }),
+      /cannot be promoted: it is stopped/,
+    );
+    assert.throws(() => changeOf(behind, "db-3", { loss: true }), /db-3 .* not in the cluster/);
   });
 
   it("D3: the load balancers' part is a shell's, and leaves the old primary to HAProxy's checks", () => {

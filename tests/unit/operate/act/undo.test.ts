@@ -11,7 +11,9 @@ describe("what an operation would leave", () => {
       { do: "start", members: ["storefront-1"] },
       { do: "undrain", members: ["storefront-1", "db-2"] },
       { do: "resume" },
+      { do: "raise" },
     ],
+    stays: true,
   };
 
   it("W6: is read as it was noted, and told", () => {
@@ -21,6 +23,7 @@ describe("what an operation would leave", () => {
       "start storefront-1",
       "undrain storefront-1, db-2",
       "resume automatic failover",
+      "start the whole stack",
     ]);
   });
 

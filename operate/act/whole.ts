@@ -1,0 +1,88 @@
+/** The whole stack, down and up again: kind by kind, each whole before the next one needs it. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Member } from "../../infra/topology.ts";
+import { isUnreachable, onMachineOf } from "../reach.ts";
+import type { OperatedStack } from "../stack.ts";
+import type { Silent } from "./balancers.ts";
+import { gate } from "./health.ts";
+import { isInstance, listed } from "./named.ts";
+import { askCluster, leaderOf, standbyOf } from "./patroni.ts";
+import { say } from "./plan.ts";
+import { processesScript, setProcesses } from "./processes.ts";
+import { serves } from "./restart.ts";
+
+/** Members with processes of the stack's own, in the order in which they start. Shared files stay as they are. */
+export function startOrder({ topology: { members, tiers } }: OperatedStack): (readonly Member[])[] {
+  const { quorum, database, cache, loadBalancer } = members;
+  return [quorum, database, cache, Object.values(tiers).flat(), loadBalancer];
+}
+
+export interface Held {
+  /** Members whose processes are held down. */
+  readonly held: readonly Member[];
+  readonly silent: readonly Silent[];
+}
+
+export async function lookForHeld(
+  stack: OperatedStack,
+  members: readonly Member[] = startOrder(stack).flat(),
+): Promise<Held> {
+  const answers = await Promise.all(
+    members.map(async (member) => {
+      const script = processesScript(stack, member, "isHeld");
+      const outcome = await onMachineOf(stack, member.machine, script, { limitSeconds: 10 });
+      if (isUnreachable(outcome)) return { member, why: outcome.unreachable };
+      return { member, isHeld: outcome.code === 0 };
+    }),
+  );
+  return {
+    held: answers.filter(({ isHeld }) => isHeld).map(({ member }) => member),
+    silent: answers.flatMap(({ member, why }) => (why === undefined ? [] : [{ member, why }])),
+  };
+}
+
+/** Whether somebody has stopped the stack, and not only a part of it: etcd goes last. */
+export async function isStopped(stack: OperatedStack): Promise<boolean> {
+  const { held } = await lookForHeld(stack, stack.topology.members.quorum);
+  return held.length > 0;
+}
+
+/**
+ * Starts all that can be reached, and waits until it is whole. Safe where it runs.
+ * @returns whose machines could not be reached
+ * @throws with what does not get healthy
+ */
+export async function raise(stack: OperatedStack, signal: AbortSignal): Promise<readonly Silent[]> {
+  const { silent } = await lookForHeld(stack);
+  for (const { member, why } of silent)
+    say(`${member.name} cannot be reached (${why}): npm run resume again when it is back`);
+  const order = startOrder(stack).map((members) =>
+    members.filter((one) => !silent.some(({ member }) => member.name === one.name)),
+  );
+  for (const members of order.filter(({ length }) => length > 0)) {
+    signal.throwIfAborted();
+    say(`starting ${listed(members)}`);
+    await Promise.all(members.map((one) => setProcesses(stack, one, "release")));
+    await Promise.all(members.map((one) => gate(stack, one, signal)));
+    if (members.some(({ role }) => role === "database")) await replicates(stack, members.length);
+  }
+  for (const one of order.flat().filter((member) => isInstance(stack, member)))
+    await serves(stack, one, signal);
+  return silent;
+}
+
+/**
+ * Waits for a primary and, where there is somebody for it, its synchronous standby.
+ * @param members of the database that run
+ * @throws after two minutes
+ */
+export async function replicates(stack: OperatedStack, members: number): Promise<void> {
+  for (let tries = 0; tries < 240; tries += 1) {
+    const cluster = await askCluster(stack).catch(() => ({ members: [] }));
+    if (leaderOf(cluster) && (members < 2 || standbyOf(cluster))) return;
+    await sleep(500);
+  }
+  throw new Error(
+    "the database has no primary with a synchronous standby after 120 s: npm run status",
+  );
+}
