@@ -154,7 +154,7 @@ export function lookProblem(
   if (parseFacts(stdout).clock !== undefined) return undefined;
   const said = (stderr || stdout).trim().split("\n").at(-1) || "nothing";
   const why = `it does not run commands (it said: ${said})`;
-  return { ...about, why, fix: `give ${target.user} a shell there` };
+  return { ...about, why, fix: `give ${target.user ?? "who logs in"} a shell there` };
 }
 
 /** What to say where this checkout's state knows nothing of the machines that carry the stack. */

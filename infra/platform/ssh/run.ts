@@ -30,7 +30,7 @@ async function run(call: string, request: string | undefined): Promise<void> {
 
 function problem({ name, user }: Target, code: number, said: string): string {
   if (sudoRefusal.test(said)) {
-    return `machine ${name}: ${said.trim()}; let ${user} become root by sudo without a password`;
+    return `machine ${name}: ${said.trim()}; let ${user ?? "who logs in"} become root by sudo without a password`;
   }
   return `machine ${name}: ${said.trim() || `the script ended with ${code}`}`;
 }
