@@ -130,7 +130,7 @@ export function sshArguments(
     ...notForPeople,
     LogLevel: "ERROR",
   };
-  const words = asRoot ? asRootWords(user, command) : command;
+  const words = asRoot ? asRootWords(user, command, terminal) : command;
   return [
     terminal ? "-t" : "-T",
     ...Object.entries(options).map(([key, value]) => `-o${key}=${value}`),
@@ -164,12 +164,23 @@ const notForPeople = {
   VerifyHostKeyDNS: "no",
 };
 
-/** Who logs in may be known to ssh's configuration alone: then the machine tells. */
-function asRootWords(user: string | undefined, command: readonly string[]): readonly string[] {
+/**
+ * Who logs in may be known to ssh's configuration alone: then the machine tells. sudo may keep a log
+ * of what it reads (`log_input`), and what comes by standard input has secrets in it: the command
+ * itself opens that, and sudo reads nothing. At a terminal it is what somebody types.
+ */
+function asRootWords(
+  user: string | undefined,
+  command: readonly string[],
+  terminal: boolean,
+): readonly string[] {
   if (user === "root") return command;
-  if (user !== undefined) return ["sudo", "-n", ...command];
-  const become = '[ "$(id -u)" = 0 ] || set -- sudo -n "$@"; exec "$@"';
-  return ["sh", "-c", become, "sh", ...command];
+  const root = 'exec "$@" < "/proc/$0/fd/3"';
+  // The shell stays, and has it open until the command has ended
+  const keeper = `exec 3<&0 < /dev/null; sudo -n sh -c ${quote(root)} "$$" "$@"; exit $?`;
+  // sshd may hand over a socket, which cannot be opened again
+  const become = terminal ? 'exec sudo -n "$@"' : `cat | sh -c ${quote(keeper)} sh "$@"`;
+  return ["sh", "-c", `[ "$(id -u)" != 0 ] || exec "$@"; ${become}`, "sh", ...command];
 }
 
 /** Hands over a passing known_hosts file with this machine's key alone. */

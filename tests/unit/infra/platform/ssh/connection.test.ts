@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import {
   ConnectionError,
+  callMachine,
   connectionProblem,
   runOnMachine,
   sshArguments,
@@ -30,7 +31,10 @@ describe("ssh's arguments", () => {
     }).join(" ");
 
   it("W1: become root by sudo, which must ask nothing, unless root logs in", () => {
-    assert.match(text(), / -p 2222 -l deploy -- 10\.3\.0\.15 sudo -n sh -c 'echo '\\''a b'\\'''$/);
+    assert.match(
+      text(),
+      / -p 2222 -l deploy -- 10\.3\.0\.15 sh -c .*sudo -n .* sh -c 'echo '\\''a b'\\'''$/,
+    );
     assert.match(text({ user: "root" }), / -l root -- 10\.3\.0\.15 sh -c /);
     assert.match(text({}, false), / -- 10\.3\.0\.15 sh -c /);
   });
@@ -62,7 +66,7 @@ describe("ssh's arguments", () => {
     const { name, address, hostKey } = target;
     const words = sshArguments({ name, address, hostKey }, "/tmp/known", ["id", "-u"]);
     assert.ok(!words.includes("-p") && !words.includes("-l") && !words.includes("-i"));
-    assert.match(words.at(-1) ?? "", /^sh -c '.*sudo -n "\$@"; exec "\$@"' sh id -u$/);
+    assert.match(words.at(-1) ?? "", /^sh -c '.*id -u.* exec "\$@"; .*sudo -n .*' sh id -u$/);
   });
 
   it("W5: are refused for a key that is not there", () => {
@@ -133,6 +137,35 @@ describe("a script on a real machine", function () {
     for (const code of [1, 3, 255]) {
       const { code: ended, stderr } = await runScript(`echo broke >&2; exit ${code}`);
       assert.deepEqual([ended, stderr], [1, "machine node-2: broke\n"]);
+    }
+  });
+
+  it("N3: whose sudo keeps a log of its input gets nothing secret into that", async () => {
+    const rules = "/etc/sudoers.d/zz-unit";
+    const logged = (text: string) =>
+      machine.look(
+        `find /var/log/unit-sudo -type f -exec zcat -f {} + 2> /dev/null | grep -ac ${text} || :`,
+      );
+    await machine.look(`printf '%s\\n' 'Defaults log_input, log_output' \\
+  'Defaults iolog_dir=/var/log/unit-sudo' > ${rules}`);
+    try {
+      const secret = `secret-${Math.random().toString(36).slice(2)}`;
+      const { code, stderr } = await runScript(
+        `read -r it; [ \${#it} = ${secret.length} ]`,
+        secret,
+      );
+      assert.equal(code, 0, stderr);
+      // Not in vain: sudo does keep what it reads itself
+      const known = await callMachine(machine.target, ["sudo", "-n", "sh", "-s"], {
+        asRoot: false,
+        input: ": it-was-read\n",
+        limitSeconds: 30,
+      });
+      assert.equal(known.code, 0, known.stderr);
+      assert.notEqual(await logged("it-was-read"), "0");
+      assert.equal(await logged(secret), "0");
+    } finally {
+      await machine.look(`rm -rf ${rules} /var/log/unit-sudo`);
     }
   });
 
