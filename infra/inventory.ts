@@ -23,9 +23,10 @@ export interface Target {
   /** The machine's name in the configuration. */
   readonly name: string;
   readonly address: string;
-  readonly port: number;
-  /** root, or a user with sudo and no password for it. */
-  readonly user: string;
+  /** @default what ssh's own configuration says, or 22 */
+  readonly port?: number;
+  /** root, or a user with sudo and no password for it. @default what ssh's own configuration says */
+  readonly user?: string;
   /** Type and key, as in ssh_host_ed25519_key.pub. */
   readonly hostKey: string;
   /** Private key file, absolute, below the user's home (`~/`) or below the project's folder. @default what ssh itself finds */
@@ -117,8 +118,8 @@ export function targets({ machines = [], ssh }: Settings): Target[] {
     return {
       name,
       address,
-      port,
-      user,
+      ...(port !== undefined && { port }),
+      ...(user !== undefined && { user }),
       hostKey: hostKeyText(key),
       ...(identityFile !== undefined && { identityFile }),
     };

@@ -91,10 +91,13 @@ export const access = z.strictObject({
   address: sshAddress
     .optional()
     .meta({ description: "Name or address where SSH reaches it.", absent: "from the inventory" }),
-  port: port.optional().meta({ description: "Port of its SSH server.", absent: "22" }),
+  port: port.optional().meta({
+    description: "Port of its SSH server.",
+    absent: "what ~/.ssh/config says, or 22",
+  }),
   user: userName.optional().meta({
     description: "Who logs in: root, or somebody with sudo and no password for it.",
-    absent: "root",
+    absent: "what ~/.ssh/config says, or your own name",
   }),
   hostKey: z.string().min(1).optional().meta({
     description: "Its SSH host key, as in /etc/ssh/ssh_host_ed25519_key.pub.",
@@ -109,10 +112,6 @@ const machine = z.strictObject({
     .regex(/^[a-z][a-z0-9-]{0,30}$/, "must be a name such as node-1")
     .describe("What the stack calls it; any name will do."),
   ...access.shape,
-  port: port.default(22).describe("Port of its SSH server."),
-  user: userName
-    .default("root")
-    .describe("Who logs in: root, or somebody with sudo and no password for it."),
   frontend: ipv4.optional().meta({
     description: "Its address in the frontend network; only load balancers need one.",
     absent: "none",

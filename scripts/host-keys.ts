@@ -72,18 +72,29 @@ type Answer = { readonly offered: readonly HostKey[] } | { readonly problem: str
 /** Asks a machine for its host keys, the best first. */
 export async function scan({ address, port }: Machine): Promise<Answer> {
   if (address === undefined) return { problem: "its address is not known" };
+  const [host, realPort] = await placeOf(address, port);
   const types = ["-t", "ed25519,ecdsa,rsa"];
-  const command = ["ssh-keyscan", "-T", `${scanSeconds}`, "-p", `${port}`, ...types, address];
+  const command = ["ssh-keyscan", "-T", `${scanSeconds}`, "-p", realPort, ...types, host];
   const { code, stdout, stderr } = await run(command, { limitSeconds: 4 * scanSeconds });
   if (code === 127) {
     throw new Error(`ssh-keyscan cannot be run: ${stderr}; install the OpenSSH client`);
   }
   const offered = readScan(stdout);
-  const place = `${address}, port ${port}`;
+  const place = `${host}, port ${realPort}`;
   const said = stderr.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("#"));
   return offered.length > 0
     ? { offered }
     : { problem: said.at(-1) ?? `no SSH server answers at ${place} within ${scanSeconds} s` };
+}
+
+/** Where ssh itself goes: ~/.ssh/config may know the name as another one, with another port. */
+async function placeOf(address: string, port?: number): Promise<[host: string, port: string]> {
+  const words = port === undefined ? [] : ["-p", `${port}`];
+  const { stdout } = await run(["ssh", "-G", ...words, "--", address], {
+    limitSeconds: scanSeconds,
+  });
+  const said = (name: string) => new RegExp(`^${name} (.*)$`, "m").exec(stdout)?.[1];
+  return [said("hostname") ?? address, said("port") ?? `${port ?? 22}`];
 }
 
 /** The keys in the output of ssh-keyscan (`HOST TYPE KEY` in each line), the best first. */

@@ -25,7 +25,7 @@ export function reachProblems(
       const why = "is a virtual IP, which moves";
       problems.push({ path, value: address, why, fix: "use the machine's own address" });
     }
-    const place = `${address}, port ${port}`;
+    const place = port === undefined ? address : `${address}, port ${port}`;
     const other = places.get(place);
     places.set(place, name);
     if (other) {

@@ -127,23 +127,60 @@ export function sshArguments(
     HostKeyAlgorithms: algorithmsOf(hostKey),
     CheckHostIP: "no",
     UpdateHostKeys: "no",
-    ControlMaster: "no",
-    ControlPath: "none",
+    ...notForPeople,
     LogLevel: "ERROR",
   };
-  const words = asRoot && user !== "root" ? ["sudo", "-n", ...command] : command;
+  const words = asRoot ? asRootWords(user, command, terminal) : command;
   return [
     terminal ? "-t" : "-T",
     ...Object.entries(options).map(([key, value]) => `-o${key}=${value}`),
     ...(identityFile === undefined ? [] : ["-oIdentitiesOnly=yes", "-i", identityPath(target)]),
-    "-p",
-    String(port),
-    "-l",
-    user,
+    // What is not given here is ~/.ssh/config's
+    ...(port === undefined ? [] : ["-p", String(port)]),
+    ...(user === undefined ? [] : ["-l", user]),
     "--",
     address,
     words.map(quote).join(" "),
   ];
+}
+
+/**
+ * What people have in ~/.ssh/config for their own sessions and would break a call, or let in another
+ * machine than the one whose key is known. Names, ports, users, keys and jump hosts stay theirs.
+ */
+const notForPeople = {
+  ControlMaster: "no",
+  ControlPath: "none",
+  RemoteCommand: "none",
+  SessionType: "default",
+  StdinNull: "no",
+  ForkAfterAuthentication: "no",
+  PermitLocalCommand: "no",
+  ClearAllForwardings: "yes",
+  ForwardAgent: "no",
+  ForwardX11: "no",
+  Tunnel: "no",
+  KnownHostsCommand: "none",
+  VerifyHostKeyDNS: "no",
+};
+
+/**
+ * Who logs in may be known to ssh's configuration alone: then the machine tells. sudo may keep a log
+ * of what it reads (`log_input`), and what comes by standard input has secrets in it: the command
+ * itself opens that, and sudo reads nothing. At a terminal it is what somebody types.
+ */
+function asRootWords(
+  user: string | undefined,
+  command: readonly string[],
+  terminal: boolean,
+): readonly string[] {
+  if (user === "root") return command;
+  const root = 'exec "$@" < "/proc/$0/fd/3"';
+  // The shell stays, and has it open until the command has ended
+  const keeper = `exec 3<&0 < /dev/null; sudo -n sh -c ${quote(root)} "$$" "$@"; exit $?`;
+  // sshd may hand over a socket, which cannot be opened again
+  const become = terminal ? 'exec sudo -n "$@"' : `cat | sh -c ${quote(keeper)} sh "$@"`;
+  return ["sh", "-c", `[ "$(id -u)" != 0 ] || exec "$@"; ${become}`, "sh", ...command];
 }
 
 /** Hands over a passing known_hosts file with this machine's key alone. */
@@ -184,8 +221,9 @@ function identityPath({ name, identityFile = "" }: Target): string {
 }
 
 /** A machine as errors name it. */
-export function describeTarget({ name, address, port, user }: Target): string {
-  return `machine ${name} (${user}@${address}${port === 22 ? "" : `, port ${port}`})`;
+export function describeTarget({ name, address, port = 22, user }: Target): string {
+  const who = user === undefined ? "" : `${user}@`;
+  return `machine ${name} (${who}${address}${port === undefined || port === 22 ? "" : `, port ${port}`})`;
 }
 
 const about = (target: Target) => ({ source: describeTarget(target), path: "" });
@@ -194,6 +232,7 @@ const about = (target: Target) => ({ source: describeTarget(target), path: "" })
 export function connectionProblem(target: Target, said: string): Problem {
   const { name, port, user } = target;
   const machine = about(target);
+  const door = port === undefined ? "its SSH port" : `port ${port}`;
   const lines = said.trim().split("\n");
   const last = lines.at(-1) || `no answer for ${silenceSeconds} s`;
   if (/HOST IDENTIFICATION HAS CHANGED|Host key verification|no matching host key/.test(said)) {
@@ -215,7 +254,7 @@ export function connectionProblem(target: Target, said: string): Problem {
       ...machine,
       why: `it does not let us in (${last})`,
       fix:
-        `put your public key into ~${user}/.ssh/authorized_keys there, or name the right key by ` +
+        `put your public key into ~${user ?? ""}/.ssh/authorized_keys there, or name the right key by ` +
         "hastack:ssh.identityFile (one with a passphrase must be in your agent)",
     };
   }
@@ -223,7 +262,7 @@ export function connectionProblem(target: Target, said: string): Problem {
     ...machine,
     why: `it cannot be reached, or the connection was lost (${last})`,
     fix:
-      `check that it runs, that its address is right, and that port ${port} is open to you, ` +
+      `check that it runs, that its address is right, and that ${door} is open to you, ` +
       `then run up again; while it is lost, name it: hastack:absent: [${name}]`,
   };
 }

@@ -161,7 +161,7 @@ export function lookProblem(
   if (parseFacts(stdout).clock !== undefined) return undefined;
   const said = (stderr || stdout).trim().split("\n").at(-1) || "nothing";
   const why = `it does not run commands (it said: ${said})`;
-  return { ...about, why, fix: `give ${target.user} a shell there` };
+  return { ...about, why, fix: `give ${target.user ?? "who logs in"} a shell there` };
 }
 
 /** What to say where this checkout's state knows nothing of the machines that carry the stack. */
@@ -223,13 +223,21 @@ function runsRelease({ machine }: Seen): boolean {
   return machine.roles.some((name) => !isRole(name));
 }
 
+/** What sudo says under `requiretty`. A call has no terminal: it would mix what is said into its output. */
+const wantsTerminal = /must have a tty/;
+
 function rootProblems({ target, facts: { notRoot } }: Seen): Found[] {
   if (notRoot === undefined) return [];
+  const { user: who = "who logs in" } = target;
+  const into = (line: string) => `put the line \`${line}\` into /etc/sudoers.d/hastack there`;
+  const name = target.user ?? "USER";
   const fix =
     notRoot === noSudo
       ? `install it there, or let hastack:machines.${target.name}.user be root`
-      : `put the line \`${target.user} ALL=(ALL) NOPASSWD: ALL\` into /etc/sudoers.d/hastack there`;
-  return [{ why: `${target.user} cannot become root (${notRoot})`, fix }];
+      : wantsTerminal.test(notRoot)
+        ? into(`Defaults:${name} !requiretty`)
+        : into(`${name} ALL=(ALL) NOPASSWD: ALL`);
+  return [{ why: `${who} cannot become root (${notRoot})`, fix }];
 }
 
 function systemProblems({ facts }: Seen): Found[] {

@@ -10,7 +10,7 @@ import { callText } from "./programs.ts";
 
 /** Not each word of sudo's: it also warns of a name that it cannot resolve, and goes on. */
 const sudoRefusal =
-  /sudo: .*(password is required|not found)|is not in the sudoers file|may not run sudo/;
+  /sudo: .*(password is required|not found|must have a tty)|is not in the sudoers file|may not run sudo/;
 
 async function run(call: string, request: string | undefined): Promise<void> {
   const target: Target = JSON.parse(required("TARGET"));
@@ -36,7 +36,7 @@ async function run(call: string, request: string | undefined): Promise<void> {
 
 function problem({ name, user }: Target, code: number, said: string): string {
   if (sudoRefusal.test(said)) {
-    return `machine ${name}: ${said.trim()}; let ${user} become root by sudo without a password`;
+    return `machine ${name}: ${said.trim()}; let ${user ?? "who logs in"} become root by sudo without a password or a terminal`;
   }
   return `machine ${name}: ${said.trim() || `the script ended with ${code}`}`;
 }

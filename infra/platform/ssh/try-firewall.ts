@@ -28,7 +28,7 @@ async function tryOut(target: Target, call: string): Promise<void> {
   });
   const way = readSshWay(seen.stdout);
   const wish: FirewallRequest = JSON.parse(required("REQUEST"));
-  const request = { ...wish, sshPort: way?.port ?? target.port };
+  const request = { ...wish, sshPort: way?.port ?? target.port ?? 22 };
   await ask(target, `${call}_firewall`, request, workSeconds);
   try {
     await ask(target, "confirm_firewall", request, confirmSeconds);

@@ -177,7 +177,6 @@ machines:
         ["node-1", "node-2", "node-3"].map((name) => ({
           name,
           address: `${name}.example.net`,
-          port: 22,
           user: "deploy",
           hostKey: hostKeyOf(name),
         })),

@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import {
   ConnectionError,
+  callMachine,
   connectionProblem,
   runOnMachine,
   sshArguments,
   type Target,
 } from "../../../../../infra/platform/ssh/connection.ts";
 import { formatProblem } from "../../../../../infra/rules/problem.ts";
-import { inRoot } from "../../../../../lib/paths.ts";
+import { inRoot, root } from "../../../../../lib/paths.ts";
 import { mustRun } from "../../../../../lib/run.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 import { runCommand } from "../../../../support/unit/programs.ts";
@@ -27,7 +31,10 @@ describe("ssh's arguments", () => {
     }).join(" ");
 
   it("W1: become root by sudo, which must ask nothing, unless root logs in", () => {
-    assert.match(text(), / -p 2222 -l deploy -- 10\.3\.0\.15 sudo -n sh -c 'echo '\\''a b'\\'''$/);
+    assert.match(
+      text(),
+      / -p 2222 -l deploy -- 10\.3\.0\.15 sh -c .*sudo -n .* sh -c 'echo '\\''a b'\\'''$/,
+    );
     assert.match(text({ user: "root" }), / -l root -- 10\.3\.0\.15 sh -c /);
     assert.match(text({}, false), / -- 10\.3\.0\.15 sh -c /);
   });
@@ -53,6 +60,13 @@ describe("ssh's arguments", () => {
     const key = text({ identityFile: "package.json" });
     assert.ok(key.includes(` -oIdentitiesOnly=yes -i ${inRoot("package.json")} `), key);
     assert.doesNotMatch(text(), /IdentitiesOnly| -i /);
+  });
+
+  it("W6: leave port, user and key to ssh's own configuration where they are not given", () => {
+    const { name, address, hostKey } = target;
+    const words = sshArguments({ name, address, hostKey }, "/tmp/known", ["id", "-u"]);
+    assert.ok(!words.includes("-p") && !words.includes("-l") && !words.includes("-i"));
+    assert.match(words.at(-1) ?? "", /^sh -c '.*id -u.* exec "\$@"; .*sudo -n .*' sh id -u$/);
   });
 
   it("W5: are refused for a key that is not there", () => {
@@ -124,6 +138,130 @@ describe("a script on a real machine", function () {
       const { code: ended, stderr } = await runScript(`echo broke >&2; exit ${code}`);
       assert.deepEqual([ended, stderr], [1, "machine node-2: broke\n"]);
     }
+  });
+
+  it("N3: whose sudo keeps a log of its input gets nothing secret into that", async () => {
+    const rules = "/etc/sudoers.d/zz-unit";
+    const logged = (text: string) =>
+      machine.look(
+        `find /var/log/unit-sudo -type f -exec zcat -f {} + 2> /dev/null | grep -ac ${text} || :`,
+      );
+    await machine.look(`printf '%s\\n' 'Defaults log_input, log_output' \\
+  'Defaults iolog_dir=/var/log/unit-sudo' > ${rules}`);
+    try {
+      const secret = `secret-${Math.random().toString(36).slice(2)}`;
+      const { code, stderr } = await runScript(
+        `read -r it; [ \${#it} = ${secret.length} ]`,
+        secret,
+      );
+      assert.equal(code, 0, stderr);
+      // Not in vain: sudo does keep what it reads itself
+      const known = await callMachine(machine.target, ["sudo", "-n", "sh", "-s"], {
+        asRoot: false,
+        input: ": it-was-read\n",
+        limitSeconds: 30,
+      });
+      assert.equal(known.code, 0, known.stderr);
+      assert.notEqual(await logged("it-was-read"), "0");
+      assert.equal(await logged(secret), "0");
+    } finally {
+      await machine.look(`rm -rf ${rules} /var/log/unit-sudo`);
+    }
+  });
+
+  describe("W6: by what its owner has in ~/.ssh/config", () => {
+    const { PATH } = process.env;
+    let folder: string;
+    before(() => {
+      folder = mkdtempSync(join(tmpdir(), "hastack-config-"));
+    });
+    after(() => rmSync(folder, { recursive: true }));
+    afterEach(async () => {
+      process.env.PATH = PATH;
+      await machine.look("rm -f /etc/ssh/sshd_config.d/unit.conf; systemctl restart ssh");
+    });
+
+    /** ssh takes its configuration's path from nothing that a test may change. */
+    const configure = (text: string) => {
+      writeFileSync(join(folder, "config"), text);
+      writeFileSync(
+        join(folder, "ssh"),
+        `#!/bin/sh\nexec /usr/bin/ssh -F ${folder}/config "$@"\n`,
+        {
+          mode: 0o755,
+        },
+      );
+      process.env.PATH = `${folder}:${PATH}`;
+    };
+    const alias = (): Target => ({
+      name: "node-2",
+      address: "my-node",
+      hostKey: machine.target.hostKey,
+    });
+    const named = () => `Host my-node
+  HostName ${machine.target.address}
+  User ${machine.target.user}
+  IdentityFile "${resolve(root, machine.target.identityFile ?? "")}"
+`;
+    const whoAmI = (target = alias()) =>
+      runOnMachine(target, "id -un; cat; cat /etc/ssh/sshd_config.d/* | sed -n 's/^Port //p'", {
+        input: "heard",
+        limitSeconds: 60,
+      });
+
+    it("its port, user and key are used, and a setting wins over them", async () => {
+      const conf = "/etc/ssh/sshd_config.d/unit.conf";
+      await machine.look(`echo 'Port 2222' > ${conf}; systemctl restart ssh`);
+      configure(`${named()}  Port 2222\n`);
+      const { code, stdout, stderr } = await whoAmI();
+      assert.deepEqual([code, stdout.trim().split(/\n+/)], [0, ["root", "heard", "2222"]], stderr);
+      await assert.rejects(whoAmI({ ...alias(), port: 22 }), /port 22|refused/);
+      await assert.rejects(whoAmI({ ...alias(), user: "nobody-here" }), /does not let us in/);
+    });
+
+    it("its jump host is gone by", async () => {
+      const [jump] = await standIns();
+      configure(`${named()}  ProxyJump the-jump
+Host the-jump
+  HostName ${jump.target.address}
+  User ${jump.target.user}
+  IdentityFile "${resolve(root, jump.target.identityFile ?? "")}"
+  StrictHostKeyChecking no
+  UserKnownHostsFile /dev/null
+  LogLevel ERROR
+`);
+      const { stdout, stderr, code } = await runOnMachine(alias(), 'echo "$SSH_CONNECTION"', {
+        limitSeconds: 60,
+      });
+      // sudo takes the variable away, so the way is seen by who is connected
+      assert.equal(code, 0, stderr + stdout);
+      const peers = await runOnMachine(alias(), "ss -Htn state established sport = :22", {
+        limitSeconds: 60,
+      });
+      assert.match(peers.stdout, new RegExp(`${jump.target.address.replaceAll(".", "\\.")}:`));
+    });
+
+    it("what is meant for people's own sessions breaks nothing", async () => {
+      const socket = join(folder, "master");
+      configure(`${named()}  RemoteCommand tmux new -A
+  RequestTTY force
+  LocalForward 127.0.0.1:1 127.0.0.1:22
+  RemoteForward 22 127.0.0.1:22
+  ExitOnForwardFailure yes
+  ForwardAgent yes
+  PermitLocalCommand yes
+  LocalCommand echo local
+  ControlMaster auto
+  ControlPath ${socket}
+  ControlPersist 60
+  SessionType none
+  StdinNull yes
+  ForkAfterAuthentication yes
+`);
+      const { code, stdout, stderr } = await whoAmI();
+      assert.deepEqual([code, stdout.trim()], [0, "root\nheard"], stderr);
+      assert.ok(!existsSync(socket));
+    });
   });
 
   it("has mounts of its own where it asks for them", async () => {

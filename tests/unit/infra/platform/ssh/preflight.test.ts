@@ -202,6 +202,13 @@ describe("base checks of a machine", () => {
         ],
       ],
       [
+        "a sudo that wants a terminal",
+        { notRoot: "sudo: sorry, you must have a tty to run sudo", listeners: undefined },
+        [
+          "deploy cannot become root (sudo: sorry, you must have a tty to run sudo), put the line `Defaults:deploy !requiretty` into /etc/sudoers.d/hastack there",
+        ],
+      ],
+      [
         "no sudo at all",
         { notRoot: noSudo, listeners: undefined },
         [
@@ -803,6 +810,24 @@ describe("base checks of real machines", function () {
       await other.look("mv /root/deploy /etc/sudoers.d/");
     }
     assert.deepEqual(await problems(), []);
+  });
+
+  it("W5: tell a sudo that wants a terminal, and what ends that", async () => {
+    const [, other] = machines;
+    const rules = "/etc/sudoers.d/zz-unit";
+    await other.look(`echo 'Defaults requiretty' > ${rules}`);
+    try {
+      const [problem = "", ...others] = await problems();
+      assert.match(
+        problem,
+        /^machine node-2 .*you must have a tty .*`(Defaults:deploy !requiretty)` /,
+      );
+      assert.deepEqual(others, []);
+      await other.look(`echo 'Defaults:deploy !requiretty' >> ${rules}`);
+      assert.deepEqual(await problems(), []);
+    } finally {
+      await other.look(`rm ${rules}`);
+    }
   });
 
   it("W5: tell machines that cannot be talked to beside those that can", async () => {
