@@ -223,7 +223,7 @@ function identityPath({ name, identityFile = "" }: Target): string {
 /** A machine as errors name it. */
 export function describeTarget({ name, address, port = 22, user }: Target): string {
   const who = user === undefined ? "" : `${user}@`;
-  return `machine ${name} (${who}${address}${port === undefined || port === 22 ? "" : `, port ${port}`})`;
+  return `machine ${name} (${who}${address}${port === 22 ? "" : `, port ${port}`})`;
 }
 
 const about = (target: Target) => ({ source: describeTarget(target), path: "" });
