@@ -16,7 +16,7 @@ export type Principal = (typeof principals)[number];
 
 /**
  * Generations of a generated password or secret. The first of a list is the one in use, all of it are
- * taken. Another one comes by four steps, so that nobody ever has one that is not taken:
+ * taken. Another one comes in steps, so that nobody ever has one that is not taken:
  * `[1]`, `[1, 2]`, `[2, 1]`, `[2]`.
  */
 export type Generations = readonly number[];

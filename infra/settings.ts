@@ -308,7 +308,7 @@ export const settingsSchema = z.strictObject({
     .record(z.string(), generations)
     .default({})
     .describe(
-      "Generations of the passwords and secrets that the stack makes, by name. The first is in use, all are taken. Another one comes by four steps, each with its own `up`: `[1]`, `[1, 2]`, `[2, 1]`, `[2]`; `npm run rotate` takes them. What is not named has `[1]`.",
+      "Generations of the passwords and secrets that the stack makes, by name. The first is in use, all are taken. Another one comes in steps, each with its own `up`: `[1]`, `[1, 2]`, `[2, 1]`, `[2]`; `npm run rotate` takes them. What is not named has `[1]`.",
     ),
   plainHttp: z
     .boolean()

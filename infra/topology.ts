@@ -185,6 +185,10 @@ function mapRecord<K extends string, V, W>(
   return Object.fromEntries(entries) as Record<K, W>;
 }
 
+/** Whether the machines of all but one are absent. */
+export const isAlone = (all: readonly Pick<Member, "absent">[]): boolean =>
+  all.length > 1 && present(all).length === 1;
+
 /** Those that can be asked, and may serve. */
 export function present<T extends Pick<Member, "absent">>(all: readonly T[]): readonly T[] {
   return all.filter(({ absent }) => !absent);

@@ -22,7 +22,7 @@ import {
 import { careFiles, careProcess } from "../render/standby-care.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
-import type { Member, Topology } from "../topology.ts";
+import { isAlone, type Member, type Topology } from "../topology.ts";
 import { current, type Generated } from "./credentials.ts";
 
 /** Debian's packages of a member. */
@@ -82,7 +82,7 @@ export class DatabasePair extends pulumi.ComponentResource {
   }
 
   #givePrincipals(
-    { platform, passwords, wanted: wishes }: DatabasePairArgs,
+    { platform, passwords, topology, wanted: wishes }: DatabasePairArgs,
     member: Member,
     gate: pulumi.Resource,
   ): pulumi.Resource {
@@ -96,7 +96,7 @@ export class DatabasePair extends pulumi.ComponentResource {
         component: "DatabasePair",
         host: member,
         user: "postgres",
-        script: principalsScript(wanted),
+        script: principalsScript(wanted, isAlone(topology.members.database)),
         files: [
           {
             path: "principals.sql",

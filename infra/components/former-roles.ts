@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Platform } from "../platform/platform.ts";
 import { formerRolesScript, renderFormerRoles } from "../render/principals.ts";
-import type { Topology } from "../topology.ts";
+import { isAlone, type Topology } from "../topology.ts";
 
 export interface FormerRolesArgs {
   readonly platform: Platform;
@@ -29,7 +29,7 @@ export class FormerRoles extends pulumi.ComponentResource {
             component: "FormerRoles",
             host: member,
             user: "postgres",
-            script: formerRolesScript(),
+            script: formerRolesScript(isAlone(args.topology.members.database)),
             files: [
               { path: "former-roles.sql", content: renderFormerRoles(args.roles, args.former) },
             ],

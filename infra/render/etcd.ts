@@ -121,9 +121,7 @@ export function etcdUsersScript(
   generations: Generations = firstGeneration,
 ): string {
   const users = generations.map((one) => loginOf("patroni", one));
-  // Until the first change there is no other user
-  const both = generations.join() === "1" ? [] : [1, 2].map((one) => loginOf("patroni", one));
-  const former = both.filter((one) => !users.includes(one));
+  const former = [1, 2].map((one) => loginOf("patroni", one)).filter((one) => !users.includes(one));
   return `${etcdctlSettings(self)}
 # The password may be being replaced
 accepted() {

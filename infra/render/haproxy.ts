@@ -218,7 +218,7 @@ function listens(
     .join("\n");
 }
 
-const lastAnswer = `http-after-response set-header Connection close if { var(${leavingVariable}) -m bool }`;
+const lastAnswer = `http-after-response set-header Connection close if { var(${leavingVariable}) -m bool } !{ status 101 }`;
 
 /** Environment variables of HAProxy with the interface of each network. */
 export const interfaceVariables = {

@@ -3,8 +3,8 @@
 import { readProjectFile } from "../../lib/paths.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
-import type { LoadBalancerMember, Topology } from "../topology.ts";
-import { haproxyHasRead, statsSocket } from "./haproxy.ts";
+import { isAlone, type LoadBalancerMember, type Topology } from "../topology.ts";
+import { haproxyHasRead, leavingVariable, statsSocket } from "./haproxy.ts";
 import { boundFile } from "./haproxy-start.ts";
 import { nameOfInterface, numbersOfInterfaces } from "./interfaces.ts";
 
@@ -151,7 +151,8 @@ export function loadBalancerHealth(
   return [
     `${curl} http://127.0.0.1:${ports.stats}/healthz > /dev/null`,
     haproxyHasRead(haproxyConfiguration),
-    `grep -Ex 'MASTER|BACKUP' ${vrrpStateFile}`,
+    // Where the other one's machine is absent nobody else may hold the addresses
+    `grep -Ex '${isAlone(topology.members.loadBalancer) ? "MASTER" : "MASTER|BACKUP"}' ${vrrpStateFile}`,
     ...(["frontend", "backend"] as const).map((one) => oneHolder(topology, self, one)),
     ...(certificate === undefined || path === undefined
       ? []
@@ -213,6 +214,8 @@ install -d -m 0755 /run/hastack
 rm -f ${vrrpStateFile}
 # Before an own address is waited for
 bin/keepalived-end
+# A drain that ends so; an HAProxy that does not answer has nothing set
+echo 'experimental-mode on; set var ${leavingVariable} bool(false)' | socat -t 1 - UNIX-CONNECT:${statsSocket} > /dev/null 2>&1 || :
 until places > ${placesFile}; do sleep 1; done
 echo "$$ $(numbers_of ${self.frontend} ${self.backend})" > ${keepalivedBoundFile}
 exec keepalived --use-file=${placesFile} "$@"

@@ -24,13 +24,25 @@ const atPrimary = `sql() {
 }
 standby=$(sql --dbname=postgres --command='SELECT pg_is_in_recovery()')`;
 
-/** Gives every principal its password, if this member is the primary; runs again without harm. */
-export function principalsScript({ roles }: WantedDatabase): string {
-  return `${atPrimary}
-if [ "$standby" = t ]; then
-  echo 'this member is a standby: the roles are set at the primary'
+/** Where this member is a standby: nothing, or an error where the primary's machine is said to be lost. */
+const atStandby = (isAlone: boolean, what: string) =>
+  isAlone
+    ? `if [ "$standby" = t ]; then
+  echo 'the other member, whose machine is in hastack:absent, is still the primary: wait until this one is promoted, or take that machine out of hastack:absent' >&2
+  exit 1
+fi`
+    : `if [ "$standby" = t ]; then
+  echo 'this member is a standby: ${what} at the primary'
   exit 0
-fi
+fi`;
+
+/**
+ * Gives every principal its password, if this member is the primary; runs again without harm.
+ * @param isAlone whether the other members' machines are absent @default false
+ */
+export function principalsScript({ roles }: WantedDatabase, isAlone = false): string {
+  return `${atPrimary}
+${atStandby(isAlone, "the roles are set")}
 sql --dbname=postgres --file=principals.sql
 there=$(sql --dbname=postgres --command="SELECT 1 FROM pg_database WHERE datname = '${databaseName}'")
 [ "$there" = 1 ] || sql --dbname=postgres --command='CREATE DATABASE ${databaseName} OWNER migrator'
@@ -139,13 +151,11 @@ function jobRuns(roles: readonly string[], jobs: WantedDatabase["jobs"]): string
 /**
  * Takes the login from the application's roles that no tier has any more, and ends their connections,
  * if this member is the primary.
+ * @param isAlone whether the other members' machines are absent @default false
  */
-export function formerRolesScript(): string {
+export function formerRolesScript(isAlone = false): string {
   return `${atPrimary}
-if [ "$standby" = t ]; then
-  echo 'this member is a standby: the roles are changed at the primary'
-  exit 0
-fi
+${atStandby(isAlone, "the roles are changed")}
 sql --dbname=${databaseName} --file=former-roles.sql`;
 }
 

@@ -136,6 +136,11 @@ function readable(text: string): unknown {
 
 /** @throws Refusal where there is no such password, or nothing to finish */
 export function planRotate(stack: OperatedStack, wish: Wish): Plan {
+  const { absent } = stack.settings;
+  if (absent.length > 0)
+    throw new Refusal(
+      `${absent.join(", ")}: absent (hastack:absent), and would come back with a password that nobody takes: bring it back first`,
+    );
   const all = replaceable(stack.application);
   for (const name of wish.names) {
     if (all.some((one) => one.name === name)) continue;

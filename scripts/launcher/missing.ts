@@ -98,12 +98,20 @@ export async function noticeMissing(
   // An engine that does not answer is the program's to tell
   if (outcomes.some(({ code }) => code !== 0)) return {};
   const ids = new Set(outcomes.flatMap(({ stdout }) => stdout.split("\n")));
-  const gone = missing(resources, ids, absentIn(stack).map(dockerNames(stack).container));
+  const absent = absentIn(stack);
+  const gone = missing(resources, ids, absent.map(dockerNames(stack).container));
   if (gone.length === 0) return {};
   if (gone.length === resources.length) {
     // Looking at another engine would make the state forget what the right one has
     say(
       `nothing of the stack ${stack} is in this Docker engine. If it is another engine than before, go back to that one (DOCKER_HOST, docker context); if it was emptied, run this again with --refresh`,
+    );
+    return {};
+  }
+  if (absent.length > 0) {
+    // Pulumi's Docker provider takes a stopped container for one that is gone
+    say(
+      `removed by hand: ${gone.join(", ")}; made anew once nothing is absent any more (hastack:absent: ${absent.join(", ")})`,
     );
     return {};
   }

@@ -475,7 +475,6 @@ const asBefore = {
   tags: {
     "valkey-server": "6c4671b675a9",
     "patroni python3-etcd postgresql-17": "495f769f7354",
-    "haproxy keepalived socat": "8313e0144c1e",
     "etcd-server etcd-client": "9f471d197adc",
   } as Readonly<Record<string, string>>,
 };

@@ -23,7 +23,9 @@ export function killedUpsSuite(stack: TestStack): void {
     before(() => console.log(`      the moments are drawn from HASTACK_TEST_SEED=${seed}`));
 
     it("W6: while it makes the stack: the last one ends whole", async () => {
-      for (let turn = 0; turn < killed.making; turn += 1) await killedUp(5 + draw() * 40);
+      for (let turn = 0; turn < killed.making; turn += 1) {
+        assert.equal(await killedUp(5 + draw() * 40), "killed");
+      }
       await timed("up, to the end", () => stack.mustUp());
       await healed(stack);
       await isWhole();
@@ -51,7 +53,7 @@ export function killedUpsSuite(stack: TestStack): void {
     }
 
     /** The whole process group: launcher, CLI, language host, plugins, and what they run. */
-    async function killedUp(seconds: number): Promise<void> {
+    async function killedUp(seconds: number): Promise<"killed" | "ended"> {
       const [program = "", ...args] = stack.command(["up", "--yes", "--skip-preview"]);
       const options = {
         cwd: stack.folder,
@@ -65,8 +67,10 @@ export function killedUpsSuite(stack: TestStack): void {
       const wasDone = child.exitCode !== null;
       if (!wasDone) process.kill(-(child.pid ?? 0), "SIGKILL");
       await ended;
+      if (wasDone) assert.equal(child.exitCode, 0, "up failed by itself");
       const told = wasDone ? `had ended with ${child.exitCode} before` : "killed after";
       console.log(`      up ${told} ${seconds.toFixed(1)} s`);
+      return wasDone ? "ended" : "killed";
     }
 
     /** Nothing is left to do, nothing was changed by hand, nothing is there twice, nobody has the lock. */

@@ -1012,7 +1012,7 @@ frontend web
   maxconn 3600
   # A reload answers one more request on a kept connection, instead of closing it under the client
   option idle-close-on-response
-  http-after-response set-header Connection close if { var(proc.leaving) -m bool }
+  http-after-response set-header Connection close if { var(proc.leaving) -m bool } !{ status 101 }
   bind 10.1.0.11:80,10.1.0.100:80 interface "\${FRONTEND_INTERFACE}"
   bind 10.1.0.11:80,10.1.0.100:80 interface lo
   tcp-request connection accept if { src 10.1.0.1 }
