@@ -52,7 +52,7 @@ export function changeOf(
   if (to !== undefined && to === standby) return { from, to };
   const states = cluster.members.map(({ name, role, state }) => `${name}: ${role}, ${state}`);
   throw new Refusal(
-    `there is no synchronous standby that could take over without a loss (${states.join("; ")})`,
+    `there is no synchronous standby that could take over without a loss (${states.join("; ")}); a primary that was lost counts as one until its lease in etcd ends: then try again`,
   );
 }
 

@@ -2,8 +2,9 @@
 import { note } from "../../operate/act/journal.ts";
 import { type Holder, holderOf, type Lock, takeLock } from "../../operate/act/lock.ts";
 import { undoLeft } from "../../operate/act/operation.ts";
+import { startQuorum } from "../../operate/act/stop.ts";
 import { NoStore } from "../../operate/act/store.ts";
-import { isStopped, raise } from "../../operate/act/whole.ts";
+import { isStopped } from "../../operate/act/whole.ts";
 import { type OperatedStack, openStack } from "../../operate/stack.ts";
 
 const say = (text: string): void => void process.stderr.write(`hastack: ${text}\n`);
@@ -62,7 +63,7 @@ async function lockIfThere(
     if (!(error instanceof NoStore)) throw error;
     if (starts && error.isThere && (await isStopped(stack))) {
       say(`${stack.name} is stopped: it is started again first, as by npm run resume`);
-      await raise(stack, new AbortController().signal);
+      await startQuorum(stack);
       return takeLock(stack, holder);
     }
     if (error.isThere)
