@@ -185,6 +185,7 @@ export function problemsOf(settings: Settings, seen: Seen): Problem[] {
     ...nameProblems(settings, seen),
     ...addressProblems(settings, seen),
     ...portProblems(settings, seen),
+    ...othersProblems(seen),
     ...userProblems(seen),
     ...memberProblems(seen),
     ...storageProblems(settings, seen),
@@ -424,6 +425,30 @@ function portProblems(settings: Settings, seen: Seen): Found[] {
       })),
   );
   return [...ofOthers, ...ownPortProblems(seen)];
+}
+
+/** Debian's services of what a role runs: two of them would share sockets, addresses or ports. */
+const servicesOf: Readonly<Partial<Record<string, RegExp>>> = {
+  loadBalancer: /^(haproxy|keepalived)\.service$/,
+  quorum: /^etcd\.service$/,
+  database: /^(patroni|postgresql@.*)\.service$/,
+  cache: /^valkey-server\.service$/,
+};
+
+/** What its owner runs there, or will from the next boot on; whose port is taken is told by that. */
+function othersProblems({ machine, facts: { othersUnits = [], listeners = [] } }: Seen): Found[] {
+  return machine.roles.flatMap((role) =>
+    othersUnits
+      .filter((unit) => servicesOf[role]?.test(unit))
+      .filter(
+        (unit) =>
+          !listeners.some((one) => one.unit === unit && portsOf({ role }).includes(one.port)),
+      )
+      .map((unit) => ({
+        why: `its ${unit} is not the stack's and runs, or will from the next boot on (${role} runs one of its own)`,
+        fix: `use another machine for ${role}, or switch it off: systemctl disable --now ${unit}`,
+      })),
+  );
 }
 
 /**

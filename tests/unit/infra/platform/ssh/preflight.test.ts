@@ -306,6 +306,17 @@ describe("base checks of a machine", () => {
         ],
       ],
       [
+        "services of others, of programs that its roles run, unless their port tells it",
+        {
+          listeners: [listener(2379, "etcd", "etcd.service")],
+          othersUnits: ["haproxy.service", "etcd.service", "valkey-server.service"],
+        },
+        [
+          "port 2379 (quorum) is taken by etcd of etcd.service at 0.0.0.0:2379, end it there: systemctl disable --now etcd.service",
+          "its haproxy.service is not the stack's and runs, or will from the next boot on (loadBalancer runs one of its own), use another machine for loadBalancer, or switch it off: systemctl disable --now haproxy.service",
+        ],
+      ],
+      [
         "another program on a port, once for all its addresses",
         { listeners: [squatter(80), { ...squatter(80), place: "[::]:80" }] },
         [taken(80, "loadBalancer")],
