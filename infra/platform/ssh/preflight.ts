@@ -11,6 +11,7 @@ import type { Problem } from "../../rules/problem.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
 import { allMembers, type Machine, type Member, type Topology } from "../../topology.ts";
 import { readProgram } from "../machine.ts";
+import type { Flow } from "../platform.ts";
 import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
 import { type Listener, noSudo, parseFacts, type Seen } from "./facts.ts";
 
@@ -18,6 +19,7 @@ export type { Seen } from "./facts.ts";
 
 import { wayProblems } from "./firewall-look.ts";
 import { userId } from "./layout.ts";
+import { silentWays } from "./silence.ts";
 import { storageDriver } from "./storage/storage.ts";
 
 /** What is known of the machines besides their roles. */
@@ -67,8 +69,15 @@ const architectures: Readonly<Record<string, Machines["architecture"]>> = {
   aarch64: "arm64",
 };
 
-/** @throws SettingsError with every problem as machine, problem, fix */
-export async function inspectMachines(settings: Settings, topology: Topology): Promise<Machines> {
+/**
+ * @param flows every connection that the stack's members make; storage drivers add their own
+ * @throws SettingsError with every problem as machine, problem, fix
+ */
+export async function inspectMachines(
+  settings: Settings,
+  topology: Topology,
+  flows: readonly Flow[],
+): Promise<Machines> {
   const all = targets(settings);
   const looks = await Promise.all(
     all.map((target) => {
@@ -83,6 +92,12 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
     ...architectureProblems(seen),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
+  const silent = await silentWays(
+    topology,
+    [...flows, ...storageDriver(settings).flows(topology)],
+    seen,
+  );
+  if (silent.length > 0) throw new SettingsError(silent);
   const [{ facts } = {}] = [...seen.filter(runsRelease), ...seen];
   const held = seen.filter((one) => one.facts.owner !== undefined && one.facts.placed.length > 0);
   return {
