@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { readApplication } from "./application/application.ts";
 import { outputsOf } from "./application/outputs.ts";
 import { releaseOf } from "./application/recipe.ts";
+import { flowsOf } from "./components/firewall.ts";
 import { withInventory } from "./inventory.ts";
 import { planTopology } from "./plan.ts";
 import { choosePlatform } from "./platform/choose.ts";
@@ -19,7 +20,7 @@ const settings = withInventory(readSettings(pulumi.getStack(), pulumi.runtime.al
 const application = readApplication(settings);
 const topology = planTopology(settings, application.tiers);
 for (const warning of warnings(settings, topology)) pulumi.log.warn(formatProblem(warning));
-const platform = await choosePlatform(settings, topology);
+const platform = await choosePlatform(settings, topology, flowsOf(application));
 const release = releaseOf(application);
 const stack = new WebStack("hastack", { settings, topology, platform, application, release });
 

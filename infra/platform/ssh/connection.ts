@@ -130,7 +130,8 @@ export function sshArguments(
     ...notForPeople,
     LogLevel: "ERROR",
   };
-  const words = asRoot ? asRootWords(user, command, terminal) : command;
+  const whole = terminal ? command : [...withoutProxies, ...command];
+  const words = asRoot ? asRootWords(user, whole, terminal) : command;
   return [
     terminal ? "-t" : "-T",
     ...Object.entries(options).map(([key, value]) => `-o${key}=${value}`),
@@ -163,6 +164,15 @@ const notForPeople = {
   KnownHostsCommand: "none",
   VerifyHostKeyDNS: "no",
 };
+
+/** Members speak to each other themselves: a machine's proxy (/etc/environment) is for packages. */
+const withoutProxies = [
+  "env",
+  ...["http", "https", "all"].flatMap((name) => [
+    `-u${name}_proxy`,
+    `-u${name.toUpperCase()}_PROXY`,
+  ]),
+];
 
 /**
  * Who logs in may be known to ssh's configuration alone: then the machine tells. sudo may keep a log

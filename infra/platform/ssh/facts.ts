@@ -24,6 +24,8 @@ export interface Facts {
   readonly addresses: readonly string[];
   /** Programs that listen; nothing where that cannot be seen. */
   readonly listeners?: readonly Listener[];
+  /** Services of others, of programs that the stack runs, too: they run, or will at the next boot. */
+  readonly othersUnits?: readonly string[];
   /** Who has the number of the stack's user. */
   readonly userOfId?: string;
   /** The number of the stack's user, where there is one. */
@@ -107,6 +109,7 @@ export function parseFacts(text: string): Facts {
     addresses: words(one("addresses")),
     listeners:
       all("listenersSeen").length > 0 ? readListeners(all("listener"), all("group")) : undefined,
+    othersUnits: all("othersUnit"),
     userOfId: one("userOfId"),
     idOfUser: number("idOfUser"),
     // Not the copies beside them, which a run that was cut off leaves

@@ -12,6 +12,7 @@ import { runningIn, runningProblems } from "../../rules/running.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
 import { allMembers, type Machine, type Member, type Topology } from "../../topology.ts";
 import { readProgram } from "../machine.ts";
+import type { Flow } from "../platform.ts";
 import { ConnectionError, callMachine, describeTarget, type Target } from "./connection.ts";
 import { type Listener, noSudo, parseFacts, type Seen } from "./facts.ts";
 
@@ -19,6 +20,7 @@ export type { Seen } from "./facts.ts";
 
 import { wayProblems } from "./firewall-look.ts";
 import { userId } from "./layout.ts";
+import { silentWays } from "./silence.ts";
 import { storageDriver } from "./storage/storage.ts";
 
 /** What is known of the machines besides their roles. */
@@ -68,8 +70,15 @@ const architectures: Readonly<Record<string, Machines["architecture"]>> = {
   aarch64: "arm64",
 };
 
-/** @throws SettingsError with every problem as machine, problem, fix */
-export async function inspectMachines(settings: Settings, topology: Topology): Promise<Machines> {
+/**
+ * @param flows every connection that the stack's members make; storage drivers add their own
+ * @throws SettingsError with every problem as machine, problem, fix
+ */
+export async function inspectMachines(
+  settings: Settings,
+  topology: Topology,
+  flows: readonly Flow[],
+): Promise<Machines> {
   const all = targets(settings);
   const there = all.filter(({ name }) => !settings.absent.includes(name));
   const looks = await Promise.all(
@@ -90,6 +99,12 @@ export async function inspectMachines(settings: Settings, topology: Topology): P
     ),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
+  const silent = await silentWays(
+    topology,
+    [...flows, ...storageDriver(settings).flows(topology)],
+    seen,
+  );
+  if (silent.length > 0) throw new SettingsError(silent);
   const [{ facts } = {}] = [...seen.filter(runsRelease), ...seen];
   const held = seen.filter((one) => one.facts.owner !== undefined && one.facts.placed.length > 0);
   return {
@@ -192,6 +207,7 @@ export function problemsOf(settings: Settings, seen: Seen): Problem[] {
     ...nameProblems(settings, seen),
     ...addressProblems(settings, seen),
     ...portProblems(settings, seen),
+    ...othersProblems(seen),
     ...userProblems(seen),
     ...memberProblems(seen),
     ...storageProblems(settings, seen),
@@ -431,6 +447,30 @@ function portProblems(settings: Settings, seen: Seen): Found[] {
       })),
   );
   return [...ofOthers, ...ownPortProblems(seen)];
+}
+
+/** Debian's services of what a role runs: two of them would share sockets, addresses or ports. */
+const servicesOf: Readonly<Partial<Record<string, RegExp>>> = {
+  loadBalancer: /^(haproxy|keepalived)\.service$/,
+  quorum: /^etcd\.service$/,
+  database: /^(patroni|postgresql@.*)\.service$/,
+  cache: /^valkey-server\.service$/,
+};
+
+/** What its owner runs there, or will from the next boot on; whose port is taken is told by that. */
+function othersProblems({ machine, facts: { othersUnits = [], listeners = [] } }: Seen): Found[] {
+  return machine.roles.flatMap((role) =>
+    othersUnits
+      .filter((unit) => servicesOf[role]?.test(unit))
+      .filter(
+        (unit) =>
+          !listeners.some((one) => one.unit === unit && portsOf({ role }).includes(one.port)),
+      )
+      .map((unit) => ({
+        why: `its ${unit} is not the stack's and runs, or will from the next boot on (${role} runs one of its own)`,
+        fix: `use another machine for ${role}, or switch it off: systemctl disable --now ${unit}`,
+      })),
+  );
 }
 
 /**

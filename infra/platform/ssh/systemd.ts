@@ -66,13 +66,14 @@ function verify(path: string, folder: string, release?: Release): string {
 
 function unit(workload: Workload, process: Process, folder: string): string {
   const { host, processes, shared = [] } = workload;
-  const sharedUnits = shared.map(({ name }) => unitName(name));
+  // The mount itself is a unit of systemd's own: what is not behind that would still drain without it
+  const sharedUnits = shared.flatMap(({ name, path }) => [unitName(name), mountUnitName(path)]);
   // What is started after another one is stopped before it
   const before = processes.slice(0, processes.indexOf(process)).map(({ name }) => unitName(name));
   return [
     "[Unit]",
     `Description=hastack ${host.name}: ${process.name}`,
-    `Wants=${["network-online.target", ...sharedUnits].join(" ")}`,
+    `Wants=${["network-online.target", ...shared.map(({ name }) => unitName(name))].join(" ")}`,
     `After=${["network-online.target", ...sharedUnits, ...before].join(" ")}`,
     "StartLimitIntervalSec=0",
     "",
@@ -84,6 +85,11 @@ function unit(workload: Workload, process: Process, folder: string): string {
     "WantedBy=multi-user.target",
     "",
   ].join("\n");
+}
+
+/** What systemd calls whatever is mounted at a path. */
+function mountUnitName(path: string): string {
+  return `${path.slice(1).replaceAll("-", "\\x2d").replaceAll("/", "-")}.mount`;
 }
 
 function service({ files, shared = [] }: Workload, process: Process, folder: string): string[] {

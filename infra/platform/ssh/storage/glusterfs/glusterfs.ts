@@ -53,7 +53,10 @@ export const glusterfs: StorageDriver = {
   member(topology, { name }, keepData) {
     const request = { directory: name, keepData, members: addresses(topology) };
     return {
-      apply: { call: "place_brick", request: { directory: name, logTimer: "logrotate.timer" } },
+      apply: {
+        call: "place_brick",
+        request: { directory: name, logTimer: "logrotate.timer", dropIn },
+      },
       remove: { call: "remove_brick", request },
     };
   },
@@ -80,6 +83,21 @@ export const glusterfs: StorageDriver = {
     };
   },
 };
+
+/**
+ * What is changed of glusterd's own unit. After a power cut it may start too early, fail, and would be
+ * left alone. Bricks outlive it, and would outlive the network when the machine goes down: who has
+ * them mounted would wait for one that says nothing, and not for one that is gone.
+ */
+const dropIn = `[Unit]
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+[Service]
+Restart=always
+RestartSec=2
+ExecStopPost=-/bin/sh -c '[ "$$(systemctl is-system-running)" != stopping ] || pkill -x glusterfsd'
+`;
 
 function clientUnit(machine: string, topology: Topology, directory: SharedDirectory): string {
   const { name, path } = directory;

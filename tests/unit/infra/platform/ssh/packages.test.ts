@@ -4,6 +4,7 @@ import { joined } from "../../../../../infra/platform/machine.ts";
 import { encode } from "../../../../../infra/platform/request.ts";
 import { callText, shippedPrograms } from "../../../../../infra/platform/ssh/programs.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
+import { runCommand } from "../../../../support/unit/programs.ts";
 
 /** A small one that no machine has. */
 const missing = "hello";
@@ -79,6 +80,43 @@ timeout 10 sh -c 'until [ -e /tmp/held ]; do sleep 0.1; done'`);
       /lock was not free within 4 s; somebody \(process \d+, .*lock-frontend\) holds it: wait/,
     );
     await machine.look("pkill -x somebody");
+  });
+
+  it("W6: come by the proxy in /etc/environment, and calls between members do not", async () => {
+    await machine.look(`cp /etc/environment /root/environment
+printf 'http_proxy=http://127.0.0.1:3128\\nHTTP_PROXY=http://127.0.0.1:3128\\n' >> /etc/environment
+cat > /tmp/somebody << 'END'
+use IO::Socket::INET;
+my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => 3128, Listen => 9, ReuseAddr => 1) or die;
+open my $log, ">>", "/tmp/asked"; $log->autoflush;
+while (my $caller = $server->accept) {
+  print $log scalar <$caller>;
+  1 while (<$caller> // "") =~ /\\S/;
+  print $caller "HTTP/1.1 502 Bad\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n";
+}
+END
+rm -f /tmp/asked; setsid perl /tmp/somebody > /dev/null 2>&1 < /dev/null &
+timeout 10 sh -c 'until [ -e /tmp/asked ]; do sleep 0.1; done'`);
+    try {
+      const run = (call: string, request: object, text?: string) =>
+        runCommand(`node platform/ssh/run.ts ${call} ${text === undefined ? "REQUEST" : ""}`, {
+          TARGET: JSON.stringify(machine.target),
+          NAME: owner.machine,
+          REQUEST: JSON.stringify({ ...owner, ...request }),
+          ...(text !== undefined && { [call]: text }),
+        });
+      const { code } = await run("packages", { packages: [missing] });
+      assert.equal(code, 1);
+      const asked = await machine.look("cat /tmp/asked; : > /tmp/asked");
+      assert.match(asked, /^GET http:\/\/\S+/m);
+      // A member's own name, which the proxy would be asked for
+      await run("APPLY", {}, "curl -s --max-time 2 http://member.example/ || :");
+      assert.equal(await machine.look("cat /tmp/asked"), "");
+    } finally {
+      await machine.look(
+        "mv /root/environment /etc/environment; pkill -f '^perl /tmp/somebody' || :",
+      );
+    }
   });
 
   it("fail at once for any other reason, and say it", async () => {

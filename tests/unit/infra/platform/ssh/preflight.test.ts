@@ -306,6 +306,17 @@ describe("base checks of a machine", () => {
         ],
       ],
       [
+        "services of others, of programs that its roles run, unless their port tells it",
+        {
+          listeners: [listener(2379, "etcd", "etcd.service")],
+          othersUnits: ["haproxy.service", "etcd.service", "valkey-server.service"],
+        },
+        [
+          "port 2379 (quorum) is taken by etcd of etcd.service at 0.0.0.0:2379, end it there: systemctl disable --now etcd.service",
+          "its haproxy.service is not the stack's and runs, or will from the next boot on (loadBalancer runs one of its own), use another machine for loadBalancer, or switch it off: systemctl disable --now haproxy.service",
+        ],
+      ],
+      [
         "another program on a port, once for all its addresses",
         { listeners: [squatter(80), { ...squatter(80), place: "[::]:80" }] },
         [taken(80, "loadBalancer")],
@@ -745,7 +756,9 @@ describe("base checks of real machines", function () {
       machines: asked.map(({ machine }) => machine),
       tiers: { storefront },
     };
-    return inspectMachines(wished, topology);
+    return inspectMachines(wished, topology, [
+      { from: "storefront", to: "storefront", network: "backend", port: 3000 },
+    ]);
   }
 
   const problems = async (
@@ -810,6 +823,22 @@ describe("base checks of real machines", function () {
       await other.look("mv /root/deploy /etc/sudoers.d/");
     }
     assert.deepEqual(await problems(), []);
+  });
+
+  it("W5: name a port between them that somebody drops, within 30 s", async () => {
+    const [one, other] = machines;
+    await other.look(`ip rule > /dev/null; nft -v > /dev/null 2>&1 || { apt-get -qq update > /dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -y install nftables > /dev/null 2>&1; }
+nft 'table inet unit { chain in { type filter hook input priority 0; tcp dport 3000 drop; }; }'`);
+    try {
+      const begin = Date.now();
+      assert.deepEqual(await problems(), [
+        `machine node-1 (deploy@${one.target.address}): it gets no answer from node-2 (${other.backend}) at port 3000/tcp: something between them drops it, let it through there (another firewall on node-2, a cloud's security group)`,
+      ]);
+      assert.ok(Date.now() - begin < 30_000);
+    } finally {
+      await other.look("nft delete table inet unit");
+    }
   });
 
   it("W5: tell a sudo that wants a terminal, and what ends that", async () => {
