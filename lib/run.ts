@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly input?: string | number;
   /** It gets SIGTERM after this long, and the outcome says so. @default no limit */
   readonly limitSeconds?: number;
+  /** Whether Ctrl-C at the terminal is not for it: it is ended by whoever started it. @default false */
+  readonly apart?: boolean;
   /** `stderr`: show all output live on our standard error. @default kept, not shown */
   readonly show?: "stderr";
   /** Gets all output as it comes. @default none */
@@ -34,10 +36,15 @@ const graceSeconds = 5;
 /** Runs a program to its end and keeps its output. Never throws: look at `code`. */
 export function run(command: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   const [program = "", ...args] = command;
-  const { cwd, env = process.env, input, limitSeconds, show, hear } = options;
+  const { cwd, env = process.env, input, limitSeconds, apart = false, show, hear } = options;
   const stdin = typeof input === "string" ? "pipe" : (input ?? "ignore");
   return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd, env, stdio: [stdin, "pipe", "pipe"] });
+    const child = spawn(program, args, {
+      cwd,
+      env,
+      stdio: [stdin, "pipe", "pipe"],
+      detached: apart,
+    });
     const kept = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"] as const) {
       child[name]?.setEncoding("utf8").on("data", (text: string) => {

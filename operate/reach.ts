@@ -40,12 +40,13 @@ export async function onMachineOf(
   const limit = limitSeconds + graceSeconds;
   if (settings.platform === "docker") {
     const container = dockerNames(name).container(machine);
-    return lost(await tryDocker(["exec", "--interactive", container, ...command], input, limit));
+    const words = ["exec", "--interactive", container, ...command];
+    return lost(await tryDocker(words, input, limit, true));
   }
   const target = targets(settings).find((one) => one.name === machine);
   if (target === undefined) throw new Error(`machine ${machine}: it is none of the stack's`);
   try {
-    return lost(await callMachine(target, command, { input, limitSeconds: limit }));
+    return lost(await callMachine(target, command, { input, limitSeconds: limit, apart: true }));
   } catch (error) {
     if (error instanceof ConnectionError) return { unreachable: error.problem.why };
     throw error;

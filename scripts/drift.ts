@@ -12,6 +12,15 @@ import { defaultStack } from "./launcher/stack.ts";
  * 0 where nothing was, 1 where something was, 2 where not all could be looked at.
  */
 export async function main(args: readonly string[]): Promise<number> {
+  try {
+    return await look(args);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    return 2;
+  }
+}
+
+async function look(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -22,6 +31,11 @@ export async function main(args: readonly string[]): Promise<number> {
   const stack = openStack(values.stack);
   if (await isHeld(values.stack)) return 2;
   const drift = await findDrift(stack, await stackState(values.stack));
+  if (drift.compared === 0) {
+    const why = "no up of it was made from this checkout, so there is nothing to compare with";
+    process.stderr.write(`${values.stack}: ${why}\n`);
+    return 2;
+  }
   // What an `up` did meanwhile is no drift
   if (await isHeld(values.stack)) return 2;
   const shown = values.json ? `${JSON.stringify(drift, null, 2)}\n` : textOf(drift, values.stack);

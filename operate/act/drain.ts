@@ -14,6 +14,7 @@ import {
   isServing,
   readyCommands,
 } from "./balancers.ts";
+import { healthyOf } from "./health.ts";
 import { keepsBalancer, keepsInstances } from "./last.ts";
 import { giveAddressesAway } from "./leave.ts";
 import { isInstance, listed } from "./named.ts";
@@ -45,7 +46,8 @@ export async function drainable(
   const balancers = await askBalancers(stack);
   if (balancers.asked.length === 0) throw new Refusal("no load balancer can be asked");
   keepsInstances(stack, members, balancers);
-  keepsBalancer(members, balancers);
+  if (members.some(isBalancer))
+    keepsBalancer(members, balancers, await healthyOf(stack, stack.topology.members.loadBalancer));
   const primary = members.some(isDatabase) ? leaderOf(await askCluster(stack))?.name : undefined;
   if (members.some(({ name }) => name === primary))
     throw new Refusal(`${primary} is the primary: npm run switchover first`);
@@ -75,6 +77,8 @@ export async function planDrain(stack: OperatedStack, named: readonly Member[]):
     undo: undrains(members, balancers),
     async run(signal) {
       const started = performance.now();
+      // Others may have gone down while the operator was asked
+      await drainable(stack, named);
       const rest = await drain(stack, members, signal);
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       return `drained in ${seconds} s: ${listed(members)}${rest}`;
@@ -125,12 +129,15 @@ const endOfReads = (members: readonly Member[]): string[] =>
 /** Gives members their requests again. Safe where they have them. */
 export async function undrain(stack: OperatedStack, members: readonly Member[]): Promise<void> {
   for (const one of members.filter(isBalancer)) await setProcesses(stack, one, "start");
-  const { silent } = await askBalancers(stack, readyCommands(stack, members));
+  const { asked, silent } = await askBalancers(stack, readyCommands(stack, members));
+  if (asked.length === 0) throw new Error(`no load balancer can be asked: ${silent[0]?.why}`);
   for (const { member, why } of silent) say(`${member.name} cannot be asked (${why})`);
 }
 
 export async function planUndrain(stack: OperatedStack, named: readonly Member[]): Promise<Plan> {
   const members = named.filter((one) => isBalancer(one) || backendOf(stack, one) !== undefined);
+  if (members.length === 0)
+    throw new Refusal(`${listed(named)}: no load balancer sends anything there`);
   return {
     costs: [],
     async run() {

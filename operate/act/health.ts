@@ -21,7 +21,7 @@ export function healthCommand({ application, topology }: OperatedStack, member: 
     return `curl -fsS --max-time 3 http://${loopback}:${tier.port}${tier.health.path} > /dev/null`;
   switch (member.role) {
     case "loadBalancer":
-      return `echo 'show info' | socat -t 1 - UNIX-CONNECT:${statsSocket} | grep -q '^Uptime' && grep -qEx 'MASTER|BACKUP' ${vrrpStateFile}`;
+      return `echo 'show info' | socat -t 1 - UNIX-CONNECT:${statsSocket} | grep -q '^Uptime' && grep -qEx 'MASTER|BACKUP' ${vrrpStateFile} && pgrep -x keepalived > /dev/null`;
     case "quorum":
       return etcdHealth(topology, member);
     case "database":

@@ -29,11 +29,19 @@ export function keepsInstances(
   }
 }
 
-/** Load balancers without which none answers. @throws Refusal */
-export function keepsBalancer(leaving: readonly Member[], { asked, silent }: Balancers): void {
+/**
+ * Load balancers without which none would hold the addresses.
+ * @param healthy names of those that are healthy now, keepalived included: one that is drained is not
+ * @throws Refusal
+ */
+export function keepsBalancer(
+  leaving: readonly Member[],
+  { silent }: Pick<Balancers, "silent">,
+  healthy: readonly string[],
+): void {
   const going = leaving.filter(({ role }) => role === "loadBalancer");
   if (going.length === 0) return;
-  if (asked.some(({ member }) => !going.some(({ name }) => name === member.name))) return;
+  if (healthy.some((one) => !going.some(({ name }) => name === one))) return;
   const why = silent.map(({ member, why }) => `${member.name}: ${why}`).join("; ");
   throw new Refusal(
     `${listed(going)}: no other load balancer could take the addresses over${why && ` (${why})`}`,

@@ -126,7 +126,8 @@ export async function takeLock(stack: OperatedStack, holder: Holder): Promise<Lo
 
 /** @returns who has it now */
 async function tryTake(stack: OperatedStack, holder: Holder): Promise<Holder> {
-  const [, , seen] = await callStore(stack, takeCalls(holder));
+  const [, taken, seen] = await callStore(stack, takeCalls(holder));
+  granted(taken);
   const [held] = foundIn(granted(seen));
   if (held === undefined) throw new Error("etcd gave the lock, and lost it at once: try again");
   return JSON.parse(held.value) as Holder;

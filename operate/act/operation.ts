@@ -89,11 +89,11 @@ export async function undoLeft(stack: OperatedStack, stopped: Stopped = "refuse"
     if (stopped === "refuse")
       throw new Refusal(`${isStoppedSince} (${left.what} by ${left.operator})`);
     if (stopped === "leave") return;
-    await carryOut(stack, left.undo);
+    await carryOut(stack, left.undo, "left");
     return clearLeft(stack);
   }
   say(`${left.what} by ${left.operator} was cut off: ${left.undo.map(describeUndo).join(", ")}`);
-  await carryOut(stack, left.undo);
+  await carryOut(stack, left.undo, "left");
   await clearLeft(stack);
   const until = new Date().toISOString();
   await note(stack, left, {
@@ -155,7 +155,7 @@ async function undone(
 ): Promise<["undone" | "failed", string]> {
   say(`${why}: ${undo.map(describeUndo).join(", ")}`);
   try {
-    await carryOut(stack, undo);
+    await carryOut(stack, undo, "fails");
     if (lock) await clearLeft(stack);
     return ["undone", `${why}; it was undone`];
   } catch (error) {

@@ -93,6 +93,8 @@ export async function planRestart(stack: OperatedStack, member: Member): Promise
     undo: [{ do: "start", members: [member.name] }, ...before.filter((one) => one.do !== "start")],
     async run(signal) {
       const started = performance.now();
+      // Others may have gone down while the operator was asked
+      await look(stack, member);
       if (change) await switchOver(stack, change);
       if (drains) {
         say(`draining ${member.name}`);
@@ -102,8 +104,8 @@ export async function planRestart(stack: OperatedStack, member: Member): Promise
       await setProcesses(stack, member, "stop");
       await setProcesses(stack, member, "start");
       await gate(stack, member, signal);
-      if (drains) await undrain(stack, [member]);
-      await serves(stack, member, signal);
+      if (before.length > 0) await undrain(stack, [member]);
+      if (before.length > 0) await serves(stack, member, signal);
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       return `${member.name} is restarted and healthy, after ${seconds} s`;
     },

@@ -55,7 +55,8 @@ const drains = (stack: OperatedStack, members: readonly Member[]) =>
 async function spares(stack: OperatedStack, { machine, members }: Place): Promise<Balancers> {
   const balancers = await askBalancers(stack);
   keepsInstances(stack, members, balancers);
-  keepsBalancer(members, balancers);
+  if (members.some(({ role }) => role === "loadBalancer"))
+    keepsBalancer(members, balancers, await healthyOf(stack, stack.topology.members.loadBalancer));
   if (members.some(isQuorum))
     keepsQuorum(stack, members, await healthyOf(stack, stack.topology.members.quorum));
   if (members.some(isDatabase)) await sparesDatabase(stack, members);

@@ -1,12 +1,20 @@
 /** Puts back what an operation left. */
+import { allMembers, type Member } from "../../infra/topology.ts";
+import { isUnreachable, onMachineOf } from "../reach.ts";
 import { memberNamed, type OperatedStack } from "../stack.ts";
 import { undrain } from "./drain.ts";
 import { setPause } from "./pause.ts";
+import { say } from "./plan.ts";
 import { setProcesses } from "./processes.ts";
 import type { Undo } from "./undo.ts";
 import { raise } from "./whole.ts";
 
-export async function carryOut(stack: OperatedStack, list: readonly Undo[]): Promise<void> {
+/** @param lost what is done about a member that cannot be reached: an error, or it is left as it is */
+export async function carryOut(
+  stack: OperatedStack,
+  list: readonly Undo[],
+  lost: "fails" | "left",
+): Promise<void> {
   for (const one of list) {
     if (one.do === "resume") {
       await setPause(stack, false);
@@ -16,8 +24,27 @@ export async function carryOut(stack: OperatedStack, list: readonly Undo[]): Pro
       await raise(stack, new AbortController().signal);
       continue;
     }
-    const members = one.members.map((name) => memberNamed(stack, name));
+    const members =
+      lost === "left"
+        ? await reachable(stack, one.members)
+        : one.members.map((name) => memberNamed(stack, name));
     if (one.do === "undrain") await undrain(stack, members);
     else for (const member of members) await setProcesses(stack, member, "start");
   }
+}
+
+/** One that is lost must not keep the others: its machine starts its processes when it is back. */
+async function reachable(stack: OperatedStack, names: readonly string[]): Promise<Member[]> {
+  const there = await Promise.all(
+    names.map(async (name) => {
+      const member = allMembers(stack.topology).find((one) => one.name === name);
+      if (member === undefined) say(`${name} is no member any more`);
+      if (member === undefined || member.absent) return [];
+      const outcome = await onMachineOf(stack, member.machine, "true", { limitSeconds: 5 });
+      if (!isUnreachable(outcome)) return [member];
+      say(`${name} cannot be reached (${outcome.unreachable}), and was left as it is`);
+      return [];
+    }),
+  );
+  return there.flat();
 }

@@ -31,10 +31,11 @@ export async function findDrift(stack: OperatedStack, state: State): Promise<Dri
   const first = await ask(stack, questions(wanted));
   const { differences, unrecorded } = compare(wanted, first.seen);
   const doubtful = [...new Set(differences.map(({ expectation }) => expectation))];
-  const findings = doubtful.length === 0 ? [] : await lookAgain(stack, state, doubtful);
+  const again = doubtful.length === 0 ? undefined : await lookAgain(stack, state, doubtful);
+  const unheard = new Map([...first.unheard, ...(again?.unheard ?? [])]);
   return {
-    findings,
-    unseen: [...first.unheard].map(([machine, why]) => ({ machine, why })),
+    findings: again?.findings ?? [],
+    unseen: [...unheard].map(([machine, why]) => ({ machine, why })),
     remarks: [
       ...absent.map((name) => `${name} is absent (hastack:absent), and was not looked at`),
       ...remarksOn(unrecorded),
@@ -49,12 +50,13 @@ async function lookAgain(
   stack: OperatedStack,
   { resources }: State,
   doubtful: readonly Expectation[],
-): Promise<Finding[]> {
+): Promise<{ readonly findings: Finding[]; readonly unheard: Look["unheard"] }> {
   await sleep(againSeconds * 1000);
-  const { seen } = await ask(stack, questions(doubtful, true));
+  const { seen, unheard } = await ask(stack, questions(doubtful, true));
   const differences: readonly Difference[] = compare(doubtful, seen).differences;
   const members = allMembers(stack.topology).map(({ name }) => name);
-  return findingsOf(differences, seen, secretsIn(resources), (one) => placeOf(stack, members, one));
+  const place = (one: Expectation) => placeOf(stack, members, one);
+  return { findings: findingsOf(differences, seen, secretsIn(resources), place), unheard };
 }
 
 /** @param withTexts whether the files themselves are to be read */

@@ -90,7 +90,8 @@ function withLogCommand(
   }
   const options = `--quiet --no-pager --utc --no-hostname --output=short-iso-precise --since=@${since}`;
   // Where nobody reads any more it ends with its input: systemd's own look at that is a matter of versions
-  const script = `set -- $(ls ${folderOf(stack, member)}/units | sed 's/^/--unit=/')
+  const script = `[ -d ${folderOf(stack, member)}/units ] || { echo 'it has no units of its own: see journalctl on ${member.machine}' >&2; exit 1; }
+set -- $(ls ${folderOf(stack, member)}/units | sed 's/^/--unit=/')
 journalctl ${options} ${follow ? "--follow --lines=all " : ""}"$@"${follow ? " & cat > /dev/null; kill $!" : ""}`;
   return withCommandOn(stack, member.machine, ["sh", "-c", script], false, use);
 }

@@ -42,8 +42,8 @@ const forbidden: readonly {
     to: /^infra\/platform\/(docker|ssh)\//,
   },
   {
-    what: "only infra/platform/choose.ts and operate/ know the platform docker from outside",
-    from: /^(?!infra\/platform\/(docker\/|choose\.ts$)|operate\/|tests\/)/,
+    what: "only infra/platform/choose.ts, the launcher and operate/ know the platform docker from outside",
+    from: /^(?!infra\/platform\/(docker\/|choose\.ts$)|scripts\/launcher\/|operate\/|tests\/)/,
     to: /^infra\/platform\/docker\//,
   },
   {

@@ -10,8 +10,9 @@ export async function tryDocker(
   args: readonly string[],
   input = "",
   limitSeconds = 120,
+  apart = false,
 ): Promise<Outcome> {
-  const outcome = await run(["docker", ...args], { input, limitSeconds });
+  const outcome = await run(["docker", ...args], { input, limitSeconds, apart });
   if (outcome.notStarted === undefined) return outcome;
   throw new Error(`docker cannot be run: ${outcome.notStarted}; try npm run setup`);
 }

@@ -80,6 +80,8 @@ function framed(script: string, input: string): string {
 export interface CallOptions extends ProgramOptions {
   /** Whether the command runs as root, or as whoever logs in. @default true */
   readonly asRoot?: boolean;
+  /** Whether Ctrl-C at the terminal is not for it. @default false */
+  readonly apart?: boolean;
 }
 
 /**

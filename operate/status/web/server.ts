@@ -79,7 +79,8 @@ function answer(
   }
   // Cookies know no ports
   const cookie = `hastack-status-${port}`;
-  const url = new URL(request.url ?? "/", "http://127.0.0.1");
+  const url = URL.parse(`http://127.0.0.1${request.url}`);
+  if (url === null) return void refuse(400, "this is no address of a page");
   const given = url.searchParams.get("token");
   if (!isSame(given ?? cookieOf(request, cookie), token))
     return void refuse(403, "use the whole address that npm run status -- --web printed");

@@ -133,10 +133,10 @@ describe("a topology of machines that are there already", () => {
     assert.deepEqual(ssh, { inventory: ".hastack/inventory/lab.yaml" });
     assert.deepEqual(
       targets(settings).map(
-        ({ name, address, port, user }) => `${name} ${user}@${address}:${port}`,
+        ({ name, address, port, user }) => `${name} ${user}@${address} ${port}`,
       ),
       ["lb-1", "lb-2", "app-1", "app-2", "db-1", "db-2", "witness-1"].map(
-        (name, index) => `${name} deploy@172.30.12.${11 + index}:22`,
+        (name, index) => `${name} deploy@172.30.12.${11 + index} undefined`,
       ),
     );
   });
@@ -322,7 +322,7 @@ describe("a topology of machines that are there already", () => {
         "two machines that are reached at one place",
         edit("node-2", { address: "node-1.example.net" }),
         [
-          "hastack:machines.node-2.address: node-1.example.net, port 22 is the address of node-1, use another",
+          "hastack:machines.node-2.address: node-1.example.net is the address of node-1, use another",
         ],
       ],
       [

@@ -387,7 +387,7 @@ describe("settings", () => {
     const withNode = (values: object) => ({ platform: "ssh", machines: [{ ...node, ...values }] });
 
     it("are reached as root by port 22, unless they say otherwise", () => {
-      assert.deepEqual(settingsWith(withNode({})).machines, [{ ...node, port: 22, user: "root" }]);
+      assert.deepEqual(settingsWith(withNode({})).machines, [node]);
       const own = { address: "node-1.example", port: 2222, user: "deploy" };
       assert.deepEqual(settingsWith(withNode(own)).machines, [{ ...node, ...own }]);
     });

@@ -33,7 +33,7 @@ describe("rules on how machines are reached", () => {
 
   it("W5: refuse two machines at one place, and one at a virtual IP", () => {
     assert.deepEqual(problemsOf(known, { ...known }, { ...known, address: "10.1.0.100" }), [
-      "hastack:machines.node-2.address: 192.0.2.11, port 22 is the address of node-1, use another",
+      "hastack:machines.node-2.address: 192.0.2.11 is the address of node-1, use another",
       "hastack:machines.node-3.address: 10.1.0.100 is a virtual IP, which moves, use the machine's own address",
     ]);
   });

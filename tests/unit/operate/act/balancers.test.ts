@@ -98,17 +98,20 @@ describe("load balancers", () => {
     );
   });
 
-  it("W7: the last load balancer that answers is not taken", () => {
-    keepsBalancer(members("lb-1"), asked());
-    const alone = {
-      asked: asked().asked.slice(0, 1),
-      silent: [{ member: second, why: "container 0a1b is not running" }],
-    };
+  it("W7: the last load balancer that could hold the addresses is not taken", () => {
+    keepsBalancer(members("lb-1"), asked(), ["lb-1", "lb-2"]);
+    keepsBalancer(members("lb-1"), asked(), ["lb-2"]);
+    // Its HAProxy answers, and it is drained
     assert.throws(
-      () => keepsBalancer(members("lb-1"), alone),
+      () => keepsBalancer(members("lb-1"), asked(), ["lb-1"]),
+      /no other load balancer/,
+    );
+    const alone = { silent: [{ member: second, why: "container 0a1b is not running" }] };
+    assert.throws(
+      () => keepsBalancer(members("lb-1"), alone, ["lb-1"]),
       /lb-1: no other load balancer could take .*lb-2: container 0a1b is not running/,
     );
-    keepsBalancer(members("storefront-1"), alone);
+    keepsBalancer(members("storefront-1"), alone, []);
   });
 
   it("W7: etcd keeps its quorum", () => {
