@@ -88,7 +88,7 @@ const wrong: [string, Environment, RegExp][] = [
   [
     "a short cookie secret beside a good one",
     { COOKIE_SECRET_FILE: "halfShort" },
-    /COOKIE_SECRET_FILE: "[^"]+short" holds 10 characters, use the path of a file with at least 16/,
+    /COOKIE_SECRET_FILE: "[^"]+halfShort" holds 10 characters, use the path of a file with at least 16/,
   ],
   [
     "a secret's file that is not there",

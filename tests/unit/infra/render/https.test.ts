@@ -71,6 +71,7 @@ describe("haproxy.cfg with a certificate", () => {
       "mode http",
       "option httplog",
       "maxconn 360",
+      "http-after-response set-header Connection close if { var(proc.leaving) -m bool } !{ status 101 }",
       ...plainBinds,
       "tcp-request connection accept if { src 10.1.0.1 }",
       "tcp-request connection track-sc0 src table per_source",

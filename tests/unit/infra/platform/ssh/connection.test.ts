@@ -293,7 +293,10 @@ Host the-jump
     try {
       const { code, stderr } = await running;
       assert.equal(code, 1);
-      assert.match(stderr, /^machine node-2 \(deploy@.*no answer for 15 s\), .*run up again\n$/);
+      assert.match(
+        stderr,
+        /^machine node-2 \(deploy@.*no answer for 15 s\), .*run up again; .*absent: \[node-2\]\n$/,
+      );
       assert.ok(Date.now() - begin < 40_000);
     } finally {
       await mustRun(["docker", "unpause", machine.container]);

@@ -657,6 +657,8 @@ knownDoor tcp 9100
       system: good.system,
       architecture: "aarch64",
       otherInit: undefined,
+      othersUnits: [],
+      running: [],
       memoryMegabytes: 1024,
       space: new Map([
         ["/", { mount: "/", freeMegabytes: 2048 }],
