@@ -39,11 +39,10 @@ describe("a database whose disk is full", function () {
   const primary = async () => (await pair.whole()) as Name;
   /** Leaves a disk so many megabytes. */
   const fill = (member: Name, megabytes: number) =>
-    pair
-      .on(member)
-      .run(
-        `fallocate -l $(($(df --output=avail -B1M ${disk} | tail -1) - ${megabytes}))M ${filler}`,
-      );
+    pair.on(member).run(
+      `there=$(stat -c %s ${filler} 2> /dev/null || echo 0)
+fallocate -l $((there / 1048576 + $(df --output=avail -B1M ${disk} | tail -1) - ${megabytes}))M ${filler}`,
+    );
   const makeRoom = (member: Name) => pair.on(member).run(`rm ${filler}`);
 
   /** Writes through the load balancer, one transaction after the other, until it is stopped. */
@@ -164,6 +163,8 @@ describe("a database whose disk is full", function () {
       await until("the standby is promoted", {
         // It may be up again before Patroni looks, and goes on until it needs the next file
         probe: async () => {
+          // With what its own start has given back
+          await fill(full, 4).catch(() => {});
           await pair.sql(full, nextSegment.repeat(12)).catch(() => {});
           return pair.sql(other(full), "SELECT pg_is_in_recovery()");
         },
