@@ -1,4 +1,5 @@
 /** Waiting, written once: a probe, a predicate, and a limit. */
+import { setTimeout as sleep } from "node:timers/promises";
 
 export interface Wait<T> {
   /** One look; it may throw, which counts as an answer that is not the one awaited. */
@@ -11,6 +12,8 @@ export interface Wait<T> {
   readonly intervalSeconds?: number;
   /** Looked at after each answer; a text ends the waiting at once with this reason. */
   readonly hopeless?: () => Promise<string | undefined> | string | undefined;
+  /** Ends the waiting, with its own reason. @default nothing does */
+  readonly signal?: AbortSignal;
   /** What to add to the error of a time-out, such as the last lines of a log. */
   readonly hint?: () => string;
 }
@@ -24,6 +27,7 @@ export async function until<T>(what: string, wait: Wait<T>): Promise<T> {
   const end = Date.now() + wait.limitSeconds * 1000;
   let last = "nothing yet";
   for (;;) {
+    wait.signal?.throwIfAborted();
     try {
       const answer = await wait.probe();
       if (wait.done(answer)) return answer;
@@ -37,6 +41,8 @@ export async function until<T>(what: string, wait: Wait<T>): Promise<T> {
       const hint = wait.hint === undefined ? "" : `\n${wait.hint()}`;
       throw new Error(`${what}: not within ${wait.limitSeconds} s; last answer: ${last}${hint}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, (wait.intervalSeconds ?? 0.25) * 1000));
+    const interval = (wait.intervalSeconds ?? 0.25) * 1000;
+    // An end is told above, by its reason
+    await sleep(interval, undefined, wait.signal && { signal: wait.signal }).catch(() => {});
   }
 }

@@ -14,12 +14,11 @@ import {
   isServing,
   readyCommands,
 } from "./balancers.ts";
-import { healthyOf } from "./health.ts";
-import { keepsBalancer, keepsInstances } from "./last.ts";
+import { keepsOthers } from "./last.ts";
 import { giveAddressesAway } from "./leave.ts";
 import { isInstance, listed } from "./named.ts";
 import { askCluster, leaderOf } from "./patroni.ts";
-import { type Plan, Refusal, say } from "./plan.ts";
+import { type Plan, Refusal, say, secondsSince } from "./plan.ts";
 import { setProcesses } from "./processes.ts";
 import type { Undo } from "./undo.ts";
 
@@ -33,21 +32,23 @@ const waitSeconds = 60;
 const isBalancer = ({ role }: Member) => role === "loadBalancer";
 const isDatabase = ({ role }: Member) => role === "database";
 
+/** Those of these that get something from a load balancer, or are one. */
+export const drained = (stack: OperatedStack, members: readonly Member[]): Member[] =>
+  members.filter((one) => isBalancer(one) || backendOf(stack, one) !== undefined);
+
 /** Members of these that can be drained. @throws Refusal for those that would take the last one away */
 export async function drainable(
   stack: OperatedStack,
   named: readonly Member[],
 ): Promise<{ members: readonly Member[]; balancers: Balancers }> {
-  const members = named.filter((one) => isBalancer(one) || backendOf(stack, one) !== undefined);
+  const members = drained(stack, named);
   if (members.length === 0)
     throw new Refusal(
       `${listed(named)}: no load balancer sends anything there, so it has nothing to drain`,
     );
   const balancers = await askBalancers(stack);
   if (balancers.asked.length === 0) throw new Refusal("no load balancer can be asked");
-  keepsInstances(stack, members, balancers);
-  if (members.some(isBalancer))
-    keepsBalancer(members, balancers, await healthyOf(stack, stack.topology.members.loadBalancer));
+  await keepsOthers(stack, members, balancers);
   const primary = members.some(isDatabase) ? leaderOf(await askCluster(stack))?.name : undefined;
   if (members.some(({ name }) => name === primary))
     throw new Refusal(`${primary} is the primary: npm run switchover first`);
@@ -80,8 +81,7 @@ export async function planDrain(stack: OperatedStack, named: readonly Member[]):
       // Others may have gone down while the operator was asked
       await drainable(stack, named);
       const rest = await drain(stack, members, signal);
-      const seconds = ((performance.now() - started) / 1000).toFixed(1);
-      return `drained in ${seconds} s: ${listed(members)}${rest}`;
+      return `drained in ${secondsSince(started)}: ${listed(members)}${rest}`;
     },
   };
 }
@@ -135,7 +135,7 @@ export async function undrain(stack: OperatedStack, members: readonly Member[]):
 }
 
 export async function planUndrain(stack: OperatedStack, named: readonly Member[]): Promise<Plan> {
-  const members = named.filter((one) => isBalancer(one) || backendOf(stack, one) !== undefined);
+  const members = drained(stack, named);
   if (members.length === 0)
     throw new Refusal(`${listed(named)}: no load balancer sends anything there`);
   return {

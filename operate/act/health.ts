@@ -1,5 +1,4 @@
 /** Whether a member is whole again, as its own program says on its machine. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { cacheHealth } from "../../infra/render/cache.ts";
 import { etcdHealth } from "../../infra/render/etcd.ts";
 import { statsSocket } from "../../infra/render/haproxy.ts";
@@ -7,6 +6,7 @@ import { loopback } from "../../infra/render/instance-proxy.ts";
 import { vrrpStateFile } from "../../infra/render/keepalived.ts";
 import { patroniHealth } from "../../infra/render/patroni.ts";
 import type { Member } from "../../infra/topology.ts";
+import { until } from "../../lib/until.ts";
 import { folderOf } from "../folder.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
@@ -60,13 +60,12 @@ export async function gate(
   signal: AbortSignal,
   limitSeconds = 120,
 ): Promise<void> {
-  const end = Date.now() + limitSeconds * 1000;
-  for (;;) {
-    signal.throwIfAborted();
-    const why = await illnessOf(stack, member);
-    if (why === undefined) return;
-    if (Date.now() > end)
-      throw new Error(`${member.name} is not healthy after ${limitSeconds} s: ${why}`);
-    await sleep(500, undefined, { signal });
-  }
+  await until(`${member.name} is healthy`, {
+    probe: () => illnessOf(stack, member),
+    done: (why) => why === undefined,
+    describe: String,
+    limitSeconds,
+    intervalSeconds: 0.5,
+    signal,
+  });
 }

@@ -2,8 +2,22 @@
 import type { Member } from "../../infra/topology.ts";
 import type { OperatedStack } from "../stack.ts";
 import { type Balancers, backendOf, isServing } from "./balancers.ts";
+import { healthyOf } from "./health.ts";
 import { isInstance, listed } from "./named.ts";
 import { Refusal } from "./plan.ts";
+
+/** Whether the others do without these, as far as load balancers and etcd go. @throws Refusal */
+export async function keepsOthers(
+  stack: OperatedStack,
+  leaving: readonly Member[],
+  balancers: Balancers,
+): Promise<void> {
+  const { loadBalancer, quorum } = stack.topology.members;
+  const goes = (role: string) => leaving.some((one) => one.role === role);
+  keepsInstances(stack, leaving, balancers);
+  if (goes("loadBalancer")) keepsBalancer(leaving, balancers, await healthyOf(stack, loadBalancer));
+  if (goes("quorum")) keepsQuorum(stack, leaving, await healthyOf(stack, quorum));
+}
 
 /** Instances without which a tier has none at some load balancer. @throws Refusal */
 export function keepsInstances(

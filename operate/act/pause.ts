@@ -1,5 +1,5 @@
 /** Pause and resume of automatic failover. */
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../lib/until.ts";
 import type { OperatedStack } from "../stack.ts";
 import { askCluster, tellPatroni } from "./patroni.ts";
 import type { Plan } from "./plan.ts";
@@ -38,10 +38,10 @@ export async function planPause(stack: OperatedStack, pause: boolean): Promise<P
 
 /** Members look at etcd once per loop. */
 async function seen(stack: OperatedStack, pause: boolean): Promise<void> {
-  for (let tries = 0; tries < 20; tries += 1) {
-    const { pause: now = false } = await askCluster(stack);
-    if (now === pause) return;
-    await sleep(500);
-  }
-  throw new Error("Patroni took it, but its members do not show it after 10 s");
+  await until("Patroni's members show what etcd took", {
+    probe: () => askCluster(stack),
+    done: ({ pause: now = false }) => now === pause,
+    limitSeconds: 10,
+    intervalSeconds: 0.5,
+  });
 }

@@ -22,5 +22,9 @@ export interface Plan {
   last?(): Promise<void>;
 }
 
+/** For people, with one digit behind the point. @param start by `performance.now()` */
+export const secondsSince = (start: number): string =>
+  `${((performance.now() - start) / 1000).toFixed(1)} s`;
+
 /** What is told while it goes on; results go to standard output. */
 export const say = (text: string): void => void process.stderr.write(`${text}\n`);

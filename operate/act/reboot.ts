@@ -1,7 +1,7 @@
 /** Machines start anew, one after the other; on Docker a member's container is its machine. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { runDocker } from "../../infra/platform/docker/engine.ts";
 import { dockerNames } from "../../infra/platform/docker/names.ts";
+import { until } from "../../lib/until.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Plan } from "./plan.ts";
@@ -37,14 +37,14 @@ export async function startAnew(
     if (!isUnreachable(outcome) && outcome.code > 0 && outcome.code < 128)
       throw new Error(`${machine} does not reboot: ${outcome.stderr.trim()}`);
   }
-  const end = Date.now() + bootSeconds * 1000;
-  for (;;) {
-    const now = await signOf(stack, machine);
-    if (now !== undefined && now !== before) return;
-    if (Date.now() > end)
-      throw new Error(`${machine} is not back ${bootSeconds} s after it was told to reboot`);
-    await sleep(1000, undefined, { signal });
-  }
+  await until(`${machine}, which was told to reboot, is back`, {
+    probe: () => signOf(stack, machine),
+    done: (now) => now !== undefined && now !== before,
+    describe: (now) => (now === undefined ? "it does not answer" : "it has not gone down yet"),
+    limitSeconds: bootSeconds,
+    intervalSeconds: 1,
+    signal,
+  });
 }
 
 /** @param names of machines or members @default all machines @throws Refusal */

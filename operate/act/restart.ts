@@ -1,6 +1,6 @@
 /** Restarts a member's processes: drained before, healthy after. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Member } from "../../infra/topology.ts";
+import { until } from "../../lib/until.ts";
 import type { OperatedStack } from "../stack.ts";
 import { askBalancers, backendOf } from "./balancers.ts";
 import { drain, drainable, leavingCost, undrain, undrains } from "./drain.ts";
@@ -8,7 +8,7 @@ import { gate, healthyOf } from "./health.ts";
 import { keepsQuorum } from "./last.ts";
 import { isInstance } from "./named.ts";
 import { askCluster, leaderOf, standbyOf } from "./patroni.ts";
-import { type Plan, Refusal, say } from "./plan.ts";
+import { type Plan, Refusal, say, secondsSince } from "./plan.ts";
 import { setProcesses } from "./processes.ts";
 import { type Change, changeOf, switchOver } from "./switchover.ts";
 
@@ -90,7 +90,7 @@ export async function planRestart(stack: OperatedStack, member: Member): Promise
       : [];
   return {
     costs: [cost],
-    undo: [{ do: "start", members: [member.name] }, ...before.filter((one) => one.do !== "start")],
+    undo: [{ do: "start", members: [member.name] }, ...before],
     async run(signal) {
       const started = performance.now();
       // Others may have gone down while the operator was asked
@@ -104,10 +104,12 @@ export async function planRestart(stack: OperatedStack, member: Member): Promise
       await setProcesses(stack, member, "stop");
       await setProcesses(stack, member, "start");
       await gate(stack, member, signal);
-      if (before.length > 0) await undrain(stack, [member]);
-      if (before.length > 0) await serves(stack, member, signal);
-      const seconds = ((performance.now() - started) / 1000).toFixed(1);
-      return `${member.name} is restarted and healthy, after ${seconds} s`;
+      // One that was drained before stays so
+      if (before.length > 0) {
+        await undrain(stack, [member]);
+        await serves(stack, member, signal);
+      }
+      return `${member.name} is restarted and healthy, after ${secondsSince(started)}`;
     },
   };
 }
@@ -120,15 +122,20 @@ export async function serves(
 ): Promise<void> {
   const backend = backendOf(stack, member);
   if (backend === undefined) return;
-  for (let tries = 0; tries < 60; tries += 1) {
-    const { asked } = await askBalancers(stack);
-    const seen = asked.flatMap(({ servers }) =>
-      servers.filter((one) => one.backend === backend && one.name === member.name),
-    );
-    if (seen.every(({ status }) => status.startsWith("UP"))) return;
-    await sleep(500, undefined, { signal });
-  }
-  throw new Error(
-    `${member.name} is healthy, but a load balancer still sends it nothing after 30 s`,
-  );
+  await until(`every load balancer sends something to ${member.name}, which is healthy`, {
+    probe: async () => {
+      const { asked } = await askBalancers(stack);
+      return asked.flatMap(({ member: balancer, servers }) =>
+        servers
+          .filter((one) => one.backend === backend && one.name === member.name)
+          .filter(({ status }) => !status.startsWith("UP"))
+          .map(({ status }) => `${status} at ${balancer.name}`),
+      );
+    },
+    done: (others) => others.length === 0,
+    describe: (others) => others.join(", "),
+    limitSeconds: 30,
+    intervalSeconds: 0.5,
+    signal,
+  });
 }

@@ -5,13 +5,13 @@
 import type { Member } from "../../infra/topology.ts";
 import { allMembers } from "../../infra/topology.ts";
 import type { OperatedStack } from "../stack.ts";
-import { askBalancers, type Balancers, backendOf } from "./balancers.ts";
-import { drain, drainable, undrain, undrains } from "./drain.ts";
-import { gate, healthyOf } from "./health.ts";
-import { keepsBalancer, keepsInstances, keepsQuorum } from "./last.ts";
+import { askBalancers, type Balancers } from "./balancers.ts";
+import { drain, drainable, drained, undrain, undrains } from "./drain.ts";
+import { gate } from "./health.ts";
+import { keepsOthers } from "./last.ts";
 import { isInstance, listed, membersNamed } from "./named.ts";
 import { askCluster, leaderOf } from "./patroni.ts";
-import { type Plan, Refusal, say } from "./plan.ts";
+import { type Plan, Refusal, say, secondsSince } from "./plan.ts";
 import { setProcesses } from "./processes.ts";
 import { serves } from "./restart.ts";
 import { heals, whatIsToHeal } from "./storage.ts";
@@ -45,25 +45,19 @@ export function inTurn(places: readonly Place[], primary: string | undefined): P
 }
 
 const isDatabase = ({ role }: Member) => role === "database";
-const isQuorum = ({ role }: Member) => role === "quorum";
 const keepsFiles = ({ role }: Member) => role === "brick" || role === "arbiter";
 
-const drains = (stack: OperatedStack, members: readonly Member[]) =>
-  members.filter((one) => one.role === "loadBalancer" || backendOf(stack, one) !== undefined);
-
 /** @throws Refusal where the rest could not carry on without a machine */
-async function spares(stack: OperatedStack, { machine, members }: Place): Promise<Balancers> {
-  const balancers = await askBalancers(stack);
-  keepsInstances(stack, members, balancers);
-  if (members.some(({ role }) => role === "loadBalancer"))
-    keepsBalancer(members, balancers, await healthyOf(stack, stack.topology.members.loadBalancer));
-  if (members.some(isQuorum))
-    keepsQuorum(stack, members, await healthyOf(stack, stack.topology.members.quorum));
+async function spares(
+  stack: OperatedStack,
+  { machine, members }: Place,
+  balancers: Balancers,
+): Promise<void> {
+  await keepsOthers(stack, members, balancers);
   if (members.some(isDatabase)) await sparesDatabase(stack, members);
   const why = members.some(keepsFiles) ? await whatIsToHeal(stack) : undefined;
   if (why !== undefined)
     throw new Refusal(`${machine} keeps shared files, which are not whole: ${why}`);
-  return balancers;
 }
 
 async function sparesDatabase(stack: OperatedStack, members: readonly Member[]): Promise<void> {
@@ -95,10 +89,9 @@ export async function planRolling(
 ): Promise<Plan> {
   const primary = leaderOf(await askCluster(stack))?.name;
   const order = inTurn(places, primary);
-  const looks: Balancers[] = [];
-  for (const place of order) looks.push(await spares(stack, place));
+  const balancers = await askBalancers(stack);
+  for (const place of order) await spares(stack, place, balancers);
   const all = order.flatMap(({ members }) => members);
-  const [balancers = { asked: [], silent: [] }] = looks;
   return {
     costs: [
       `One after the other, each whole before the next: ${order.map(({ machine }) => machine).join(", ")}. Nothing new goes to it meanwhile.`,
@@ -109,8 +102,7 @@ export async function planRolling(
     async run(signal) {
       const started = performance.now();
       for (const place of order) await oneInTurn(stack, place, deed, signal);
-      const seconds = ((performance.now() - started) / 1000).toFixed(1);
-      return `${order.map(({ machine }) => machine).join(", ")}: whole after ${seconds} s`;
+      return `${order.map(({ machine }) => machine).join(", ")}: whole after ${secondsSince(started)}`;
     },
   };
 }
@@ -139,7 +131,7 @@ function backOf(stack: OperatedStack, members: readonly Member[], balancers: Bal
   const started = members.filter((one) => !keepsFiles(one) && one.role !== "nfs");
   return [
     { do: "start", members: started.map(({ name }) => name) },
-    ...undrains(drains(stack, members), balancers),
+    ...undrains(drained(stack, members), balancers),
   ];
 }
 
@@ -151,14 +143,15 @@ async function oneInTurn(
 ): Promise<void> {
   const { machine, members } = place;
   const started = performance.now();
-  const balancers = await spares(stack, place);
+  const balancers = await askBalancers(stack);
+  await spares(stack, place, balancers);
   const cluster = members.some(isDatabase) ? await askCluster(stack) : undefined;
   const primary = cluster && leaderOf(cluster)?.name;
   if (cluster && members.some(({ name }) => name === primary)) {
     say(`${machine}: handing the primary over`);
     await switchOver(stack, changeOf(cluster));
   }
-  const led = drains(stack, members);
+  const led = drained(stack, members);
   const back = undrains(led, balancers).flatMap((one) => ("members" in one ? one.members : []));
   if (led.length > 0) {
     say(`${machine}: draining ${listed(led)}`);
@@ -172,7 +165,7 @@ async function oneInTurn(
   await undrain(stack, again);
   for (const one of again.filter((member) => isInstance(stack, member)))
     await serves(stack, one, signal);
-  say(`${machine}: whole after ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  say(`${machine}: whole after ${secondsSince(started)}`);
 }
 
 async function whole(stack: OperatedStack, { members }: Place, signal: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@ import { gate } from "./health.ts";
 import { listed } from "./named.ts";
 import { askCluster, type Cluster, leaderOf } from "./patroni.ts";
 import { planPause, setPause } from "./pause.ts";
-import { type Plan, Refusal, say } from "./plan.ts";
+import { type Plan, Refusal, say, secondsSince } from "./plan.ts";
 import { setProcesses } from "./processes.ts";
 import { whatIsLeft } from "./undo.ts";
 import { lookForHeld, raise, startOrder } from "./whole.ts";
@@ -55,8 +55,7 @@ export async function planStop(stack: OperatedStack, yes: boolean): Promise<Plan
         say(`stopping ${listed(members)}`);
         await hold(members);
       }
-      const seconds = ((performance.now() - started) / 1000).toFixed(1);
-      return `all but etcd is stopped, after ${seconds} s`;
+      return `all but etcd is stopped, after ${secondsSince(started)}`;
     },
     async last() {
       await hold(order.at(-1) ?? []);
@@ -90,11 +89,10 @@ export async function planResume(stack: OperatedStack): Promise<Plan> {
       const silent = await raise(stack, signal);
       const { pause = false } = await askCluster(stack);
       if (pause) await setPause(stack, false);
-      const seconds = ((performance.now() - started) / 1000).toFixed(1);
       const but =
         silent.length === 0 ? "" : `, but for ${listed(silent.map(({ member }) => member))}`;
       const also = pause ? "; automatic failover, which was paused, is on" : "";
-      return `the stack is whole${but}, after ${seconds} s${also}`;
+      return `the stack is whole${but}, after ${secondsSince(started)}${also}`;
     },
   };
 }

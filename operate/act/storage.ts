@@ -1,6 +1,6 @@
 /** Shared files on GlusterFS: nothing may go that another one lacks the newest of. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Member } from "../../infra/topology.ts";
+import { until } from "../../lib/until.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 import { readHeal } from "../status/storage.ts";
@@ -38,11 +38,12 @@ export async function heals(
   signal: AbortSignal,
   limitSeconds = 600,
 ): Promise<void> {
-  const end = Date.now() + limitSeconds * 1000;
-  for (;;) {
-    const why = await whatIsToHeal(stack);
-    if (why === undefined) return;
-    if (Date.now() > end) throw new Error(`not healed after ${limitSeconds} s: ${why}`);
-    await sleep(1000, undefined, { signal });
-  }
+  await until("shared files are whole", {
+    probe: () => whatIsToHeal(stack),
+    done: (why) => why === undefined,
+    describe: String,
+    limitSeconds,
+    intervalSeconds: 1,
+    signal,
+  });
 }

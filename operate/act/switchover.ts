@@ -1,5 +1,5 @@
 /** Another member becomes the primary: in turn, or by hand where there is none and failover is paused. */
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../lib/until.ts";
 import { memberNamed, type OperatedStack } from "../stack.ts";
 import { handOver } from "./handover.ts";
 import { askCluster, type Cluster, leaderOf, standbyOf, tellPatroni } from "./patroni.ts";
@@ -114,11 +114,10 @@ async function checkpoint(stack: OperatedStack, primary: string): Promise<void> 
 }
 
 async function standsBy(stack: OperatedStack, name: string): Promise<void> {
-  for (let tries = 0; tries < 120; tries += 1) {
-    if (standbyOf(await askCluster(stack).catch(() => ({ members: [] })))?.name === name) return;
-    await sleep(500);
-  }
-  throw new Error(
-    `${name} is not the synchronous standby after 60 s: there is nobody to take over now`,
-  );
+  await until(`${name} is the synchronous standby: until then there is nobody to take over`, {
+    probe: () => askCluster(stack),
+    done: (cluster) => standbyOf(cluster)?.name === name,
+    limitSeconds: 60,
+    intervalSeconds: 0.5,
+  });
 }

@@ -1,6 +1,6 @@
 /** The whole stack, down and up again: kind by kind, each whole before the next one needs it. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Member } from "../../infra/topology.ts";
+import { until } from "../../lib/until.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Silent } from "./balancers.ts";
@@ -77,12 +77,10 @@ export async function raise(stack: OperatedStack, signal: AbortSignal): Promise<
  * @throws after two minutes
  */
 export async function replicates(stack: OperatedStack, members: number): Promise<void> {
-  for (let tries = 0; tries < 240; tries += 1) {
-    const cluster = await askCluster(stack).catch(() => ({ members: [] }));
-    if (leaderOf(cluster) && (members < 2 || standbyOf(cluster))) return;
-    await sleep(500);
-  }
-  throw new Error(
-    "the database has no primary with a synchronous standby after 120 s: npm run status",
-  );
+  await until("the database has a primary with a synchronous standby (npm run status)", {
+    probe: () => askCluster(stack),
+    done: (cluster) => Boolean(leaderOf(cluster) && (members < 2 || standbyOf(cluster))),
+    limitSeconds: 120,
+    intervalSeconds: 0.5,
+  });
 }

@@ -1,29 +1,14 @@
 /** Disks without room on three machines; for `npm run test:full`. */
-import { onlyInFull } from "../support/full.ts";
-import { MachinePlace } from "../support/machine-place.ts";
 import { timed } from "../support/measure.ts";
-import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts";
+import type { TestStack } from "../support/test-stack.ts";
 import { fullDisksSuite, makeDisks } from "./suites/full-disks.ts";
+import { onThreeMachines } from "./suites/full-stack.ts";
 
-const name = "full-disks";
-const place = new MachinePlace(name, {
-  layout: "three",
-  networks: ["172.29.60", "172.29.61", "172.29.62"],
-  project: stackFolder(name),
-});
-const stack = new TestStack(name, place);
+const networks = ["172.29.60", "172.29.61", "172.29.62"] as const;
 
-describe("full disks on three machines", function () {
-  this.timeout("20m");
+async function onDisks(stack: TestStack): Promise<void> {
+  await makeDisks(stack);
+  await timed("from bare to serving", () => stack.mustUp());
+}
 
-  before("bring the stack up", async function () {
-    onlyInFull(this);
-    await stack.create();
-    stack.serveWith(await certificateFor([place.vip, ...place.localHosts]));
-    await makeDisks(stack);
-    await timed("from bare to serving", () => stack.mustUp());
-  });
-  after("leave nothing, whatever failed", () => stack.destroyAll());
-
-  fullDisksSuite(stack);
-});
+onThreeMachines("full disks on three machines", "full-disks", networks, onDisks, fullDisksSuite);

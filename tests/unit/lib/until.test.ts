@@ -80,6 +80,20 @@ describe("until", () => {
     assert.equal(await until("one", wait), 1);
   });
 
+  it("ends as soon as its signal says so, with its reason", async () => {
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(new Error("it was interrupted")), 20);
+    const { signal } = stop;
+    const wait = {
+      probe: () => 1,
+      done: () => false,
+      limitSeconds: 60,
+      intervalSeconds: 30,
+      signal,
+    };
+    await assert.rejects(until("never", wait), { message: "it was interrupted" });
+  });
+
   it("keeps to its limit", async () => {
     const start = Date.now();
     const wait = { probe: () => 1, done: () => false, limitSeconds: 0.2, intervalSeconds: 0.01 };

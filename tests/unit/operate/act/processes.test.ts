@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { processesScript, setProcesses } from "../../../../operate/act/processes.ts";
 import type { OperatedStack } from "../../../../operate/stack.ts";
 import { type StandIn, standIns } from "../../../support/unit/machines.ts";
+import { stackOn } from "../../../support/unit/operated.ts";
 
 describe("processes of a member on a machine", function () {
   this.timeout(60_000);
@@ -14,9 +15,7 @@ describe("processes of a member on a machine", function () {
   before(async function () {
     this.timeout(600_000);
     [machine] = await standIns();
-    const { identityFile, ...target } = machine.target;
-    const settings = { platform: "ssh", machines: [target], ssh: { identityFile } };
-    stack = { name: "unit", settings } as unknown as OperatedStack;
+    stack = stackOn(machine);
     await machine.look(`mkdir -p ${units}
 for name in first second; do
   unit=hastack-lb9-$name.service

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { startAnew } from "../../../../operate/act/reboot.ts";
 import type { OperatedStack } from "../../../../operate/stack.ts";
 import { type StandIn, standIns } from "../../../support/unit/machines.ts";
+import { stackOn } from "../../../support/unit/operated.ts";
 
 describe("a machine that is rebooted", function () {
   this.timeout(120_000);
@@ -12,9 +13,7 @@ describe("a machine that is rebooted", function () {
   before(async function () {
     this.timeout(600_000);
     [machine] = await standIns();
-    const { identityFile, ...target } = machine.target;
-    const settings = { platform: "ssh", machines: [target], ssh: { identityFile } };
-    stack = { name: "unit", settings } as unknown as OperatedStack;
+    stack = stackOn(machine);
   });
 
   it("W9: is waited for until it has booted and lets in", async () => {

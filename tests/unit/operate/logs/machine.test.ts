@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readLogs } from "../../../../operate/logs/logs.ts";
 import type { OperatedStack } from "../../../../operate/stack.ts";
 import { type StandIn, standIns } from "../../../support/unit/machines.ts";
+import { stackOn } from "../../../support/unit/operated.ts";
 
 describe("logs of a member on a machine", function () {
   this.timeout(60_000);
@@ -15,9 +16,7 @@ describe("logs of a member on a machine", function () {
   before(async function () {
     this.timeout(600_000);
     [machine] = await standIns();
-    const { identityFile, ...target } = machine.target;
-    const settings = { platform: "ssh", machines: [target], ssh: { identityFile } };
-    stack = { name: "unit", settings } as unknown as OperatedStack;
+    stack = stackOn(machine);
     await machine.look(`mkdir -p ${units}
 printf '[Service]\\nExecStart=/bin/sh -c "echo first; sleep 1; echo second >&2; sleep 2; echo third; sleep 99"\\n' > ${units}/${unit}
 ln -sf ${units}/${unit} /etc/systemd/system/${unit}
