@@ -1,9 +1,10 @@
 /** What an operator does to a running stack, under load: no request fails, and nothing is lost. */
 import assert from "node:assert/strict";
 import { lastWords, type Outcome } from "../../../lib/run.ts";
+import { until } from "../../../lib/until.ts";
 import { show, underLoad } from "../../support/measure.ts";
 import { healed, holders, primary, servingInstances } from "../../support/members.ts";
-import { slack } from "../../support/promises.ts";
+import { limits, slack } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { missingWrites, patientVisits } from "../../support/traffic.ts";
 
@@ -68,17 +69,24 @@ export function operationsSuite(stack: TestStack): void {
     });
 
     it("W6: an operation and an up do not cross, and the journal has them all", async () => {
-      const up = stack.up();
       const tries = new Set<string>();
       let done = false;
-      const ended = up.finally(() => {
+      const ended = stack.up().finally(() => {
         done = true;
       });
+      // Whoever comes first has the lock, and this is about an up that has it
+      await until("the up has the lock", {
+        probe: () => command([], "journal"),
+        done: ({ stdout }) => done || /^locked by .*: up/m.test(stdout),
+        limitSeconds: limits.up,
+        intervalSeconds: 0.2,
+      });
       while (!done) tries.add((await command(["drain", "storefront-1"])).stderr);
-      assert.equal((await ended).code, 0);
+      await command(["undrain", "storefront-1"]);
+      const up = await ended;
+      assert.equal(up.code, 0, lastWords(up, 40));
       const told = [...tries].filter((text) => /locked by .*: up/.test(text));
       assert.ok(told.length > 0, `nobody was told of the up: ${[...tries]}`);
-      await command(["undrain", "storefront-1"]);
       const { stdout } = await command([], "journal");
       for (const one of ["switchover", "drain storefront-1", "pause", "resume", "up"]) {
         assert.match(stdout, new RegExp(`  ${one}  done  `), stdout);
