@@ -7,7 +7,7 @@ import type { Member } from "../../infra/topology.ts";
 import { isInstance } from "../act/named.ts";
 import type { OperatedStack } from "../stack.ts";
 import { type Answer, hangs } from "./ask.ts";
-import { restartFix } from "./kind.ts";
+import { type Asked, restartFix } from "./kind.ts";
 import type { Finding } from "./picture.ts";
 
 /** `up` renews what ends within 120 days, so this is seen only where nobody ran it for months. */
@@ -18,14 +18,18 @@ const nearlyFullPercent = 90;
 /** Whether a member is made of processes of the stack's own; storage is Debian's. */
 export const hasFolder = ({ role }: Member): boolean => !/^(brick|arbiter|nfs)$/.test(role);
 
-/** Lines `PROCESS up|down …`, as the supervisor says. */
+/** Lines `PROCESS up|held|down …`, as the supervisor says; what is held is started by no boot. */
 const supervisors = {
   docker: `for service in services/*/; do
   service=\${service%/}
-  echo "\${service##*/} $([ "$(s6-svstat -o up "$service")" = true ] && echo up || echo down)"
+  state=down
+  [ ! -e "$service/down" ] || state=held
+  [ "$(s6-svstat -o up "$service")" != true ] || state=up
+  echo "\${service##*/} $state"
 done`,
   ssh: `for unit in units/*.service; do
   state=$(systemctl is-active "\${unit##*/}") || :
+  [ "$state" != inactive ] || systemctl is-enabled --quiet "\${unit##*/}" || state=held
   [ "$state" != active ] || state=up
   name=\${unit##*/hastack-}
   echo "\${name%.service} $state"
@@ -90,9 +94,22 @@ export function commonFindings(
   ];
 }
 
+/** Each process and its state. */
+const readProcesses = (answer: Answer | undefined): string[][] =>
+  (answer?.text ?? "")
+    .split("\n")
+    .filter((line) => /^\S+ \S+$/.test(line))
+    .map((line) => line.split(" "));
+
+/** Whether `npm run stop` holds all processes of a member. */
+export function isHeld(one: Asked): boolean {
+  const processes = readProcesses(one.answer("processes"));
+  return processes.length > 0 && processes.every(([, state]) => state === "held");
+}
+
 function processFindings(member: Member, answer: Answer | undefined): Finding[] {
-  const lines = (answer?.text ?? "").split("\n").filter((line) => /^\S+ \S+$/.test(line));
-  if (lines.length === 0)
+  const processes = readProcesses(answer);
+  if (processes.length === 0)
     return [
       {
         state: "unknown",
@@ -101,14 +118,13 @@ function processFindings(member: Member, answer: Answer | undefined): Finding[] 
         fix: `npm run shell -- ${member.name} to look`,
       },
     ];
-  return lines
-    .map((line) => line.split(" "))
+  return processes
     .filter(([, state]) => state !== "up")
     .map(([name, state]) => ({
       state: "down",
-      what: `the process ${name} is ${state}`,
+      what: `the process ${name} is ${state === "held" ? "stopped, and no boot starts it" : state}`,
       should: "it runs",
-      fix: restartFix(member),
+      fix: state === "held" ? "npm run resume" : restartFix(member),
       ...(name === "keepalived" && { since: "drain" as const }),
     }));
 }

@@ -16,13 +16,14 @@ import {
   diskFindings,
   diskQuestion,
   hasFolder,
+  isHeld,
   readCertificates,
   readDisks,
 } from "./common.ts";
 import { database } from "./database.ts";
 import { type DriftBeside, withDrift } from "./drift.ts";
 import { instances } from "./instances.ts";
-import type { Asked, Kind } from "./kind.ts";
+import { type Asked, eachOf, type Judgement, type Kind } from "./kind.ts";
 import { explained, judgeOperations, readOperations } from "./operations.ts";
 import {
   type Finding,
@@ -100,10 +101,16 @@ export function judge(
   at: Date,
   seconds: number,
 ): Picture {
+  const askedOfKind = (kind: Kind) =>
+    allMembers(stack.topology)
+      .filter((one) => kindOf(stack, one) === kind)
+      .map((member) => askedOf(member, said));
+  const isStopped = isStoppedStack(askedOfKind(quorum));
   const judged = kinds.flatMap((kind) => {
-    const ofKind = allMembers(stack.topology).filter((one) => kindOf(stack, one) === kind);
-    const asked = ofKind.map((member) => askedOf(member, said));
-    return asked.length === 0 ? [] : [{ kind, asked, ...kind.judge(stack, asked) }];
+    const asked = askedOfKind(kind);
+    if (asked.length === 0) return [];
+    const all = isStopped && asked.every((one) => !one.reached || isHeld(one));
+    return [{ kind, asked, ...(all ? stoppedKind(asked) : kind.judge(stack, asked)) }];
   });
   const all = judged.flatMap(({ asked }) => asked);
   const ofRole = (role: string) => all.filter(({ member }) => member.role === role);
@@ -116,6 +123,7 @@ export function judge(
     const one = judged.map(({ members }) => members.get(member.name)).find(Boolean);
     const held = heldBack(balancing, stack.topology, member.name);
     if (one === undefined) return lost(stack, member, said.get(member.machine));
+    if (isStopped && isHeld(asked)) return stoppedMember(member);
     const common = commonFindings(stack, member, asked.answer, at);
     const findings = [
       ...common,
@@ -134,7 +142,7 @@ export function judge(
     ),
     disks(said),
     certificates(all, at),
-    judgeOperations(operations, ofRole("quorum").some(isHealthy)),
+    isStopped ? stoppedStack : judgeOperations(operations, ofRole("quorum").some(isHealthy)),
   ];
   const state = worst([...members, ...subjects].map((one) => one.state));
   const { name, settings } = stack;
@@ -150,6 +158,39 @@ export function judge(
 }
 
 const identity = ({ name, role, machine }: Member) => ({ name, role, machine });
+
+/** `npm run stop` has come to its end: etcd goes last. */
+const isStoppedStack = (ofQuorum: readonly Asked[]): boolean =>
+  ofQuorum.some(isHeld) && ofQuorum.every((one) => !one.reached || isHeld(one));
+
+/** All that there is to tell of a stack that is stopped. */
+const stoppedStack: Subject = {
+  name: "operations",
+  state: "down",
+  is: "the stack is stopped",
+  findings: [
+    {
+      state: "down",
+      what: "the whole stack is stopped, by npm run stop; all its data is there",
+      should: "it runs",
+      fix: "npm run resume",
+    },
+  ],
+};
+
+const stoppedMember = (member: Member): MemberPicture => ({
+  ...identity(member),
+  state: "down",
+  is: "stopped",
+  findings: [],
+  marks: {},
+});
+
+const stoppedKind = (asked: readonly Asked[]): Judgement => ({
+  members: eachOf(asked, () => ({ is: "stopped", findings: [] })),
+  is: "stopped",
+  findings: [],
+});
 
 function askedOf(member: Member, said: ReadonlyMap<string, Said>): Asked {
   const answers = said.get(member.machine);

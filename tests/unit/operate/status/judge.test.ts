@@ -124,6 +124,54 @@ describe("status of a stack", () => {
     assert.deepEqual(found(member(picture, "etcd-3")), ["degraded: it has no leader"]);
   });
 
+  /** As their supervisor tells it of members whose processes do not run. */
+  function withProcesses(state: string, keep: (name: string) => boolean): Map<string, Said> {
+    const machines = whole();
+    for (const [name, answers] of machines) {
+      if (!keep(name)) continue;
+      const { text } = (answers as Answers)[`${name}.processes`] ?? said("");
+      const { disk, [`${name}.certificates`]: certificates } = answers as Answers;
+      machines.set(name, {
+        ...(disk && { disk }),
+        ...(certificates && { [`${name}.certificates`]: certificates }),
+        [`${name}.processes`]: said(text.replaceAll(/ \w+$/gm, ` ${state}`)),
+      });
+    }
+    return machines;
+  }
+
+  it("O1: says of a stack that was stopped only that, and what starts it", () => {
+    const picture = look(withProcesses("held", () => true));
+    assert.deepEqual(picture.members.flatMap(found), []);
+    assert.deepEqual(
+      picture.subjects.flatMap(({ findings }) => findings).map(({ what, fix }) => [what, fix]),
+      [["the whole stack is stopped, by npm run stop; all its data is there", "npm run resume"]],
+    );
+    assert.deepEqual([...new Set(picture.members.map(({ is }) => is))], ["stopped"]);
+    assert.equal(picture.state, "down");
+    assert.equal(exitStatus(picture), 1);
+  });
+
+  it("O1: says of a stopped stack whose machine is lost that, too", () => {
+    const machines = withProcesses("held", () => true);
+    machines.set("etcd-2", unreachable("no route to host"));
+    const picture = look(machines);
+    assert.deepEqual(picture.members.flatMap(found), ["unreachable: no route to host"]);
+    assert.deepEqual(picture.subjects.flatMap(found).length, 1);
+  });
+
+  it("O1: takes no stack for stopped whose processes have died, or of which a part is stopped", () => {
+    for (const machines of [
+      withProcesses("down", () => true),
+      withProcesses("held", (name) => !name.startsWith("etcd")),
+      withProcesses("held", (name) => name !== "etcd-3"),
+    ]) {
+      const { subjects, members } = look(machines);
+      assert.doesNotMatch(subjects.flatMap(found).join(), /the whole stack is stopped/);
+      assert.ok(members.flatMap(found).length > 4);
+    }
+  });
+
   it("O1: says that there is no primary while its Patroni hangs", () => {
     const picture = during("db: patroni hangs");
     assert.deepEqual(found(subject(picture, "database")), [

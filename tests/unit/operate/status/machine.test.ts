@@ -69,15 +69,15 @@ await askMachine(${words.join(", ")});`;
     assert.equal(await look(), "");
   });
 
-  it("O1: tells units that run from those that do not", async () => {
+  it("O1: tells units that run from those that do not, and from those that no boot starts", async () => {
     const member = { name: "cache-9", role: "cache", machine: "node-1", backend: "10.2.0.11" };
     const units = "/etc/hastack/cache-9/units";
     await machine.look(`mkdir -p ${units}
-for name in runs rests; do
-  printf '[Service]\\nExecStart=/bin/sleep 99\\n' > ${units}/hastack-$name.service
+for name in held rests runs; do
+  printf '[Service]\\nExecStart=/bin/sleep 99\\n[Install]\\nWantedBy=multi-user.target\\n' > ${units}/hastack-$name.service
   ln -sf ${units}/hastack-$name.service /etc/systemd/system/
 done
-systemctl daemon-reload && systemctl start hastack-runs`);
+systemctl daemon-reload && systemctl enable hastack-rests hastack-runs && systemctl start hastack-runs`);
     const asked = {
       ...stack,
       application: { shared: [] },
@@ -86,11 +86,11 @@ systemctl daemon-reload && systemctl start hastack-runs`);
     const { processes = "" } = commonQuestions(asked, member);
     const folder = "/etc/hastack/cache-9";
     const { answers } = await timed(stack, [{ name: "p", folder, command: processes }]);
-    const removed =
-      "/etc/systemd/system/hastack-runs.service /etc/systemd/system/hastack-rests.service";
-    await machine.look(`systemctl stop hastack-runs; rm -r ${folder} ${removed}`);
+    await machine.look(`systemctl stop hastack-runs
+systemctl disable --quiet hastack-rests hastack-runs
+rm -r ${folder} && rm -f /etc/systemd/system/hastack-held.service /etc/systemd/system/hastack-rests.service /etc/systemd/system/hastack-runs.service`);
     const said = (answers as Answers).p;
-    assert.equal(said?.text, "rests inactive\nruns up\n");
+    assert.equal(said?.text, "held held\nrests inactive\nruns up\n");
     const findings = commonFindings(
       asked,
       member,
@@ -99,7 +99,7 @@ systemctl daemon-reload && systemctl start hastack-runs`);
     );
     assert.deepEqual(
       findings.map(({ what }) => what).filter((what) => /process/.test(what)),
-      ["the process rests is inactive"],
+      ["the process held is stopped, and no boot starts it", "the process rests is inactive"],
     );
   });
 
