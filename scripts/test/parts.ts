@@ -254,6 +254,22 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "sleep",
+    about: "a stack on Docker that sleeps for a quarter of an hour",
+    minutes: 20,
+    limitMinutes: 40,
+    files: () => ["tests/e2e/sleep.test.ts"],
+    onlyFull: longRun,
+  },
+  {
+    name: "reboots",
+    about: "three machines that reboot, one by one and all at once; npm run reboot, update, stop",
+    minutes: 20,
+    limitMinutes: 60,
+    files: () => ["tests/e2e/reboots.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "lab-command",
     about: "npm run lab in a fresh clone, and its end",
     minutes: 7,

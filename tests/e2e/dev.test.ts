@@ -21,6 +21,7 @@ import { httpsSuite } from "./suites/https.ts";
 import { networksSuite } from "./suites/networks.ts";
 import { operationsSuite } from "./suites/operations.ts";
 import { siteSuite } from "./suites/site.ts";
+import { sleepSuite } from "./suites/sleep.ts";
 import { statusSuite } from "./suites/status.ts";
 import { travelSuite, visitorsSuite } from "./suites/travel.ts";
 
@@ -187,6 +188,7 @@ describe("dev, end to end", function () {
   operationsSuite(stack);
   failoverSuite(stack);
   faultsSuite(stack);
+  sleepSuite(stack, 45);
   engineSuite(stack);
 
   describe("destroy", () => {

@@ -215,8 +215,12 @@ export class MachinePlace implements Place {
   }
 
   sharing(member: string): readonly string[] {
-    const machine = this.machine(member);
-    return [...this.#machineOf].flatMap(([one, other]) => (other === machine ? [one] : []));
+    return this.on(this.machine(member));
+  }
+
+  /** The members on a machine. */
+  on(machine: string): readonly string[] {
+    return [...this.#machineOf].flatMap(([member, other]) => (other === machine ? [member] : []));
   }
 
   address(member: string): string {

@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { lastWords } from "../../../lib/run.ts";
 import { drawnFrom, seedOfRun } from "../../support/drawn.ts";
 import { timed, underLoad } from "../../support/measure.ts";
 import { healed, inside, instances } from "../../support/members.ts";
-import { limits } from "../../support/promises.ts";
+import { mustCommand } from "../../support/operation.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { missingWrites } from "../../support/traffic.ts";
 
@@ -77,14 +76,15 @@ export function killedUpsSuite(stack: TestStack): void {
     async function isWhole(): Promise<void> {
       const { code, stdout, stderr } = await stack.previewNoChanges();
       assert.equal(code, 0, stdout + stderr);
-      const drift = await stack.npm(["run", "drift", "--", "--stack", stack.name], limits.preview);
-      assert.equal(drift.code, 0, lastWords(drift, 40));
+      await mustCommand(stack, ["drift"]);
       const { deployment } = JSON.parse(stack.storedState()).checkpoint.latest;
       assert.deepEqual(deployment.pending_operations ?? [], []);
       const urns = deployment.resources.map(({ urn }: { urn: string }) => urn);
       assert.deepEqual(urns, [...new Set(urns)], "a resource is in the state twice");
-      const journal = await stack.npm(["run", "journal", "--", "--stack", stack.name], 60);
-      assert.doesNotMatch(journal.stdout, /^locked by|was cut off; the next/m);
+      assert.doesNotMatch(
+        await mustCommand(stack, ["journal"]),
+        /^locked by|was cut off; the next/m,
+      );
       for (const member of [...others, ...instances]) {
         const look = "find /etc/hastack /opt/hastack -name '*.new' -o -name '*.before'";
         const left = await inside(stack, member, `${look} 2> /dev/null || :`);

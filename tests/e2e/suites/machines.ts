@@ -2,15 +2,7 @@
 import assert from "node:assert/strict";
 import { inMachine } from "../../../lab/machines.ts";
 import type { MachinePlace } from "../../support/machine-place.ts";
-import { fault } from "../../support/measure.ts";
-import {
-  admins,
-  healed,
-  inside,
-  primary,
-  promisedWithout,
-  storefronts,
-} from "../../support/members.ts";
+import { admins, inside, storefronts } from "../../support/members.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 
 /** Highest exposure that `systemd-analyze security` may find in an application's unit. */
@@ -72,18 +64,6 @@ export function machinesSuite(stack: TestStack, place: MachinePlace): void {
         const states = (await inMachine(place.set.set, name, ask)).trim().split("\n");
         assert.deepEqual([...new Set(states)], ["inactive"], name);
       }
-    });
-  });
-}
-
-export function rebootSuite(stack: TestStack, place: MachinePlace): void {
-  describe("a reboot", () => {
-    before(() => healed(stack));
-
-    it("W7: a machine that is rebooted comes back with all its members by itself", async () => {
-      const member = (await primary(stack)) === "db-1" ? "db-2" : "db-1";
-      const promised = await promisedWithout(stack, member);
-      await fault(stack, `${place.machine(member)} rebooted`, promised, () => place.reboot(member));
     });
   });
 }

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { lastWords } from "../../../lib/run.ts";
 import { type StackSecrets, secretsOf } from "../../support/attacks/state.ts";
 import { show, timed, underLoad } from "../../support/measure.ts";
 import {
@@ -14,6 +13,7 @@ import {
   primary,
   wholePair,
 } from "../../support/members.ts";
+import { mustCommand } from "../../support/operation.ts";
 import { limits, promises } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { missingWrites } from "../../support/traffic.ts";
@@ -119,11 +119,8 @@ export function rotateSuite(stack: TestStack): void {
   });
 }
 
-async function rotate(stack: TestStack, ...args: string[]): Promise<void> {
-  const words = ["run", "rotate", "--", "--stack", stack.name, "--yes", ...args];
-  const outcome = await stack.npm(words, 3 * limits.up);
-  assert.equal(outcome.code, 0, lastWords(outcome, 60));
-}
+const rotate = (stack: TestStack, ...args: string[]) =>
+  mustCommand(stack, ["rotate", ...args], 3 * limits.up);
 
 /** A member that is dead just when an `up` waits for it may stop that; the same command goes on then. */
 async function rotateToTheEnd(stack: TestStack): Promise<void> {

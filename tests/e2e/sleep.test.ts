@@ -1,0 +1,5 @@
+/** A stack on Docker that sleeps for a quarter of an hour. */
+import { onDocker, serving } from "./suites/full-stack.ts";
+import { sleepSuite } from "./suites/sleep.ts";
+
+onDocker("a long sleep on Docker", "sleep", serving, (stack) => sleepSuite(stack, 900));
