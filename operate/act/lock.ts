@@ -50,6 +50,15 @@ export class Held extends Error {
   }
 }
 
+/** Somebody else has taken the lock from this operation, and has undone what it had begun. */
+export class Crossed extends Error {
+  constructor(holder: Holder) {
+    super(
+      `the stack could not be reached for ${leaseSeconds} s, and is ${describeHolder(holder)}, which put back what this had begun`,
+    );
+  }
+}
+
 /** Who operates: the user and the machine. */
 export const operator = (): string => `${userInfo().username}@${hostname()}`;
 
@@ -102,8 +111,8 @@ function takeCalls(holder: Holder): StoreCall[] {
 
 export interface Lock {
   readonly holder: Holder;
-  /** Whether it ended meanwhile, so that another operator may be at it. */
-  isLost(): boolean;
+  /** Ends when another operator has it: this one was not heard for longer than its lease. */
+  readonly lost: AbortSignal;
   release(): Promise<void>;
 }
 
@@ -135,18 +144,21 @@ async function tryTake(stack: OperatedStack, holder: Holder): Promise<Holder> {
 
 function keep(stack: OperatedStack, holder: Holder): Lock {
   const ID = leaseOf(holder);
-  let lost = false;
+  const lost = new AbortController();
   const renew = async () => {
     const [answer] = await callStore(stack, [["lease/keepalive", { ID }]]);
     const { result } = answer as { result?: { TTL?: string } };
-    lost = result?.TTL === undefined;
+    if (result?.TTL !== undefined) return;
+    // It has ended, as where this machine slept; nobody may have noticed
+    const found = await tryTake(stack, holder);
+    if (found.id !== holder.id) lost.abort(new Crossed(found));
   };
   // A call that fails is made up for by the next one, or the lease ends and the one after that sees it
   const timer = setInterval(() => renew().catch(() => {}), (leaseSeconds * 1000) / 3);
   timer.unref();
   return {
     holder,
-    isLost: () => lost,
+    lost: lost.signal,
     async release() {
       clearInterval(timer);
       await callStore(stack, [["lease/revoke", { ID }]]);

@@ -123,11 +123,10 @@ async function carry(
   try {
     if (lock) await note(stack, holder);
     if (lock && undo.length > 0) await noteLeft(stack, holder, undo);
-    const result = await run(stop.signal);
+    const result = await run(lock ? AbortSignal.any([stop.signal, lock.lost]) : stop.signal);
+    lock?.lost.throwIfAborted();
     if (lock && undo.length > 0)
       await (last ? noteLeft(stack, holder, undo, true) : clearLeft(stack));
-    if (lock?.isLost())
-      say("the lock was lost meanwhile: another operation may have crossed this one");
     await end("done", result);
     if (last) {
       await lock?.release();
@@ -136,7 +135,8 @@ async function carry(
     return 0;
   } catch (error) {
     const why = (error as Error).message;
-    if (undo.length === 0) await end("failed", why);
+    // What is left is another's by now
+    if (undo.length === 0 || lock?.lost.aborted) await end("failed", why);
     else await end(...(await undone(stack, undo, why, lock)));
     return 1;
   } finally {

@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { inRoot, root } from "../../lib/paths.ts";
-import { mustRun, type Outcome, run } from "../../lib/run.ts";
+import { lastWords, mustRun, type Outcome, run } from "../../lib/run.ts";
 import { makeCertificate, pemOf } from "./certificates.ts";
 import type { Configuration, Place } from "./place.ts";
 import { limits } from "./promises.ts";
@@ -231,11 +231,11 @@ export class TestStack implements Site {
   }
 
   async must(args: readonly string[], limitSeconds: number = limits.preview): Promise<string> {
-    const { code, stdout, stderr } = await this.pulumi(args, limitSeconds);
-    if (code !== 0) {
-      throw new Error(`pulumi ${args.join(" ")} ended with ${code}:\n${stdout}\n${stderr}`);
-    }
-    return stdout;
+    const outcome = await this.pulumi(args, limitSeconds);
+    const { code, stdout } = outcome;
+    if (code === 0) return stdout;
+    // Pulumi tells at the end what failed
+    throw new Error(`pulumi ${args.join(" ")} ended with ${code}:\n${lastWords(outcome, 80)}`);
   }
 
   up(): Promise<Outcome> {
@@ -261,8 +261,7 @@ export class TestStack implements Site {
 
   async destroy(): Promise<void> {
     this.#authorization = undefined;
-    const { code, stdout, stderr } = await this.pulumi(["destroy", "--yes"], limits.destroy);
-    if (code !== 0) throw new Error(`destroy ended with ${code}:\n${stdout}\n${stderr}`);
+    await this.must(["destroy", "--yes"], limits.destroy);
   }
 
   /** Leaves nothing of the stack, kept data neither. */

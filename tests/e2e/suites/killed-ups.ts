@@ -77,9 +77,9 @@ export function killedUpsSuite(stack: TestStack): void {
       const { code, stdout, stderr } = await stack.previewNoChanges();
       assert.equal(code, 0, stdout + stderr);
       await mustCommand(stack, ["drift"]);
-      const { deployment } = JSON.parse(stack.storedState()).checkpoint.latest;
-      assert.deepEqual(deployment.pending_operations ?? [], []);
-      const urns = deployment.resources.map(({ urn }: { urn: string }) => urn);
+      const { latest } = JSON.parse(stack.storedState()).checkpoint;
+      assert.deepEqual(latest.pending_operations ?? [], []);
+      const urns = latest.resources.map(({ urn }: { urn: string }) => urn);
       assert.deepEqual(urns, [...new Set(urns)], "a resource is in the state twice");
       assert.doesNotMatch(
         await mustCommand(stack, ["journal"]),
