@@ -255,7 +255,8 @@ export const parts: readonly Part[] = [
   },
   {
     name: "sleep",
-    about: "a stack on Docker that sleeps for a quarter of an hour",
+    about:
+      "a stack on Docker that sleeps for a quarter of an hour, and 100 looks for changes by hand",
     minutes: 20,
     limitMinutes: 40,
     files: () => ["tests/e2e/sleep.test.ts"],
@@ -315,6 +316,14 @@ export const parts: readonly Part[] = [
     minutes: 28,
     limitMinutes: 75,
     files: () => ["tests/e2e/seven-faults.test.ts"],
+    onlyFull: longRun,
+  },
+  {
+    name: "seven-operations",
+    about: "seven machines: status, drift, every operation, reboots one by one and all at once",
+    minutes: 35,
+    limitMinutes: 90,
+    files: () => ["tests/e2e/seven-operations.test.ts"],
     onlyFull: longRun,
   },
 ];

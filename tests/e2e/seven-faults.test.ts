@@ -5,7 +5,7 @@ import { healed, startMember } from "../support/members.ts";
 import { missingWrites, postDestination } from "../support/traffic.ts";
 import { cacheFaultsSuite } from "./suites/cache.ts";
 import { failoverSuite, faultsSuite } from "./suites/faults.ts";
-import { rebootsSuite } from "./suites/reboots.ts";
+import { rebootSuite } from "./suites/reboots.ts";
 import { onSevenMachines } from "./suites/seven-machines.ts";
 import { storageFaultsSuite } from "./suites/storage-faults.ts";
 
@@ -13,7 +13,7 @@ onSevenMachines("faults", { bare: false }, (stack, place) => {
   cacheFaultsSuite(stack);
   failoverSuite(stack);
   faultsSuite(stack);
-  rebootsSuite(stack, place);
+  rebootSuite(stack, place);
   storageFaultsSuite(stack, place);
 
   describe("a power cut", () => {

@@ -1,7 +1,9 @@
 /** What somebody changes by hand is found by `npm run drift`, and put back by `up`. */
 import assert from "node:assert/strict";
-import { timed } from "../../support/measure.ts";
+import { timed, underLoad } from "../../support/measure.ts";
 import { healed, inside } from "../../support/members.ts";
+import { command } from "../../support/operation.ts";
+import { slack } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 
 /** How a process is stopped, and kept from starting by itself, at its member. */
@@ -27,16 +29,40 @@ interface Finding {
   readonly line?: number;
 }
 
+/** Whatever the stack's size. */
+const promisedSeconds = 10;
+
+async function look(stack: TestStack): Promise<{ code: number; findings: readonly Finding[] }> {
+  const { code, stdout, stderr } = await command(stack, ["drift", "--json"], 60);
+  assert.ok([0, 1].includes(code), stdout + stderr);
+  return { code, findings: JSON.parse(stdout).findings };
+}
+
+/** Nothing is found that nobody changed, while visitors come. */
+export function unchangedSuite(stack: TestStack, looks: number): void {
+  it(`W10: ${looks} looks for changes by hand find none, each in ${promisedSeconds} s`, async function () {
+    this.timeout("30m");
+    await healed(stack);
+    const seconds: number[] = [];
+    await underLoad(stack, async () => {
+      for (let turn = 0; turn < looks; turn += 1) {
+        const start = performance.now();
+        assert.deepEqual(await look(stack), { code: 0, findings: [] }, `look ${turn + 1}`);
+        seconds.push((performance.now() - start) / 1000);
+      }
+    });
+    const [middle = 0, most = 0] = [looks >> 1, looks - 1].map(
+      (at) => seconds.toSorted((a, b) => a - b)[at],
+    );
+    console.log(`      npm run drift: ${middle.toFixed(1)} s, at most ${most.toFixed(1)} s`);
+    assert.ok(most < promisedSeconds * slack, `${most} s`);
+  });
+}
+
 export function driftSuite(stack: TestStack, supervisor: Supervisor): void {
   const at = (member: string, script: string) =>
     inside(stack, member, `cd ${stack.place.files(member)}; ${script}`);
-
-  async function drift(): Promise<{ code: number; findings: readonly Finding[] }> {
-    const args = ["run", "--silent", "drift", "--", "--stack", stack.name, "--json"];
-    const { code, stdout, stderr } = await timed("npm run drift", () => stack.npm(args, 60));
-    assert.ok([0, 1].includes(code), stdout + stderr);
-    return { code, findings: JSON.parse(stdout).findings };
-  }
+  const drift = () => timed("npm run drift", () => look(stack));
 
   describe("what is changed by hand", () => {
     it("W10: is nothing after an up", async () => {
