@@ -63,7 +63,7 @@ export function show(what: string, { reads, writes }: Report, promised?: Promise
   const beside = (seconds: number | undefined) =>
     seconds === undefined ? "" : ` (promised ${seconds} s)`;
   const line = (name: string, seen: typeof reads, promise: number | undefined) =>
-    `${name}: longest gap ${seen.gapSeconds.toFixed(2)} s${beside(promise)}, ` +
+    `${name}: longest gap ${seen.gapSeconds.toFixed(2)} s${beside(promise)} until ${seen.gapEnd.toISOString().slice(11, 19)}, ` +
     `${seen.good} good, ${seen.failed} failed ${seen.failed ? JSON.stringify(seen.failures) : ""}`;
   console.log(`      ${what}`);
   console.log(`        ${line("reads ", reads, promised?.reads)}`);

@@ -122,6 +122,8 @@ export interface Seen {
   readonly failed: number;
   /** Longest time without a success, in seconds. */
   readonly gapSeconds: number;
+  /** When that ended, to look for in logs. */
+  readonly gapEnd: Date;
   /** Failures by their message, with how often. */
   readonly failures: Readonly<Record<string, number>>;
 }
@@ -143,14 +145,21 @@ export class Watch {
   #good = 0;
   #failed = 0;
   #gap = 0;
+  #gapEnd = Date.now();
   #last = Date.now();
   readonly #failures: Record<string, number> = {};
 
   success(): void {
-    const now = Date.now();
-    this.#gap = Math.max(this.#gap, now - this.#last);
-    this.#last = now;
+    this.#look();
+    this.#last = Date.now();
     this.#good += 1;
+  }
+
+  #look(): void {
+    const now = Date.now();
+    if (now - this.#last <= this.#gap) return;
+    this.#gap = now - this.#last;
+    this.#gapEnd = now;
   }
 
   failure(error: unknown): void {
@@ -160,11 +169,12 @@ export class Watch {
   }
 
   get seen(): Seen {
-    const gap = Math.max(this.#gap, Date.now() - this.#last);
+    this.#look();
     return {
       good: this.#good,
       failed: this.#failed,
-      gapSeconds: gap / 1000,
+      gapSeconds: this.#gap / 1000,
+      gapEnd: new Date(this.#gapEnd),
       failures: this.#failures,
     };
   }
