@@ -1,4 +1,5 @@
 /** What the state of the last `up` says: each resource with what was asked of it. */
+import { interruptedVariable } from "../../scripts/launcher/recovery.ts";
 import { pulumiOutput } from "../../scripts/pulumi.ts";
 
 /** A resource of the state. */
@@ -45,13 +46,17 @@ export async function stackState(stack: string): Promise<State> {
 export function readState(text: string): Resource[] {
   const { resources = [], pending_operations = [] } = (JSON.parse(text) as Export).deployment ?? {};
   const pending = new Set(pending_operations.map(({ resource }) => resource.urn));
-  return resources.map(({ urn, type, id = "", inputs = {}, taint = false }) => ({
-    name: urn.split("::").at(-1) ?? "",
-    type,
-    id,
-    inputs,
-    unsure: taint || pending.has(urn),
-  }));
+  return resources.map(({ urn, type, id = "", inputs = {}, taint = false }) => {
+    const { environment } = inputs as { readonly environment?: object };
+    const isInterrupted = interruptedVariable in (environment ?? {});
+    return {
+      name: urn.split("::").at(-1) ?? "",
+      type,
+      id,
+      inputs,
+      unsure: taint || isInterrupted || pending.has(urn),
+    };
+  });
 }
 
 /** A call of a program, as commands of both platforms make it. */

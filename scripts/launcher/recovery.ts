@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -102,13 +102,17 @@ export function leftovers(pending: readonly Pending[]): Leftover[] {
 export interface Doubts {
   /** May be gone or changed: Docker is asked, and the state says what it answers. */
   readonly refresh: readonly string[];
-  /** May be half done, which nothing can tell: made anew. */
+  /** Containers that were being stopped and still seem to run: made anew, their data is in volumes. */
   readonly taint: readonly string[];
+  /**
+   * Commands that may have run in part: they run once more. They are not made anew, as what takes a member
+   * away from a machine would run before, and take its data along.
+   */
+  readonly again: readonly string[];
 }
 
 /**
- * What an interrupted change or removal left in doubt. A command may have run in part, and a
- * container that is being stopped still seems to run; neither has anything that is lost with it.
+ * What an interrupted change or removal left in doubt.
  * @param known the URNs that the state holds; others cannot be looked at
  */
 export function doubts(pending: readonly Pending[], known: readonly string[]): Doubts {
@@ -125,8 +129,26 @@ export function doubts(pending: readonly Pending[], known: readonly string[]): D
     refresh: urnsOf(
       (one) => ["deleting", "updating"].includes(one.type) && isDocker(one) && inState(one),
     ),
-    taint: urnsOf((one) => (isStopping(one) || isHalfRun(one)) && inState(one)),
+    taint: urnsOf((one) => isStopping(one) && inState(one)),
+    again: urnsOf((one) => isHalfRun(one) && inState(one)),
   };
+}
+
+/** Variable of a command's environment in the state; no command of the program has it. */
+export const interruptedVariable = "INTERRUPTED";
+
+/**
+ * An exported state in which these commands differ from the program, so that the next `up` runs them.
+ * @param again their URNs
+ */
+export function withInterrupted(text: string, again: readonly string[], now = new Date()): string {
+  const state = JSON.parse(text) as {
+    deployment: { resources?: { urn: string; inputs?: { environment?: object } }[] };
+  };
+  for (const { urn, inputs } of state.deployment.resources ?? [])
+    if (inputs && again.includes(urn))
+      inputs.environment = { ...inputs.environment, [interruptedVariable]: now.toISOString() };
+  return JSON.stringify(state);
 }
 
 /** The lock files of a stack whose owners are certainly gone, and whether others remain. */
@@ -193,12 +215,17 @@ async function mend(args: readonly string[], stack: string, env: NodeJS.ProcessE
 }
 
 /** Pulumi's own way to drop the notes of interrupted operations: importing what it exported. */
-async function clearPending(stack: string, env: NodeJS.ProcessEnv): Promise<void> {
+async function clearPending(
+  stack: string,
+  again: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "hastack-state-"));
   try {
     const file = join(folder, "state.json");
-    for (const verb of ["export", "import"])
-      await mend(["stack", verb, "--file", file], stack, env);
+    await mend(["stack", "export", "--file", file], stack, env);
+    writeFileSync(file, withInterrupted(readFileSync(file, "utf8"), again));
+    await mend(["stack", "import", "--file", file], stack, env);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -213,13 +240,13 @@ async function settlePending(file: string, stack: string, env: NodeJS.ProcessEnv
     await mustRun(["docker", "version", "--format", "{{.Server.Version}}"]);
   }
   for (const leftover of leftovers(pending)) await removeLeftover(leftover, stack);
-  const { refresh, taint } = doubts(pending, known);
+  const { refresh, taint, again } = doubts(pending, known);
   if (taint.length > 0) await mend(["state", "taint", "--yes", ...taint], stack, env);
   if (refresh.length > 0) {
     const targets = refresh.flatMap((urn) => ["--target", urn]);
     await mend(["refresh", "--yes", "--skip-preview", ...targets], stack, env);
   }
-  await clearPending(stack, env);
+  await clearPending(stack, again, env);
   const names = pending.map(({ type, resource }) => `${type} ${resource.urn.split("::").at(-1)}`);
   say(`cleaned up after an interrupted run (${names.join(", ")})`);
 }

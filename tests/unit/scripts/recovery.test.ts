@@ -194,6 +194,7 @@ describe("launcher: what an interrupted change or removal leaves in doubt (W6)",
     assert.deepEqual(doubts([...all, pending("updating", volume)], known), {
       refresh: [network, image, volume].map(urnOf),
       taint: [],
+      again: [],
     });
   });
 
@@ -202,14 +203,16 @@ describe("launcher: what an interrupted change or removal leaves in doubt (W6)",
     assert.deepEqual(doubts([pending("deleting", container)], known), {
       refresh: urns,
       taint: urns,
+      again: [],
     });
   });
 
-  it("a command that was running again runs once more", () => {
+  it("a command that was running again runs once more, and is not made anew", () => {
     for (const token of [command, "command:remote:Command"]) {
       assert.deepEqual(doubts([pending("updating", token)], known), {
         refresh: [],
-        taint: [urnOf(token)],
+        taint: [],
+        again: [urnOf(token)],
       });
     }
   });
@@ -224,11 +227,12 @@ describe("launcher: what an interrupted change or removal leaves in doubt (W6)",
         ],
         known,
       ),
-      { refresh: [], taint: [] },
+      { refresh: [], taint: [], again: [] },
     );
     assert.deepEqual(doubts([pending("deleting", container), pending("updating", command)], []), {
       refresh: [],
       taint: [],
+      again: [],
     });
   });
 });
