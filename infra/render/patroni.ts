@@ -302,7 +302,8 @@ sys.exit("role %s, state %s, replication %s, synchronous %s" % (
 /**
  * Health of a member: Patroni and PostgreSQL serve the certificates that are in the folder, and
  * PostgreSQL runs under Patroni as primary, or as a standby that streams and that the primary waits
- * for, so that either may be touched next.
+ * for, so that either may be touched next. Patroni passes a new certificate over where its
+ * configuration changes by the same signal: it gets another one until it serves it.
  */
 export function patroniHealth(self: Member): string {
   const served = (port: number, how = "") =>
@@ -313,7 +314,10 @@ export function patroniHealth(self: Member): string {
     exit 1
   }
 }
-${served(ports.patroni)} | same ${leafFile("patroni-api")} || exit 1
+${served(ports.patroni)} | same ${leafFile("patroni-api")} || {
+  pkill -HUP -f '^\\S*python3 \\S*patroni patroni.yml'
+  exit 1
+}
 ${served(ports.postgres, " -starttls postgres")} | same ${leafFile("postgres")} || exit 1
 ${patroniCurl()} -sS --max-time 3 ${patroniUrl(self)}/patroni | ${judgeState}`;
 }

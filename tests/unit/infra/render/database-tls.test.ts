@@ -202,6 +202,21 @@ describe("the database with certificates", function () {
       assert.equal(await pair.sql("db-2", "SELECT pg_postmaster_start_time();"), pid);
     });
 
+    it("N5: are served also where a setting of Patroni changes with them", async () => {
+      await pair.renew("db-2");
+      await pair.place("db-2", (one) => ({
+        ...one,
+        files: one.files.map((file) =>
+          file.path === "patroni.yml"
+            ? { ...file, content: file.content.replace("tags:", "tags:\n  clonefrom: true") }
+            : file,
+        ),
+      }));
+      await pair.healthy("db-2");
+      await pair.place("db-2");
+      await pair.healthy("db-2");
+    });
+
     it("N5: are of another authority step by step, by reloads alone", async function () {
       this.timeout(300_000);
       const started = await pair.sql("db-1", "SELECT pg_postmaster_start_time();");
