@@ -7,6 +7,7 @@ import {
   upgradeScript,
 } from "../../../../operate/act/update.ts";
 import { openStack } from "../../../../operate/stack.ts";
+import { locks, Somebody } from "../../../support/unit/locks.ts";
 import { type StandIn, standIns } from "../../../support/unit/machines.ts";
 
 describe("newer packages", () => {
@@ -54,6 +55,7 @@ describe("newer packages", () => {
 describe("newer packages on a machine", function () {
   this.timeout(120_000);
   let machine: StandIn;
+  let somebody: Somebody;
   const sources = "/etc/apt/sources.list.d";
   const version = () => machine.look("dpkg-query --show 'hastack-[ns]*' | xargs");
   const upgrade = (deed: "list" | "install") =>
@@ -62,6 +64,7 @@ describe("newer packages on a machine", function () {
   before(async function () {
     this.timeout(600_000);
     [machine] = await standIns();
+    somebody = new Somebody(machine);
     // A repository of its own, so that no other package gets newer
     await machine.look(`cd /srv && rm -rf small aside && mkdir -p small aside
 mv ${sources}/* aside/ 2> /dev/null || :
@@ -89,6 +92,7 @@ for file in ./*_2.deb; do
 done > Packages
 echo 'deb [trusted=yes] file:/srv/small ./' > ${sources}/small.list`);
   });
+  afterEach(() => somebody.end());
   after(() =>
     machine?.look(`rm -f ${sources}/small.list
 apt-mark unhold hastack-small > /dev/null
@@ -129,4 +133,19 @@ rm -rf /srv/small /srv/aside /srv/hastack-*`),
     );
     assert.deepEqual(readNewer("node-1", (await upgrade("list")).stdout).changes, []);
   });
+
+  for (const path of locks)
+    it(`W6: wait for whoever holds ${path}`, async () => {
+      await machine.look("dpkg -i /srv/small/*_1.deb > /dev/null");
+      await upgrade("list");
+      const seconds = 5;
+      const begin = Date.now();
+      await somebody.hold([path], seconds);
+      const deed = path.includes("lists") ? "list" : "install";
+      const { code, stdout, stderr } = await upgrade(deed);
+      assert.equal(code, 0, stderr);
+      assert.ok(Date.now() - begin > (seconds - 1) * 1000);
+      if (deed === "list") assert.equal(readNewer("node-1", stdout).changes.length, 2);
+      else assert.equal(await version(), "hastack-needed 2 hastack-small 2");
+    });
 });
