@@ -6,9 +6,10 @@ import {
   readNewer,
   upgradeScript,
 } from "../../../../operate/act/update.ts";
-import { openStack } from "../../../../operate/stack.ts";
+import { type OperatedStack, openStack } from "../../../../operate/stack.ts";
 import { locks, Somebody } from "../../../support/unit/locks.ts";
 import { type StandIn, standIns } from "../../../support/unit/machines.ts";
+import { stackOn } from "../../../support/unit/operated.ts";
 
 describe("newer packages", () => {
   it("W9: are asked for by machine, as the state has brought them there", () => {
@@ -132,6 +133,17 @@ rm -rf /srv/small /srv/aside /srv/hastack-*`),
       "/usr/sbin/policy-rc.d",
     );
     assert.deepEqual(readNewer("node-1", (await upgrade("list")).stdout).changes, []);
+  });
+
+  it("W9: are also those that every machine has, whatever is placed there", async () => {
+    const topology = { machines: [{ name: "node-1" }], members: {}, tiers: {} };
+    const stack = { ...stackOn(machine), topology } as unknown as OperatedStack;
+    await machine.look("apt-mark hold procps ca-certificates > /dev/null");
+    const { costs } = await planUpdate(stack, new Map(), []);
+    await machine.look("apt-mark unhold procps ca-certificates > /dev/null");
+    assert.deepEqual(costs, [
+      "node-1: kept as it is, as it is on hold there: ca-certificates, procps",
+    ]);
   });
 
   for (const path of locks)

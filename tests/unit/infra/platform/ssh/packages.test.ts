@@ -2,7 +2,11 @@
 import assert from "node:assert/strict";
 import { joined } from "../../../../../infra/platform/machine.ts";
 import { encode } from "../../../../../infra/platform/request.ts";
-import { callText, shippedPrograms } from "../../../../../infra/platform/ssh/programs.ts";
+import {
+  basePackages,
+  callText,
+  shippedPrograms,
+} from "../../../../../infra/platform/ssh/programs.ts";
 import { onlyInFull } from "../../../../support/full.ts";
 import { locks, Somebody } from "../../../../support/unit/locks.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
@@ -76,6 +80,18 @@ describe("packages on a machine", function () {
       stderr,
       /lock was not free within 4 s; somebody \(process \d+, .*lock-frontend\) holds it: wait/,
     );
+  });
+
+  it("are the base's on every machine, before anything is placed there", async () => {
+    const there = `dpkg-query -W -f '\${Package} \${db:Status-Status}\\n' ${basePackages.join(" ")} | grep -c ' installed$' || :`;
+    await machine.look("dpkg --purge --force-depends curl > /dev/null 2>&1");
+    assert.equal(await machine.look(there), String(basePackages.length - 1));
+    const { code, stderr } = await machine.attempt(callText("base", owner.machine), {
+      input: encode({ ...owner, userId: 880 }),
+    });
+    assert.equal(code, 0, stderr);
+    assert.equal(await machine.look(there), String(basePackages.length));
+    assert.equal((await machine.attempt("curl --version")).code, 0);
   });
 
   it("W6: come by the proxy in /etc/environment, and calls between members do not", async () => {
