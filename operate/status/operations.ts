@@ -100,8 +100,8 @@ const minute = (iso: string): string => iso.slice(0, 16).replace("T", " ");
 const described = ({ what, operator, since, outcome }: Entry): string =>
   `${what}, ${outcome ?? "not ended"}, ${minute(since)} UTC by ${operator}`;
 
-/** What starts processes that were stopped: of the whole stack, or of machines and members that are named. */
-const starts = { all: ["up", "rotate", "stop"], named: ["update", "reboot", "restart"] };
+/** What starts processes that were stopped: of the whole stack, or where something is named, only of that. */
+const starts = { all: ["rotate", "stop"], named: ["up", "update", "reboot", "restart"] };
 
 /** The finding with who did it on purpose, where the journal tells. */
 export function explained(

@@ -71,6 +71,7 @@ describe("status of operations", () => {
       [],
       [entry("up", "failed")],
       [entry("up")],
+      [entry("up --target", "done")],
       [entry("restart lb-2", "done")],
       [entry("drain storefront-1", "done")],
       [entry("undrain lb-1", "failed")],
