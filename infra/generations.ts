@@ -51,14 +51,31 @@ export function renderGenerations(all: Readonly<Record<string, Generations>>): s
   return `# Generations of passwords: the first is in use, all are taken\n${lines.join("")}`;
 }
 
+/** Beside it, the same once that `up` has come to its end. Stacks of earlier releases get it with their first one. */
+export const endedFile = ".generations-ended";
+
 /**
  * Refuses a step that was left out: what was in use must still be taken, and what is to be in use must
- * have been taken before.
+ * have been taken before. While a step has not come to its end some still have what was before: it may be
+ * taken again, or back, and no other one may come.
  */
 export const generationsCheck = `[ ! -e ../${generationsFile} ] || awk '
+  BEGIN { while ((getline < "../${endedFile}") > 0) ended[$1] = " " $0 " " }
   NR == FNR { before[$1] = " " $0 " "; old[$1] = $2; next }
-  $1 in old && (!index(before[$1], " " $2 " ") || !index(" " $0 " ", " " old[$1] " ")) {
-    print "hastack:credentials." $1 ": change it by one step at a time, each with its own up: [1], [1, 2], [2, 1], [2]. Now it is" substr(before[$1], length($1) + 2)
+  !($1 in old) { next }
+  !index(before[$1], " " $2 " ") || !index(" " $0 " ", " " old[$1] " ") {
+    print "hastack:credentials." $1 ": change it by one step at a time, each with its own up: [1], [1, 2], [2, 1], [2]. Now it is" list(before[$1])
     wrong = 1
+    next
+  }
+  $1 in ended && ended[$1] != before[$1] && " " $0 " " != before[$1] && " " $0 " " != ended[$1] {
+    print "hastack:credentials." $1 ": the up of its last step has not come to its end, and some still have what was before. Set" list(before[$1]) " again (or" list(ended[$1]) ", to go back) and run up until it ends, then take the next step"
+    wrong = 1
+  }
+  function list(line) {
+    sub(/^ [^ ]+ /, "", line)
+    sub(/ $/, "", line)
+    gsub(/ /, ", ", line)
+    return " [" line "]"
   }
   END { exit wrong }' ../${generationsFile} ${generationsFile}`;

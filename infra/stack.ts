@@ -14,6 +14,7 @@ import { LoadBalancer } from "./components/load-balancer.ts";
 import { Migrations } from "./components/migrations.ts";
 import { DatabaseBridge, PlaintextBridge, PlaintextEnd } from "./components/plaintext-bridge.ts";
 import { Quorum } from "./components/quorum.ts";
+import { RotationEnd } from "./components/rotation-end.ts";
 import { SharedStorage } from "./components/shared-storage.ts";
 import { loginOf } from "./generations.ts";
 import type { Platform, Release } from "./platform/platform.ts";
@@ -113,7 +114,8 @@ export class WebStack extends pulumi.ComponentResource {
     const cache = new Cache(
       "cache",
       { ...on, cache: settings.cache, passwords: passwords.all("cache") },
-      after(firewall),
+      // It has a password of others, and the quorum refuses a wrong step of a rotation
+      after(quorum),
     );
     // An application may have no migrations, and then nothing waits behind their component
     const app = new AppServers("app", served, after(storage, databaseSettings, migrations, cache));
@@ -136,6 +138,11 @@ export class WebStack extends pulumi.ComponentResource {
         former: application.database.formerRoles,
       },
       after(this.loadBalancer),
+    );
+    new RotationEnd(
+      "rotation-end",
+      { platform, topology, generations: passwords.generations },
+      after(onlyTls, former),
     );
     new FirewallClosed("firewall-closed", { platform, flows }, after(onlyTls, former));
     this.credentials = passwords;

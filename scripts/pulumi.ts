@@ -52,6 +52,10 @@ async function prepareStack(call: Call, env: NodeJS.ProcessEnv): Promise<Prepare
 const isDestroy = ({ words: [command = ""] }: Call): boolean =>
   ["destroy", "down", "dn"].includes(command);
 
+/** For the lock and the journal. */
+const nameOf = ({ words: [command = ""], isPart }: Call): string =>
+  isPart ? `${command} --target` : command;
+
 const isHere = ({ cwd = "." }: Call): boolean => resolve(cwd) === root;
 
 async function prepare(args: readonly string[]): Promise<Prepared> {
@@ -105,7 +109,7 @@ export async function main(args: readonly string[], locked = false): Promise<num
   const call = readCall(args);
   const start = () => become(cli(), args, env);
   const code = await (changesStack(call) && isHere(call) && !locked
-    ? withoutOthers(stackOf(call, env).name, call.words[0] ?? "", start)
+    ? withoutOthers(stackOf(call, env).name, nameOf(call), start)
     : start());
   settle();
   if (code !== 0 && stackUse(call) !== "none") await explainPassphrase(env);

@@ -1,6 +1,7 @@
 /** Newer Debian packages on machines, those that the stack uses and what they need, one machine after the other. */
 import { readFileSync } from "node:fs";
 import { commandLine } from "../../infra/platform/shell.ts";
+import { basePackages } from "../../infra/platform/ssh/programs.ts";
 import { inRoot } from "../../lib/paths.ts";
 import { callOf, type Resource } from "../drift/state.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
@@ -99,14 +100,11 @@ export async function planUpdate(
 ): Promise<Plan> {
   if (stack.settings.platform === "docker") throw new Refusal(onDocker);
   const places = placesNamed(stack, names);
-  const packagesOf = ({ machine }: Place) => packages.get(machine) ?? [];
+  const packagesOf = ({ machine }: Place) => [...basePackages, ...(packages.get(machine) ?? [])];
   say("asking Debian what is newer");
   const newer = await Promise.all(
     places.map(async (place) =>
-      readNewer(
-        place.machine,
-        await onPlace(stack, place.machine, "list", [...basePackages, ...packagesOf(place)]),
-      ),
+      readNewer(place.machine, await onPlace(stack, place.machine, "list", packagesOf(place))),
     ),
   );
   const changing = places.filter((_place, at) => (newer[at]?.changes.length ?? 0) > 0);
@@ -116,15 +114,12 @@ export async function planUpdate(
   const deed = {
     doing: "installing, then rebooting, so that nothing older goes on running",
     async run(place: Place, signal: AbortSignal) {
-      await onPlace(stack, place.machine, "install", [...basePackages, ...packagesOf(place)]);
+      await onPlace(stack, place.machine, "install", packagesOf(place));
       await startAnew(stack, place.machine, signal);
     },
   };
   return planRolling(stack, changing, deed, told);
 }
-
-/** What every machine has from the stack. */
-const basePackages = ["ca-certificates", "curl", "iproute2", "procps"];
 
 const onDocker =
   "on Docker a member's packages are part of its image, which is made once for each set of packages: what is " +

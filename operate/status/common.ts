@@ -18,19 +18,30 @@ const nearlyFullPercent = 90;
 /** Whether a member is made of processes of the stack's own; storage is Debian's. */
 export const hasFolder = ({ role }: Member): boolean => !/^(brick|arbiter|nfs)$/.test(role);
 
-/** Lines `PROCESS up|held|down …`, as the supervisor says; what is held is started by no boot. */
+/**
+ * Lines `PROCESS STATE`, as the supervisor says: `up`; `stopped`, as somebody asked for; `held`, where no boot starts
+ * it, either; any other where it should run and does not.
+ */
 const supervisors = {
   docker: `for service in services/*/; do
   service=\${service%/}
-  state=down
-  [ ! -e "$service/down" ] || state=held
-  [ "$(s6-svstat -o up "$service")" != true ] || state=up
+  case $(s6-svstat -o up,wantedup "$service") in
+    true*) state=up ;;
+    *false) state=stopped ;;
+    *) state=down ;;
+  esac
+  [ $state = up ] || [ ! -e "$service/down" ] || state=held
   echo "\${service##*/} $state"
 done`,
   ssh: `for unit in units/*.service; do
   state=$(systemctl is-active "\${unit##*/}") || :
-  [ "$state" != inactive ] || systemctl is-enabled --quiet "\${unit##*/}" || state=held
-  [ "$state" != active ] || state=up
+  case $state in
+    active) state=up ;;
+    inactive)
+      state=stopped
+      systemctl is-enabled --quiet "\${unit##*/}" || state=held
+      ;;
+  esac
   name=\${unit##*/hastack-}
   echo "\${name%.service} $state"
 done`,
@@ -125,7 +136,7 @@ function processFindings(member: Member, answer: Answer | undefined): Finding[] 
       what: `the process ${name} is ${state === "held" ? "stopped, and no boot starts it" : state}`,
       should: "it runs",
       fix: state === "held" ? "npm run resume" : restartFix(member),
-      ...(name === "keepalived" && { since: "drain" as const }),
+      ...(name === "keepalived" && state === "stopped" && { since: "drain" as const }),
     }));
 }
 

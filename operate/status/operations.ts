@@ -100,24 +100,36 @@ const minute = (iso: string): string => iso.slice(0, 16).replace("T", " ");
 const described = ({ what, operator, since, outcome }: Entry): string =>
   `${what}, ${outcome ?? "not ended"}, ${minute(since)} UTC by ${operator}`;
 
+/** What starts processes that were stopped: of the whole stack, or where something is named, only of that. */
+const starts = { all: ["rotate", "stop"], named: ["up", "update", "reboot", "restart"] };
+
 /** The finding with who did it on purpose, where the journal tells. */
 export function explained(
   { topology }: OperatedStack,
   { entries }: Operations,
   finding: Finding,
-  member?: Pick<Member, "name" | "machine">,
+  member?: Pick<Member, "name" | "machine" | "role">,
 ): Finding {
   const { since } = finding;
   if (since === undefined) return finding;
-  const contrary = since === "drain" ? "undrain" : "resume";
-  const isAbout = ({ what }: Entry): boolean => {
+  const words = [since, since === "drain" ? "undrain" : "resume"];
+  const isNamed = (names: readonly string[]) =>
+    member === undefined || namesOf(topology, member).some((name) => names.includes(name));
+  const isAbout = ({ what, outcome }: Entry): boolean => {
     const [word = "", ...names] = what.split(" ");
-    if (word !== since && word !== contrary) return false;
-    return member === undefined || namesOf(topology, member).some((name) => names.includes(name));
+    return words.includes(word) && isNamed(names) && outcome !== "failed";
   };
-  const last = entries.find((entry) => isAbout(entry) && entry.outcome !== "failed");
+  const hasStarted = ({ what, outcome }: Entry): boolean => {
+    const [word = "", ...names] = what.split(" ");
+    const isMeant = starts.named.includes(word) && (names.length === 0 || isNamed(names));
+    return outcome === "done" && (starts.all.includes(word) || isMeant);
+  };
+  const at = entries.findIndex(isAbout);
+  const last = entries[at];
   if (last === undefined || !last.what.startsWith(since) || last.outcome === "undone")
     return finding;
+  // An instance's drain is HAProxy's and stays; a load balancer's is a process that is stopped
+  if (member?.role === "loadBalancer" && entries.slice(0, at).some(hasStarted)) return finding;
   const what = `${finding.what} (${last.what} by ${last.operator}, ${minute(last.since)} UTC)`;
   const fix = member === undefined ? finding.fix : `npm run undrain -- ${member.name}`;
   // What is meant so is no breakdown

@@ -9,6 +9,8 @@ export interface Call {
   /** `--cwd`: Pulumi runs as if started there. */
   readonly cwd: string | undefined;
   readonly help: boolean;
+  /** `--target`, `--exclude`: it is about a part of the stack. */
+  readonly isPart: boolean;
 }
 
 /** Flags with a value that may stand before or between the words, by their long name. */
@@ -66,6 +68,7 @@ export function readCall(args: readonly string[]): Call {
     configFile: flags.get("--config-file"),
     cwd: flags.get("--cwd"),
     help: flags.has("--help") || flags.has("-h") || words[0] === "help",
+    isPart: args.some((one) => /^(-t|--target|--exclude)\b/.test(one)),
   };
 }
 

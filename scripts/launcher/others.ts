@@ -49,7 +49,7 @@ function opened(name: string): OperatedStack | undefined {
   }
 }
 
-const isUp = (command: string): boolean => ["up", "update"].includes(command);
+const isUp = (command: string): boolean => /^(up|update)\b/.test(command);
 
 /** @param starts whether a stack that is stopped is started: else it would be half started, in any order */
 async function lockIfThere(

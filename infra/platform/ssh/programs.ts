@@ -9,6 +9,7 @@ const shippedFiles = [
   "users",
   "share",
   "base",
+  "base-packages",
   "install-packages",
   "systemd",
   "deliver",
@@ -52,6 +53,9 @@ const storageCall = (driver: "storage" | "nfs") =>
 
 /** Calls that bring the programs themselves, or take them away. */
 const shipping: readonly string[] = ["ship", "unship"];
+
+/** Debian's packages that every machine has from the stack, whatever is placed there. */
+export const basePackages: readonly string[] = readProgram("base-packages").trim().split("\n");
 
 /** The files' texts by their names, as a machine gets them. */
 export function shippedPrograms(): Readonly<Record<string, string>> {

@@ -39,6 +39,7 @@ describe("a machine that is absent", () => {
           (task) => `Command db-2-${task}`,
         ),
         "Command etcd-1-only-tls",
+        "Command rotation-end",
         "Command lb-1-bridge",
       ].sort(),
     );

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  endedFile,
   type Generations,
   generationsCheck,
   generationsFile,
@@ -12,8 +13,11 @@ import {
 } from "../../../infra/generations.ts";
 import { run } from "../../../lib/run.ts";
 
-/** What a member says to new generations. */
-async function check(before: Generations | undefined, after: Generations) {
+/**
+ * What a member says to new generations.
+ * @param ended the last ones whose `up` has come to its end @default it is not told
+ */
+async function check(before: Generations | undefined, after: Generations, ended?: Generations) {
   const folder = mkdtempSync(join(tmpdir(), "hastack-generations-"));
   const fresh = join(folder, "new");
   try {
@@ -22,6 +26,10 @@ async function check(before: Generations | undefined, after: Generations) {
     if (before) {
       const text = renderGenerations({ ...others, cache: before });
       writeFileSync(join(folder, generationsFile), text);
+    }
+    if (ended) {
+      const text = renderGenerations({ ...others, cache: ended });
+      writeFileSync(join(folder, endedFile), text);
     }
     writeFileSync(join(fresh, generationsFile), renderGenerations({ cache: after, ...others }));
     return await run(["sh", "-c", generationsCheck], { cwd: fresh });
@@ -77,10 +85,31 @@ describe("generations of a password", () => {
       assert.match(
         stdout,
         new RegExp(
-          `^hastack:credentials.cache: change it by one step at a time.*now it is ${before.join(" ")}`,
+          `^hastack:credentials.cache: change it by one step at a time.*now it is \\[${before.join(", ")}\\]`,
           "i",
         ),
       );
+    }
+  });
+
+  it("N3: a member refuses the next step until the last one has ended, and names what to do", async () => {
+    for (const [ended, begun, next] of [
+      [[1], [1, 2], [2, 1]],
+      [[1, 2], [2, 1], [2]],
+      [[2, 1], [2], [2, 3]],
+      // Backwards, too
+      [[2, 1], [1, 2], [1]],
+      [[2], [2, 1], [1, 2]],
+    ] as const) {
+      const { code, stdout } = await check(begun, next, ended);
+      assert.equal(code, 1, `${ended}, begun ${begun}, to ${next}`);
+      assert.equal(
+        stdout,
+        `hastack:credentials.cache: the up of its last step has not come to its end, and some still have what was before. Set [${begun.join(", ")}] again (or [${ended.join(", ")}], to go back) and run up until it ends, then take the next step\n`,
+      );
+      for (const good of [begun, ended])
+        assert.equal((await check(begun, good, ended)).code, 0, `${begun} to ${good}`);
+      assert.equal((await check(begun, next, begun)).code, 0, `${begun} to ${next}, ended`);
     }
   });
 });

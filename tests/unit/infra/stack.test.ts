@@ -70,6 +70,7 @@ describe("WebStack", () => {
       "PlaintextBridge bridge",
       "PlaintextEnd plaintext-end",
       "Quorum quorum",
+      "RotationEnd rotation-end",
       "SharedStorage storage",
     ]);
   });
@@ -117,6 +118,10 @@ describe("WebStack", () => {
       if (index > 0) assertAfter(recording, step, steps[index - 1] ?? "");
     }
     assertAfter(recording, "Command migrations", "Volume uploads");
+    // A step of a rotation is refused before anybody has it, and has ended once all have
+    assertAfter(recording, "Volume cache-1-files", "Command etcd-users");
+    for (const last of ["lb-2-gate", "etcd-3-only-tls"])
+      assertAfter(recording, "Command rotation-end", `Command ${last}`);
   });
 
   it("W8: changes one member at a time, each after the gate of the one before", async () => {

@@ -32,6 +32,13 @@ describe("launcher: reading a pulumi command line", () => {
     const call = readCall(words("up -C /x --config-file=my.yaml"));
     assert.deepEqual([call.cwd, call.configFile], ["/x", "my.yaml"]);
   });
+
+  it("sees that it is about a part of the stack", () => {
+    const isPart = (line: string) => readCall(words(line)).isPart;
+    for (const line of ["up --target a", "up -t a", "up --target=a", "up --exclude a"])
+      assert.ok(isPart(line), line);
+    for (const line of ["up --tracing a", "up --yes target"]) assert.ok(!isPart(line), line);
+  });
 });
 
 describe("launcher: what a command does with the stack", () => {

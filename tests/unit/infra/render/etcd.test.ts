@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { leaves } from "../../../../infra/certificates/domains.ts";
+import { generationsFile } from "../../../../infra/generations.ts";
 import { etcdHealth, etcdUsersScript, renderEtcd } from "../../../../infra/render/etcd.ts";
 import type { Member } from "../../../../infra/topology.ts";
 import { until } from "../../../../lib/until.ts";
@@ -231,6 +232,31 @@ describe("etcd with its real files", function () {
       const wrong = now === "root-one" ? "root-two" : "root-one";
       assert.notEqual((await etcdctl(`root:${wrong}`, "user list")).code, 0);
     }
+  });
+
+  it("N3: a step of a rotation is refused until the one before has come to its end", async () => {
+    const [step, last] = [/^cache .*$/m, "rotation-end"];
+    const begin = (cache: string) =>
+      quorum.place("etcd-1", (workload) => ({
+        ...workload,
+        files: workload.files.map((file) =>
+          file.path === generationsFile
+            ? { ...file, content: file.content.replace(step, `cache ${cache}`) }
+            : file,
+        ),
+      }));
+    const end = async (cache: string) => {
+      const edit = (script: string) => `sed -i 's/^cache .*/cache ${cache}/' *\n${script}`;
+      const { code, stderr } = await quorum.task(last, {}, edit);
+      assert.equal(code, 0, stderr);
+    };
+    await end("1");
+    await begin("1 2");
+    await assert.rejects(begin("2 1"), /Set \[1, 2\] again \(or \[1\], to go back\)/);
+    await end("1 2");
+    await begin("2 1");
+    await begin("1 2");
+    await begin("1");
   });
 
   describe("and somebody else in its network", () => {

@@ -6,8 +6,10 @@ import {
   readNewer,
   upgradeScript,
 } from "../../../../operate/act/update.ts";
-import { openStack } from "../../../../operate/stack.ts";
+import { type OperatedStack, openStack } from "../../../../operate/stack.ts";
+import { locks, Somebody } from "../../../support/unit/locks.ts";
 import { type StandIn, standIns } from "../../../support/unit/machines.ts";
+import { stackOn } from "../../../support/unit/operated.ts";
 
 describe("newer packages", () => {
   it("W9: are asked for by machine, as the state has brought them there", () => {
@@ -54,6 +56,7 @@ describe("newer packages", () => {
 describe("newer packages on a machine", function () {
   this.timeout(120_000);
   let machine: StandIn;
+  let somebody: Somebody;
   const sources = "/etc/apt/sources.list.d";
   const version = () => machine.look("dpkg-query --show 'hastack-[ns]*' | xargs");
   const upgrade = (deed: "list" | "install") =>
@@ -62,6 +65,7 @@ describe("newer packages on a machine", function () {
   before(async function () {
     this.timeout(600_000);
     [machine] = await standIns();
+    somebody = new Somebody(machine);
     // A repository of its own, so that no other package gets newer
     await machine.look(`cd /srv && rm -rf small aside && mkdir -p small aside
 mv ${sources}/* aside/ 2> /dev/null || :
@@ -89,6 +93,7 @@ for file in ./*_2.deb; do
 done > Packages
 echo 'deb [trusted=yes] file:/srv/small ./' > ${sources}/small.list`);
   });
+  afterEach(() => somebody.end());
   after(() =>
     machine?.look(`rm -f ${sources}/small.list
 apt-mark unhold hastack-small > /dev/null
@@ -129,4 +134,30 @@ rm -rf /srv/small /srv/aside /srv/hastack-*`),
     );
     assert.deepEqual(readNewer("node-1", (await upgrade("list")).stdout).changes, []);
   });
+
+  it("W9: are also those that every machine has, whatever is placed there", async () => {
+    const topology = { machines: [{ name: "node-1" }], members: {}, tiers: {} };
+    const stack = { ...stackOn(machine), topology } as unknown as OperatedStack;
+    await machine.look("apt-mark hold procps ca-certificates > /dev/null");
+    const { costs } = await planUpdate(stack, new Map(), []);
+    await machine.look("apt-mark unhold procps ca-certificates > /dev/null");
+    assert.deepEqual(costs, [
+      "node-1: kept as it is, as it is on hold there: ca-certificates, procps",
+    ]);
+  });
+
+  for (const path of locks)
+    it(`W6: wait for whoever holds ${path}`, async () => {
+      await machine.look("dpkg -i /srv/small/*_1.deb > /dev/null");
+      await upgrade("list");
+      const seconds = 5;
+      const begin = Date.now();
+      await somebody.hold([path], seconds);
+      const deed = path.includes("lists") ? "list" : "install";
+      const { code, stdout, stderr } = await upgrade(deed);
+      assert.equal(code, 0, stderr);
+      assert.ok(Date.now() - begin > (seconds - 1) * 1000);
+      if (deed === "list") assert.equal(readNewer("node-1", stdout).changes.length, 2);
+      else assert.equal(await version(), "hastack-needed 2 hastack-small 2");
+    });
 });

@@ -67,7 +67,7 @@ describe("status of a whole stack", () => {
   it("O1: says who drained or paused something, as the journal tells, and how to end it", () => {
     const drained = recordedPicture("lb-drained");
     assert.deepEqual(found(drained), [
-      "degraded lb-1: the process keepalived is down (drain lb-1 by root@vm, 2026-11-27 17:44 UTC)",
+      "degraded lb-1: the process keepalived is stopped (drain lb-1 by root@vm, 2026-11-27 17:44 UTC)",
     ]);
     const lb = drained.members.find(({ name }) => name === "lb-1");
     assert.equal(lb?.findings[0]?.fix, "npm run undrain -- lb-1");

@@ -73,11 +73,13 @@ await askMachine(${words.join(", ")});`;
     const member = { name: "cache-9", role: "cache", machine: "node-1", backend: "10.2.0.11" };
     const units = "/etc/hastack/cache-9/units";
     await machine.look(`mkdir -p ${units}
-for name in held rests runs; do
-  printf '[Service]\\nExecStart=/bin/sleep 99\\n[Install]\\nWantedBy=multi-user.target\\n' > ${units}/hastack-$name.service
+for name in dies held rests runs; do
+  printf '[Service]\\nExecStart=/bin/sleep 99\\nRestart=always\\nRestartSec=60\\n[Install]\\nWantedBy=multi-user.target\\n' > ${units}/hastack-$name.service
   ln -sf ${units}/hastack-$name.service /etc/systemd/system/
 done
-systemctl daemon-reload && systemctl enable hastack-rests hastack-runs && systemctl start hastack-runs`);
+systemctl daemon-reload && systemctl enable hastack-dies hastack-rests hastack-runs && systemctl start hastack-dies hastack-rests hastack-runs
+systemctl stop hastack-rests; systemctl kill --signal=KILL hastack-dies
+timeout 9 sh -c 'until [ "$(systemctl is-active hastack-dies)" = activating ]; do sleep 0.1; done'`);
     const asked = {
       ...stack,
       application: { shared: [] },
@@ -86,11 +88,11 @@ systemctl daemon-reload && systemctl enable hastack-rests hastack-runs && system
     const { processes = "" } = commonQuestions(asked, member);
     const folder = "/etc/hastack/cache-9";
     const { answers } = await timed(stack, [{ name: "p", folder, command: processes }]);
-    await machine.look(`systemctl stop hastack-runs
-systemctl disable --quiet hastack-rests hastack-runs
-rm -r ${folder} && rm -f /etc/systemd/system/hastack-held.service /etc/systemd/system/hastack-rests.service /etc/systemd/system/hastack-runs.service`);
+    await machine.look(`systemctl stop hastack-dies hastack-runs
+systemctl disable --quiet hastack-dies hastack-rests hastack-runs
+rm -r ${folder}; cd /etc/systemd/system; rm -f hastack-dies.service hastack-held.service hastack-rests.service hastack-runs.service`);
     const said = (answers as Answers).p;
-    assert.equal(said?.text, "held held\nrests inactive\nruns up\n");
+    assert.equal(said?.text, "dies activating\nheld held\nrests stopped\nruns up\n");
     const findings = commonFindings(
       asked,
       member,
@@ -99,7 +101,11 @@ rm -r ${folder} && rm -f /etc/systemd/system/hastack-held.service /etc/systemd/s
     );
     assert.deepEqual(
       findings.map(({ what }) => what).filter((what) => /process/.test(what)),
-      ["the process held is stopped, and no boot starts it", "the process rests is inactive"],
+      [
+        "the process dies is activating",
+        "the process held is stopped, and no boot starts it",
+        "the process rests is stopped",
+      ],
     );
   });
 

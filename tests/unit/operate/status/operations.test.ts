@@ -1,7 +1,10 @@
 /** What is told of an operation that is under way, and of one that was cut off. */
 import assert from "node:assert/strict";
+import type { Entry } from "../../../../operate/act/journal.ts";
 import { holderOf } from "../../../../operate/act/lock.ts";
-import { judgeOperations } from "../../../../operate/status/operations.ts";
+import { explained, judgeOperations } from "../../../../operate/status/operations.ts";
+import type { Finding } from "../../../../operate/status/picture.ts";
+import { recordedStack } from "./recorded-dev.ts";
 
 describe("status of operations", () => {
   const holder = holderOf("switchover db-2", new Date("2026-11-27T17:00:00Z"));
@@ -43,5 +46,55 @@ describe("status of operations", () => {
       is,
       "none under way; the last: drain lb-1, done, 2026-11-27 16:00 UTC by ann@desk",
     );
+  });
+
+  describe("O1: a load balancer whose keepalived is stopped was drained", () => {
+    const drainTime = "2026-11-27T16:00:00Z";
+    const entry = (what: string, outcome?: Entry["outcome"], since = "2026-11-27T17:00:00Z") => ({
+      operator: "ann@desk",
+      what,
+      since,
+      ...(outcome && { outcome }),
+    });
+    const drain = entry("drain lb-1", "done", drainTime);
+    const stopped: Finding = {
+      state: "down",
+      what: "the process keepalived is stopped",
+      should: "it runs",
+      fix: "npm run restart -- lb-1",
+      since: "drain",
+    };
+    const lb = { name: "lb-1", machine: "lb-1", role: "loadBalancer" };
+    const told = (later: readonly Entry[]) =>
+      explained(recordedStack, { entries: [...later, drain] }, stopped, lb);
+    const kept: readonly (readonly Entry[])[] = [
+      [],
+      [entry("up", "failed")],
+      [entry("up")],
+      [entry("up --target", "done")],
+      [entry("restart lb-2", "done")],
+      [entry("drain storefront-1", "done")],
+      [entry("undrain lb-1", "failed")],
+    ];
+    for (const later of kept)
+      it(`after ${later.map(({ what, outcome }) => `${what}, ${outcome}`).join() || "nothing"}`, () => {
+        const { state, what, fix } = told(later);
+        assert.equal(state, "degraded");
+        assert.match(what, /\(drain lb-1 by ann@desk, 2026-11-27 16:00 UTC\)$/);
+        assert.equal(fix, "npm run undrain -- lb-1");
+      });
+    for (const what of ["undrain lb-1", "up", "rotate cache", "reboot", "update lb-1", "stop"])
+      it(`but not after ${what}, which has started it again`, () => {
+        assert.deepEqual(told([entry(what, "done")]), stopped);
+      });
+    it("and an instance stays drained whatever an up does", () => {
+      const is = { ...stopped, what: "it is drained (DRAIN)" };
+      const entries = [entry("up", "done"), entry("drain storefront-1", "done", drainTime)];
+      const one = { name: "storefront-1", machine: "storefront-1", role: "storefront" };
+      assert.match(
+        explained(recordedStack, { entries }, is, one).what,
+        /drain storefront-1 by ann/,
+      );
+    });
   });
 });

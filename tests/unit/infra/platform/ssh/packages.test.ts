@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { joined } from "../../../../../infra/platform/machine.ts";
 import { encode } from "../../../../../infra/platform/request.ts";
-import { callText, shippedPrograms } from "../../../../../infra/platform/ssh/programs.ts";
+import {
+  basePackages,
+  callText,
+  shippedPrograms,
+} from "../../../../../infra/platform/ssh/programs.ts";
+import { onlyInFull } from "../../../../support/full.ts";
+import { locks, Somebody } from "../../../../support/unit/locks.ts";
 import { type StandIn, standIns } from "../../../../support/unit/machines.ts";
 import { runCommand } from "../../../../support/unit/programs.ts";
 
@@ -13,31 +19,20 @@ const owner = { stack: "unit", machine: "packages-1" };
 describe("packages on a machine", function () {
   this.timeout(180_000);
   let machine: StandIn;
+  let somebody: Somebody;
 
   before(async function () {
     this.timeout(900_000);
     [machine] = await standIns();
+    somebody = new Somebody(machine);
     const input = encode({ ...owner, programs: shippedPrograms() });
     await machine.look("rm -f /etc/hastack/.machine");
     const { code, stderr } = await machine.attempt(callText("ship", owner.machine), { input });
     assert.equal(code, 0, stderr);
   });
   beforeEach(() => machine.look(`dpkg --purge ${missing} > /dev/null 2>&1 || :`));
+  afterEach(() => somebody.end());
   after(() => machine?.look("rm -f /etc/hastack/.machine"));
-
-  /** Has somebody hold a lock of the package manager's for some seconds. */
-  const hold = (path: string, seconds: number) =>
-    machine.look(`cat > /tmp/somebody << 'END'
-#!/usr/bin/perl
-open my $file, "+>>", $ARGV[0];
-my $lock = pack("s s x4 q q l x4", 1, 0, 0, 0, 0);
-fcntl($file, 6, $lock) or die $!;
-open my $held, ">", "/tmp/held";
-sleep $ARGV[1];
-END
-rm -f /tmp/held; chmod +x /tmp/somebody
-setsid /tmp/somebody ${path} ${seconds} > /dev/null 2>&1 < /dev/null &
-timeout 10 sh -c 'until [ -e /tmp/held ]; do sleep 0.1; done'`);
 
   const install = (edit = (text: string) => text) =>
     machine.attempt(edit(joined(["request", "owner", "base"], owner.machine, "packages")), {
@@ -45,32 +40,38 @@ timeout 10 sh -c 'until [ -e /tmp/held ]; do sleep 0.1; done'`);
       limitSeconds: 150,
     });
 
-  const seconds = 8;
-  for (const path of [
-    "/var/lib/dpkg/lock-frontend",
-    "/var/lib/dpkg/lock",
-    "/var/lib/apt/lists/lock",
-  ]) {
-    it(`W6: wait for whoever holds ${path}, and say who that is`, async () => {
-      if (path.includes("lists")) await machine.look("rm -f /var/lib/apt/lists/*_Packages*");
-      const begin = Date.now();
-      await hold(path, seconds);
-      const { code, stdout, stderr } = await install();
-      assert.equal(code, 0, stderr);
-      assert.match(
-        stdout,
-        new RegExp(`^waiting for somebody \\(process \\d+, ${path}\\), which installs`, "m"),
-      );
-      assert.ok(Date.now() - begin > (seconds - 1) * 1000);
-      assert.equal(
-        await machine.look(`dpkg-query -W -f '\${db:Status-Status}' ${missing}`),
-        "installed",
-      );
-    });
+  /** Has somebody hold locks for some seconds meanwhile, and shows that this is waited for. */
+  async function installPast(paths: readonly string[], seconds: number): Promise<void> {
+    if (paths.some((path) => path.includes("lists")))
+      await machine.look("rm -f /var/lib/apt/lists/*_Packages*");
+    const begin = Date.now();
+    await somebody.hold(paths, seconds);
+    const { code, stdout, stderr } = await install();
+    assert.equal(code, 0, stderr);
+    assert.match(
+      stdout,
+      new RegExp(
+        `^waiting for somebody \\(process \\d+, (${paths.join("|")})\\), which installs`,
+        "m",
+      ),
+    );
+    assert.ok(Date.now() - begin > (seconds - 1) * 1000);
+    assert.equal(
+      await machine.look(`dpkg-query -W -f '\${db:Status-Status}' ${missing}`),
+      "installed",
+    );
   }
 
+  for (const path of locks)
+    it(`W6: wait for whoever holds ${path}, and say who that is`, () => installPast([path], 8));
+
+  it("W6: wait for whoever holds all locks for 90 s", function () {
+    onlyInFull(this);
+    return installPast(locks, 90);
+  });
+
   it("W6: give up after a while, and name who holds the lock", async () => {
-    await hold("/var/lib/dpkg/lock-frontend", 12);
+    await somebody.hold(["/var/lib/dpkg/lock-frontend"], 12);
     const { code, stderr } = await install((text) =>
       text.replace("lock_seconds=120", "lock_seconds=4"),
     );
@@ -79,7 +80,18 @@ timeout 10 sh -c 'until [ -e /tmp/held ]; do sleep 0.1; done'`);
       stderr,
       /lock was not free within 4 s; somebody \(process \d+, .*lock-frontend\) holds it: wait/,
     );
-    await machine.look("pkill -x somebody");
+  });
+
+  it("are the base's on every machine, before anything is placed there", async () => {
+    const there = `dpkg-query -W -f '\${Package} \${db:Status-Status}\\n' ${basePackages.join(" ")} | grep -c ' installed$' || :`;
+    await machine.look("dpkg --purge --force-depends curl > /dev/null 2>&1");
+    assert.equal(await machine.look(there), String(basePackages.length - 1));
+    const { code, stderr } = await machine.attempt(callText("base", owner.machine), {
+      input: encode({ ...owner, userId: 880 }),
+    });
+    assert.equal(code, 0, stderr);
+    assert.equal(await machine.look(there), String(basePackages.length));
+    assert.equal((await machine.attempt("curl --version")).code, 0);
   });
 
   it("W6: come by the proxy in /etc/environment, and calls between members do not", async () => {

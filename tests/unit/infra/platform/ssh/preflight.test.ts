@@ -827,6 +827,71 @@ describe("base checks of real machines", function () {
     assert.deepEqual(await problems(), []);
   });
 
+  it("W5: tell what is free on each file system of its own, and what must be", async () => {
+    const [one] = machines;
+    const places = {
+      "/var/lib/postgresql": "size=64m",
+      // Large enough: it takes memory only for what lies in it
+      "/var/lib/etcd": "size=8g",
+      "/opt/hastack": "size=64m",
+      // What is to lie further down is not there yet
+      "/var/lib/hastack": "size=64m",
+    };
+    const paths = Object.keys(places);
+    const mounts = Object.entries(places).map(
+      ([path, options]) =>
+        `mkdir ${path} 2> /dev/null && echo ${path} >> /root/made; mount -t tmpfs -o ${options} tmpfs ${path}`,
+    );
+    const { maximumSlotLogMegabytes: log } = settingsWith({}).database;
+    const told = [
+      `its file system /var/lib/postgresql has 44 MiB free and the database (/var/lib/postgresql) must have ${2048 + log}`,
+      "its file system /opt/hastack has 64 MiB free and releases (/opt/hastack) must have 3072",
+      "its file system /var/lib/hastack has 64 MiB free and shared files (/var/lib/hastack/bricks) must have 3072",
+    ];
+    await one.look(
+      `: > /root/made\n${mounts.join("\n")}\nfallocate -l 20M /var/lib/postgresql/others`,
+    );
+    try {
+      const place = `machine node-1 (deploy@${one.target.address})`;
+      assert.deepEqual(
+        (await problems()).toSorted(),
+        told.map((why) => `${place}: ${why}, make room there`).toSorted(),
+      );
+    } finally {
+      await one.look(`umount ${paths.join(" ")}; xargs -r rmdir < /root/made; rm /root/made`);
+    }
+    assert.deepEqual(await problems(), []);
+  });
+
+  it("W5: tell a clock that is off, and leave one that is nearly right", async () => {
+    const [, other] = machines;
+    // The clock itself is this machine's: all ask it by this program
+    const ahead = (seconds: number) =>
+      other.look(`cat > /usr/local/bin/date << 'END'
+#!/bin/sh
+exec /usr/bin/date --date='${seconds} seconds' "$@"
+END
+chmod 0755 /usr/local/bin/date`);
+    try {
+      for (const [seconds, off] of [
+        [8, /^machine node-2 \(deploy@[\d.]+\): its clock is [78] s ahead of yours, set it, /],
+        [
+          -600,
+          /^machine node-2 \(deploy@[\d.]+\): its clock is (59\d|600) s behind yours, set it, /,
+        ],
+      ] as const) {
+        await ahead(seconds);
+        const [problem = "", ...others] = await problems();
+        assert.match(problem, off);
+        assert.deepEqual(others, []);
+      }
+      await ahead(1);
+      assert.deepEqual(await problems(), []);
+    } finally {
+      await other.look("rm /usr/local/bin/date");
+    }
+  });
+
   it("W5: name a port between them that somebody drops, within 30 s", async () => {
     const [one, other] = machines;
     await other.look(`ip rule > /dev/null; nft -v > /dev/null 2>&1 || { apt-get -qq update > /dev/null
