@@ -3,6 +3,7 @@ import { availableParallelism, loadavg } from "node:os";
 
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { allMembers, type Member } from "../../infra/topology.ts";
+import { allPrintable } from "../../lib/printable.mjs";
 import { folderOf } from "../folder.ts";
 import type { Unreachable } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
@@ -146,7 +147,7 @@ export function judge(
   ];
   const state = worst([...members, ...subjects].map((one) => one.state));
   const { name, settings } = stack;
-  return {
+  return allPrintable({
     stack: name,
     platform: settings.platform,
     at: at.toISOString(),
@@ -154,7 +155,7 @@ export function judge(
     state,
     subjects,
     members,
-  };
+  });
 }
 
 const identity = ({ name, role, machine }: Member) => ({ name, role, machine });
