@@ -132,7 +132,7 @@ export function judge(
       ...(worstOf(one.findings) === "down" ? [] : held),
     ].map((finding) => explain(finding, member));
     const { is, marks = {} } = one;
-    return { ...identity(member), state: worstOf(findings), is, findings, marks };
+    return { ...identity(member), state: worstOf(findings), is, findings: few(findings), marks };
   });
   const subjects = [
     ...judged.map((one) =>
@@ -153,9 +153,20 @@ export function judge(
     at: at.toISOString(),
     seconds,
     state,
-    subjects,
+    subjects: subjects.map((one) => ({ ...one, findings: few(one.findings) })),
     members,
   });
+}
+
+/** One that lies may find thousands of things wrong with itself. */
+const mostFindings = 20;
+
+function few(findings: readonly Finding[]): readonly Finding[] {
+  const rest = findings.slice(mostFindings);
+  if (rest.length === 0) return findings;
+  const what = `and ${rest.length} more like these`;
+  const more: Finding = { state: "degraded", what, should: "none", fix: "see those first" };
+  return [...findings.slice(0, mostFindings), more];
 }
 
 const identity = ({ name, role, machine }: Member) => ({ name, role, machine });

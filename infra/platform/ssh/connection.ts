@@ -25,7 +25,7 @@ export class ConnectionError extends Error {
 }
 
 /** What can be said of a program on a machine, as of one here; but it has a limit. */
-interface ProgramOptions extends Pick<LocalOptions, "input" | "hear"> {
+interface ProgramOptions extends Pick<LocalOptions, "input" | "hear" | "limitCharacters"> {
   readonly limitSeconds: number;
 }
 

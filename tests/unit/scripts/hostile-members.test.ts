@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { inRoot } from "../../../lib/paths.ts";
 import { run } from "../../../lib/run.ts";
 import { encoded } from "../../../operate/act/store.ts";
+import { onMachineOf } from "../../../operate/reach.ts";
+import { openStack } from "../../../operate/stack.ts";
 
 describe("commands at members that somebody has taken over", function () {
   this.timeout(60_000);
@@ -23,6 +25,19 @@ describe("commands at members that somebody has taken over", function () {
     const { stdout, stderr } = await run(words, { env, limitSeconds: 30 });
     return stdout + stderr;
   }
+  it("O1: end with one that writes without end, and say so", async () => {
+    writeFileSync(join(folder, "docker"), "#!/bin/sh\nexec yes\n", { mode: 0o755 });
+    const stack = { ...openStack("dev"), name: "unit" };
+    const { PATH } = process.env;
+    process.env.PATH = `${folder}:${PATH}`;
+    try {
+      const said = await onMachineOf(stack, "db-1", "true", { limitSeconds: 20 });
+      assert.deepEqual(said, { unreachable: "it writes without end" });
+    } finally {
+      process.env.PATH = PATH;
+    }
+  });
+
   const clears = "\u001b[2J\u009b2J";
 
   it("O1: show a log's lines, and the terminal obeys none", async () => {
