@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { inRoot } from "../../../lib/paths.ts";
 import { allPrintable, printable } from "../../../lib/printable.mjs";
+import { run } from "../../../lib/run.ts";
 
 describe("texts of others", () => {
   it("show what a terminal would obey as its number, and keep lines and tabs", () => {
@@ -12,6 +14,12 @@ describe("texts of others", () => {
 
   it("cannot turn the order of letters", () => {
     assert.equal(printable("rm \u202etxt.x\u2066"), "rm \\u202etxt.x\\u2066");
+  });
+
+  it("are so in the error of a program that up runs", async () => {
+    const program = `import { fail } from "${inRoot("lib/command.ts")}"; fail(new Error("a\\u001b[2J"))`;
+    const { code, stderr } = await run([process.execPath, "--input-type=module", "-e", program]);
+    assert.deepEqual([code, stderr], [1, "a\\x1b[2J\n"]);
   });
 
   it("are so wherever they stand in a value, and no longer than anybody reads", () => {
