@@ -42,6 +42,9 @@ export function readEntries(texts: readonly string[]): Entry[] {
   });
 }
 
+/** Of what a member said at the end, which it may have made as long as it likes: etcd takes no more than 1.5 MB. */
+const keptCharacters = 2000;
+
 /** By time, and by operation where two have the same. */
 const keyOf = ({ since, id }: Pick<Holder, "since" | "id">) => `${journalPrefix}${since}-${id}`;
 
@@ -52,8 +55,9 @@ export async function note(
   end: Pick<Entry, "until" | "outcome" | "result"> = {},
 ): Promise<void> {
   const { operator, what, since } = holder;
+  const result = end.result?.slice(0, keptCharacters);
   const [answer] = await callStore(stack, [
-    ["kv/put", putOf(keyOf(holder), { operator, what, since, ...end })],
+    ["kv/put", putOf(keyOf(holder), { operator, what, since, ...end, result })],
   ]);
   granted(answer);
   if (end.until !== undefined) await trim(stack);

@@ -1,10 +1,11 @@
 /** Commands whose members answer what a terminal would obey. */
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inRoot } from "../../../lib/paths.ts";
 import { run } from "../../../lib/run.ts";
+import { note } from "../../../operate/act/journal.ts";
 import { encoded } from "../../../operate/act/store.ts";
 import { onMachineOf } from "../../../operate/reach.ts";
 import { openStack } from "../../../operate/stack.ts";
@@ -33,6 +34,20 @@ describe("commands at members that somebody has taken over", function () {
     try {
       const said = await onMachineOf(stack, "db-1", "true", { limitSeconds: 20 });
       assert.deepEqual(said, { unreachable: "it writes without end" });
+    } finally {
+      process.env.PATH = PATH;
+    }
+  });
+
+  it("O1: are noted, however much a member says of its error", async () => {
+    const heard = join(folder, "heard");
+    writeFileSync(join(folder, "docker"), `#!/bin/sh\ncat >> ${heard}; echo '{"answers":[{}]}'\n`);
+    const { PATH } = process.env;
+    process.env.PATH = `${folder}:${PATH}`;
+    try {
+      const holder = { operator: "ann@desk", what: "drain lb-1", since: "2026", id: "1" };
+      await note(openStack("dev"), holder, { outcome: "failed", result: "x".repeat(3_000_000) });
+      assert.ok(readFileSync(heard).length < 10_000);
     } finally {
       process.env.PATH = PATH;
     }
