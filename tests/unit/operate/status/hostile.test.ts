@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readServers } from "../../../../operate/act/balancers.ts";
 import { encoded } from "../../../../operate/act/store.ts";
-import type { Answer, Answers } from "../../../../operate/status/ask.ts";
+import { type Answer, type Answers, readAnswers } from "../../../../operate/status/ask.ts";
 import { readCertificates, readDisks } from "../../../../operate/status/common.ts";
 import { textOf } from "../../../../operate/status/report.ts";
 import { judge, questionsTo, type Said } from "../../../../operate/status/status.ts";
@@ -69,6 +69,28 @@ describe("status of a stack with a member that lies", function () {
     const text = textOf(look(new Map([...machines, ["etcd-1", lie]])), false);
     assert.ok(text.split("\n").length < 150, `${text.split("\n").length} lines`);
     assert.match(text, /and 99\d\d more/);
+  });
+
+  it("O1: takes seconds at most, however much one of them answers", () => {
+    const heads = {
+      haproxy: "# pxname,svname\n",
+      processes: "",
+      vrrp: "MASTER\n",
+      certificates: "",
+    };
+    const parts = ["a,b\n", "a down\n", " inet 1/", "file x\n-----BEGIN CERTIFICATE-----\n"];
+    for (const [name, head] of Object.entries(heads))
+      for (const part of parts)
+        for (const size of [780_000, 4_000_000]) {
+          const text = `${head}${part.repeat(size / part.length)}\n0`;
+          const answers = readAnswers(`lb-1.${name} ${Buffer.from(text).toString("base64")}\n`);
+          assert.equal(Object.keys(answers).length, size < 1e6 ? 1 : 0);
+          const lie = { ...(machines.get("lb-1") as Answers), ...answers };
+          const started = performance.now();
+          look(new Map([...machines, ["lb-1", lie]]));
+          const seconds = (performance.now() - started) / 1000;
+          assert.ok(seconds < 3, `${name}, ${JSON.stringify(part)}: ${seconds} s`);
+        }
   });
 
   it("O1: takes no longer for megabytes of answers that are made to take long", () => {
