@@ -1,4 +1,5 @@
 /** What commands are made of: their input, and how they end. */
+import { printable } from "./printable.mjs";
 
 /** Runs a command's body: an error becomes one message on standard error, and exit code 1. */
 export async function command(body: () => Promise<void>): Promise<void> {
@@ -26,6 +27,6 @@ export function required(name: string): string {
 
 /** Ends the process at once, with one clear message instead of a stack trace. */
 export function fail(error: unknown): never {
-  console.error(error instanceof Error ? error.message : String(error));
+  console.error(printable(error instanceof Error ? error.message : String(error)));
   process.exit(1);
 }

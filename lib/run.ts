@@ -10,6 +10,8 @@ export interface Outcome {
   readonly stderr: string;
   /** Why it could not be started: not installed, say. Absent where it ran. */
   readonly notStarted?: string;
+  /** Whether it was ended for what it wrote, of which nothing is kept. @default it was not */
+  readonly isEndless?: true;
 }
 
 export interface RunOptions {
@@ -19,6 +21,8 @@ export interface RunOptions {
   readonly input?: string | number;
   /** It gets SIGTERM after this long, and the outcome says so. @default no limit */
   readonly limitSeconds?: number;
+  /** It is killed once it has written more characters than this, and the outcome says so. @default no limit */
+  readonly limitCharacters?: number;
   /** Whether Ctrl-C at the terminal is not for it: it is ended by whoever started it. @default false */
   readonly apart?: boolean;
   /** `stderr`: show all output live on our standard error. @default kept, not shown */
@@ -37,6 +41,7 @@ const graceSeconds = 5;
 export function run(command: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   const [program = "", ...args] = command;
   const { cwd, env = process.env, input, limitSeconds, apart = false, show, hear } = options;
+  const { limitCharacters = Number.POSITIVE_INFINITY } = options;
   const stdin = typeof input === "string" ? "pipe" : (input ?? "ignore");
   return new Promise((resolve) => {
     const child = spawn(program, args, {
@@ -46,8 +51,15 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
       detached: apart,
     });
     const kept = { stdout: "", stderr: "" };
+    let isEndless = false;
     for (const name of ["stdout", "stderr"] as const) {
       child[name]?.setEncoding("utf8").on("data", (text: string) => {
+        if (isEndless) return;
+        isEndless = kept.stdout.length + kept.stderr.length + text.length > limitCharacters;
+        if (isEndless) {
+          child.kill("SIGKILL");
+          return;
+        }
         kept[name] += text;
         if (show) process.stderr.write(text);
         hear?.(text, name);
@@ -62,6 +74,10 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
     });
     child.on("close", (code) => {
       limit.clear();
+      if (isEndless) {
+        const stderr = `it wrote more than ${limitCharacters} characters\n`;
+        return resolve({ code: killed, stdout: "", stderr, isEndless });
+      }
       if (!limit.isOver()) return resolve({ code: code ?? killed, ...kept });
       // The program's own exit code may be 0 when it is told to end
       const stderr = `${kept.stderr}not done within ${limitSeconds} s\n`;

@@ -22,6 +22,9 @@ export interface Unreachable {
   readonly said?: string;
 }
 
+/** A machine that somebody has taken over must not fill this one's memory. */
+const limitCharacters = 2 ** 24;
+
 export const isUnreachable = (one: Outcome | Unreachable): one is Unreachable =>
   "unreachable" in one;
 
@@ -41,12 +44,19 @@ export async function onMachineOf(
   if (settings.platform === "docker") {
     const container = dockerNames(name).container(machine);
     const words = ["exec", "--interactive", container, ...command];
-    return lost(await tryDocker(words, input, limit, true));
+    return lost(await tryDocker(words, input, limit, true, limitCharacters));
   }
   const target = targets(settings).find((one) => one.name === machine);
   if (target === undefined) throw new Error(`machine ${machine}: it is none of the stack's`);
   try {
-    return lost(await callMachine(target, command, { input, limitSeconds: limit, apart: true }));
+    return lost(
+      await callMachine(target, command, {
+        input,
+        limitSeconds: limit,
+        limitCharacters,
+        apart: true,
+      }),
+    );
   } catch (error) {
     if (error instanceof ConnectionError) return { unreachable: error.problem.why };
     throw error;
@@ -55,7 +65,8 @@ export async function onMachineOf(
 
 /** Tells a script's failure from one to reach it. */
 function lost(outcome: Outcome): Outcome | Unreachable {
-  const { code, stdout, stderr } = outcome;
+  const { code, stdout, stderr, isEndless } = outcome;
+  if (isEndless) return { unreachable: "it writes without end" };
   if (code === 124 && /^not done within/m.test(stderr))
     return { unreachable: "it does not answer", said: stdout };
   const engine =

@@ -7,6 +7,7 @@ import module from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { printable } from "../lib/printable.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ownNode = join(root, "node_modules/.bin/node");
@@ -170,7 +171,9 @@ export async function start(name, args) {
       process.exitCode = await become(chooseNode(), process.argv.slice(1));
     }
   } catch (error) {
-    process.stderr.write(`error: ${error instanceof Error ? error.message : error}\n`);
+    process.stderr.write(
+      `error: ${printable(error instanceof Error ? error.message : `${error}`)}\n`,
+    );
     process.exitCode = 1;
   }
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { printable } from "../lib/printable.mjs";
 import { findDrift } from "../operate/drift/drift.ts";
 import { statusOf, textOf } from "../operate/drift/report.ts";
 import { stackState } from "../operate/drift/state.ts";
@@ -15,7 +16,7 @@ export async function main(args: readonly string[]): Promise<number> {
   try {
     return await look(args);
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n`);
+    process.stderr.write(`${printable((error as Error).message)}\n`);
     return 2;
   }
 }

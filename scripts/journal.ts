@@ -1,3 +1,4 @@
+import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { describeEntry, readJournal } from "../operate/act/journal.ts";
 import { describeHolder, lockHolder } from "../operate/act/lock.ts";
@@ -10,14 +11,14 @@ export async function main(args: readonly string[]): Promise<number> {
     names: 0,
   });
   const stack = openStack(name);
-  for (const entry of await readJournal(stack)) process.stdout.write(`${describeEntry(entry)}\n`);
+  const tell = (text: string) => process.stdout.write(`${printable(text)}\n`);
+  for (const entry of await readJournal(stack)) tell(describeEntry(entry));
   const [holder, left] = await Promise.all([lockHolder(stack), whatIsLeft(stack)]);
-  if (holder) process.stdout.write(`\n${describeHolder(holder)}\n`);
-  else if (left?.stays)
-    process.stdout.write("\nthe stack is stopped; npm run resume starts it again\n");
+  if (holder) tell(`\n${describeHolder(holder)}`);
+  else if (left?.stays) tell("\nthe stack is stopped; npm run resume starts it again");
   else if (left)
-    process.stdout.write(
-      `\n${left.what} was cut off; the next operation will ${left.undo.map(describeUndo).join(", ")}\n`,
+    tell(
+      `\n${left.what} was cut off; the next operation will ${left.undo.map(describeUndo).join(", ")}`,
     );
   return 0;
 }

@@ -1,3 +1,4 @@
+import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { membersCalled, readLogs } from "../operate/logs/logs.ts";
 import { readSince } from "../operate/logs/read.ts";
@@ -23,7 +24,8 @@ export async function main(args: readonly string[]): Promise<number> {
   const follow = options.follow === true;
   for await (const line of readLogs(stack, members, { since, follow, signal: stop.signal })) {
     const time = line.time.slice(0, 23).replace("T", " ");
-    if (process.stdout.write(`${time}  ${line.name.padEnd(width)}  ${line.text}\n`)) continue;
+    if (process.stdout.write(`${time}  ${line.name.padEnd(width)}  ${printable(line.text)}\n`))
+      continue;
     if (stop.signal.aborted) break;
     await new Promise<void>((resolve) => {
       process.stdout.once("drain", resolve);

@@ -3,6 +3,7 @@ import http from "node:http";
 import https from "node:https";
 import { text } from "node:stream/consumers";
 import { checkServerIdentity, rootCertificates } from "node:tls";
+import { printable } from "../lib/printable.mjs";
 import { defaultStack } from "./launcher/stack.ts";
 import { pulumiOutput } from "./pulumi.ts";
 
@@ -121,9 +122,9 @@ export async function main(args: readonly string[]): Promise<number> {
     password: process.env[passwordVariable] ?? outputs.adminPassword,
     certificate: settings["hastack:certificate"]?.value,
   });
-  process.stdout.write(`${url}\n`);
+  process.stdout.write(`${printable(url)}\n`);
   process.stderr.write(
-    `Works once, until ${expiresAt}. Whoever has it can take over the account.\n`,
+    `Works once, until ${printable(expiresAt)}. Whoever has it can take over the account.\n`,
   );
   return 0;
 }

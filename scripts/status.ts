@@ -1,3 +1,4 @@
+import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { openStack } from "../operate/stack.ts";
 import { DriftBeside } from "../operate/status/drift.ts";
@@ -42,7 +43,7 @@ export async function main(args: readonly string[]): Promise<number> {
     await watch(show, isTerminal && !options.json, end);
     return status;
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n`);
+    process.stderr.write(`${printable((error as Error).message)}\n`);
     return 2;
   }
 }

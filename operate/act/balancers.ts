@@ -40,10 +40,10 @@ const limitSeconds = 5;
 /** Servers in the answer to `show stat`: its first line names the fields. */
 export function readServers(answer: string): Server[] {
   const [head = "", ...rows] = answer.replace(/^# /, "").trim().split("\n");
-  const names = head.split(",");
+  const places = new Map(head.split(",").map((name, place) => [name, place]));
   return rows
     .map((row) => row.split(","))
-    .map((values) => (name: string) => values[names.indexOf(name)] ?? "")
+    .map((values) => (name: string) => values[places.get(name) ?? -1] ?? "")
     .filter((field) => !["FRONTEND", "BACKEND", ""].includes(field("svname")))
     .map((field) => ({
       backend: field("pxname"),

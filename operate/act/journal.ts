@@ -1,24 +1,49 @@
 /** The journal: what was done to a stack, when, by whom, and how it went. It lies beside the lock. */
+import { z } from "zod";
 import type { OperatedStack } from "../stack.ts";
 import type { Holder } from "./lock.ts";
-import { below, callStore, encoded, foundIn, granted, putOf, storePrefix } from "./store.ts";
+import {
+  below,
+  callStore,
+  encoded,
+  foundIn,
+  granted,
+  putOf,
+  readValue,
+  storePrefix,
+} from "./store.ts";
 
 export const journalPrefix = `${storePrefix}journal/`;
 
 /** So many entries stay, of some 300 bytes each; etcd keeps up to 2 GiB. */
 const keptEntries = 1000;
 
-export interface Entry {
-  readonly operator: string;
-  readonly what: string;
+const entry = z.object({
+  operator: z.string(),
+  what: z.string(),
   /** ISO 8601. */
-  readonly since: string;
+  since: z.string(),
   /** ISO 8601. @default it has not ended, or was cut off */
-  readonly until?: string;
-  readonly outcome?: "done" | "failed" | "undone";
+  until: z.string().optional(),
+  outcome: z.enum(["done", "failed", "undone"]).optional(),
   /** What it did, or why it failed. */
-  readonly result?: string;
+  result: z.string().optional(),
+});
+export type Entry = z.output<typeof entry>;
+
+/** Entries of the journal, without those that cannot be read: they hide no other. */
+export function readEntries(texts: readonly string[]): Entry[] {
+  return texts.flatMap((text) => {
+    try {
+      return [readValue(text, entry, "entry")];
+    } catch {
+      return [];
+    }
+  });
 }
+
+/** Of what a member said at the end, which it may have made as long as it likes: etcd takes no more than 1.5 MB. */
+const keptCharacters = 2000;
 
 /** By time, and by operation where two have the same. */
 const keyOf = ({ since, id }: Pick<Holder, "since" | "id">) => `${journalPrefix}${since}-${id}`;
@@ -30,8 +55,9 @@ export async function note(
   end: Pick<Entry, "until" | "outcome" | "result"> = {},
 ): Promise<void> {
   const { operator, what, since } = holder;
+  const result = end.result?.slice(0, keptCharacters);
   const [answer] = await callStore(stack, [
-    ["kv/put", putOf(keyOf(holder), { operator, what, since, ...end })],
+    ["kv/put", putOf(keyOf(holder), { operator, what, since, ...end, result })],
   ]);
   granted(answer);
   if (end.until !== undefined) await trim(stack);
@@ -51,7 +77,7 @@ async function trim(stack: OperatedStack): Promise<void> {
 /** All entries, the oldest first. @throws NoStore */
 export async function readJournal(stack: OperatedStack): Promise<Entry[]> {
   const [answer] = await callStore(stack, [["kv/range", below(journalPrefix)]]);
-  return foundIn(granted(answer)).map(({ value }) => JSON.parse(value) as Entry);
+  return readEntries(foundIn(granted(answer)).map(({ value }) => value));
 }
 
 const second = (iso: string): string => iso.slice(0, 19).replace("T", " ");

@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
+import { z } from "zod";
 import type { OperatedStack } from "../stack.ts";
 import {
   callStore,
@@ -12,6 +13,7 @@ import {
   foundIn,
   granted,
   putOf,
+  readValue,
   type StoreCall,
   storePrefix,
 } from "./store.ts";
@@ -21,17 +23,21 @@ export const lockKey = `${storePrefix}lock`;
 /** After this its holder is taken for gone, seconds; it renews the lease three times as often. */
 export const leaseSeconds = 30;
 
-export interface Holder {
-  readonly operator: string;
+const holder = z.object({
+  operator: z.string(),
   /** The operation, as it was called. */
-  readonly what: string;
+  what: z.string(),
   /** ISO 8601, by the clock of the operator's machine. */
-  readonly since: string;
+  since: z.string(),
   /** Which process: where it runs, and its number there. */
-  readonly process: { readonly place: string; readonly id: number };
+  process: z.object({ place: z.string(), id: z.int().positive() }),
   /** Of this one operation. */
-  readonly id: string;
-}
+  id: z.string().regex(/^[0-9a-f]{14}$/),
+});
+export type Holder = z.output<typeof holder>;
+
+/** @throws for what is none */
+export const readHolder = (text: string): Holder => readValue(text, holder, "lock");
 
 /** For people. */
 export const describeHolder = ({ operator, what, since }: Holder): string =>
@@ -139,7 +145,7 @@ async function tryTake(stack: OperatedStack, holder: Holder): Promise<Holder> {
   granted(taken);
   const [held] = foundIn(granted(seen));
   if (held === undefined) throw new Error("etcd gave the lock, and lost it at once: try again");
-  return JSON.parse(held.value) as Holder;
+  return readHolder(held.value);
 }
 
 function keep(stack: OperatedStack, holder: Holder): Lock {
@@ -170,5 +176,5 @@ function keep(stack: OperatedStack, holder: Holder): Lock {
 export async function lockHolder(stack: OperatedStack): Promise<Holder | undefined> {
   const [answer] = await callStore(stack, [["kv/range", { key: encoded(lockKey) }]]);
   const [held] = foundIn(granted(answer));
-  return held && (JSON.parse(held.value) as Holder);
+  return held && readHolder(held.value);
 }

@@ -3,6 +3,7 @@
  * question, the journal, and what puts back the state before where it does not end well.
  */
 import { createInterface } from "node:readline/promises";
+import { printable } from "../../lib/printable.mjs";
 import { defaultStack } from "../../scripts/launcher/stack.ts";
 import type { OperatedStack } from "../stack.ts";
 import { note } from "./journal.ts";
@@ -113,7 +114,7 @@ async function carry(
   const interrupt = () => stop.abort(new Error("it was interrupted"));
   for (const name of signals) process.on(name, interrupt);
   const end = async (outcome: "done" | "failed" | "undone", result: string) => {
-    (outcome === "done" ? process.stdout : process.stderr).write(`${result}\n`);
+    (outcome === "done" ? process.stdout : process.stderr).write(`${printable(result)}\n`);
     if (!lock) return;
     const until = new Date().toISOString();
     await note(stack, holder, { until, outcome, result }).catch((error: Error) =>

@@ -1,5 +1,6 @@
 /** Patroni's REST API, asked on a machine of the database: certificates and password are there. */
 import { readFileSync } from "node:fs";
+import { z } from "zod";
 import { commandLine } from "../../infra/platform/shell.ts";
 import { patroniCurl, patroniUrl } from "../../infra/render/patroni.ts";
 import type { Member } from "../../infra/topology.ts";
@@ -8,16 +9,28 @@ import { folderOf } from "../folder.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 
-export interface ClusterMember {
-  readonly name: string;
-  readonly role: "leader" | "sync_standby" | "replica" | string;
-  readonly state: string;
-}
+const clusterMember = z.object({
+  name: z.string(),
+  /** `leader`, `sync_standby`, `replica` … */
+  role: z.string(),
+  state: z.string(),
+});
+export type ClusterMember = z.output<typeof clusterMember>;
 
-export interface Cluster {
-  readonly members: readonly ClusterMember[];
+const cluster = z.object({
+  members: z.array(clusterMember),
   /** Whether automatic failover is paused. */
-  readonly pause?: boolean;
+  pause: z.boolean().optional(),
+});
+export type Cluster = z.output<typeof cluster>;
+
+/** @returns nothing where it is none */
+function readCluster(text: string): Cluster | undefined {
+  try {
+    return cluster.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The cluster as the first member that answers sees it. @throws when none does */
@@ -28,8 +41,11 @@ export async function askCluster(stack: OperatedStack): Promise<Cluster> {
     const script = `${curl} -fsS --max-time 3 ${patroniUrl(member)}/cluster`;
     const outcome = await onMachineOf(stack, member.machine, script, { limitSeconds: 5 });
     if (isUnreachable(outcome)) why.push(`${member.name}: ${outcome.unreachable}`);
-    else if (outcome.code === 0) return JSON.parse(outcome.stdout) as Cluster;
-    else why.push(`${member.name}: ${outcome.stderr.trim()}`);
+    else {
+      const said = outcome.code === 0 ? readCluster(outcome.stdout) : undefined;
+      if (said) return said;
+      why.push(`${member.name}: ${outcome.stderr.trim() || "what it says is no answer"}`);
+    }
   }
   throw new Error(`Patroni cannot be asked:\n${why.join("\n")}`);
 }

@@ -1,4 +1,5 @@
 /** What an operation says of itself before it is done. */
+import { printable } from "../../lib/printable.mjs";
 import type { Undo } from "./undo.ts";
 
 /** An operation that is not done, as it would lose the last of something. */
@@ -27,4 +28,4 @@ export const secondsSince = (start: number): string =>
   `${((performance.now() - start) / 1000).toFixed(1)} s`;
 
 /** What is told while it goes on; results go to standard output. */
-export const say = (text: string): void => void process.stderr.write(`${text}\n`);
+export const say = (text: string): void => void process.stderr.write(`${printable(text)}\n`);

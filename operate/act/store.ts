@@ -4,6 +4,7 @@
  * it: the certificate and the password are there, and never leave it.
  */
 import { readFileSync } from "node:fs";
+import { z } from "zod";
 import { quote } from "../../infra/platform/shell.ts";
 import { patroniPrefix } from "../../infra/render/etcd.ts";
 import { present } from "../../infra/topology.ts";
@@ -62,16 +63,32 @@ export async function callStore(
     if (isUnreachable(outcome)) why.push(`${member.machine}: ${outcome.unreachable}`);
     else if (outcome.code !== 0) why.push(`${member.name}: ${outcome.stderr.trim()}`);
     else {
-      const said = JSON.parse(outcome.stdout) as { answers: unknown[] } | { unavailable: string };
-      if ("answers" in said) {
+      const { answers, unavailable } = readSaid(outcome.stdout);
+      if (answers?.length === calls.length) {
         answered.set(stack, member.name);
-        return said.answers;
+        return answers;
       }
       isThere = true;
-      why.push(`${member.name}: etcd does not answer (${said.unavailable})`);
+      why.push(
+        `${member.name}: etcd does not answer (${unavailable ?? "what it says is no answer"})`,
+      );
     }
   }
   throw new NoStore(why.join("\n") || "there is no database member", isThere);
+}
+
+const saidShape = z.object({
+  answers: z.array(z.record(z.string(), z.unknown())).optional(),
+  unavailable: z.string().optional(),
+});
+
+/** What the program has printed on a member; nothing where that is none of its answers. */
+export function readSaid(text: string): z.output<typeof saidShape> {
+  try {
+    return saidShape.safeParse(JSON.parse(text)).data ?? {};
+  } catch {
+    return {};
+  }
 }
 
 /** What etcd says where it does not do something. */
@@ -107,11 +124,24 @@ export const below = (prefix: string) => ({
 export interface Found {
   readonly key: string;
   readonly value: string;
-  readonly mod_revision: string;
 }
 
-/** The keys in the answer of a range, with their values as text. */
+const rangeShape = z.object({
+  kvs: z.array(z.object({ key: z.string(), value: z.string().default("") })).default([]),
+});
+
+/** The keys in the answer of a range, with their values as text. @throws for what is no such answer */
 export function foundIn(answer: unknown): readonly Found[] {
-  const { kvs = [] } = answer as { kvs?: Found[] };
-  return kvs.map((one) => ({ ...one, key: decoded(one.key), value: decoded(one.value ?? "") }));
+  const range = rangeShape.safeParse(answer).data;
+  if (range === undefined) throw new Error("etcd's answer is none to what was asked");
+  return range.kvs.map(({ key, value }) => ({ key: decoded(key), value: decoded(value) }));
+}
+
+/** What a value holds, which anybody may have written who has a database member. @throws for another shape */
+export function readValue<T extends z.ZodType>(text: string, shape: T, what: string): z.output<T> {
+  try {
+    return shape.parse(JSON.parse(text));
+  } catch {
+    throw new Error(`etcd keeps no ${what} that can be read, but ${text.slice(0, 200)}`);
+  }
 }

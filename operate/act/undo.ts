@@ -9,11 +9,14 @@ import { callStore, encoded, foundIn, granted, putOf, storePrefix } from "./stor
 
 export const leftKey = `${storePrefix}left`;
 
+/** Each once: whoever has a member of the database may have written this, and machines are asked side by side. */
+const members = z.array(z.string()).transform((names) => [...new Set(names)]);
+
 const undo = z.discriminatedUnion("do", [
   /** Gives members of the application or the database requests again, at every load balancer. */
-  z.object({ do: z.literal("undrain"), members: z.array(z.string()) }),
+  z.object({ do: z.literal("undrain"), members }),
   /** Starts what is stopped of a member's processes. */
-  z.object({ do: z.literal("start"), members: z.array(z.string()) }),
+  z.object({ do: z.literal("start"), members }),
   /** Has Patroni fail over by itself again. */
   z.object({ do: z.literal("resume") }),
   /** Starts the whole stack. */
@@ -43,11 +46,13 @@ export async function whatIsLeft(stack: OperatedStack): Promise<Left | undefined
 
 /** @throws for what only another release knows to undo */
 export function readLeft(text: string): Left {
-  const parsed = noted.safeParse(JSON.parse(text));
-  if (parsed.success) return parsed.data;
-  throw new Error(
-    `another release of hastack was cut off here, which left ${text}: run any operation of that one`,
-  );
+  try {
+    return noted.parse(JSON.parse(text));
+  } catch {
+    throw new Error(
+      `another release of hastack was cut off here, which left ${text.slice(0, 500)}: run any operation of that one`,
+    );
+  }
 }
 
 export async function noteLeft(

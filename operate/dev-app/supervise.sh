@@ -14,7 +14,9 @@ bring() {
   fi
   echo "$entries" | while IFS= read -r entry; do
     case $entry in */*) mkdir -p "${entry%/*}" ;; esac
-    rm -rf "./$entry" && cp -R "$from/$entry" "./$entry" && chmod -R a+rX "./$entry"
+    rm -rf "./$entry" && cp -R "$from/$entry" "./$entry" || continue
+    # What a link leads to, a key beside the application say, stays as it is
+    [ -L "./$entry" ] || chmod -R a+rX "./$entry"
   done
 }
 

@@ -4,7 +4,7 @@ import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Seen } from "./compare.ts";
 import { askEngine } from "./engine.ts";
-import type { Answer, Answers } from "./expectation.ts";
+import type { Answers } from "./expectation.ts";
 
 /** For all questions to one machine. */
 const lookSeconds = 4;
@@ -61,10 +61,12 @@ export function questionsText(questions: Iterable<string>): string {
 export function readAnswers(text: string): Answers | undefined {
   const lines = text.split("\n").slice(0, -1);
   if (lines.pop() !== "end") return undefined;
-  const answers = new Map<string, Answer>();
+  const answers = new Map<string, [string, string][]>();
   for (const line of lines) {
     const [question = "", ...properties] = line.split("\t");
-    answers.set(question, [...(answers.get(question) ?? []), ...properties.flatMap(readProperty)]);
+    const known = answers.get(question) ?? [];
+    for (const property of properties) known.push(...readProperty(property));
+    answers.set(question, known);
   }
   return answers;
 }

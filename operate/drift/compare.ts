@@ -113,9 +113,17 @@ function layerDifferences(expectation: Expectation, answer: Answer): Difference[
   }));
 }
 
+/** @returns nothing where a member says nothing, or what are no settings */
 function settingsIn(text: string): Properties | undefined {
-  return text === "" ? undefined : flat(JSON.parse(text));
+  try {
+    return flat(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
 }
+
+/** Characters of a file that are compared line by line: no file of the stack's is near that. */
+const mostText = 2 ** 18;
 
 export function textOf(answer: Answer | undefined): string {
   const [[, text = ""] = []] = answer ?? [];
@@ -156,7 +164,7 @@ function toldOf(
   if (property !== "content" || file === undefined) return [{ is, shouldBe }];
   const isRules = thing === rulesFile;
   const answer = texts.get(machine)?.get(ask.replace(/^file/, "text"));
-  const there = isRules ? is : textOf(answer);
+  const there = (isRules ? is : textOf(answer)).slice(0, mostText);
   if (there === "" || (file.text === undefined && file.isSecret)) {
     return [
       { is: answer && there === "" ? "empty" : "another one", shouldBe: "as it was delivered" },

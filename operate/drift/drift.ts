@@ -1,6 +1,7 @@
 /** Finds what was changed by hand since the last `up`. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { allMembers } from "../../infra/topology.ts";
+import { allPrintable } from "../../lib/printable.mjs";
 import type { OperatedStack } from "../stack.ts";
 import { ask, type Look } from "./ask.ts";
 import { compare, type Difference, findingsOf } from "./compare.ts";
@@ -33,7 +34,7 @@ export async function findDrift(stack: OperatedStack, state: State): Promise<Dri
   const doubtful = [...new Set(differences.map(({ expectation }) => expectation))];
   const again = doubtful.length === 0 ? undefined : await lookAgain(stack, state, doubtful);
   const unheard = new Map([...first.unheard, ...(again?.unheard ?? [])]);
-  return {
+  return allPrintable({
     findings: again?.findings ?? [],
     unseen: [...unheard].map(([machine, why]) => ({ machine, why })),
     remarks: [
@@ -43,7 +44,7 @@ export async function findDrift(stack: OperatedStack, state: State): Promise<Dri
       ...remarkOnSecrets(state),
     ],
     compared: wanted.length,
-  };
+  });
 }
 
 async function lookAgain(

@@ -1,6 +1,5 @@
 /** The logs of members, from the engine's or the machine's own journal. */
 import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { dockerNames } from "../../infra/platform/docker/names.ts";
@@ -9,6 +8,7 @@ import { allMembers, type Member } from "../../infra/topology.ts";
 import { withCommandOn } from "../attach.ts";
 import { folderOf } from "../folder.ts";
 import type { OperatedStack } from "../stack.ts";
+import { linesIn } from "./lines.ts";
 import { type Line, merged, type NamedLine } from "./merge.ts";
 import { readLine } from "./read.ts";
 
@@ -43,8 +43,8 @@ function callsOf({ name, role, machine }: Member): string[] {
   return [name, role, machine, ...(row ? [row.memberPrefix] : [])];
 }
 
-/** How long a line may wait for an earlier one from a slower machine, while logs are followed. */
-const patienceMilliseconds = 500;
+/** How long a line may wait for an earlier one from a slower machine: while logs are followed, and else. */
+const patienceMilliseconds = { followed: 500, whole: 15_000 };
 
 /** The members' lines, by time. Those of one that cannot be read end with a line that says why. */
 export function readLogs(
@@ -56,7 +56,7 @@ export function readLogs(
     name: member.name,
     lines: linesOf(stack, member, options),
   }));
-  return merged(sources, options.follow ? patienceMilliseconds : undefined);
+  return merged(sources, patienceMilliseconds[options.follow ? "followed" : "whole"]);
 }
 
 async function* linesOf(
@@ -122,7 +122,7 @@ async function pass(
       else words = raw;
     }
   };
-  const passed = pipeline(createInterface({ input: child.stdout }), read, lines, { end: false });
+  const passed = pipeline(linesIn(child.stdout), read, lines, { end: false });
   const [code] = await Promise.all([ended, passed]);
   signal.removeEventListener("abort", end);
   if (code !== 0) throw new Error(words || `it ended with ${code}`);

@@ -29,6 +29,8 @@ const waitSeconds = 1.2;
 const scriptSeconds = 1.9;
 /** What logging in and the way back may take besides. */
 const graceSeconds = 0.5;
+/** Of one answer, in base64: what is longer is no program's of the stack, and counts as not come. */
+const mostCharacters = 2 ** 20;
 /** For whoever was late where this machine is too busy to ask. */
 export const patient = 3;
 
@@ -61,7 +63,7 @@ export const isLate = (said: Answers | Unreachable, questions: readonly Question
     ? /^it (does not answer|says nothing)/.test(String(said.unreachable))
     : questions.some(({ name }) => hangs((said as Answers)[name]));
 
-/** Reads what the script wrote; what was cut off on its way is left out. */
+/** Reads what the script wrote; what was cut off on its way is left out, as is what nobody would read. */
 export function readAnswers(output: string): Answers {
   const parts = new Map<string, string>();
   for (const line of output.split("\n")) {
@@ -70,6 +72,7 @@ export function readAnswers(output: string): Answers {
   }
   const answers: Record<string, Answer> = {};
   for (const [name, encoded] of parts) {
+    if (encoded.length > mostCharacters) continue;
     const whole = Buffer.from(encoded, "base64").toString("utf8");
     const end = whole.lastIndexOf("\n");
     const code = whole.slice(end + 1);

@@ -11,11 +11,17 @@ import type { Finding } from "./picture.ts";
 /** HAProxy is nearly full: it turns connections away at all of them. */
 const nearlyFull = 0.9;
 
-const serversOf = (one: Asked): readonly Server[] | undefined => {
+/** Read once: it is asked for with every member. */
+const known = new WeakMap<Asked, readonly Server[]>();
+
+function serversOf(one: Asked): readonly Server[] | undefined {
   const text = one.answer("haproxy")?.text ?? "";
   const start = text.indexOf("# pxname");
-  return start < 0 ? undefined : readServers(text.slice(start));
-};
+  if (start < 0) return undefined;
+  const servers = known.get(one) ?? readServers(text.slice(start));
+  known.set(one, servers);
+  return servers;
+}
 
 /** A number of `show info`. */
 const numberOf = (one: Asked, name: string): number =>

@@ -76,8 +76,9 @@ export interface Certificate {
 
 /** Of a chain, all its certificates, as the first one to end breaks it. */
 export function readCertificates(answer: Answer | undefined): Certificate[] {
-  const parts = (answer?.text ?? "").matchAll(/^file (\S+)\n(-----BEGIN.+?-----END [^\n]*)$/gms);
-  return [...parts].flatMap(([, file = "", text = ""]) => {
+  const parts = (answer?.text ?? "").split(/^file /m).slice(1);
+  return parts.flatMap((part) => {
+    const [, file = "", text = ""] = /^(\S+)\n(-----BEGIN .*)$/s.exec(part) ?? [];
     try {
       return [{ file, end: new X509Certificate(text).validToDate }];
     } catch {
@@ -218,10 +219,8 @@ export interface Disk {
 /** The file systems, each once, that `df -P` lists. */
 export function readDisks(answer: Answer | undefined): Disk[] {
   const lines = (answer?.text ?? "").matchAll(/^\S.*\s(\d+)% (\/.*)$/gm);
-  const disks = [...lines].map(([, percent, mount = ""]) => ({ mount, percent: Number(percent) }));
-  return disks.filter(
-    ({ mount }, index) => disks.findIndex((one) => one.mount === mount) === index,
-  );
+  const disks = new Map([...lines].map(([, percent, mount = ""]) => [mount, Number(percent)]));
+  return [...disks].map(([mount, percent]) => ({ mount, percent }));
 }
 
 export function diskFindings(machine: string, answer: Answer | undefined): Finding[] {

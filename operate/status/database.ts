@@ -1,4 +1,5 @@
 /** The database, as Patroni's REST API tells of it on each member. */
+import { z } from "zod";
 import { patroniUrl } from "../../infra/render/patroni.ts";
 import type { OperatedStack } from "../stack.ts";
 import { hangs } from "./ask.ts";
@@ -8,6 +9,7 @@ import {
   type Judged,
   type Judgement,
   type Kind,
+  maybe,
   readJson,
   restartFix,
   sizeOf,
@@ -16,32 +18,37 @@ import { operationsQuestion } from "./operations.ts";
 import type { Finding } from "./picture.ts";
 
 /** What `/patroni` says of its own member. */
-interface Own {
-  readonly state?: string;
-  readonly role?: string;
-  readonly timeline?: number;
-  readonly sync_standby?: boolean;
-  readonly replication_state?: string;
-  readonly pending_restart?: boolean;
-  readonly pause?: boolean;
+const ownShape = z.object({
+  state: maybe(z.string()),
+  role: maybe(z.string()),
+  timeline: maybe(z.number()),
+  sync_standby: maybe(z.boolean()),
+  replication_state: maybe(z.string()),
+  pending_restart: maybe(z.boolean()),
+  pause: maybe(z.boolean()),
   /** Whether the primary serves on without etcd, as long as all members hear it. */
-  readonly failsafe_mode_is_active?: boolean;
+  failsafe_mode_is_active: maybe(z.boolean()),
   /** When etcd was heard last, in seconds since 1970. */
-  readonly dcs_last_seen?: number;
-  readonly xlog?: { readonly location?: number; readonly replayed_location?: number };
-}
+  dcs_last_seen: maybe(z.number()),
+});
+type Own = z.output<typeof ownShape>;
 
 /** What `/cluster` says of all. */
-interface Cluster {
-  readonly members?: readonly {
-    readonly name: string;
-    readonly role: string;
-    readonly lag?: number | "unknown";
-  }[];
-  readonly pause?: boolean;
-}
+const clusterShape = z.object({
+  members: maybe(
+    z.array(
+      z.object({
+        name: z.string(),
+        role: z.string(),
+        lag: maybe(z.union([z.number(), z.literal("unknown")])),
+      }),
+    ),
+  ),
+  pause: maybe(z.boolean()),
+});
 
-const own = (one: Asked) => readJson<Own>(one.answer("patroni")?.text);
+const own = (one: Asked) => readJson(one.answer("patroni")?.text, ownShape);
+const cluster = (one: Asked) => readJson(one.answer("cluster")?.text, clusterShape);
 const isPrimary = (one: Asked): boolean => {
   const said = own(one);
   return said?.state === "running" && /^(primary|master)$/.test(said.role ?? "");
@@ -72,8 +79,7 @@ export const database: Kind = {
 /** How far a member is behind, as the first one that knows it says. */
 function lagOf(asked: readonly Asked[], { member }: Asked): number | undefined {
   const lags = asked
-    .map((one) => readJson<Cluster>(one.answer("cluster")?.text))
-    .flatMap((cluster) => cluster?.members ?? [])
+    .flatMap((one) => cluster(one)?.members ?? [])
     .filter(({ name }) => name === member.name)
     .map(({ lag }) => lag);
   return lags.find((lag) => typeof lag === "number");
@@ -158,7 +164,7 @@ function dcsFindings({ settings }: OperatedStack, one: Asked, said: Own): Findin
 function judgeCluster(asked: readonly Asked[]): Omit<Judgement, "members"> {
   const primaries = namesOf(asked.filter(isPrimary));
   const standbys = namesOf(asked.filter((one) => own(one)?.sync_standby));
-  const clusters = asked.map((one) => readJson<Cluster>(one.answer("cluster")?.text));
+  const clusters = asked.map(cluster);
   const leader = clusters
     .flatMap((one) => one?.members ?? [])
     .find(({ role }) => role === "leader");

@@ -1,6 +1,7 @@
 /** What was changed by hand. It takes longer than a look, so it is looked for beside, where looks go on. */
 import { execFile } from "node:child_process";
 import { setPriority } from "node:os";
+import { z } from "zod";
 import { inRoot } from "../../lib/paths.ts";
 import type { Drift } from "../drift/drift.ts";
 import { readJson } from "./kind.ts";
@@ -50,7 +51,7 @@ export class DriftBeside {
 
 /** @param stdout of `npm run drift -- --json` */
 export function driftSubject(stdout: string, stderr: string, at: Date): Subject {
-  const drift = readJson<Drift>(stdout);
+  const drift = readJson(stdout, z.custom<Drift>());
   if (drift === undefined)
     return of(`not looked at: ${stderr.trim().split("\n")[0] || "it took too long"}`);
   if (drift.compared === 0)

@@ -1,4 +1,5 @@
 /** What each kind of member has in common here: it is asked, and then judged together with its like. */
+import type { z } from "zod";
 import type { Member } from "../../infra/topology.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Answer } from "./ask.ts";
@@ -49,10 +50,16 @@ export function eachOf(
 export const restartFix = ({ name }: Pick<Member, "name">, ...why: string[]): string =>
   [`npm run logs -- ${name} tells why; npm run restart -- ${name}`, ...why].join("; ");
 
-/** JSON that a program wrote. @returns nothing where it is none, as when it was cut off */
-export function readJson<T>(text: string | undefined): T | undefined {
+/** A part of an answer: what is of another kind counts as not said, whoever wrote it. */
+export const maybe = <T extends z.ZodType>(shape: T) => shape.optional().catch(undefined);
+
+/** JSON that a program wrote. @returns nothing where it is none of this shape, as when it was cut off */
+export function readJson<T extends z.ZodType>(
+  text: string | undefined,
+  shape: T,
+): z.output<T> | undefined {
   try {
-    return JSON.parse(text ?? "") as T;
+    return shape.safeParse(JSON.parse(text ?? "")).data;
   } catch {
     return undefined;
   }

@@ -1,12 +1,12 @@
 /** What operators do to the stack, or did: the lock, the journal, and what a command that was cut off left. */
 import { quote } from "../../infra/platform/shell.ts";
 import { allMembers, type Member } from "../../infra/topology.ts";
-import { type Entry, journalPrefix } from "../act/journal.ts";
-import { describeHolder, type Holder, isGone, lockKey } from "../act/lock.ts";
-import { below, encoded, foundIn, type StoreCall, storeScript } from "../act/store.ts";
+import { type Entry, journalPrefix, readEntries } from "../act/journal.ts";
+import { describeHolder, type Holder, isGone, lockKey, readHolder } from "../act/lock.ts";
+import { below, encoded, foundIn, readSaid, type StoreCall, storeScript } from "../act/store.ts";
 import { describeUndo, leftKey, readLeft } from "../act/undo.ts";
 import type { OperatedStack } from "../stack.ts";
-import { type Asked, readJson } from "./kind.ts";
+import type { Asked } from "./kind.ts";
 import type { Finding, Subject } from "./picture.ts";
 
 /** Who drained or paused something is looked for among so many. */
@@ -40,14 +40,18 @@ export const operationsQuestion = `printf %s ${quote(JSON.stringify(calls))} | $
 /** From the first member of the database that can tell. @returns nothing where none can */
 export function readOperations(asked: readonly Asked[]): Operations | undefined {
   for (const one of asked) {
-    const said = readJson<{ answers?: unknown[] }>(one.answer("operations")?.text);
-    const [lock, left, journal] = (said?.answers ?? []).map(foundIn);
-    if (lock === undefined || left === undefined || journal === undefined) continue;
-    return {
-      ...(lock[0] && { holder: JSON.parse(lock[0].value) as Holder }),
-      ...(left[0] && { left: left[0].value }),
-      entries: journal.map(({ value }) => JSON.parse(value) as Entry),
-    };
+    try {
+      const { answers = [] } = readSaid(one.answer("operations")?.text ?? "");
+      const [lock, left, journal] = answers.map(foundIn);
+      if (lock === undefined || left === undefined || journal === undefined) continue;
+      return {
+        ...(lock[0] && { holder: readHolder(lock[0].value) }),
+        ...(left[0] && { left: left[0].value }),
+        entries: readEntries(journal.map(({ value }) => value)),
+      };
+    } catch {
+      // Another member may tell
+    }
   }
   return undefined;
 }

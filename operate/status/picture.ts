@@ -61,7 +61,8 @@ const order: readonly State[] = ["ok", "unknown", "degraded", "unreachable", "do
 
 /** @returns ok, where there are none */
 export function worst(states: readonly State[]): State {
-  return order[Math.max(0, ...states.map((one) => order.indexOf(one)))] ?? "unknown";
+  const worse = states.reduce((most, one) => Math.max(most, order.indexOf(one)), 0);
+  return order[worse] ?? "unknown";
 }
 
 export const worstOf = (findings: readonly Finding[]): State =>

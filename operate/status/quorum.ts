@@ -1,4 +1,5 @@
 /** etcd, as each member says by itself. */
+import { z } from "zod";
 import { authorityFile, leafFile } from "../../infra/certificates/domains.ts";
 import { clientUrl } from "../../infra/render/etcd.ts";
 import { hangs } from "./ask.ts";
@@ -8,6 +9,7 @@ import {
   eachOf,
   type Judged,
   type Kind,
+  maybe,
   readJson,
   restartFix,
   sizeOf,
@@ -15,16 +17,17 @@ import {
 import type { Finding } from "./picture.ts";
 
 /** A member's own state; it answers this also where there is no quorum. */
-interface Status {
-  readonly header?: { readonly member_id?: string };
-  readonly leader?: string;
-  readonly dbSize?: string;
-  readonly errors?: readonly string[];
-}
+const status = z.object({
+  header: maybe(z.object({ member_id: maybe(z.string()) })),
+  leader: maybe(z.string()),
+  dbSize: maybe(z.string()),
+  errors: maybe(z.array(z.string())),
+});
+type Status = z.output<typeof status>;
 
 const statusOf = (one: Asked): Status | undefined => {
-  const status = readJson<Status>(one.answer("status")?.text);
-  return status?.header === undefined ? undefined : status;
+  const said = readJson(one.answer("status")?.text, status);
+  return said?.header === undefined ? undefined : said;
 };
 const followsLeader = (status: Status | undefined): boolean =>
   status?.leader !== undefined && status.leader !== "0";

@@ -71,8 +71,10 @@ function described({ of, state, what, should, fix }: Named, colour: boolean): st
 const painted = (state: State, colour: boolean, width = 0): string =>
   colour ? `\u001b[${colours[state]}m${state.padEnd(width)}\u001b[0m` : state.padEnd(width);
 
-const cut = (text: string, width: number): string =>
-  text.length <= width ? text : `${text.slice(0, width - 1)}…`;
+function cut(text: string, width: number): string {
+  const line = text.replaceAll(/\s+/g, " ");
+  return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
+}
 
 /** Text behind a word, on as many lines as it takes. @param length of the word as it is seen */
 function folded(text: string, word: string, length: number): string[] {

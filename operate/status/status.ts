@@ -3,6 +3,7 @@ import { availableParallelism, loadavg } from "node:os";
 
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { allMembers, type Member } from "../../infra/topology.ts";
+import { allPrintable } from "../../lib/printable.mjs";
 import { folderOf } from "../folder.ts";
 import type { Unreachable } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
@@ -131,7 +132,7 @@ export function judge(
       ...(worstOf(one.findings) === "down" ? [] : held),
     ].map((finding) => explain(finding, member));
     const { is, marks = {} } = one;
-    return { ...identity(member), state: worstOf(findings), is, findings, marks };
+    return { ...identity(member), state: worstOf(findings), is, findings: few(findings), marks };
   });
   const subjects = [
     ...judged.map((one) =>
@@ -146,15 +147,26 @@ export function judge(
   ];
   const state = worst([...members, ...subjects].map((one) => one.state));
   const { name, settings } = stack;
-  return {
+  return allPrintable({
     stack: name,
     platform: settings.platform,
     at: at.toISOString(),
     seconds,
     state,
-    subjects,
+    subjects: subjects.map((one) => ({ ...one, findings: few(one.findings) })),
     members,
-  };
+  });
+}
+
+/** One that lies may find thousands of things wrong with itself. */
+const mostFindings = 20;
+
+function few(findings: readonly Finding[]): readonly Finding[] {
+  const rest = findings.slice(mostFindings);
+  if (rest.length === 0) return findings;
+  const what = `and ${rest.length} more like these`;
+  const more: Finding = { state: "degraded", what, should: "none", fix: "see those first" };
+  return [...findings.slice(0, mostFindings), more];
 }
 
 const identity = ({ name, role, machine }: Member) => ({ name, role, machine });

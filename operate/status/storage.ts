@@ -44,7 +44,8 @@ export const storage: Kind = {
     if (role === "nfs") return unit;
     const heals = application.shared.map((name): [string, string] => [
       `heal-${name}`,
-      `gluster --mode=script volume heal hastack-${name} info`,
+      // Without the names of files, of which there may be many
+      `gluster --mode=script volume heal hastack-${name} info | grep -E '^(Brick|Status|Number) ?'`,
     ]);
     return { ...unit, ...Object.fromEntries(heals) };
   },

@@ -1,4 +1,5 @@
 /** An `up` and the operations on a stack do not cross: it takes their lock, and is in their journal. */
+import { printable } from "../../lib/printable.mjs";
 import { note } from "../../operate/act/journal.ts";
 import { type Holder, holderOf, type Lock, takeLock } from "../../operate/act/lock.ts";
 import { undoLeft } from "../../operate/act/operation.ts";
@@ -7,7 +8,7 @@ import { NoStore } from "../../operate/act/store.ts";
 import { isStopped } from "../../operate/act/whole.ts";
 import { type OperatedStack, openStack } from "../../operate/stack.ts";
 
-const say = (text: string): void => void process.stderr.write(`hastack: ${text}\n`);
+const say = (text: string): void => void process.stderr.write(`hastack: ${printable(text)}\n`);
 
 /**
  * Runs a command that may change a stack while nobody else does. A stack that is not there yet, or cannot

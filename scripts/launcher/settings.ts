@@ -14,6 +14,9 @@ function parseFile(file: string): { readonly config?: object } {
 
 /** The settings of a stack as its file says them, without those that Pulumi has encrypted. */
 export function settingsIn(stack: string): Settings {
+  // It is a part of paths, and of what things are called
+  if (!/^\w[\w.-]*$/.test(stack))
+    throw new Error(`stack ${stack}: no stack is called so; use letters, digits, - _ and .`);
   const file = trackedFile(stack);
   if (!existsSync(file)) throw new Error(`stack ${stack}: there is no ${file}`);
   const { config = {} } = parseFile(file);

@@ -5,14 +5,17 @@ import { type Outcome, run } from "../../../lib/run.ts";
  * Runs `docker` with these arguments.
  * @param input text for its standard input @default nothing
  * @param limitSeconds after which it is ended, with code 124 @default 120
+ * @param limitCharacters of what it may write @default no limit
  */
 export async function tryDocker(
   args: readonly string[],
   input = "",
   limitSeconds = 120,
   apart = false,
+  limitCharacters = Number.POSITIVE_INFINITY,
 ): Promise<Outcome> {
-  const outcome = await run(["docker", ...args], { input, limitSeconds, apart });
+  const options = { input, limitSeconds, apart, limitCharacters };
+  const outcome = await run(["docker", ...args], options);
   if (outcome.notStarted === undefined) return outcome;
   throw new Error(`docker cannot be run: ${outcome.notStarted}; try npm run setup`);
 }

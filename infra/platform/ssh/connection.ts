@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { root } from "../../../lib/paths.ts";
+import { printable } from "../../../lib/printable.mjs";
 import { type RunOptions as LocalOptions, type Outcome, run } from "../../../lib/run.ts";
 import type { Target } from "../../inventory.ts";
 import { formatProblem, type Problem } from "../../rules/problem.ts";
@@ -25,7 +26,7 @@ export class ConnectionError extends Error {
 }
 
 /** What can be said of a program on a machine, as of one here; but it has a limit. */
-interface ProgramOptions extends Pick<LocalOptions, "input" | "hear"> {
+interface ProgramOptions extends Pick<LocalOptions, "input" | "hear" | "limitCharacters"> {
   readonly limitSeconds: number;
 }
 
@@ -67,7 +68,7 @@ export function onMachine(target: Target, { ownMounts = false } = {}): Connectio
         input,
         limitSeconds,
         ownMounts,
-        hear: (text, from) => from === "stdout" && process.stdout.write(text),
+        hear: (text, from) => from === "stdout" && process.stdout.write(printable(text)),
       }),
   };
 }

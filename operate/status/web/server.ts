@@ -1,4 +1,4 @@
-/** The page's server: on this machine alone, for whoever has its token. */
+/** The page's server: on this machine alone; how the stack is it tells whoever has its token. */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -31,11 +31,20 @@ const headers = {
   "X-Content-Type-Options": "nosniff",
 };
 
+/** Who else is on this machine may open connections, too: the command needs its files for itself. */
+const mostConnections = 64;
+
+/** Bytes that wait for a page that does not read: then it is closed, and asks again when it is awake. */
+const mostWaiting = 2 ** 20;
+
 /** So often pages hear that the server is there, however long a look takes. */
 const aliveSeconds = 2;
 
 export interface StatusServer {
-  /** With its token: whoever has it sees the page. */
+  /**
+   * With its token, which browsers send to nobody: whoever has it sees the page. A cookie would go to all
+   * ports of this machine, and so to whoever has one of them.
+   */
   readonly url: string;
   close(): Promise<void>;
 }
@@ -49,9 +58,10 @@ export async function serveStatus(scene: Scene, looks: Looks, port = 0): Promise
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen(port, "127.0.0.1", resolve);
   });
+  server.maxConnections = mostConnections;
   const { port: own } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${own}/?token=${token}`,
+    url: `http://127.0.0.1:${own}/#${token}`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -77,17 +87,12 @@ function answer(
     response.setHeader("Allow", "GET");
     return void refuse(405, "there is nothing to change here");
   }
-  // Cookies know no ports
-  const cookie = `hastack-status-${port}`;
   const url = URL.parse(`http://127.0.0.1${request.url}`);
   if (url === null) return void refuse(400, "this is no address of a page");
-  const given = url.searchParams.get("token");
-  if (!isSame(given ?? cookieOf(request, cookie), token))
-    return void refuse(403, "use the whole address that npm run status -- --web printed");
-  if (given !== null)
-    response.setHeader("Set-Cookie", `${cookie}=${token}; Path=/; HttpOnly; SameSite=Strict`);
   if (url.pathname === "/news") {
-    sendNews(request, response, scene, looks);
+    if (!isSame(url.searchParams.get("token") ?? "", token))
+      return void refuse(403, "use the whole address that npm run status -- --web printed");
+    sendNews(response, scene, looks);
     return;
   }
   const file = files[url.pathname];
@@ -96,26 +101,18 @@ function answer(
 }
 
 /** Takes as long whatever is given. */
-function isSame(given: string | undefined, token: string): boolean {
+function isSame(given: string, token: string): boolean {
   const hash = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(hash(given ?? ""), hash(token));
-}
-
-function cookieOf(request: IncomingMessage, name: string): string | undefined {
-  const all = (request.headers.cookie ?? "").split("; ").map((one) => one.split("="));
-  return all.find(([key]) => key === name)?.[1];
+  return timingSafeEqual(hash(given), hash(token));
 }
 
 /** Server-sent events: what is drawn, then each look. */
-function sendNews(
-  request: IncomingMessage,
-  response: ServerResponse,
-  scene: Scene,
-  looks: Looks,
-): void {
+function sendNews(response: ServerResponse, scene: Scene, looks: Looks): void {
   response.writeHead(200, { ...headers, "Content-Type": "text/event-stream" });
-  const send = (event: string, data: object) =>
+  const send = (event: string, data: object) => {
     response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    if (response.writableLength > mostWaiting) response.destroy();
+  };
   send("scene", scene);
   const stop = looks.watch((news: News) => {
     // By this machine's clock, which the browser's need not be
@@ -123,7 +120,7 @@ function sendNews(
     send("look", { ...news, age });
   });
   const alive = setInterval(() => send("alive", {}), aliveSeconds * 1000);
-  request.once("close", () => {
+  response.once("close", () => {
     clearInterval(alive);
     stop();
   });

@@ -38,6 +38,12 @@ describe("running programs", () => {
     assert.ok(seconds > 5 && seconds < 8, `${seconds} s`);
   });
 
+  it("kills one that writes more than it may, and keeps nothing of it", async () => {
+    const { code, stdout, stderr, isEndless } = await run(["yes"], { limitCharacters: 100_000 });
+    assert.deepEqual([code, stdout, isEndless], [128, "", true]);
+    assert.equal(stderr, "it wrote more than 100000 characters\n");
+  });
+
   it("tells of a signal that ended it", async () => {
     assert.equal((await run(sh("kill -9 $$"))).code, 128);
   });

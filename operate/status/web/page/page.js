@@ -13,10 +13,18 @@ let asked;
 let heard = performance.now();
 let drawn = "";
 
-// The token is in a cookie now: it need not stay in the list of pages that were visited
+// For this tab and this port alone, and not for the list of pages that were visited
+const token = location.hash.slice(1) || sessionStorage.getItem("token") || "";
+sessionStorage.setItem("token", token);
 history.replaceState(null, "", "/");
+// The address of the next command, at the same port
+addEventListener("hashchange", () => location.reload());
 
-const news = new EventSource("/news");
+const news = new EventSource(`/news?token=${encodeURIComponent(token)}`);
+news.addEventListener("error", () => {
+  if (scene || news.readyState !== EventSource.CLOSED) return;
+  at("says").textContent = "Use the whole address that npm run status -- --web printed";
+});
 news.addEventListener("scene", ({ data }) => {
   scene = JSON.parse(data);
   heard = performance.now();

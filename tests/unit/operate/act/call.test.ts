@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readOperationCall } from "../../../../operate/act/call.ts";
+import { openStack } from "../../../../operate/stack.ts";
 
 describe("the command line of an operation", () => {
   const usage = "npm run drain -- MEMBER";
@@ -15,6 +16,11 @@ describe("the command line of an operation", () => {
     const own = { replica: { type: "boolean" } } as const;
     assert.deepEqual(readOperationCall(["--replica"], usage, { own }).options, { replica: true });
     assert.deepEqual(readOperationCall([], usage, { own }).options, {});
+  });
+
+  it("W9: finds no stack by what leads to another file, or is no name", () => {
+    for (const name of ["dev/../dev", "../x", "-x", "", "a b", "dev;id", "dev\n"])
+      assert.throws(() => openStack(name), /no stack is called so/, name);
   });
 
   for (const args of [["--all", "db-1"], ["--stack"], [], ["db-1", "db-2"]]) {

@@ -30,5 +30,12 @@ describe("what an operation would leave", () => {
   it("W6: of another release is not guessed at", () => {
     const other = { ...left, undo: [{ do: "untwist", members: ["lb-1"] }] };
     assert.throws(() => readLeft(JSON.stringify(other)), /another release .* untwist|untwist/);
+    assert.throws(() => readLeft("none"), /another release .* left none/);
+  });
+
+  it("W6: names a member once, however often somebody has written it there", () => {
+    const again = { ...left, undo: [{ do: "start", members: Array(5000).fill("lb-1") }] };
+    const { undo } = readLeft(JSON.stringify(again));
+    assert.deepEqual(undo, [{ do: "start", members: ["lb-1"] }]);
   });
 });

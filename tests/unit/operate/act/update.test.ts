@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "../../../../lib/run.ts";
 import {
   describeNewer,
   packagesIn,
@@ -46,6 +50,29 @@ describe("newer packages", () => {
       "node-1: kept as it is, as it is on hold there: etcd-server",
       "node-2: kept as it is, as it is on hold there: etcd-server",
     ]);
+  });
+
+  it("W9: are asked for without a file that others of the machine could write", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "hastack-upgrade-"));
+    try {
+      const shared = join(folder, "tmp");
+      mkdirSync(shared, { mode: 0o777 });
+      const programs = {
+        "apt-get": `find ${shared} -maxdepth 1 -type f >> ${folder}/seen; cat; true`,
+        "apt-cache": "echo hastack-small",
+        "apt-mark": ":",
+        "dpkg-query": "echo 'installed hastack-small'",
+      };
+      for (const [name, text] of Object.entries(programs))
+        writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+      const env = { ...process.env, TMPDIR: shared, PATH: `${folder}:${process.env.PATH}` };
+      const outcome = await run(["sh", "-c", upgradeScript("list", ["hastack-small"])], { env });
+      assert.equal(outcome.code, 0, outcome.stderr);
+      assert.equal(readFileSync(join(folder, "seen"), "utf8"), "");
+      assert.deepEqual(readdirSync(shared), []);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("W9: are refused on Docker, with what to do instead", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { filesRequest, secretsInput } from "../../../../infra/platform/request.ts";
 import { dynamicConfiguration } from "../../../../infra/render/patroni.ts";
+import { readAnswers } from "../../../../operate/drift/ask.ts";
 import { compare, findingsOf } from "../../../../operate/drift/compare.ts";
 import { inspectedSettings } from "../../../../operate/drift/engine.ts";
 import type { Answer, Expectation } from "../../../../operate/drift/expectation.ts";
@@ -169,6 +170,22 @@ describe("what was changed by hand", () => {
     ]);
     // A member that does not answer says nothing
     assert.deepEqual(look({ "": [["text", ""]] }).told, []);
+  });
+
+  it("W10: is looked for on all other machines, whatever one of them answers, in no longer", () => {
+    for (const lie of ["{", `${'{"a":'.repeat(20_000)}1${"}".repeat(20_000)}`])
+      assert.deepEqual(look({ "": base64(lie) }).told, []);
+    const started = performance.now();
+    const text = "text /x\ttext=YQ==\n";
+    assert.equal(readAnswers(`${text.repeat(100_000)}end\n`)?.get("text /x")?.length, 100_000);
+    const is = "a\n".repeat(5_000_000);
+    const { told } = look(
+      { [`file ${root}/page`]: fileAnswer(is, "644", "root") },
+      { there: { [`text ${root}/page`]: base64(is) } },
+    );
+    assert.match(told.at(-1) ?? "", /more lines that differ/);
+    const seconds = (performance.now() - started) / 1000;
+    assert.ok(seconds < 5, `${seconds} s`);
   });
 
   it("W6: is nothing that an up did which failed or was cut off: it is told as that", () => {

@@ -27,7 +27,7 @@ export const recordedStack = {
 };
 
 /** @param state as it was recorded: `whole`, `lb-killed` … */
-export function recordedPicture(state: string): Picture {
+export function recordedAnswers(state: string): { at: Date; machines: Map<string, Said> } {
   const { at, said } = recordings[state] as Recording;
   const machines = new Map<string, Said>();
   for (const [machine, whole] of Object.entries(recordings.whole?.said ?? {})) {
@@ -36,5 +36,11 @@ export function recordedPicture(state: string): Picture {
     const came = Object.entries(all).filter(([, answer]) => answer !== null);
     machines.set(machine, Object.fromEntries(came) as Answers);
   }
-  return judge(recordedStack, machines, new Date(at), 1);
+  return { at: new Date(at), machines };
+}
+
+/** @param state as above */
+export function recordedPicture(state: string): Picture {
+  const { at, machines } = recordedAnswers(state);
+  return judge(recordedStack, machines, at, 1);
 }

@@ -1,7 +1,9 @@
 /** The page in a browser, with what a whole stack answered. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import { startBrowser } from "../../../../../app/test/support/browser.ts";
 import type { Picture } from "../../../../../operate/status/picture.ts";
@@ -65,7 +67,7 @@ describe("the status page", function () {
     await open(1440, 900, "light");
     assert.equal(await seen("#word"), "ok");
     assert.match(await seen("#found"), /Nothing/);
-    assert.equal(page.url().includes("token"), false);
+    assert.equal(page.url(), new URL("/", server.url).href);
     const svg = () => page.locator("#picture").textContent();
     assert.match((await svg()) ?? "", /172\.28\.10\.100 at lb-1/);
     assert.equal(await page.locator("path.wire.replication").count(), 1);
@@ -107,6 +109,44 @@ describe("the status page", function () {
         }
         assert.deepEqual(problems, []);
       });
+
+  it("O1: is seen again when it is loaded anew, in its own tab alone", async () => {
+    await open(1000, 700, "light");
+    await page.reload();
+    await page.waitForSelector("svg [data-member]");
+    const other = await browser.newPage();
+    await other.goto(new URL("/", server.url).href);
+    await other.waitForFunction("/whole address/.test(document.body.textContent)");
+    await other.close();
+    const { port } = new URL(server.url);
+    await server.close();
+    server = await serveStatus(
+      sceneOf(recordedStack),
+      new Looks(async () => ({ ...recordedPicture("lb-killed"), at: new Date().toISOString() })),
+      Number(port),
+    );
+    await page.goto(server.url);
+    await shows("lb-1", "unreachable");
+  });
+
+  it("O1: tells its token to nobody else on this machine", async () => {
+    const heard: string[] = [];
+    const stranger = createServer(({ url, headers }, response) => {
+      heard.push(JSON.stringify([url, headers]));
+      response.end("hello");
+    });
+    await new Promise<void>((resolve) => stranger.listen(0, "127.0.0.1", resolve));
+    try {
+      await open(1000, 700, "light");
+      await page.goto(`http://127.0.0.1:${(stranger.address() as AddressInfo).port}/`);
+      assert.ok(heard.length > 0);
+      assert.doesNotMatch(heard.join(), /cookie/);
+      assert.ok(!heard.join().includes(new URL(server.url).hash.slice(1)));
+    } finally {
+      stranger.closeAllConnections();
+      stranger.close();
+    }
+  });
 
   it("O1: goes grey and says so when its server is gone", async () => {
     await open(1000, 700, "light");
