@@ -1,5 +1,6 @@
 /** Asks machines and the Docker engine, each once and side by side, for a few seconds at most. */
 import { readProjectFile } from "../../lib/paths.ts";
+import { isBusy, patience } from "../busy.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Seen } from "./compare.ts";
@@ -41,15 +42,29 @@ async function askMachine(
   machine: string,
   questions: readonly string[],
 ): Promise<Answers> {
+  try {
+    return await askOnce(stack, machine, questions, lookSeconds);
+  } catch (error) {
+    if (!isBusy()) throw error;
+    return askOnce(stack, machine, questions, lookSeconds * patience);
+  }
+}
+
+async function askOnce(
+  stack: OperatedStack,
+  machine: string,
+  questions: readonly string[],
+  limitSeconds: number,
+): Promise<Answers> {
   const outcome = await onMachineOf(stack, machine, readProjectFile("operate/drift/look"), {
-    limitSeconds: lookSeconds,
+    limitSeconds,
     input: questionsText(questions),
   });
   if (isUnreachable(outcome)) throw new Error(outcome.unreachable);
   const answers = readAnswers(outcome.stdout);
   if (answers !== undefined) return answers;
   const said = outcome.stderr.trim().split("\n").at(-1);
-  throw new Error(said || `it did not answer all within ${lookSeconds} s`);
+  throw new Error(said || `it did not answer all within ${limitSeconds} s`);
 }
 
 /** What `look` reads. */

@@ -31,8 +31,6 @@ const scriptSeconds = 1.9;
 const graceSeconds = 0.5;
 /** Of one answer, in base64: what is longer is no program's of the stack, and counts as not come. */
 const mostCharacters = 2 ** 20;
-/** For whoever was late where this machine is too busy to ask. */
-export const patient = 3;
 
 /** 28 is curl's own for what took too long. */
 export const hangs = (answer: Answer | undefined): boolean =>

@@ -1,13 +1,12 @@
 /** How a stack is: all its machines asked at once, and what they say judged. */
-import { availableParallelism, loadavg } from "node:os";
-
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { allMembers, type Member } from "../../infra/topology.ts";
 import { allPrintable } from "../../lib/printable.mjs";
+import { isBusy, patience } from "../busy.ts";
 import { folderOf } from "../folder.ts";
 import type { Unreachable } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
-import { type Answers, askMachine, isLate, patient, type Question } from "./ask.ts";
+import { type Answers, askMachine, isLate, type Question } from "./ask.ts";
 import { balancers, heldBack } from "./balancers.ts";
 import { cache } from "./cache.ts";
 import {
@@ -71,9 +70,6 @@ export function questionsTo(stack: OperatedStack, machine: string): Question[] {
   return [...ofMembers, { name: "disk", folder: "/", command: diskQuestion(stack, members) }];
 }
 
-/** So many programs want each processor of this machine that answers are late. */
-const isBusy = (): boolean => (loadavg()[0] ?? 0) > 4 * availableParallelism();
-
 /**
  * Asks all machines, and judges. It takes three seconds at most, whatever state they are in; where this
  * machine is too busy for that, who did not answer is asked once more, with patience.
@@ -88,7 +84,7 @@ export async function lookAt(stack: OperatedStack, drift?: DriftBeside): Promise
       const first = await askMachine(stack, name, questions);
       // What is slow because of this machine is no fault of the stack's
       if (!isBusy() || !isLate(first, questions)) return [name, first];
-      return [name, await askMachine(stack, name, questions, patient)];
+      return [name, await askMachine(stack, name, questions, patience)];
     }),
   );
   const seconds = (Date.now() - start.getTime()) / 1000;
