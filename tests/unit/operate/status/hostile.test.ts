@@ -8,6 +8,9 @@ import { textOf } from "../../../../operate/status/report.ts";
 import { judge, questionsTo, type Said } from "../../../../operate/status/status.ts";
 import { recordedAnswers, recordedStack } from "./recorded-dev.ts";
 
+/** Of this process, whatever else the machine does. */
+const cpuSeconds = () => process.cpuUsage().user / 1e6;
+
 describe("status of a stack with a member that lies", function () {
   this.timeout(60_000);
   const { at, machines } = recordedAnswers("whole");
@@ -86,20 +89,20 @@ describe("status of a stack with a member that lies", function () {
           const answers = readAnswers(`lb-1.${name} ${Buffer.from(text).toString("base64")}\n`);
           assert.equal(Object.keys(answers).length, size < 1e6 ? 1 : 0);
           const lie = { ...(machines.get("lb-1") as Answers), ...answers };
-          const started = performance.now();
+          const started = cpuSeconds();
           look(new Map([...machines, ["lb-1", lie]]));
-          const seconds = (performance.now() - started) / 1000;
+          const seconds = cpuSeconds() - started;
           assert.ok(seconds < 3, `${name}, ${JSON.stringify(part)}: ${seconds} s`);
         }
   });
 
   it("O1: takes no longer for megabytes of answers that are made to take long", () => {
     const answer = (text: string): Answer => ({ code: 0, text });
-    const started = performance.now();
+    const started = cpuSeconds();
     readCertificates(answer("file x\n-----BEGIN CERTIFICATE-----\n".repeat(50_000)));
     readDisks(answer(Array.from({ length: 50_000 }, (_, at) => `d 1 1 1 91% /${at}\n`).join("")));
     readServers(`# ${"a,".repeat(50_000)}\n${"b\n".repeat(50_000)}`);
-    const seconds = (performance.now() - started) / 1000;
+    const seconds = cpuSeconds() - started;
     assert.ok(seconds < 4, `${seconds} s`);
   });
 });
