@@ -96,7 +96,8 @@ describe("the lock in etcd", function () {
       await lockHolder(fresh);
       const start = performance.now();
       for (let turn = 0; turn < 3; turn += 1) await lockHolder(fresh);
-      assert.ok(performance.now() - start < 8000, `${performance.now() - start} ms`);
+      // Of which one would take 11 s each time
+      assert.ok(performance.now() - start < 20_000, `${performance.now() - start} ms`);
     } finally {
       await runDocker(["unpause", dockerNames(stack.name).container("db-1")]);
     }

@@ -175,7 +175,7 @@ describe("what was changed by hand", () => {
   it("W10: is looked for on all other machines, whatever one of them answers, in no longer", () => {
     for (const lie of ["{", `${'{"a":'.repeat(20_000)}1${"}".repeat(20_000)}`])
       assert.deepEqual(look({ "": base64(lie) }).told, []);
-    const started = performance.now();
+    const before = process.cpuUsage();
     const text = "text /x\ttext=YQ==\n";
     assert.equal(readAnswers(`${text.repeat(100_000)}end\n`)?.get("text /x")?.length, 100_000);
     const is = "a\n".repeat(5_000_000);
@@ -184,7 +184,7 @@ describe("what was changed by hand", () => {
       { there: { [`text ${root}/page`]: base64(is) } },
     );
     assert.match(told.at(-1) ?? "", /more lines that differ/);
-    const seconds = (performance.now() - started) / 1000;
+    const seconds = process.cpuUsage(before).user / 1e6;
     assert.ok(seconds < 5, `${seconds} s`);
   });
 

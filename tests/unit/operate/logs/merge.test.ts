@@ -46,21 +46,21 @@ describe("logs of several members", () => {
 
   it("W9: that are followed come as fast as they are written, although one says nothing", async () => {
     const lines = Array.from({ length: 100 }, (_, index) => [0, at(index % 10, "old")] as const);
-    const sources = [source("busy", ...lines), source("silent", [3000, at(9, "late")])];
+    const sources = [source("busy", ...lines), source("silent", [6000, at(9, "late")])];
     const started = performance.now();
     const seconds: number[] = [];
     for await (const { text } of merged(sources, 200))
       if (text === "old") seconds.push((performance.now() - started) / 1000);
     assert.equal(seconds.length, 100);
     // A hundred lines that wait one after the other take twenty seconds
-    assert.ok((seconds.at(-1) ?? 9) < 2, `${seconds.at(-1)} s`);
+    assert.ok((seconds.at(-1) ?? 9) < 5, `${seconds.at(-1)} s`);
   });
 
   it("W9: are told although one neither says anything nor ends", async () => {
     const never: Source = {
       name: "never",
       lines: (async function* () {
-        await sleep(3_000);
+        await sleep(6_000);
         yield* [] as Line[];
       })(),
     };
@@ -69,7 +69,7 @@ describe("logs of several members", () => {
     for await (const { text } of merged([never, fast()], 300)) {
       if (text === "third") seconds = (performance.now() - started) / 1000;
     }
-    assert.ok(seconds > 0.2 && seconds < 2, `${seconds} s`);
+    assert.ok(seconds > 0.2 && seconds < 5, `${seconds} s`);
   });
 
   it("W9: lines of one time stay in their member's order", async () => {
