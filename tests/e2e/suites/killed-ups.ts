@@ -22,8 +22,10 @@ export function killedUpsSuite(stack: TestStack): void {
     before(() => console.log(`      the moments are drawn from HASTACK_TEST_SEED=${seed}`));
 
     it("W6: while it makes the stack: the last one ends whole", async () => {
-      for (let turn = 0; turn < killed.making; turn += 1) {
-        assert.equal(await killedUp(5 + draw() * 40), "killed");
+      let ended: "killed" | "ended" = "killed";
+      for (let turn = 0; turn < killed.making && ended === "killed"; turn += 1) {
+        ended = await killedUp(5 + draw() * 40);
+        assert.ok(turn > 0 || ended === "killed", "the first one was not killed");
       }
       await timed("up, to the end", () => stack.mustUp());
       await healed(stack);
