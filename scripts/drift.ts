@@ -1,12 +1,13 @@
-import { parseArgs } from "node:util";
 import { printable } from "../lib/printable.mjs";
+import { readOperationCall } from "../operate/act/call.ts";
 import { findDrift } from "../operate/drift/drift.ts";
 import { statusOf, textOf } from "../operate/drift/report.ts";
 import { stackState } from "../operate/drift/state.ts";
 import { openStack } from "../operate/stack.ts";
 import { pulumiEnvironment } from "./launcher/environment.ts";
 import { heldBy } from "./launcher/recovery.ts";
-import { defaultStack } from "./launcher/stack.ts";
+
+const usage = "npm run drift [-- --stack NAME] [--json]";
 
 /**
  * `npm run drift [-- --stack NAME] [--json]`: what was changed by hand since the last `up`. It ends with
@@ -22,24 +23,21 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function look(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      stack: { type: "string", short: "s", default: defaultStack },
-      json: { type: "boolean" },
-    },
+  const { stack: name, options } = readOperationCall(args, usage, {
+    own: { json: { type: "boolean" } },
+    names: 0,
   });
-  const stack = openStack(values.stack);
-  if (await isHeld(values.stack)) return 2;
-  const drift = await findDrift(stack, await stackState(values.stack));
+  const stack = openStack(name);
+  if (await isHeld(name)) return 2;
+  const drift = await findDrift(stack, await stackState(name));
   if (drift.compared === 0) {
     const why = "no up of it was made from this checkout, so there is nothing to compare with";
-    process.stderr.write(`${values.stack}: ${why}\n`);
+    process.stderr.write(`${name}: ${why}\n`);
     return 2;
   }
   // What an `up` did meanwhile is no drift
-  if (await isHeld(values.stack)) return 2;
-  const shown = values.json ? `${JSON.stringify(drift, null, 2)}\n` : textOf(drift, values.stack);
+  if (await isHeld(name)) return 2;
+  const shown = options.json ? `${JSON.stringify(drift, null, 2)}\n` : textOf(drift, name);
   process.stdout.write(shown);
   return statusOf(drift);
 }

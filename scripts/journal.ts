@@ -1,8 +1,9 @@
 import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { describeEntry, readJournal } from "../operate/act/journal.ts";
-import { describeHolder, lockHolder } from "../operate/act/lock.ts";
+import { describeHolder, isGone, lockHolder } from "../operate/act/lock.ts";
 import { describeUndo, whatIsLeft } from "../operate/act/undo.ts";
+import { orStopped } from "../operate/act/whole.ts";
 import { openStack } from "../operate/stack.ts";
 
 /** `npm run journal`: what operators did to the stack, the oldest first, and who is at it now. */
@@ -12,9 +13,9 @@ export async function main(args: readonly string[]): Promise<number> {
   });
   const stack = openStack(name);
   const tell = (text: string) => process.stdout.write(`${printable(text)}\n`);
-  for (const entry of await readJournal(stack)) tell(describeEntry(entry));
+  for (const entry of await orStopped(stack, readJournal(stack))) tell(describeEntry(entry));
   const [holder, left] = await Promise.all([lockHolder(stack), whatIsLeft(stack)]);
-  if (holder) tell(`\n${describeHolder(holder)}`);
+  if (holder && !isGone(holder)) tell(`\n${describeHolder(holder)}`);
   else if (left?.stays) tell("\nthe stack is stopped; npm run resume starts it again");
   else if (left)
     tell(

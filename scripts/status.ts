@@ -26,7 +26,8 @@ export async function main(args: readonly string[]): Promise<number> {
     const { stack: name, options } = readOperationCall(args, usage, { own, names: 0 });
     const stack = openStack(name);
     const end = ended();
-    if (options.web) return await showPage(stack, portOf(options.port), end);
+    const port = portOf(options.port);
+    if (options.web) return await showPage(stack, port, end);
     const isTerminal = process.stdout.isTTY === true;
     const colour = isTerminal && !process.env.NO_COLOR;
     const drift = options.watch ? new DriftBeside(name, end) : undefined;

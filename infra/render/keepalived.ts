@@ -215,7 +215,7 @@ rm -f ${vrrpStateFile}
 # Before an own address is waited for
 bin/keepalived-end
 # A drain that ends so; an HAProxy that does not answer has nothing set
-echo 'experimental-mode on; set var ${leavingVariable} bool(false)' | socat -t 1 - UNIX-CONNECT:${statsSocket} > /dev/null 2>&1 || :
+echo 'experimental-mode on; set var ${leavingVariable} bool(false)' | timeout 2 socat -t 1 - UNIX-CONNECT:${statsSocket} > /dev/null 2>&1 || :
 until places > ${placesFile}; do sleep 1; done
 echo "$$ $(numbers_of ${self.frontend} ${self.backend})" > ${keepalivedBoundFile}
 exec keepalived --use-file=${placesFile} "$@"

@@ -21,6 +21,8 @@ export interface Server {
 export interface Balancer {
   readonly member: Member;
   readonly servers: readonly Server[];
+  /** Names of those that an operator has drained, also of those that are down. */
+  readonly drained: readonly string[];
 }
 
 /** One that could not be asked. */
@@ -64,12 +66,21 @@ const drainedBit = 8;
 export const keepDrained = `echo 'show servers state' | socat -t 3 - UNIX-CONNECT:${statsSocket} |
   awk 'NF && (NR <= 2 || int($7 / ${drainedBit}) % 2)' > ${drainedFile}.new && mv ${drainedFile}.new ${drainedFile}`;
 
+/** Names of the servers in the answer to `show servers state` that were drained by HAProxy's socket. */
+export function readDrained(answer: string): string[] {
+  const rows = answer.split("\n").map((row) => row.split(" "));
+  // As its first line says: srv_name, srv_admin_state
+  const isDrained = ([, , , , , , state]: string[]) =>
+    Math.floor(Number(state) / drainedBit) % 2 === 1;
+  return [...new Set(rows.filter(isDrained).map((row) => row[3] ?? ""))];
+}
+
 /** All load balancers' servers, after these commands. @throws when HAProxy refuses one */
 export async function askBalancers(
   stack: OperatedStack,
   commands: readonly string[] = [],
 ): Promise<Balancers> {
-  const line = [...commands, "show stat"].join(";");
+  const line = [...commands, "show servers state", "show stat"].join(";");
   const told = `echo '${line}' | socat -t 3 - UNIX-CONNECT:${statsSocket}`;
   const script = commands.length === 0 ? told : `${told} && ${keepDrained}`;
   const answers = await Promise.all(
@@ -77,10 +88,16 @@ export async function askBalancers(
       const outcome = await onMachineOf(stack, member.machine, script, { limitSeconds });
       if (isUnreachable(outcome)) return { member, why: outcome.unreachable };
       if (outcome.code !== 0) return { member, why: outcome.stderr.trim() || "HAProxy is silent" };
-      const start = outcome.stdout.indexOf("# pxname");
-      const said = outcome.stdout.slice(0, Math.max(start, 0)).trim();
-      if (start < 0 || said !== "") throw new Error(`${member.name}: HAProxy says: ${said}`);
-      return { member, servers: readServers(outcome.stdout.slice(start)) };
+      const { stdout } = outcome;
+      const [states, stat] = ["1\n# be_id", "# pxname"].map((head) => stdout.indexOf(head)) as [
+        number,
+        number,
+      ];
+      const said = stdout.slice(0, Math.max(states, 0)).trim();
+      if (states < 0 || stat < states || said !== "")
+        throw new Error(`${member.name}: HAProxy says: ${said || stdout.slice(0, 200)}`);
+      const drained = readDrained(stdout.slice(states, stat));
+      return { member, servers: readServers(stdout.slice(stat)), drained };
     }),
   );
   return {

@@ -17,6 +17,7 @@ export type OwnOptions = Readonly<Record<string, { readonly type: "string" | "bo
  * @param usage as in `npm run drain -- MEMBER`, for the error
  * @param own further options @default none
  * @param names how many names there must be @default as many as one likes
+ * Where help is asked for, the usage is all that is done.
  * @throws with the usage when there is an option that is none, or another number of names
  */
 export function readOperationCall(
@@ -24,7 +25,15 @@ export function readOperationCall(
   usage: string,
   { own = {}, names }: { own?: OwnOptions; names?: number } = {},
 ): OperationCall {
-  const options = { stack: { type: "string" }, yes: { type: "boolean" }, ...own } as const;
+  if (args.some((one) => ["--help", "-h"].includes(one))) {
+    process.stdout.write(`${usage}\n`);
+    process.exit(0);
+  }
+  const options = {
+    stack: { type: "string", short: "s" },
+    yes: { type: "boolean" },
+    ...own,
+  } as const;
   try {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
     if (names !== undefined && positionals.length !== names)

@@ -11,7 +11,6 @@ import {
   backendOf,
   currentOf,
   drainCommands,
-  isServing,
   readyCommands,
 } from "./balancers.ts";
 import { keepsOthers } from "./last.ts";
@@ -57,10 +56,10 @@ export async function drainable(
 
 /** What puts back what draining changes: only what is not drained already. */
 export function undrains(members: readonly Member[], { asked }: Balancers): Undo[] {
-  const serving = members.filter(({ name }) =>
-    asked.some(({ servers }) => servers.some((one) => one.name === name && isServing(one))),
+  const others = members.filter(
+    (one) => !isBalancer(one) && asked.some(({ drained }) => !drained.includes(one.name)),
   );
-  const all = [...serving, ...members.filter(isBalancer)].map(({ name }) => name);
+  const all = [...others, ...members.filter(isBalancer)].map(({ name }) => name);
   return all.length === 0 ? [] : [{ do: "undrain", members: all }];
 }
 

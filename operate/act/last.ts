@@ -15,11 +15,36 @@ export async function keepsOthers(
   const { loadBalancer, quorum } = stack.topology.members;
   const goes = (role: string) => leaving.some((one) => one.role === role);
   keepsInstances(stack, leaving, balancers);
+  // HAProxy learns of a loss only by its next checks
+  for (const [tier, members] of Object.entries(stack.topology.tiers)) {
+    const serving = leaving.filter((one) => one.role === tier && isServed(stack, one, balancers));
+    if (serving.length > 0) keepsHealthy(tier, leaving, await healthyOf(stack, members));
+  }
   if (goes("loadBalancer")) keepsBalancer(leaving, balancers, await healthyOf(stack, loadBalancer));
   if (goes("quorum")) keepsQuorum(stack, leaving, await healthyOf(stack, quorum));
 }
 
-/** Instances without which a tier has none at some load balancer. @throws Refusal */
+/** Whether some load balancer sends requests to an instance. */
+const isServed = (stack: OperatedStack, one: Member, { asked }: Balancers): boolean =>
+  asked.some(({ servers }) =>
+    servers.some(
+      (server) =>
+        server.backend === backendOf(stack, one) && server.name === one.name && isServing(server),
+    ),
+  );
+
+/** @param healthy names of the tier's instances that are healthy now @throws Refusal */
+export function keepsHealthy(
+  tier: string,
+  leaving: readonly Member[],
+  healthy: readonly string[],
+): void {
+  if (healthy.some((name) => !leaving.some((one) => one.name === name))) return;
+  const going = leaving.filter(({ role }) => role === tier);
+  throw new Refusal(`${listed(going)}: no other instance of ${tier} is healthy: mend one first`);
+}
+
+/** Instances without which a tier has none at some load balancer; one that serves nothing may go. @throws Refusal */
 export function keepsInstances(
   stack: OperatedStack,
   leaving: readonly Member[],
@@ -27,7 +52,7 @@ export function keepsInstances(
 ): void {
   for (const one of leaving.filter((member) => isInstance(stack, member))) {
     const backend = backendOf(stack, one);
-    if (backend === undefined) continue;
+    if (backend === undefined || !isServed(stack, one, { asked, silent: [] })) continue;
     for (const { member, servers } of asked) {
       const left = servers.filter(
         (server) =>

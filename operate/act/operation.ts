@@ -12,7 +12,7 @@ import { type Plan, Refusal, say } from "./plan.ts";
 import { NoStore } from "./store.ts";
 import { clearLeft, describeUndo, noteLeft, type Undo, whatIsLeft } from "./undo.ts";
 import { carryOut } from "./undo-steps.ts";
-import { isStopped } from "./whole.ts";
+import { isStopped, isStoppedSince } from "./whole.ts";
 
 export interface OperationOptions {
   /** As it was called, for the journal: `drain storefront-1`. */
@@ -24,8 +24,6 @@ export interface OperationOptions {
 
 /** `leave` it so: the operation itself is about that. */
 type Stopped = "refuse" | "leave" | "start";
-
-const isStoppedSince = "the stack is stopped; npm run resume starts it again";
 
 /**
  * Runs an operation.

@@ -26,7 +26,9 @@ export async function planPause(stack: OperatedStack, pause: boolean): Promise<P
       ? [
           "No primary is made by itself until npm run resume: should this one be lost, writes stand still until then, or until npm run switchover -- MEMBER promotes one by hand.",
         ]
-      : ["Automatic failover is on again: where there is no primary, one is made within seconds."],
+      : before
+        ? ["Automatic failover is on again: where there is no primary, one is made within seconds."]
+        : [],
     async run() {
       if (before === pause) return pause ? "it is paused already" : "it was not paused";
       await setPause(stack, pause);

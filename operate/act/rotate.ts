@@ -168,7 +168,7 @@ export function planRotate(stack: OperatedStack, wish: Wish): Plan {
       for (const [index, step] of list.entries()) {
         signal.throwIfAborted();
         say(`step ${index + 1} of ${list.length}`);
-        await take(stack, step);
+        await take(stack, step, wish);
       }
       const left = lingering.map(({ name }) => name).join(", ");
       const rest =
@@ -181,12 +181,12 @@ export function planRotate(stack: OperatedStack, wish: Wish): Plan {
 }
 
 /** A step that was cut off is taken again: its `up` goes on. */
-async function take(stack: OperatedStack, step: AllGenerations): Promise<void> {
+async function take(stack: OperatedStack, step: AllGenerations, { names }: Wish): Promise<void> {
   const file = trackedFile(stack.name);
   writeFileSync(file, withGenerations(readFileSync(file, "utf8"), step));
   const code = await pulumi(["up", "--stack", stack.name, "--yes", "--skip-preview"], true);
   if (code !== 0)
     throw new Error(
-      `up ended with code ${code}: every client has a password that is taken. Mend what up says, then npx pulumi up --stack ${stack.name}, and npm run rotate: it goes on`,
+      `up ended with code ${code}: every client has a password that is taken. Mend what up says, then npx pulumi up --stack ${stack.name}, and ${["npm run rotate", ...(names.length > 0 ? ["--", ...names] : [])].join(" ")}: it goes on`,
     );
 }

@@ -2,6 +2,7 @@
 import { until } from "../../lib/until.ts";
 import { memberNamed, type OperatedStack } from "../stack.ts";
 import { handOver } from "./handover.ts";
+import { listed } from "./named.ts";
 import { askCluster, type Cluster, leaderOf, standbyOf, tellPatroni } from "./patroni.ts";
 import { type Plan, Refusal, say } from "./plan.ts";
 import { mustOn } from "./processes.ts";
@@ -68,7 +69,9 @@ export async function planSwitchover(
   wanted?: string,
   agreed?: Agreed,
 ): Promise<Plan> {
-  if (wanted !== undefined) memberNamed(stack, wanted);
+  const { database } = stack.topology.members;
+  if (wanted !== undefined && memberNamed(stack, wanted).role !== "database")
+    throw new Refusal(`${wanted} is no member of the database: these are ${listed(database)}`);
   const cluster = await askCluster(stack);
   const change = changeOf(cluster, wanted, agreed);
   const { from, to } = change;

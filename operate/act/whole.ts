@@ -7,7 +7,7 @@ import type { Silent } from "./balancers.ts";
 import { gate } from "./health.ts";
 import { isInstance, listed } from "./named.ts";
 import { askCluster, leaderOf, standbyOf } from "./patroni.ts";
-import { say } from "./plan.ts";
+import { Refusal, say } from "./plan.ts";
 import { processesScript, setProcesses } from "./processes.ts";
 import { serves } from "./restart.ts";
 
@@ -39,6 +39,19 @@ export async function lookForHeld(
     held: answers.filter(({ isHeld }) => isHeld).map(({ member }) => member),
     silent: answers.flatMap(({ member, why }) => (why === undefined ? [] : [{ member, why }])),
   };
+}
+
+/** For people. */
+export const isStoppedSince = "the stack is stopped; npm run resume starts it again";
+
+/** What is asked of a stack that has to run for that. @throws where it fails, that the stack is stopped if it is */
+export async function orStopped<T>(stack: OperatedStack, asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (await isStopped(stack)) throw new Refusal(isStoppedSince);
+    throw error;
+  }
 }
 
 /** Whether somebody has stopped the stack, and not only a part of it: etcd goes last. */

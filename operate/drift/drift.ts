@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { allMembers } from "../../infra/topology.ts";
 import { allPrintable } from "../../lib/printable.mjs";
+import { isStopped, isStoppedSince } from "../act/whole.ts";
 import type { OperatedStack } from "../stack.ts";
 import { ask, type Look } from "./ask.ts";
 import { compare, type Difference, findingsOf } from "./compare.ts";
@@ -31,13 +32,16 @@ export async function findDrift(stack: OperatedStack, state: State): Promise<Dri
   );
   const first = await ask(stack, questions(wanted));
   const { differences, unrecorded } = compare(wanted, first.seen);
-  const doubtful = [...new Set(differences.map(({ expectation }) => expectation))];
+  const differing = [...new Set(differences.map(({ expectation }) => expectation))];
+  const stopped = differing.some(isProcess) && (await isStopped(stack));
+  const doubtful = differing.filter((one) => !(stopped && isProcess(one)));
   const again = doubtful.length === 0 ? undefined : await lookAgain(stack, state, doubtful);
   const unheard = new Map([...first.unheard, ...(again?.unheard ?? [])]);
   return allPrintable({
     findings: again?.findings ?? [],
     unseen: [...unheard].map(([machine, why]) => ({ machine, why })),
     remarks: [
+      ...(stopped ? [`${isStoppedSince}: its processes were not compared`] : []),
       ...absent.map((name) => `${name} is absent (hastack:absent), and was not looked at`),
       ...remarksOn(unrecorded),
       ...remarksOnPatroni(wanted, first),
@@ -59,6 +63,9 @@ async function lookAgain(
   const place = (one: Expectation) => placeOf(stack, members, one);
   return { findings: findingsOf(differences, seen, secretsIn(resources), place), unheard };
 }
+
+/** Whether it runs, and starts by itself. */
+const isProcess = ({ ask: question }: Expectation): boolean => /^(service|unit) /.test(question);
 
 /** @param withTexts whether the files themselves are to be read */
 function questions(

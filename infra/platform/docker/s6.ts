@@ -104,10 +104,15 @@ function runScript({
   ].join("\n");
 }
 
-/** What s6 runs when the process has ended; it does not start it again within a second. */
-function finishFiles({ name, afterwards }: Process): ManagedFile[] {
-  if (afterwards === undefined) return [];
-  const content = `#!/bin/sh -eu\nexec 2>&1\ncd ${configurationDirectory}\nexec ${commandLine(afterwards)}\n`;
+/** What s6 runs when the process has ended, with its process group; it does not start it again within a second. */
+function finishFiles({ name, afterwards, childrenOutlive }: Process): ManagedFile[] {
+  const steps = [
+    // A worker that hangs would go on beside the one that comes
+    ...(childrenOutlive ? [] : ['kill -s KILL -- "-$4" 2> /dev/null || :']),
+    ...(afterwards ? [`cd ${configurationDirectory}`, `exec ${commandLine(afterwards)}`] : []),
+  ];
+  if (steps.length === 0) return [];
+  const content = ["#!/bin/sh -eu", "exec 2>&1", ...steps, ""].join("\n");
   return [{ path: `services/${name}/finish`, mode: "0755", content }];
 }
 

@@ -56,7 +56,14 @@ export async function serveStatus(scene: Scene, looks: Looks, port = 0): Promise
     answer(request, response, token, scene, looks);
   });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject).listen(port, "127.0.0.1", resolve);
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === "EADDRINUSE"
+          ? new Error(`--port ${port}: another program has it; leave it out for a free one`)
+          : error,
+      ),
+    );
+    server.listen(port, "127.0.0.1", resolve);
   });
   server.maxConnections = mostConnections;
   const { port: own } = server.address() as AddressInfo;

@@ -4,11 +4,17 @@ import {
   currentOf,
   drainCommands,
   isServing,
+  readDrained,
   readServers,
   readyCommands,
 } from "../../../../operate/act/balancers.ts";
 import { undrains } from "../../../../operate/act/drain.ts";
-import { keepsBalancer, keepsInstances, keepsQuorum } from "../../../../operate/act/last.ts";
+import {
+  keepsBalancer,
+  keepsHealthy,
+  keepsInstances,
+  keepsQuorum,
+} from "../../../../operate/act/last.ts";
 import { memberNamed, openStack } from "../../../../operate/stack.ts";
 import { showStat } from "../show-stat.ts";
 
@@ -23,6 +29,7 @@ describe("load balancers", () => {
     asked: [first, second].map((member) => ({
       member,
       servers: servers.map((one) => ({ ...one, status: states[one.name] ?? one.status })),
+      drained: Object.keys(states).filter((name) => states[name] === "DRAIN"),
     })),
     silent: [],
   });
@@ -78,11 +85,52 @@ describe("load balancers", () => {
   it("W6: undoing gives requests back to those that had them, and addresses to load balancers", () => {
     const named = members("storefront-1", "admin-1", "lb-1");
     assert.deepEqual(undrains(named, asked({ "storefront-1": "DRAIN" })), [
-      { do: "undrain", members: ["lb-1"] },
+      { do: "undrain", members: ["admin-1", "lb-1"] },
     ]);
     assert.deepEqual(undrains(members("storefront-1"), asked()), [
       { do: "undrain", members: ["storefront-1"] },
     ]);
+  });
+
+  it("W9: one that is down without being drained gets its requests back once it is restarted", () => {
+    assert.deepEqual(undrains(members("storefront-1"), asked({ "storefront-1": "DOWN" })), [
+      { do: "undrain", members: ["storefront-1"] },
+    ]);
+  });
+
+  it("L2: who is drained is read from HAProxy's states, whether it is up or down", () => {
+    const head =
+      "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight";
+    const rows = [
+      "5 storefront 1 storefront-1 172.28.11.41 2 0 1",
+      "5 storefront 2 storefront-2 172.28.11.42 2 8 1",
+      "6 standby 1 db-1 172.28.11.31 0 8 1",
+      "6 standby 2 db-2 172.28.11.32 0 1 1",
+      "7 admin 1 admin-1 172.28.11.51 2 40 1",
+    ];
+    assert.deepEqual(readDrained([head, ...rows, ""].join("\n")), [
+      "storefront-2",
+      "db-1",
+      "admin-1",
+    ]);
+  });
+
+  it("W7: an instance is not taken while the others do not answer, whatever HAProxy has noticed", () => {
+    const named = members("storefront-1");
+    keepsHealthy("storefront", named, ["storefront-1", "storefront-2"]);
+    for (const healthy of [["storefront-1"], []])
+      assert.throws(
+        () => keepsHealthy("storefront", named, healthy),
+        /^Error: storefront-1: no other instance of storefront is healthy: mend one first/,
+      );
+  });
+
+  it("W9: one that serves nothing may be restarted, also where no other serves", () => {
+    keepsInstances(
+      stack,
+      members("storefront-1"),
+      asked({ "storefront-1": "DOWN", "storefront-2": "DRAIN" }),
+    );
   });
 
   it("W7: the last instance that serves is not taken, one beside another is", () => {

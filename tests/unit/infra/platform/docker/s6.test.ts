@@ -31,9 +31,11 @@ describe("s6 service folders", () => {
       serviceFiles([proxy, watcher]).map(({ path, mode, restarts }) => [path, mode, restarts]),
       [
         ["services/proxy/run", "0755", "proxy"],
+        ["services/proxy/finish", "0755", undefined],
         ["services/proxy/down-signal", undefined, undefined],
         ["services/proxy/timeout-kill", undefined, undefined],
         ["services/watcher/run", "0755", "watcher"],
+        ["services/watcher/finish", "0755", undefined],
         ["services/watcher/down-signal", undefined, undefined],
         ["services/watcher/timeout-kill", undefined, undefined],
         ["services/.s6-svscan/SIGTERM", "0755", undefined],
@@ -70,7 +72,20 @@ exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LA
     assert.equal(finish?.mode, "0755");
     assert.equal(
       finish?.content,
-      "#!/bin/sh -eu\nexec 2>&1\ncd /etc/hastack\nexec bin/tidy 'it'\\''s over'\n",
+      `#!/bin/sh -eu
+exec 2>&1
+kill -s KILL -- "-$4" 2> /dev/null || :
+cd /etc/hastack
+exec bin/tidy 'it'\\''s over'
+`,
+    );
+  });
+
+  it("D4: leave alone what is to go on without its process", () => {
+    const files = serviceFiles([{ ...watcher, childrenOutlive: true }]);
+    assert.equal(
+      files.find(({ path }) => path.endsWith("finish")),
+      undefined,
     );
   });
 
@@ -310,6 +325,24 @@ describe("s6 in a container", function () {
 
 describe("s6 with a process that does not end", function () {
   this.timeout(600_000);
+
+  it("L4: ends a worker that hangs once its process has ended, before the next one starts", async () => {
+    const script = "echo master started; sleep 7777 & kill -STOP $!; exec sleep 8888";
+    const master: Process = { name: "master", command: ["sh", "-c", script], stopGraceSeconds: 2 };
+    const machine = await supervise([master]);
+    try {
+      const hung = () => machine.run("pgrep -f '^sleep 7777' || :");
+      await until("the worker hangs", {
+        probe: hung,
+        done: (pids) => pids !== "",
+        limitSeconds: 20,
+      });
+      await machine.run("s6-svc -wD -T 10000 -d /etc/hastack/services/master; sleep 0.5");
+      assert.equal(await hung(), "");
+    } finally {
+      await machine.remove();
+    }
+  });
 
   it("A15: kills it after its grace, and the others still get their own", async () => {
     const machine = await supervise([server, mule]);
