@@ -327,7 +327,7 @@ describe("s6 with a process that does not end", function () {
   this.timeout(600_000);
 
   it("L4: ends a worker that hangs once its process has ended, before the next one starts", async () => {
-    const script = "echo master started; sleep 7777 & kill -STOP $!; exec sleep 8888";
+    const script = "echo master started; sleep 7777 & sleep 0.5; kill -STOP $!; exec sleep 8888";
     const master: Process = { name: "master", command: ["sh", "-c", script], stopGraceSeconds: 2 };
     const machine = await supervise([master]);
     try {
