@@ -189,8 +189,8 @@ function asRootWords(
 ): readonly string[] {
   if (user === "root") return command;
   const root = 'exec "$@" < "/proc/$0/fd/3"';
-  // The shell stays, and has it open until the command has ended
-  const keeper = `exec 3<&0 < /dev/null; sudo -n sh -c ${quote(root)} "$$" "$@"; code=$?; pkill -P "$PPID" -x cat 2> /dev/null; exit "$code"`;
+  // The shell stays, and has it open until the command has ended; shells tell of every signal's end but this one's
+  const keeper = `exec 3<&0 < /dev/null; sudo -n sh -c ${quote(root)} "$$" "$@"; code=$?; pkill -PIPE -P "$PPID" -x cat 2> /dev/null; exit "$code"`;
   // sshd may hand over a socket, which cannot be opened again; whoever gives it may keep it open
   const become = terminal ? 'exec sudo -n "$@"' : `cat | sh -c ${quote(keeper)} sh "$@"`;
   return ["sh", "-c", `[ "$(id -u)" != 0 ] || exec "$@"; ${become}`, "sh", ...command];
