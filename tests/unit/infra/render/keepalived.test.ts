@@ -330,7 +330,7 @@ rm -f /run/hastack/keepalived-state
 # Before an own address is waited for
 bin/keepalived-end
 # A drain that ends so; an HAProxy that does not answer has nothing set
-echo 'experimental-mode on; set var proc.leaving bool(false)' | socat -t 1 - UNIX-CONNECT:/run/haproxy/admin.sock > /dev/null 2>&1 || :
+echo 'experimental-mode on; set var proc.leaving bool(false)' | timeout 2 socat -t 1 - UNIX-CONNECT:/run/haproxy/admin.sock > /dev/null 2>&1 || :
 until places > /run/hastack/keepalived.conf; do sleep 1; done
 echo "$$ $(numbers_of 10.1.0.11 10.2.0.11)" > /run/hastack/keepalived-bound
 exec keepalived --use-file=/run/hastack/keepalived.conf "$@"
