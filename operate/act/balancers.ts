@@ -87,8 +87,10 @@ export async function askBalancers(
     stack.topology.members.loadBalancer.map(async (member): Promise<Balancer | Silent> => {
       const outcome = await onMachineOf(stack, member.machine, script, { limitSeconds });
       if (isUnreachable(outcome)) return { member, why: outcome.unreachable };
-      if (outcome.code !== 0) return { member, why: outcome.stderr.trim() || "HAProxy is silent" };
       const { stdout } = outcome;
+      // One that hangs takes the question, and socat ends well
+      if (outcome.code !== 0 || stdout === "")
+        return { member, why: outcome.stderr.trim() || "HAProxy is silent" };
       const [states, stat] = ["1\n# be_id", "# pxname"].map((head) => stdout.indexOf(head)) as [
         number,
         number,

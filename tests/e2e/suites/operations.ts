@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { lastWords } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
 import { timed } from "../../support/measure.ts";
-import { healed, holders, primary, servingInstances } from "../../support/members.ts";
+import { healed, holders, primary, servingInstances, signalTree } from "../../support/members.ts";
 import { command, mustCommand, operation } from "../../support/operation.ts";
 import { limits, type Promised } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
@@ -38,6 +38,22 @@ export function operationsSuite(stack: TestStack): void {
       const [before = ""] = await holders(stack);
       await operation(stack, ["restart", before], addressesMove);
       assert.notDeepEqual(await holders(stack), [before]);
+    });
+
+    it("W9: restart mends what hangs: an instance, which gets its requests again, and a load balancer", async () => {
+      const [holder] = await holders(stack);
+      const hung = [
+        ["storefront-1", "storefront"],
+        [holder === "lb-1" ? "lb-2" : "lb-1", "haproxy"],
+      ] as const;
+      for (const [member, process] of hung) {
+        await signalTree(stack, member, process, "STOP");
+        await timed(`restart of ${member}, which hangs`, () =>
+          mustCommand(stack, ["restart", member]),
+        );
+      }
+      await healed(stack);
+      await mustCommand(stack, ["status"]);
     });
 
     it("W9: drain keeps requests from an instance, also over an up, until undrain", async () => {
