@@ -37,8 +37,9 @@ done`,
   state=$(systemctl is-active "\${unit##*/}") || :
   case $state in
     active) state=up ;;
-    inactive)
-      state=stopped
+    inactive | failed)
+      # A process may end badly when it is stopped, too
+      [ "$state" = failed ] || state=stopped
       systemctl is-enabled --quiet "\${unit##*/}" || state=held
       ;;
   esac

@@ -73,12 +73,13 @@ await askMachine(${words.join(", ")});`;
     const member = { name: "cache-9", role: "cache", machine: "node-1", backend: "10.2.0.11" };
     const units = "/etc/hastack/cache-9/units";
     await machine.look(`mkdir -p ${units}
-for name in dies held rests runs; do
+for name in broke dies held rests runs; do
   printf '[Service]\\nExecStart=/bin/sleep 99\\nRestart=always\\nRestartSec=60\\n[Install]\\nWantedBy=multi-user.target\\n' > ${units}/hastack-$name.service
   ln -sf ${units}/hastack-$name.service /etc/systemd/system/
 done
-systemctl daemon-reload && systemctl enable hastack-dies hastack-rests hastack-runs && systemctl start hastack-dies hastack-rests hastack-runs
-systemctl stop hastack-rests; systemctl kill --signal=KILL hastack-dies
+sed -i s/always/no/ ${units}/hastack-broke.service
+systemctl daemon-reload && systemctl enable hastack-dies hastack-rests hastack-runs && systemctl start hastack-broke hastack-dies hastack-rests hastack-runs
+systemctl stop hastack-rests; systemctl kill --signal=KILL hastack-broke hastack-dies
 timeout 9 sh -c 'until [ "$(systemctl is-active hastack-dies)" = activating ]; do sleep 0.1; done'`);
     const asked = {
       ...stack,
@@ -90,9 +91,9 @@ timeout 9 sh -c 'until [ "$(systemctl is-active hastack-dies)" = activating ]; d
     const { answers } = await timed(stack, [{ name: "p", folder, command: processes }]);
     await machine.look(`systemctl stop hastack-dies hastack-runs
 systemctl disable --quiet hastack-dies hastack-rests hastack-runs
-rm -r ${folder}; cd /etc/systemd/system; rm -f hastack-dies.service hastack-held.service hastack-rests.service hastack-runs.service`);
+rm -r ${folder}; cd /etc/systemd/system; systemctl reset-failed hastack-broke; rm -f hastack-broke.service hastack-dies.service hastack-held.service hastack-rests.service hastack-runs.service`);
     const said = (answers as Answers).p;
-    assert.equal(said?.text, "dies activating\nheld held\nrests stopped\nruns up\n");
+    assert.equal(said?.text, "broke held\ndies activating\nheld held\nrests stopped\nruns up\n");
     const findings = commonFindings(
       asked,
       member,
@@ -102,6 +103,7 @@ rm -r ${folder}; cd /etc/systemd/system; rm -f hastack-dies.service hastack-held
     assert.deepEqual(
       findings.map(({ what }) => what).filter((what) => /process/.test(what)),
       [
+        "the process broke is stopped, and no boot starts it",
         "the process dies is activating",
         "the process held is stopped, and no boot starts it",
         "the process rests is stopped",
