@@ -77,7 +77,7 @@ export async function signalTree(
   signal: "STOP" | "CONT",
 ) {
   const pid = stack.place.processId(process);
-  const script = `pid=$(${pid}); [ "$pid" -gt 1 ]; kill -${signal} "$pid"; pkill -${signal} -P "$pid"`;
+  const script = `pid=$(${pid}); [ "$pid" -gt 1 ]; kill -${signal} "$pid"; pkill -${signal} -P "$pid" || :`;
   await inside(stack, member, script);
 }
 
