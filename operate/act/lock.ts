@@ -160,13 +160,21 @@ function keep(stack: OperatedStack, holder: Holder): Lock {
     if (found.id !== holder.id) lost.abort(new Crossed(found));
   };
   // A call that fails is made up for by the next one, or the lease ends and the one after that sees it
-  const timer = setInterval(() => renew().catch(() => {}), (leaseSeconds * 1000) / 3);
+  let renewing = Promise.resolve();
+  const timer = setInterval(
+    () => {
+      renewing = renew().catch(() => {});
+    },
+    (leaseSeconds * 1000) / 3,
+  );
   timer.unref();
   return {
     holder,
     lost: lost.signal,
     async release() {
       clearInterval(timer);
+      // One that is under way would take the lock again
+      await renewing;
       await callStore(stack, [["lease/revoke", { ID }]]);
     },
   };
