@@ -3,7 +3,7 @@ import { readOperationCall } from "../operate/act/call.ts";
 import { describeEntry, readJournal } from "../operate/act/journal.ts";
 import { describeHolder, isGone, lockHolder } from "../operate/act/lock.ts";
 import { describeUndo, whatIsLeft } from "../operate/act/undo.ts";
-import { orStopped } from "../operate/act/whole.ts";
+import { isStoppedSince, orStopped } from "../operate/act/whole.ts";
 import { openStack } from "../operate/stack.ts";
 
 /** `npm run journal`: what operators did to the stack, the oldest first, and who is at it now. */
@@ -16,7 +16,7 @@ export async function main(args: readonly string[]): Promise<number> {
   for (const entry of await orStopped(stack, readJournal(stack))) tell(describeEntry(entry));
   const [holder, left] = await Promise.all([lockHolder(stack), whatIsLeft(stack)]);
   if (holder && !isGone(holder)) tell(`\n${describeHolder(holder)}`);
-  else if (left?.stays) tell("\nthe stack is stopped; npm run resume starts it again");
+  else if (left?.stays) tell(`\n${isStoppedSince}`);
   else if (left)
     tell(
       `\n${left.what} was cut off; the next operation will ${left.undo.map(describeUndo).join(", ")}`,

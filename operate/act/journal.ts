@@ -1,17 +1,9 @@
 /** The journal: what was done to a stack, when, by whom, and how it went. It lies beside the lock. */
 import { z } from "zod";
+import { readJson } from "../json.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Holder } from "./lock.ts";
-import {
-  below,
-  callStore,
-  encoded,
-  foundIn,
-  granted,
-  putOf,
-  readValue,
-  storePrefix,
-} from "./store.ts";
+import { below, callStore, encoded, foundIn, granted, putOf, storePrefix } from "./store.ts";
 
 export const journalPrefix = `${storePrefix}journal/`;
 
@@ -32,15 +24,8 @@ const entry = z.object({
 export type Entry = z.output<typeof entry>;
 
 /** Entries of the journal, without those that cannot be read: they hide no other. */
-export function readEntries(texts: readonly string[]): Entry[] {
-  return texts.flatMap((text) => {
-    try {
-      return [readValue(text, entry, "entry")];
-    } catch {
-      return [];
-    }
-  });
-}
+export const readEntries = (texts: readonly string[]): Entry[] =>
+  texts.map((text) => readJson(text, entry)).filter((one) => one !== undefined);
 
 /** Of what a member said at the end, which it may have made as long as it likes: etcd takes no more than 1.5 MB. */
 const keptCharacters = 2000;

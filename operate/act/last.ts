@@ -25,7 +25,11 @@ export async function keepsOthers(
 }
 
 /** Whether some load balancer sends requests to an instance. */
-const isServed = (stack: OperatedStack, one: Member, { asked }: Balancers): boolean =>
+const isServed = (
+  stack: OperatedStack,
+  one: Member,
+  { asked }: Pick<Balancers, "asked">,
+): boolean =>
   asked.some(({ servers }) =>
     servers.some(
       (server) =>
@@ -52,7 +56,7 @@ export function keepsInstances(
 ): void {
   for (const one of leaving.filter((member) => isInstance(stack, member))) {
     const backend = backendOf(stack, one);
-    if (backend === undefined || !isServed(stack, one, { asked, silent: [] })) continue;
+    if (backend === undefined || !isServed(stack, one, { asked })) continue;
     for (const { member, servers } of asked) {
       const left = servers.filter(
         (server) =>

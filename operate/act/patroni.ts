@@ -6,6 +6,7 @@ import { patroniCurl, patroniUrl } from "../../infra/render/patroni.ts";
 import type { Member } from "../../infra/topology.ts";
 import { inRoot } from "../../lib/paths.ts";
 import { folderOf } from "../folder.ts";
+import { readJson } from "../json.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 
@@ -24,15 +25,6 @@ const cluster = z.object({
 });
 export type Cluster = z.output<typeof cluster>;
 
-/** @returns nothing where it is none */
-function readCluster(text: string): Cluster | undefined {
-  try {
-    return cluster.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
-  }
-}
-
 /** The cluster as the first member that answers sees it. @throws when none does */
 export async function askCluster(stack: OperatedStack): Promise<Cluster> {
   const why: string[] = [];
@@ -42,7 +34,7 @@ export async function askCluster(stack: OperatedStack): Promise<Cluster> {
     const outcome = await onMachineOf(stack, member.machine, script, { limitSeconds: 5 });
     if (isUnreachable(outcome)) why.push(`${member.name}: ${outcome.unreachable}`);
     else {
-      const said = outcome.code === 0 ? readCluster(outcome.stdout) : undefined;
+      const said = outcome.code === 0 ? readJson(outcome.stdout, cluster) : undefined;
       if (said) return said;
       why.push(`${member.name}: ${outcome.stderr.trim() || "what it says is no answer"}`);
     }

@@ -10,6 +10,7 @@ import { patroniPrefix } from "../../infra/render/etcd.ts";
 import { present } from "../../infra/topology.ts";
 import { inRoot } from "../../lib/paths.ts";
 import { folderOf } from "../folder.ts";
+import { readJson } from "../json.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 
@@ -83,13 +84,8 @@ const saidShape = z.object({
 });
 
 /** What the program has printed on a member; nothing where that is none of its answers. */
-export function readSaid(text: string): z.output<typeof saidShape> {
-  try {
-    return saidShape.safeParse(JSON.parse(text)).data ?? {};
-  } catch {
-    return {};
-  }
-}
+export const readSaid = (text: string): z.output<typeof saidShape> =>
+  readJson(text, saidShape) ?? {};
 
 /** What etcd says where it does not do something. */
 interface Refused {
@@ -139,9 +135,7 @@ export function foundIn(answer: unknown): readonly Found[] {
 
 /** What a value holds, which anybody may have written who has a database member. @throws for another shape */
 export function readValue<T extends z.ZodType>(text: string, shape: T, what: string): z.output<T> {
-  try {
-    return shape.parse(JSON.parse(text));
-  } catch {
-    throw new Error(`etcd keeps no ${what} that can be read, but ${text.slice(0, 200)}`);
-  }
+  const value = readJson(text, shape);
+  if (value !== undefined) return value;
+  throw new Error(`etcd keeps no ${what} that can be read, but ${text.slice(0, 200)}`);
 }

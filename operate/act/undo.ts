@@ -3,6 +3,7 @@
  * the next command undoes it where this one cannot any more.
  */
 import { z } from "zod";
+import { readJson } from "../json.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Holder } from "./lock.ts";
 import { callStore, encoded, foundIn, granted, putOf, storePrefix } from "./store.ts";
@@ -46,13 +47,11 @@ export async function whatIsLeft(stack: OperatedStack): Promise<Left | undefined
 
 /** @throws for what only another release knows to undo */
 export function readLeft(text: string): Left {
-  try {
-    return noted.parse(JSON.parse(text));
-  } catch {
-    throw new Error(
-      `another release of hastack was cut off here, which left ${text.slice(0, 500)}: run any operation of that one`,
-    );
-  }
+  const left = readJson(text, noted);
+  if (left !== undefined) return left;
+  throw new Error(
+    `another release of hastack was cut off here, which left ${text.slice(0, 500)}: run any operation of that one`,
+  );
 }
 
 export async function noteLeft(

@@ -1,6 +1,7 @@
 /** The database, as Patroni's REST API tells of it on each member. */
 import { z } from "zod";
 import { patroniUrl } from "../../infra/render/patroni.ts";
+import { readJson } from "../json.ts";
 import type { OperatedStack } from "../stack.ts";
 import { hangs } from "./ask.ts";
 import {
@@ -10,7 +11,6 @@ import {
   type Judgement,
   type Kind,
   maybe,
-  readJson,
   restartFix,
   sizeOf,
 } from "./kind.ts";

@@ -4,7 +4,7 @@ import { setPriority } from "node:os";
 import { z } from "zod";
 import { inRoot } from "../../lib/paths.ts";
 import type { Drift } from "../drift/drift.ts";
-import { readJson } from "./kind.ts";
+import { readJson } from "../json.ts";
 import { type Finding, type Picture, type Subject, worst, worstOf } from "./picture.ts";
 
 const name = "drift";

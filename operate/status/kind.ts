@@ -53,18 +53,6 @@ export const restartFix = ({ name }: Pick<Member, "name">, ...why: string[]): st
 /** A part of an answer: what is of another kind counts as not said, whoever wrote it. */
 export const maybe = <T extends z.ZodType>(shape: T) => shape.optional().catch(undefined);
 
-/** JSON that a program wrote. @returns nothing where it is none of this shape, as when it was cut off */
-export function readJson<T extends z.ZodType>(
-  text: string | undefined,
-  shape: T,
-): z.output<T> | undefined {
-  try {
-    return shape.safeParse(JSON.parse(text ?? "")).data;
-  } catch {
-    return undefined;
-  }
-}
-
 /** `1 server`, `2 servers`. */
 export const counted = (count: number, what: string): string =>
   `${count} ${what}${count === 1 ? "" : "s"}`;

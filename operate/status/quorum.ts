@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { authorityFile, leafFile } from "../../infra/certificates/domains.ts";
 import { clientUrl } from "../../infra/render/etcd.ts";
+import { readJson } from "../json.ts";
 import { hangs } from "./ask.ts";
 import {
   type Asked,
@@ -10,7 +11,6 @@ import {
   type Judged,
   type Kind,
   maybe,
-  readJson,
   restartFix,
   sizeOf,
 } from "./kind.ts";

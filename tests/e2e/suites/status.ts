@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { until } from "../../../lib/until.ts";
 import type { Picture } from "../../../operate/status/picture.ts";
 import { healed, startMember } from "../../support/members.ts";
+import { command } from "../../support/operation.ts";
 import { slack } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { undisturbed } from "../../support/turns.ts";
@@ -17,8 +18,7 @@ export function statusSuite(stack: TestStack): void {
     after(() => healed(stack));
 
     async function look(): Promise<{ code: number; picture: Picture }> {
-      const words = ["run", "--silent", "status", "--", "--stack", stack.name, "--json"];
-      const { code, stdout, stderr } = await stack.npm(words, 30);
+      const { code, stdout, stderr } = await command(stack, ["status", "--json"], 30);
       assert.match(stdout, /^\{/, stderr);
       return { code, picture: JSON.parse(stdout) as Picture };
     }

@@ -1,6 +1,5 @@
 /** The lock as operations take it: by a member of the database, in an etcd with the stack's users. */
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { runDocker } from "../../../../infra/platform/docker/engine.ts";
 import { dockerNames } from "../../../../infra/platform/docker/names.ts";
 import { until } from "../../../../lib/until.ts";
@@ -81,7 +80,11 @@ describe("the lock in etcd", function () {
     const lock = await takeLock(stack, elsewhere("update"));
     await endLease(lock.holder);
     const other = await takeLock(stack, elsewhere("switchover"));
-    for (let turn = 0; turn < leaseSeconds && !lock.lost.aborted; turn += 1) await sleep(1000);
+    await until("it is lost", {
+      probe: () => lock.lost.aborted,
+      done: Boolean,
+      limitSeconds: leaseSeconds,
+    });
     assert.ok(lock.lost.reason instanceof Crossed);
     assert.match(lock.lost.reason.message, /could not be reached for 30 s.*: switchover, which/);
     await lock.release();
