@@ -61,7 +61,8 @@ def place(*names):
 
 def make_directories():
     """For root: makes what is missing, and sets owners and modes."""
-    os.makedirs(place(), mode=0o755, exist_ok=True)
+    os.makedirs(place(), exist_ok=True)
+    os.chmod(place(), 0o755)
     for name, (user, group, mode) in DIRECTORIES.items():
         path = place(name)
         os.makedirs(path, exist_ok=True)

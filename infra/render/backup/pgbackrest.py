@@ -10,6 +10,8 @@ import re
 from common import FOLDER, POSTGRES, Failed, at, moment, one_line, place, read_json, run, settings, write_text
 
 PATIENCE_SECONDS = 120
+# What `info` calls a stanza that it could not read
+UNREADABLE = 99
 # One-line reasons for what pgBackRest says in its own words; the first that is found counts
 MEANING = (
     (r"unable to get address for '([^']+)'", r"the name \1 cannot be resolved"),
@@ -87,7 +89,8 @@ def command(lineage, name, *words, pg1=None, repo=None, separate=None):
     """
     path = alone(repo) if repo else os.path.join(FOLDER, "pgbackrest.conf")
     own = [
-        f"--config={path}", "--io-timeout=20", "--log-level-file=off", "--log-level-console=off", "--log-level-stderr=error",
+        f"--config={path}", "--io-timeout=20", "--log-level-file=off", "--log-level-console=off",
+        "--log-level-stderr=error",
     ]
     if lineage is not None:
         own.append(f"--stanza={stanza(lineage)}")
@@ -160,7 +163,11 @@ def numbers(repository):
 
 def backups_in(repository, lineage):
     """The backups of a lineage in one repository, the oldest first. Fails where it is away."""
-    said = json.loads(call(lineage, "info", "--output=json", repo=repository))
+    # With another key it ends well, and prints a line break inside of a text
+    said = json.loads(call(lineage, "info", "--output=json", repo=repository), strict=False)
+    for one in said:
+        if one["status"]["code"] == UNREADABLE:
+            raise Failed(f"{repository}: {reason(one['status']['message'])}")
     return [entry(one) for stanza in said for one in stanza.get("backup", []) if not one.get("error")]
 
 
