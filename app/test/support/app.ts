@@ -46,6 +46,7 @@ export function serverConfig(
     listen: { host: "127.0.0.1", port: 0 },
     database: { writer: urlOf(writer), reader: urlOf(reader), poolSize: 5 },
     uploadsDirectory: uploads,
+    keepFilesDays: 0,
     cookieSecrets: ["cookie-secret-of-the-tests"],
     sessionSecrets: [sessionSecrets[tier]],
     publicUrl: "http://travel.test",
@@ -69,6 +70,7 @@ export function migrateConfig(name: string, primary: Endpoint): MigrateConfig {
     sampleData: false,
     uploadsMegabytes: 5000,
     uploadsPerAccountMegabytes: 100,
+    trashMegabytes: 5000,
   };
 }
 
@@ -157,6 +159,7 @@ export async function serverEnvironment(
     DRAIN_SECONDS: String(config.drainSeconds),
     STOP_GRACE_SECONDS: String(config.stopGraceSeconds),
     UPLOADS_DIRECTORY: config.uploadsDirectory,
+    HASTACK_KEEP_FILES_DAYS: String(config.keepFilesDays),
     COOKIE_SECRET_FILE: cookieSecret,
     SESSION_SECRET_FILE: sessionSecret,
     LOG_LEVEL: config.logLevel,
@@ -188,6 +191,7 @@ export async function migrateEnvironment(
     SAMPLE_DATA: String(config.sampleData),
     UPLOADS_MEGABYTES: String(config.uploadsMegabytes),
     UPLOADS_PER_ACCOUNT_MEGABYTES: String(config.uploadsPerAccountMegabytes),
+    TRASH_MEGABYTES: String(config.trashMegabytes),
   };
 }
 

@@ -387,6 +387,7 @@ describe("the travel agency", () => {
       sampleData: true,
       uploadsMegabytes: 5000,
       uploadsPerAccountMegabytes: 100,
+      trashMegabytes: 5000,
     });
   });
 
