@@ -51,6 +51,7 @@ describe("what an instance is given", () => {
       HASTACK_INSTANCE: "storefront-1",
       HASTACK_TIER: "storefront",
       HASTACK_RELEASE: "0123456789ab",
+      HASTACK_KEEP_FILES_DAYS: "0",
       DATABASE_URL: `postgresql://app_storefront:@{database_password}@10.2.0.100:5000/hastack${verified}`,
       DATABASE_READER_URL: `postgresql://app_storefront:@{database_password}@10.2.0.100:5001/hastack${verified}`,
       DATABASE_POOL_SIZE: "10",
@@ -91,6 +92,16 @@ describe("what an instance is given", () => {
     ]);
     assert.deepEqual(mail(given("admin", settings)), [undefined, undefined, undefined]);
     assert.deepEqual(mail(given("storefront")), [undefined, undefined, undefined]);
+  });
+
+  it("O3: keeps removed files a day longer than rows can be restored, and not at all without backups", () => {
+    const days = (changes: Readonly<Record<string, unknown>>) =>
+      [given("storefront", changes), givenToMigrations(changes)].map(
+        ({ HASTACK_KEEP_FILES_DAYS: value }) => value,
+      );
+    assert.deepEqual(days({ members: { backup: 1 } }), ["15", "15"]);
+    assert.deepEqual(days({ members: { backup: 1 }, backup: { retentionDays: 30 } }), ["31", "31"]);
+    assert.deepEqual(days({ backup: { retentionDays: 30 } }), ["0", "0"]);
   });
 
   it("A9: has no address of a cache where there is none, or where it uses none", () => {
@@ -212,6 +223,7 @@ describe("what the migrations are given", () => {
   it("A12, A13: is the owner's login at the primary, wherever their script finds it, and the application's own", () => {
     assert.deepEqual(givenToMigrations(), {
       HASTACK_RELEASE: "0123456789ab",
+      HASTACK_KEEP_FILES_DAYS: "0",
       DATABASE_URL: `postgresql://migrator:@{database_password}@$PRIMARY:5432/hastack${verified}`,
       PGHOST: "$PRIMARY",
       PGPORT: "5432",
