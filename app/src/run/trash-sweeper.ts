@@ -32,17 +32,16 @@ export async function sweepTrash(database: Database, store: PictureStore): Promi
   const unknown = await askFor(database, "SELECT match_trash($1) AS path", [files]);
   const named = await namedPaths(database, unknown);
   if (await isHeld(directory)) return done;
-  done.back.push(...(await takeBack(database, directory, [...named])));
-  for (const path of unknown) {
-    if (!done.back.includes(path)) await note(database, directory, path);
-  }
+  const known = new Set(await takeBack(database, directory, [...named]));
+  done.back.push(...known);
+  for (const path of unknown) if (!known.has(path)) await note(database, directory, path);
   const due = await askFor(database, dueSql, [(keepDays * dayMs) / 1000, filesAtOnce]);
   const missed = await namedPaths(database, due);
   if (due.length === 0 || (await isHeld(directory))) return done;
-  const back = await takeBack(database, directory, [...missed]);
+  const back = new Set(await takeBack(database, directory, [...missed]));
   done.back.push(...back);
   for (const path of due) {
-    if (!back.includes(path) && (await removeDue(database, store, path))) done.removed.push(path);
+    if (!back.has(path) && (await removeDue(database, store, path))) done.removed.push(path);
   }
   return done;
 }

@@ -126,6 +126,8 @@ export interface SpawnOptions {
   nodeArgs?: string[];
   /** The application's folder. @default the one of the checkout */
   directory?: string;
+  /** Words after the entry's path. @default none */
+  args?: string[];
   /** Further variables. @default none */
   environment?: Readonly<Record<string, string>>;
 }
@@ -204,9 +206,14 @@ export async function secretsFolder(): Promise<string> {
 export async function spawnEntry(
   entry: string,
   environment: Readonly<Record<string, string>>,
-  { nodeArgs = [], directory: application = appDirectory, environment: more }: SpawnOptions = {},
+  {
+    nodeArgs = [],
+    directory: application = appDirectory,
+    args = [],
+    environment: more,
+  }: SpawnOptions = {},
 ): Promise<Omit<AppProcess, "url">> {
-  const child = spawn(process.execPath, [...nodeArgs, join(application, "src", entry)], {
+  const child = spawn(process.execPath, [...nodeArgs, join(application, "src", entry), ...args], {
     env: { PATH: process.env.PATH, ...environment, ...more },
     stdio: ["ignore", "pipe", "pipe"],
   });
