@@ -399,6 +399,7 @@ describe("the travel agency", () => {
       sampleData: true,
       uploadsMegabytes: 5000,
       uploadsPerAccountMegabytes: 100,
+      trashMegabytes: 5000,
     });
   });
 
