@@ -5,6 +5,7 @@ import { type Entry, journalPrefix, readEntries } from "../act/journal.ts";
 import { describeHolder, type Holder, isGone, lockKey, readHolder } from "../act/lock.ts";
 import { below, encoded, foundIn, readSaid, type StoreCall, storeScript } from "../act/store.ts";
 import { describeUndo, leftKey, readLeft } from "../act/undo.ts";
+import { type KitRecord, kitKey, readRecord } from "../kit/record.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Asked } from "./kind.ts";
 import type { Finding, Subject } from "./picture.ts";
@@ -18,6 +19,8 @@ export interface Operations {
   readonly left?: string;
   /** The newest first. */
   readonly entries: readonly Entry[];
+  /** Of the last recovery kit that was noted. */
+  readonly kit?: KitRecord;
 }
 
 const calls: readonly StoreCall[] = [
@@ -32,6 +35,7 @@ const calls: readonly StoreCall[] = [
       limit: String(lastEntries),
     },
   ],
+  ["kv/range", { key: encoded(kitKey) }],
 ];
 
 /** Shell text for a member of the database, in the folder of its files. */
@@ -42,9 +46,11 @@ export function readOperations(asked: readonly Asked[]): Operations | undefined 
   for (const one of asked) {
     try {
       const { answers = [] } = readSaid(one.answer("operations")?.text ?? "");
-      const [lock, left, journal] = answers.map(foundIn);
+      const [lock, left, journal, kits] = answers.map(foundIn);
       if (lock === undefined || left === undefined || journal === undefined) continue;
+      const kit = readRecord(kits?.[0]?.value);
       return {
+        ...(kit && { kit }),
         ...(lock[0] && { holder: readHolder(lock[0].value) }),
         ...(left[0] && { left: left[0].value }),
         entries: readEntries(journal.map(({ value }) => value)),
