@@ -168,7 +168,7 @@ async function forgetMachines(stack: string): Promise<void> {
   writeFileSync(copy, before, { mode: 0o600, flag: "wx" });
   await pulumiOutput(["stack", "import", "--stack", stack], state);
   tell(
-    `the state of ${stack} has no more of ${dropped} things on machines, and the next up places all anew, with the same passwords.\n` +
+    `the state of ${stack} has no more of ${dropped} thing${dropped === 1 ? "" : "s"} on machines, and the next up places all anew, with the same passwords.\n` +
       `The state before is in ${relative(root, copy)}: npx pulumi stack import --stack ${stack} --file ${relative(root, copy)} puts it back.`,
   );
 }

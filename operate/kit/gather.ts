@@ -131,7 +131,9 @@ export async function gatherKit(stack: OperatedStack, at = new Date()): Promise<
   };
   const files = {
     [names.readMe]: readMe(about),
-    ...(needsKit(stack) && { [names.repository]: repositoryText(key || undefined, config) }),
+    ...((needsKit(stack) || key !== "") && {
+      [names.repository]: repositoryText(key || undefined, config),
+    }),
     [names.state]: state,
     ...(passphrase !== undefined && { [names.passphrase]: `${passphrase}\n` }),
     [names.settings]: sources.settings,

@@ -21,10 +21,15 @@ export const needsKit = ({ topology }: OperatedStack): boolean =>
 /** A stack on this machine's engine is lost with its backups, and is mostly for trying out. */
 const isMild = ({ settings }: OperatedStack): boolean => settings.platform === "docker";
 
-export const knownHere = (stack: OperatedStack): KnownHere => ({
-  record: recordHere(stack.name),
-  now: fingerprintHere(stack),
-});
+/** @returns nothing where the stack has no backups, or its files cannot be read: others complain of that */
+export function knownHere(stack: OperatedStack): KnownHere | undefined {
+  if (!needsKit(stack)) return undefined;
+  try {
+    return { record: recordHere(stack.name), now: fingerprintHere(stack) };
+  } catch {
+    return undefined;
+  }
+}
 
 const day = (iso: string): string => iso.slice(0, 10);
 
@@ -68,8 +73,8 @@ export function judgeKit(
 
 /** A sentence for the end of an `up`. @returns nothing where there is nothing to say, or it is not asked for */
 export async function reminderOf(stack: OperatedStack): Promise<string | undefined> {
-  if (!needsKit(stack) || isMild(stack)) return undefined;
-  const here = knownHere(stack);
+  const here = isMild(stack) ? undefined : knownHere(stack);
+  if (here === undefined) return undefined;
   // Without etcd, what is known here must do
   const noted = await recordOnStack(stack).catch(() => undefined);
   const { what, fix } = look(stack, newest(here.record, noted), here.now);

@@ -50,7 +50,7 @@ interface Exported {
 /**
  * @param state as `pulumi stack export` writes it
  * @param kept machines whose resources stay
- * @returns the same for new machines, and how many resources it has no more
+ * @returns the same for new machines, and how many things on machines it has no more
  */
 export function forNewMachines(
   state: string,
@@ -70,7 +70,7 @@ export function forNewMachines(
   const deployment = { ...rest, resources: left.map((one) => withoutOthers(one, urns)) };
   return {
     state: JSON.stringify({ ...exported, deployment }),
-    dropped: resources.filter(({ urn }) => !urns.has(urn)).length,
+    dropped: resources.length - placed.length,
   };
 }
 

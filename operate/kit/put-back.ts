@@ -1,6 +1,6 @@
 /** Puts what a kit holds where it belongs, in a checkout that has none of it. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, relative, resolve, sep } from "node:path";
+import { dirname, relative, sep } from "node:path";
 import { isMap, parseDocument } from "yaml";
 import { userPath } from "../../infra/inventory.ts";
 import { inHastack, inRoot, root } from "../../lib/paths.ts";
@@ -84,15 +84,23 @@ const usesOwnPassphrase = (env = process.env): boolean =>
 
 const isSame = ({ path, text }: Put): boolean => readFileSync(path, "utf8") === text;
 
+function stateThere(stack: string): string | undefined {
+  const backend = fileBackend(pulumiEnvironment());
+  return backend === undefined ? undefined : stateFile(backend, stack);
+}
+
+const describeState = (file: string, stack: string): string =>
+  `${here(file)} is there: this checkout has a stack ${stack}`;
+
 /** What is in the way. */
 function obstacles({ about }: Kit, all: readonly Put[]): string[] {
   const { stack, hastack } = about;
-  const backend = fileBackend(pulumiEnvironment());
-  const state = backend === undefined ? undefined : stateFile(backend, stack);
   const different = all.filter((one) => existsSync(one.path) && !one.yields && !isSame(one));
   const commit = hastack.commit ? `, or check out ${hastack.commit}` : "";
+  // Without it nothing tells where states are; then it is looked for once it is back
+  const state = existsSync(inRoot("Pulumi.yaml")) ? stateThere(stack) : undefined;
   return [
-    ...(state === undefined ? [] : [`${here(state)} is there: this checkout has a stack ${stack}`]),
+    ...(state === undefined ? [] : [describeState(state, stack)]),
     ...different.map(({ path }) =>
       path === passphraseFile()
         ? `${here(path)} is there, and is another passphrase: other stacks may need it; use an empty checkout`
@@ -146,17 +154,20 @@ async function putState({ about, files }: Kit, options: PutBackOptions, made: st
       `the state is in ${here(path)}: pulumi stack init ${stack}; pulumi stack import --stack ${stack} --file ${here(path)}`,
     ];
   }
-  const base = resolve(backend);
+  const there = stateThere(stack);
+  if (there !== undefined)
+    throw new Error(`nothing was put back:\n  ${describeState(there, stack)}`);
   try {
     await pulumiOutput(["stack", "import", "--stack", stack], state);
     // The passphrase opens it
     await pulumiOutput(["stack", "output", "--json", "--show-secrets", "--stack", stack]);
   } catch (error) {
-    const file = stateFile(base, stack);
+    const file = stateThere(stack);
     if (file !== undefined) made.push(file);
     throw error;
   }
-  const less = dropped > 0 ? `, without ${dropped} things that were on the machines` : "";
+  const things = dropped === 1 ? "1 thing that was" : `${dropped} things that were`;
+  const less = dropped > 0 ? `, without ${things} on the machines` : "";
   return [`the state of ${stack}: put back${less}`];
 }
 

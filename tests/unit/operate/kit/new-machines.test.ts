@@ -97,7 +97,8 @@ describe("a state for new machines", function () {
     assert.ok(Object.keys(before).length > 15, `${Object.keys(before).length} secrets`);
     await removeVolume();
     const { state, dropped } = forNewMachines(JSON.stringify(await project.state()));
-    assert.equal(dropped, 5, "three commands, a volume and its provider");
+    assert.equal(dropped, 4, "three commands and a volume");
+    assert.doesNotMatch(state, /pulumi:providers:docker/);
     assert.equal(thingsOnMachines(state), 0);
     await put(state);
 
