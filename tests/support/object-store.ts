@@ -1,9 +1,10 @@
 /**
- * A server of S3's protocol, for backups: SeaweedFS as it comes from PyPI, in a container of its own in a
- * stack's backend network.
+ * A server of S3's protocol, for backups: SeaweedFS as it comes from PyPI, in a container of its own. It is
+ * reached at the engine's own address, from whatever network, also when a stack and its networks are gone.
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { baseImage } from "../../lib/base-image.ts";
 import { inRoot } from "../../lib/paths.ts";
@@ -45,9 +46,11 @@ export class ObjectStore {
     this.authority = authority;
   }
 
-  /** @param network of the engine that it is in, with this address */
-  static async start(name: string, network: string, address: string): Promise<ObjectStore> {
+  /** @param name of the test's stack */
+  static async start(name: string): Promise<ObjectStore> {
     const program = await ensureServer();
+    const address = networkInterfaces().docker0?.find(({ family }) => family === "IPv4")?.address;
+    if (address === undefined) throw new Error("the engine's own network has no address here");
     const authority = await makeCertificate({ authority: true });
     const own = await makeCertificate({ names: [`IP:${address}`], issuer: authority });
     const store = new ObjectStore(name, address, authority.certificate);
@@ -62,7 +65,7 @@ export class ObjectStore {
     file("s3.json", JSON.stringify({ identities: [{ name: "hastack", credentials, actions }] }));
     await mustRun([
       ...["docker", "run", "--detach", "--name", store.#container],
-      ...["--label=hastack.test=object-store", `--network=${network}`, `--ip=${address}`],
+      ...["--label=hastack.test=object-store", `--publish=${address}:${port}:${port}`],
       ...["--volume", `${program}:/weed:ro`, "--volume", `${store.#folder}:/store`],
       ...[baseImage.name, "/weed", "server", "-dir=/store", "-ip=127.0.0.1", "-volume.max=100"],
       ...["-master.volumeSizeLimitMB=64", "-s3", `-s3.port=${port}`, "-s3.ip.bind=0.0.0.0"],
