@@ -268,17 +268,43 @@ describe("the database is recorded", function () {
   });
 
   it("on, with a gap, after the slot was lost", async () => {
-    await pair.run("pkill -STOP -f 'keeper/receive.p[y]'; pkill -STOP pg_receivewal");
+    const slot = (what: string) =>
+      pair.sql(`SELECT ${what} FROM pg_replication_slots WHERE slot_name = 'keeper'`);
+    const processes =
+      "-f '^python3 keeper/receive.p[y]|^/usr/lib/postgresql/17/bin/pg_receivewa[l]'";
+    await pair.run(`pkill -STOP ${processes}`);
     await pair.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '16MB'");
     await pair.sql("SELECT pg_reload_conf()");
-    await fill(8);
-    await pair.sql("CHECKPOINT");
-    await fill(3);
-    await pair.sql("CHECKPOINT");
-    await pair.run("pkill -CONT pg_receivewal; pkill -CONT -f 'keeper/receive.p[y]'");
-    await receiving("it says why", ({ why }) => !!why?.includes("slot"));
+    await until("the server has given the connection up", {
+      probe: () => slot("active"),
+      done: (active) => active === "f",
+      limitSeconds: 20,
+    });
+    await until("the slot is lost", {
+      probe: async () => {
+        await fill(3);
+        await pair.sql("CHECKPOINT");
+        return slot("wal_status");
+      },
+      done: (status) => status === "lost",
+      limitSeconds: 60,
+    });
+    await pair.run(`pkill -CONT ${processes}`);
+    await until("receiving begins again", {
+      probe: () => pair.log("receive"),
+      done: (text) => text.includes("receiving begins again where the slot is"),
+      limitSeconds: 60,
+    });
     // As the database's members do
-    await pair.sql("SELECT pg_drop_replication_slot('keeper')");
+    await until("the slot is dropped", {
+      probe: async () => {
+        await slot("pg_terminate_backend(active_pid)");
+        await slot("pg_drop_replication_slot(slot_name)").catch(() => {});
+        return slot("count(*)");
+      },
+      done: (count) => count === "0",
+      limitSeconds: 30,
+    });
     await pair.sql("SELECT pg_create_physical_replication_slot('keeper', true)");
     await receiving("it receives again", ({ connected }) => connected === true);
     await fill(2);
@@ -304,5 +330,17 @@ describe("the database is recorded", function () {
       done: (names) => !/^hastack-1$/m.test(names),
       limitSeconds: 60,
     });
+  });
+
+  it("with times in the repositories, for a machine that has nothing else", async () => {
+    const ranges = async () => (await survey()).ranges.filter(({ lineage }) => lineage === 1);
+    const known = await ranges();
+    assert.ok(known.length > 0);
+    await pair.run(`rm ${directory}/ticks/hastack-1*`);
+    for (const [index, { from, to }] of (await ranges()).entries()) {
+      assert.equal(from, known[index]?.from);
+      const lost = Date.parse(known[index]?.to ?? "") - Date.parse(to);
+      assert.ok(lost < 70_000, `${lost} ms`);
+    }
   });
 });
