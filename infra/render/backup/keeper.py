@@ -18,13 +18,15 @@ import ranges
 import requests
 import restored
 import schedule
+import tick_store
 import ticks
 import witness
 from common import Failed, iso, make_directories, moment, now, place, say, settings, write_json
 
 ROUND_SECONDS = 0.5
 TICK_SECONDS = 10
-LOOK_SECONDS, LOOK_SECONDS_OF_SLOW = 60, 300
+SHARE_SECONDS = 300
+LOOK_SECONDS, LOOK_SECONDS_OF_SLOW = 30, 300
 EXPIRE_SECONDS = 6 * 3600
 # After a failure: twice as long each time
 FIRST_REST_SECONDS, LAST_REST_SECONDS = 300, 3600
@@ -41,7 +43,7 @@ class Keeper:
         # By what rests after a failure: until when, and how long
         self.rests = {}
         self.why = {}
-        self.files_at = None
+        self.files_at = self.shared = self.shared_at = None
         self.expired_at = time.monotonic() - EXPIRE_SECONDS + 300
 
     # Threads that go on whatever is under way
@@ -79,6 +81,18 @@ class Keeper:
         seen["lineage"] = identity.record()["lineage"]
         self.seen = seen
         self.write_backups()
+        if self.shared != seen["lineage"] or time.monotonic() - self.shared_at > SHARE_SECONDS:
+            self.shared, self.shared_at = seen["lineage"], time.monotonic()
+            self.share_ticks(seen["lineage"])
+
+    def share_ticks(self, number):
+        for name in settings()["repositories"]:
+            try:
+                # Of the one before the last ones may be missing
+                for one in (number - 1, number):
+                    tick_store.share(name, one)
+            except Failed as failure:
+                say(f"ticks are not stored: {failure}")
 
     def write_backups(self):
         seen = self.seen
@@ -200,6 +214,8 @@ class Keeper:
             oldest = min(moment(one["start"]) for one in known)
             for number in {one["lineage"] for one in known}:
                 ticks.expire(number, oldest - datetime.timedelta(days=1))
+                for name in settings()["repositories"]:
+                    tick_store.expire(name, number, oldest - datetime.timedelta(days=1))
             witness.expire(oldest)
         return result
 

@@ -33,13 +33,17 @@ def minutes_path(lineage):
     return place("ticks", pgbackrest.stanza(lineage))
 
 
+def line(tick):
+    return f"{tick['at']} {tick['timeline']} {tick['lsn']}\n"
+
+
 def add(lineage, tick):
     """Keeps a tick."""
     recent = recent_ticks(lineage)
     if not recent or recent[-1]["at"][:MINUTE] != tick["at"][:MINUTE]:
         with open(minutes_path(lineage), "a", encoding="utf-8") as file:
             os.fchmod(file.fileno(), 0o644)
-            file.write(f"{tick['at']} {tick['timeline']} {tick['lsn']}\n")
+            file.write(line(tick))
     write_json(recent_path(lineage), [*recent, tick][-KEEP_RECENT:])
 
 
@@ -85,6 +89,5 @@ def received(lineage, timeline, branch, reached):
 def expire(lineage, oldest):
     """Forgets ticks before a moment."""
     limit = iso(oldest)
-    kept = [one for one in all_ticks(lineage) if one["at"] >= limit]
-    lines = [f"{one['at']} {one['timeline']} {one['lsn']}\n" for one in kept]
-    write_text(minutes_path(lineage), "".join(lines))
+    kept = {one["at"][:MINUTE]: line(one) for one in reversed(all_ticks(lineage)) if one["at"] >= limit}
+    write_text(minutes_path(lineage), "".join(reversed(kept.values())))
