@@ -24,7 +24,7 @@ from common import Failed, iso, make_directories, moment, now, place, say, setti
 
 ROUND_SECONDS = 0.5
 TICK_SECONDS = 10
-LOOK_SECONDS, LOOK_SECONDS_OF_SLOW = 60, 300
+LOOK_SECONDS, LOOK_SECONDS_OF_SLOW = 30, 300
 EXPIRE_SECONDS = 6 * 3600
 # After a failure: twice as long each time
 FIRST_REST_SECONDS, LAST_REST_SECONDS = 300, 3600
