@@ -179,7 +179,8 @@ def backups_in(repository, lineage):
     said = json.loads(call(lineage, "info", "--output=json", repo=repository), strict=False)
     for one in said:
         if one["status"]["code"] == UNREADABLE:
-            raise Failed(f"{repository}: {reason(one['status']['message'])}")
+            why = " ".join(each["status"]["message"] for each in one.get("repo", []))
+            raise Failed(f"{repository}: {reason(why or one['status']['message'])}")
     return [entry(one) for stanza in said for one in stanza.get("backup", []) if not one.get("error")]
 
 
