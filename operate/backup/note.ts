@@ -12,6 +12,7 @@ import {
   granted,
   putOf,
   readValue,
+  type StoreCall,
   storePrefix,
 } from "../act/store.ts";
 import type { OperatedStack } from "../stack.ts";
@@ -84,18 +85,19 @@ const kept = `${clusterPrefix}config`;
  * Has etcd know of no cluster: who led it, which data it had. Only while no Patroni runs.
  * @throws where etcd does not do it
  */
-export async function forgetCluster(stack: OperatedStack): Promise<void> {
-  const [answer] = await callStore(stack, [
-    ["kv/range", { ...below(clusterPrefix), keys_only: true }],
-  ]);
+export const forgetCluster = (stack: OperatedStack): Promise<void> =>
+  forgetClusterBy((calls) => callStore(stack, calls));
+
+/** @param call etcd */
+export async function forgetClusterBy(
+  call: (calls: readonly StoreCall[]) => Promise<readonly unknown[]>,
+): Promise<void> {
+  const [answer] = await call([["kv/range", { ...below(clusterPrefix), keys_only: true }]]);
   const keys = foundIn(granted(answer))
     .map(({ key }) => key)
     .filter((key) => key !== kept);
   if (keys.length === 0) return;
-  const answers = await callStore(
-    stack,
-    keys.map((key) => ["kv/deleterange", { key: encoded(key) }] as const),
-  );
+  const answers = await call(keys.map((key) => ["kv/deleterange", { key: encoded(key) }] as const));
   for (const one of answers) granted(one);
 }
 

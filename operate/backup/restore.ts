@@ -153,7 +153,7 @@ export async function planInPlace(
   const isThere = there?.phase === "beside" || there?.phase === "promoted";
   if (to === undefined && !isThere)
     throw new Refusal("nothing is restored beside the stack: say --to TIME, too");
-  const isIt = isThere && (to === undefined || (to !== newest && to === there.to));
+  const isIt = isThere && (to === undefined || isSame(to, there.to));
   const restored = isIt ? there : await restoreBeside(stack, to ?? newest);
   process.stdout.write(`${textOfDifferences(restored)}\n`);
   const hands = handsOn(stack);
@@ -172,6 +172,10 @@ export async function planInPlace(
     run: (signal) => inPlace(stack, hands, { restored, note, kilobytes, yes }, signal),
   };
 }
+
+/** Digits of a second do not make another moment; the newest is another one each time. */
+const isSame = (to: string, there: string | null | undefined): boolean =>
+  to !== newest && Date.parse(to) === Date.parse(there ?? "");
 
 interface Wanted {
   readonly restored: Restored;

@@ -136,7 +136,7 @@ export type TableDifference = z.output<typeof table>;
 export const restoredShape = z.object({
   to: text,
   reached: time,
-  phase: maybe(z.enum(["restoring", "beside", "promoted"])),
+  phase: maybe(z.enum(["restoring", "beside", "promoted", "failed"])),
   since: time,
   lineage: count,
   seconds: count,
