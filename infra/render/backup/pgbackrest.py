@@ -96,7 +96,7 @@ def command(lineage, name, *words, pg1=None, repo=None, separate=None):
         own.append(f"--stanza={stanza(lineage)}")
     if pg1:
         own.append(f"--pg1-path={pg1}")
-    if name not in ("repo-ls", "repo-rm", "repo-put", "repo-get", "info"):
+    if name not in ("repo-ls", "repo-rm", "repo-put", "repo-get", "info", "verify"):
         own.append(f"--lock-path={place('control', separate or 'lock')}")
     return ["pgbackrest", *own, name, *words]
 
