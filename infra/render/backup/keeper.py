@@ -25,7 +25,8 @@ from common import Failed, iso, make_directories, moment, now, place, say, setti
 
 ROUND_SECONDS = 0.5
 TICK_SECONDS = 10
-SHARE_SECONDS = 300
+# What is lost together with this machine is known up to then
+SHARE_SECONDS = 20
 LOOK_SECONDS, LOOK_SECONDS_OF_SLOW = 30, 300
 EXPIRE_SECONDS = 6 * 3600
 # After a failure: twice as long each time
@@ -43,7 +44,7 @@ class Keeper:
         # By what rests after a failure: until when, and how long
         self.rests = {}
         self.why = {}
-        self.files_at = self.shared = self.shared_at = None
+        self.files_at = None
         self.expired_at = time.monotonic() - EXPIRE_SECONDS + 300
 
     # Threads that go on whatever is under way
@@ -81,9 +82,12 @@ class Keeper:
         seen["lineage"] = identity.record()["lineage"]
         self.seen = seen
         self.write_backups()
-        if self.shared != seen["lineage"] or time.monotonic() - self.shared_at > SHARE_SECONDS:
-            self.shared, self.shared_at = seen["lineage"], time.monotonic()
-            self.share_ticks(seen["lineage"])
+
+    def share(self):
+        while True:
+            if identity.record():
+                self.share_ticks(identity.record()["lineage"])
+            time.sleep(SHARE_SECONDS)
 
     def share_ticks(self, number):
         for name in settings()["repositories"]:
@@ -91,7 +95,7 @@ class Keeper:
                 # Of the one before the last ones may be missing
                 for one in (number - 1, number):
                     tick_store.share(name, one)
-            except Failed as failure:
+            except (Failed, OSError) as failure:
                 say(f"ticks are not stored: {failure}")
 
     def write_backups(self):
@@ -263,7 +267,7 @@ def main():
     keeper = Keeper()
     common.progress = keeper.progress
     keeper.begin("start", restored.resume)
-    for work in (keeper.tick, keeper.look):
+    for work in (keeper.tick, keeper.look, keeper.share):
         threading.Thread(target=work, daemon=True, name=work.__name__).start()
     while True:
         try:

@@ -96,7 +96,7 @@ def command(lineage, name, *words, pg1=None, repo=None, separate=None):
         own.append(f"--stanza={stanza(lineage)}")
     if pg1:
         own.append(f"--pg1-path={pg1}")
-    if name not in ("repo-ls", "repo-rm", "repo-put", "repo-get", "info"):
+    if name not in ("repo-ls", "repo-rm", "repo-put", "repo-get", "info", "verify"):
         own.append(f"--lock-path={place('control', separate or 'lock')}")
     return ["pgbackrest", *own, name, *words]
 
@@ -179,7 +179,8 @@ def backups_in(repository, lineage):
     said = json.loads(call(lineage, "info", "--output=json", repo=repository), strict=False)
     for one in said:
         if one["status"]["code"] == UNREADABLE:
-            raise Failed(f"{repository}: {reason(one['status']['message'])}")
+            why = " ".join(each["status"]["message"] for each in one.get("repo", []))
+            raise Failed(f"{repository}: {reason(why or one['status']['message'])}")
     return [entry(one) for stanza in said for one in stanza.get("backup", []) if not one.get("error")]
 
 

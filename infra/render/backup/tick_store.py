@@ -39,14 +39,14 @@ def store_day(repository, lineage, day, known):
 
 def fetch(repository, lineage):
     """Brings the ticks of a lineage that this machine knows nothing of."""
-    if os.path.exists(ticks.minutes_path(lineage)):
+    if os.path.exists(ticks.path_of(lineage)):
         return
     names = sorted(pgbackrest.ls(repository, folder(lineage)))
     if BRANCHES not in names:
         return
     texts = {name: pgbackrest.read(repository, f"{folder(lineage)}/{name}") for name in names}
     write_json(lineages.branches_path(lineage), json.loads(texts.pop(BRANCHES)))
-    write_text(ticks.minutes_path(lineage), "".join(texts.values()))
+    write_text(ticks.path_of(lineage), "".join(texts.values()))
 
 
 def expire(repository, lineage, oldest):
