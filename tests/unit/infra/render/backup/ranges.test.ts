@@ -21,8 +21,8 @@ const present = (...found: readonly (readonly [number, number])[]) =>
   `{${found.map(([timeline, number]) => `(${timeline}, ${number})`)}}`;
 /** Timeline 2 left timeline 1 in the middle of segment 5. */
 const branches = `{1: [], 2: [[1, "0/5800000"]]}`;
-const backup = (lsn: string, stop: string, timeline = 1) =>
-  `{"startLsn": "${lsn}28", "stopLsn": "${lsn}100", "timeline": ${timeline}, "stop": day("${stop}+00:00")}`;
+const backup = (segment: number, stop: string, timeline = 1) =>
+  `{"startLsn": "0/${segment}000028", "stopLsn": "0/${segment}0000F0", "timeline": ${timeline}, "stop": day("${stop}+00:00")}`;
 const tick = (lsn: string, at: string, timeline: number) =>
   `{"lsn": "${lsn}", "at": "${at}.000Z", "timeline": ${timeline}}`;
 
@@ -54,10 +54,7 @@ describe("what can be restored", () => {
   });
 
   it("begins anew with a backup after a gap, and the gap is told with times", async () => {
-    const backups =
-      `[${backup("0/2000", "2026-01-01T00:00:00")}, ${backup("0/6000", "2026-01-02T00:00:00", 2)}]`
-        .replaceAll("0/2000", "0/20000")
-        .replaceAll("0/6000", "0/60000");
+    const backups = `[${backup(2, "2026-01-01T00:00:00")}, ${backup(6, "2026-01-02T00:00:00", 2)}]`;
     const seen = `[${tick("0/2F00000", "2026-01-01T01:00:00", 1)}, ${tick("0/3F00000", "2026-01-01T02:00:00", 1)}, ${tick("0/6F00000", "2026-01-02T01:00:00", 2)}]`;
     const found = `ranges.compute(1, ${backups}, ${branches}, ${present([1, 2], [2, 5], [2, 6])}, None, ${seen})`;
     const [spans, gaps] = (await worth(found)) as [object[], { why: string }[]];
