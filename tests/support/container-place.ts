@@ -21,6 +21,7 @@ const firstHost: Readonly<Record<string, number>> = {
   admin: 51,
   web: 41,
   cache: 61,
+  backup: 121,
 };
 
 const folder = "/etc/hastack";

@@ -45,6 +45,7 @@ const kinds: Readonly<Record<string, { member: string; units: readonly string[] 
   cache: { member: "cache", units: ["valkey"] },
   brick: { member: "brick", units: [] },
   arbiter: { member: "arbiter", units: [] },
+  backup: { member: "backup", units: ["keeper", "receive"] },
 };
 
 /** A machine as configured. */
