@@ -25,13 +25,23 @@ export const ports = {
   brick: 49152,
   /** NFS, version 4 alone. */
   nfs: 2049,
+  /** A restored database, while the database's members take it over; closed otherwise. */
+  restored: 5440,
 } as const;
 
 /** How many hosts outside an application may have. */
 export const outsidePorts = 100;
 
 /** What a machine can be, beside the application's tiers. */
-export type Role = "loadBalancer" | "quorum" | "database" | "cache" | "brick" | "arbiter" | "nfs";
+export type Role =
+  | "loadBalancer"
+  | "quorum"
+  | "database"
+  | "cache"
+  | "brick"
+  | "arbiter"
+  | "nfs"
+  | "backup";
 
 /** Why a number of members is refused, and the number to use. */
 export interface CountProblem {
@@ -160,6 +170,20 @@ export const roleTable = {
     disk: [
       { path: "/var/lib/hastack/exports", what: "shared files", megabytes: 3072, filled: true },
     ],
+  },
+  backup: {
+    memberPrefix: "backup",
+    ports: [ports.restored],
+    countProblem: (count) =>
+      count > 1
+        ? { why: "machines would each have to fetch all of it", fix: "use 1 (or 0 to go without)" }
+        : undefined,
+    apart: true,
+    frontend: false,
+    // 2 GiB of the database's log that waits, a copy of a small database, and the first backups of it
+    disk: [{ path: "/var/lib/hastack-backup", what: "backups", megabytes: 5120, filled: true }],
+    // One member: it has the number before those of passing containers, and takes no block from tiers
+    generated: { firstHost: 121, members: 0 },
   },
 } as const satisfies Readonly<Record<Role, RoleRow>>;
 

@@ -54,6 +54,7 @@ const keptParameters: ReadonlySet<string> = new Set([
   "max_connections",
   "shared_buffers",
   "max_slot_wal_keep_size",
+  "archive_timeout",
   "fsync",
   "full_page_writes",
   "synchronous_commit",
@@ -193,6 +194,124 @@ const tier = z.strictObject({
     description: "Memory that one instance may use.",
     absent: "as hastack.yaml says",
   }),
+});
+
+/** What becomes one value of a file, in JSON too. */
+const oneWord = /^[!#-[\]-~]+$/;
+const mustBeOneWord = "must be one word, without quotes and backslashes";
+/** It becomes a part of an address: no blanks, quotes or query. */
+const repositoryPath = z
+  .string()
+  .regex(/^(\/[\w.+-]+)+$/, "must be an absolute path such as /hastack");
+
+/** Backups: how long they are kept, how often they are made, and where. */
+const backup = z.strictObject({
+  retentionDays: z
+    .int()
+    .min(1, "must be 1 or more")
+    .max(3650, "must be 3650 or less")
+    .default(14)
+    .describe(
+      "Days back to which the database and the shared files can be restored. Files that the application removes are kept a day longer.",
+    ),
+  fullEveryDays: z
+    .int()
+    .min(1, "must be 1 or more")
+    .max(90, "must be 90 or less")
+    .default(7)
+    .describe("Days between two full backups of the database."),
+  differentialEveryHours: z
+    .int()
+    .min(1, "must be 1 or more")
+    .max(2160, "must be 2160 or less")
+    .default(24)
+    .describe("Hours between two backups of what has changed since the last full one."),
+  backupAt: z
+    .string()
+    .regex(/^([01]\d|2[0-3]):[0-5]\d$/, "must be a time of day in UTC such as 02:30")
+    .default("02:30")
+    .describe("When backups of the database begin, a time of day in UTC."),
+  archiveTimeoutSeconds: z
+    .int()
+    .min(10, "must be 10 or more: each switch is a file of its own")
+    .max(3600, "must be 3600 or less")
+    .default(60)
+    .describe(
+      "PostgreSQL's `archive_timeout`: how long its log may take to get into the repositories while little is written. What the machine has received can be restored before that.",
+    ),
+  filesEverySeconds: z
+    .int()
+    .min(60, "must be 60 or more")
+    .max(86_400, "must be 86400 or less")
+    .default(300)
+    .describe("Seconds between two copies of the shared files."),
+  spoolMegabytes: z
+    .int()
+    .min(256, "must be 256 or more: 16 segments of PostgreSQL's log")
+    .max(1_000_000, "must be 1000000 or less")
+    .default(2048)
+    .describe(
+      "PostgreSQL's log that the machine keeps while no repository takes it. Then it receives no more, and the primary keeps `database.maximumSlotLogMegabytes` for it.",
+    ),
+  drillEveryDays: z
+    .int()
+    .min(0, "must be 0 or more")
+    .max(365, "must be 365 or less")
+    .default(7)
+    .describe("Days between two restores that try the backups; 0 is none."),
+  local: z.boolean().default(true).describe("Whether there is a repository on the machine itself."),
+  s3: z
+    .strictObject({
+      endpoint: z
+        .string()
+        .regex(
+          /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/,
+          "must be a host's name with or without a port, such as s3.example.net:9000",
+        )
+        .describe("The server's name, with its port where that is not 443; HTTPS alone."),
+      region: z
+        .string()
+        .regex(/^[\w-]+$/, "must be a region's name such as eu-central-1")
+        .default("us-east-1")
+        .describe("Its region; servers of your own mostly take any."),
+      bucket: z
+        .string()
+        .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "must be a bucket's name such as backups")
+        .describe("The bucket, which is there already."),
+      prefix: repositoryPath
+        .default("/hastack")
+        .describe("Path in it, below which all objects of the stack are."),
+      pathStyle: z
+        .boolean()
+        .default(false)
+        .describe("Whether the bucket's name is in the path instead of in the server's name."),
+      certificateAuthority: z.string().min(1).optional().meta({
+        description:
+          "Who vouches for the server's certificate, as PEM, where that is an authority of your own.",
+        absent: "the authorities that Debian knows",
+      }),
+      keyId: z
+        .string()
+        .regex(oneWord, mustBeOneWord)
+        .describe("Identifier of the access key; it needs `backupS3Secret` too."),
+    })
+    .optional()
+    .meta({ description: "A repository at an S3 server.", absent: "none" }),
+  sftp: z
+    .strictObject({
+      host: z
+        .hostname("must be a host's name or address, such as backup.example")
+        .describe("Name or address of the SFTP server."),
+      port: port.default(22).describe("Its port."),
+      user: userName.describe("Who logs in; it needs `backupSftpKey` too."),
+      path: repositoryPath.describe("Directory there, which the user may write to."),
+      hostKey: z
+        .string()
+        .min(1)
+        .describe("The server's SSH host key, as in /etc/ssh/ssh_host_ed25519_key.pub."),
+    })
+    .optional()
+    .meta({ description: "A repository at an SFTP server.", absent: "none" }),
 });
 
 export const settingsSchema = z.strictObject({
@@ -611,6 +730,31 @@ export const settingsSchema = z.strictObject({
       "Password at the mail server; a secret: `npx pulumi config set --secret hastack:smtpPassword`.",
     absent: "none",
   }),
+  backup: backup
+    .prefault({})
+    .describe(
+      "Backups of the database and of the shared files, by the machine with the role `backup`.",
+    ),
+  backupS3Secret: z.string().regex(oneWord, mustBeOneWord).optional().meta({
+    description:
+      "Secret access key of `backup.s3`; a secret: `npx pulumi config set --secret hastack:backupS3Secret`.",
+    absent: "none",
+  }),
+  backupSftpKey: z.string().min(1).optional().meta({
+    description:
+      "Private key for `backup.sftp`, as PEM and without a passphrase; a secret: `npx pulumi config set --secret hastack:backupSftpKey < FILE`.",
+    absent: "none",
+  }),
+  backupRepositoryKey: z
+    .string()
+    .min(20, "must be 20 characters long or more")
+    .regex(oneWord, mustBeOneWord)
+    .optional()
+    .meta({
+      description:
+        "Passphrase that all repositories are encrypted with; a secret. Give the one of the recovery kit where the stack's state is lost: repositories cannot be read with another one.",
+      absent: "made by the stack, and kept in its state",
+    }),
   firewall: z
     .strictObject({
       admit: z
@@ -632,6 +776,9 @@ export const secretSettings: ReadonlySet<string> = new Set([
   "smtpPassword",
   "certificate",
   "applicationSecrets",
+  "backupS3Secret",
+  "backupSftpKey",
+  "backupRepositoryKey",
 ]);
 
 export type Settings = Readonly<z.output<typeof settingsSchema>> & { readonly stack: string };
@@ -689,7 +836,13 @@ function namespaceProblems(configuration: Readonly<Record<string, string>>): Pro
 }
 
 /** Secrets that are one text: what looks like JSON in it is a part of the secret. */
-const plainTexts: ReadonlySet<string> = new Set(["smtpPassword", "certificate"]);
+const plainTexts: ReadonlySet<string> = new Set([
+  "smtpPassword",
+  "certificate",
+  "backupS3Secret",
+  "backupSftpKey",
+  "backupRepositoryKey",
+]);
 
 /** Pulumi hands objects, arrays, booleans and numbers over as JSON, and strings bare. */
 function parseValue(raw: string): unknown {

@@ -215,6 +215,7 @@ const output = z
 const taken: ReadonlySet<string> = new Set([
   ...reservedNames,
   ...["haproxy", "keepalived", "patroni", "standby-care", "valkey", "hastack"],
+  ...["keeper", "receive"],
   ...["postgres", "replicator", "rewinder", "migrator", "statistics"],
   ...["primary", "standby", "mail", "migrations"],
 ]);
@@ -229,10 +230,13 @@ const takenOnMachines: ReadonlySet<string> = new Set([
 ]);
 
 /** Database roles of the stack's own. */
-const ownRole = /^(postgres|replicator|rewinder|migrator|patroni|app_.*|pg_.*)$/;
+const ownRole = /^(postgres|replicator|rewinder|migrator|keeper|patroni|app_.*|pg_.*)$/;
 
 /** Outputs that every stack has. */
-const stackOutputs = ["url", "localUrls", "statsUrls", "statsPassword", "machines", "release"];
+const stackOutputs = [
+  ...["url", "localUrls", "statsUrls", "statsPassword", "machines", "release"],
+  "backupRepositoryKey",
+];
 
 const plainSchema = z.strictObject({
   name: z
@@ -296,6 +300,27 @@ const plainSchema = z.strictObject({
     )
     .default([])
     .describe("Directories that all instances share, each at /var/lib/hastack/NAME."),
+  backup: z
+    .strictObject({
+      files: z
+        .record(
+          z.string(),
+          z
+            .string()
+            .min(1)
+            .max(2000)
+            .refine(
+              (text) => /^\s*(select|with|table|values)\b/i.test(text) && !text.includes(";"),
+              "must be one SELECT, without a semicolon",
+            ),
+        )
+        .default({})
+        .describe(
+          "By the names of shared directories: a query with one column of text, the path below the directory of each file that a row names.",
+        ),
+    })
+    .prefault({})
+    .describe("What a backup has to know of it."),
   cache: z.boolean().default(false).describe("Whether it uses the stack's cache."),
   apiPaths: z
     .array(urlPath)
@@ -414,7 +439,7 @@ function checkJobs({ tiers, jobs }: ApplicationDescription, refuse: Refuse): voi
 }
 
 function checkValues(application: ApplicationDescription, refuse: Refuse): void {
-  const { tiers, settings, secrets, shared, outside, outputs, database } = application;
+  const { tiers, settings, secrets, shared, outside, outputs, database, backup } = application;
   const names = tiers.map(({ name }) => name);
   for (const [index, name] of shared.entries()) {
     const at = ["shared", index];
@@ -422,6 +447,11 @@ function checkValues(application: ApplicationDescription, refuse: Refuse): void 
       refuse(at, "is reserved for the stack, use another");
     }
     if (names.includes(name)) refuse(at, "is a tier's name, use another");
+  }
+  for (const name of Object.keys(backup.files)) {
+    if (shared.includes(name)) continue;
+    const all = shared.join(", ") || "there are none";
+    refuse(["backup", "files", name], `must be one of the shared directories (${all})`);
   }
   if (Object.keys(outside).length > outsidePorts) {
     refuse(["outside"], `has more hosts than the ${outsidePorts} ports for them, use fewer`);

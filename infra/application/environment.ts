@@ -53,7 +53,7 @@ export interface Given {
   readonly application: Application;
   readonly settings: Pick<
     Settings,
-    "smtp" | "smtpPassword" | "publicUrl" | "certificate" | "network" | "loadBalancer"
+    "smtp" | "smtpPassword" | "publicUrl" | "certificate" | "network" | "loadBalancer" | "backup"
   >;
   readonly topology: Topology;
   /** Hash of the release. */
@@ -76,6 +76,7 @@ export function instanceVariables(given: Given, tier: Tier, self: Member): Varia
       HASTACK_INSTANCE: self.name,
       HASTACK_TIER: tier.name,
       HASTACK_RELEASE: release,
+      HASTACK_KEEP_FILES_DAYS: keepFilesDays(given),
       DATABASE_URL: url(ports.primary),
       DATABASE_READER_URL: url(ports.replicas),
       DATABASE_POOL_SIZE: String(tier.poolSize),
@@ -92,6 +93,14 @@ export function instanceVariables(given: Given, tier: Tier, self: Member): Varia
     ...ownVariables(given, tier),
     ...tier.environment,
   };
+}
+
+/**
+ * How long a file that is removed is kept in the trash. A day more than rows can be restored: what they
+ * name is then still there, or in a copy of the files.
+ */
+function keepFilesDays({ settings, topology }: Pick<Given, "settings" | "topology">): string {
+  return String(topology.members.backup.length > 0 ? settings.backup.retentionDays + 1 : 0);
 }
 
 /** PostgreSQL shows a certificate for the address; clients find the authority beside their files. */
@@ -152,6 +161,7 @@ export function migrationVariables(given: Given): Variables {
   return {
     ...stack({
       HASTACK_RELEASE: given.release,
+      HASTACK_KEEP_FILES_DAYS: keepFilesDays(given),
       DATABASE_URL: databaseUrl(migrationRole, "$PRIMARY", ports.postgres),
       ...libpqVariables(migrationRole, "$PRIMARY", ports.postgres),
       PUBLIC_URL: publicUrlOf(given.settings),

@@ -8,6 +8,7 @@ import { judgeKit, type KnownHere, knownHere } from "../kit/judge.ts";
 import type { Unreachable } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 import { type Answers, askMachine, isLate, type Question } from "./ask.ts";
+import { backup } from "./backup.ts";
 import { balancers, heldBack } from "./balancers.ts";
 import { cache } from "./cache.ts";
 import {
@@ -40,7 +41,7 @@ import { storage } from "./storage.ts";
 /** What a machine said, or why it did not. */
 export type Said = Answers | Unreachable;
 
-const kinds: readonly Kind[] = [balancers, database, quorum, instances, cache, storage];
+const kinds: readonly Kind[] = [balancers, database, quorum, instances, cache, storage, backup];
 
 function kindOf(stack: OperatedStack, { role }: Member): Kind {
   if (role in stack.topology.tiers) return instances;
@@ -49,6 +50,7 @@ function kindOf(stack: OperatedStack, { role }: Member): Kind {
     database,
     quorum,
     cache,
+    backup,
   };
   return byRole[role] ?? storage;
 }

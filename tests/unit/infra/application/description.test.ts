@@ -57,6 +57,13 @@ describe("an application's description", () => {
     assert.equal(tiers[0]?.formerly, "shop");
   });
 
+  it("O3: says which files its rows name, with a query for each shared directory", () => {
+    const query = "SELECT path FROM pictures WHERE removed IS NULL";
+    const files = `shared: [pictures]\nbackup: { files: { pictures: ${query} } }`;
+    assert.deepEqual(parse(`${least}${files}`).backup, { files: { pictures: query } });
+    assert.deepEqual(parse(least).backup, { files: {} });
+  });
+
   const web = "{ name: web, command: [./web], port: 8000 }";
   const refused: Readonly<Record<string, readonly [string, string]>> = {
     "no tiers": ["name: shop", "tiers"],
@@ -198,6 +205,23 @@ describe("an application's description", () => {
       `${least}settings: { title: { type: string, default: "", description: d } }`,
       "must not be empty",
     ],
+    "files in a directory that it does not share": [
+      `${least}shared: [a, b]\nbackup: { files: { c: SELECT path FROM c } }`,
+      "it must be one of the shared directories (a, b)",
+    ],
+    "files in a directory where it shares none": [
+      `${least}backup: { files: { c: SELECT path FROM c } }`,
+      "must be one of the shared directories (there are none)",
+    ],
+    "two statements where one query belongs": [
+      `${least}shared: [c]\nbackup: { files: { c: SELECT path FROM c; DROP TABLE c } }`,
+      "must be one SELECT, without a semicolon",
+    ],
+    "a statement that is no query": [
+      `${least}shared: [c]\nbackup: { files: { c: DELETE FROM c } }`,
+      "must be one SELECT",
+    ],
+    "a tier called as a process of backups": [least.replace("web,", "keeper,"), "is reserved"],
     "more hosts outside than ports for them": [
       `${least}outside: ${JSON.stringify(
         Object.fromEntries(

@@ -51,6 +51,7 @@ describe("what an instance is given", () => {
       HASTACK_INSTANCE: "storefront-1",
       HASTACK_TIER: "storefront",
       HASTACK_RELEASE: "0123456789ab",
+      HASTACK_KEEP_FILES_DAYS: "0",
       DATABASE_URL: `postgresql://app_storefront:@{database_password}@10.2.0.100:5000/hastack${verified}`,
       DATABASE_READER_URL: `postgresql://app_storefront:@{database_password}@10.2.0.100:5001/hastack${verified}`,
       DATABASE_POOL_SIZE: "10",
@@ -70,6 +71,7 @@ describe("what an instance is given", () => {
       LOG_LEVEL: "info",
       UPLOADS_MEGABYTES: "5000",
       UPLOADS_PER_ACCOUNT_MEGABYTES: "100",
+      TRASH_MEGABYTES: "5000",
       COOKIE_SECRET_FILE: "@{credentials}/cookieSecret",
       SESSION_SECRET_FILE: "@{credentials}/sessionSecret",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
@@ -91,6 +93,16 @@ describe("what an instance is given", () => {
     ]);
     assert.deepEqual(mail(given("admin", settings)), [undefined, undefined, undefined]);
     assert.deepEqual(mail(given("storefront")), [undefined, undefined, undefined]);
+  });
+
+  it("O3: keeps removed files a day longer than rows can be restored, and not at all without backups", () => {
+    const days = (changes: Readonly<Record<string, unknown>>) =>
+      [given("storefront", changes), givenToMigrations(changes)].map(
+        ({ HASTACK_KEEP_FILES_DAYS: value }) => value,
+      );
+    assert.deepEqual(days({ members: { backup: 1 } }), ["15", "15"]);
+    assert.deepEqual(days({ members: { backup: 1 }, backup: { retentionDays: 30 } }), ["31", "31"]);
+    assert.deepEqual(days({ backup: { retentionDays: 30 } }), ["0", "0"]);
   });
 
   it("A9: has no address of a cache where there is none, or where it uses none", () => {
@@ -212,6 +224,7 @@ describe("what the migrations are given", () => {
   it("A12, A13: is the owner's login at the primary, wherever their script finds it, and the application's own", () => {
     assert.deepEqual(givenToMigrations(), {
       HASTACK_RELEASE: "0123456789ab",
+      HASTACK_KEEP_FILES_DAYS: "0",
       DATABASE_URL: `postgresql://migrator:@{database_password}@$PRIMARY:5432/hastack${verified}`,
       PGHOST: "$PRIMARY",
       PGPORT: "5432",
@@ -225,6 +238,7 @@ describe("what the migrations are given", () => {
       LOG_LEVEL: "info",
       UPLOADS_MEGABYTES: "5000",
       UPLOADS_PER_ACCOUNT_MEGABYTES: "100",
+      TRASH_MEGABYTES: "5000",
       COOKIE_SECRET_FILE: "@{folder}/secrets/cookieSecret",
       ADMIN_PASSWORD_FILE: "@{folder}/secrets/adminPassword",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
@@ -352,6 +366,7 @@ describe("the travel agency", () => {
           poolSize: tier.poolSize,
         },
         uploadsDirectory: "/var/lib/hastack/uploads",
+        keepFilesDays: 0,
         cookieSecrets: ["the-secret-called-own_cookieSecret"],
         sessionSecrets: ["the-secret-called-own_sessionSecret"],
         publicUrl: "http://10.1.0.100",
@@ -387,6 +402,7 @@ describe("the travel agency", () => {
       sampleData: true,
       uploadsMegabytes: 5000,
       uploadsPerAccountMegabytes: 100,
+      trashMegabytes: 5000,
     });
   });
 
