@@ -150,8 +150,11 @@ export class RecordedPair {
   }
 
   async control(server: Server, what: string): Promise<void> {
-    const options = what === "start" ? `-l /tmp/${server}.log -o \\"-c port=${servers[server]}\\"` : "";
-    await this.run(`su postgres -c "${bin}/pg_ctl -w -D ${data}/${server} ${options} ${what}" > /dev/null`);
+    const options =
+      what === "start" ? `-l /tmp/${server}.log -o \\"-c port=${servers[server]}\\"` : "";
+    await this.run(
+      `su postgres -c "${bin}/pg_ctl -w -D ${data}/${server} ${options} ${what}" > /dev/null`,
+    );
   }
 
   /** Copies the primary to a server that is down, and has it follow. */
@@ -167,9 +170,11 @@ export class RecordedPair {
   /** Starts a process, which is started anew whenever it ends, as the stack's supervisors do. */
   async begin(process: Process): Promise<void> {
     const user = process === "receive" ? "runuser -u postgres --" : "";
-    await this.run(`cat > /tmp/${process}.sh; chmod +x /tmp/${process}.sh
+    await this.run(
+      `cat > /tmp/${process}.sh; chmod +x /tmp/${process}.sh
       setsid /tmp/${process}.sh > /dev/null 2>&1 < /dev/null & echo $! > /tmp/${process}.pid`,
-      `#!/bin/sh\ncd ${folder}\numask 077\nwhile :; do PYTHONDONTWRITEBYTECODE=1 ${user} python3 keeper/${process}.py >> /tmp/${process}.log 2>&1; sleep 0.5; done\n`);
+      `#!/bin/sh\ncd ${folder}\numask 077\nwhile :; do PYTHONDONTWRITEBYTECODE=1 ${user} python3 keeper/${process}.py >> /tmp/${process}.log 2>&1; sleep 0.5; done\n`,
+    );
   }
 
   /** Kills a process at once. */
@@ -209,7 +214,9 @@ export class RecordedPair {
   async failOver(): Promise<void> {
     const lost = this.primary;
     await this.run("echo 0 > /tmp/primary");
-    await this.run(`su postgres -c "${bin}/pg_ctl -w -D ${data}/${lost} stop -m immediate" > /dev/null`);
+    await this.run(
+      `su postgres -c "${bin}/pg_ctl -w -D ${data}/${lost} stop -m immediate" > /dev/null`,
+    );
     this.primary = lost === "one" ? "two" : "one";
     await this.control(this.primary, "promote");
     await this.run(`echo ${servers[this.primary]} | tee /tmp/primary > /tmp/replicas`);
@@ -220,7 +227,8 @@ export class RecordedPair {
     const target = "/var/lib/postgresql/back";
     const options = `--config=${folder}/pgbackrest.conf --stanza=hastack-${lineage} --pg1-path=${target} --lock-path=/tmp/lock`;
     const spool = `${state}/spool/hastack-${lineage}`;
-    await this.run(`set -e
+    await this.run(
+      `set -e
       su postgres -c "${bin}/pg_ctl -D ${target} stop -m immediate" > /dev/null 2>&1 || :
       rm -rf ${target}; install -d -o postgres -m 700 ${target}
       cat > /tmp/get.sh; chmod 755 /tmp/get.sh
@@ -235,7 +243,8 @@ export class RecordedPair {
       until psql -h /tmp -p 5440 -U postgres -XAtc 'SELECT pg_is_in_recovery()' | grep -q f; do sleep 0.2; done`,
       `#!/bin/sh
 pgbackrest ${options} archive-get $1 /var/lib/postgresql/back/$2 && exit 0
-cp ${spool}/$1 /var/lib/postgresql/back/$2 2> /dev/null || cp ${spool}/$1.partial /var/lib/postgresql/back/$2\n`);
+cp ${spool}/$1 /var/lib/postgresql/back/$2 2> /dev/null || cp ${spool}/$1.partial /var/lib/postgresql/back/$2\n`,
+    );
   }
 
   /** Runs SQL in what was restored. */

@@ -89,9 +89,7 @@ describe("the database is recorded", function () {
     await allReceived();
     await allPushed();
     for (const path of [`${state}/repository`, second]) {
-      const files = await pair.run(
-        `find ${path} -type f | xargs head -c 8 -q | grep -ac Salted__`,
-      );
+      const files = await pair.run(`find ${path} -type f | xargs head -c 8 -q | grep -ac Salted__`);
       assert.ok(Number(files) > 0, "files that are encrypted");
       await pair.run(`! find ${path} -type f | xargs grep -l 'a text to be found'`);
     }
@@ -130,13 +128,19 @@ describe("the database is recorded", function () {
     await write("f before the failover");
     await pair.sql("SELECT pg_switch_wal()");
     await until("the standby has all", {
-      probe: () => pair.sql("SELECT bool_and(replay_lsn = pg_current_wal_flush_lsn()) FROM pg_stat_replication WHERE application_name = 'walreceiver'"),
+      probe: () =>
+        pair.sql(
+          "SELECT bool_and(replay_lsn = pg_current_wal_flush_lsn()) FROM pg_stat_replication WHERE application_name = 'walreceiver'",
+        ),
       done: (all) => all === "t",
       limitSeconds: 30,
     });
     await pair.failOver();
     await write("g after the failover");
-    await receiving("it receives the new timeline", ({ timeline, connected }) => timeline === 2 && connected === true);
+    await receiving(
+      "it receives the new timeline",
+      ({ timeline, connected }) => timeline === 2 && connected === true,
+    );
     await write("h on the new timeline");
     const moment = await now();
     await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -145,6 +149,9 @@ describe("the database is recorded", function () {
     await allReceived();
     await allPushed();
     await pair.restore(1, 1, moment);
-    assert.match(await written(), /f before the failover,g after the failover,h on the new timeline$/);
+    assert.match(
+      await written(),
+      /f before the failover,g after the failover,h on the new timeline$/,
+    );
   });
 });
