@@ -4,6 +4,7 @@
  */
 import { readdirSync } from "node:fs";
 import { inRoot, readProjectFile } from "../../lib/paths.ts";
+import { authorityFile, leafFile } from "../certificates/domains.ts";
 import { hostKeyText, parseHostKey } from "../host-key.ts";
 import type { ManagedFile } from "../platform/platform.ts";
 import { ports } from "../roles.ts";
@@ -50,6 +51,12 @@ export function renderBackup(wishes: BackupWishes): string {
     primary: `${vip}:${ports.primary}`,
     replicas: `${vip}:${ports.replicas}`,
     database: databaseName,
+    connection: {
+      sslmode: "verify-full",
+      sslrootcert: `@{folder}/${authorityFile("database")}`,
+      sslcert: `@{folder}/${leafFile("keeper")}`,
+      sslkey: `@{folder}/${leafFile("keeper")}`,
+    },
     member: self.name,
     address: self.backend,
     databaseMembers: topology.members.database.map(({ name, backend }) => ({

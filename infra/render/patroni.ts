@@ -328,19 +328,24 @@ sys.exit("role %s, state %s, replication %s, synchronous %s" % (
  * Health of a member: Patroni and PostgreSQL serve the certificates that are in the folder, and
  * PostgreSQL runs under Patroni as primary, or as a standby that streams and that the primary waits
  * for, so that either may be touched next. Patroni passes a new certificate over where its
- * configuration changes by the same signal: it gets another one until it serves it.
+ * configuration changes by the same signal: it gets another one until it serves it. One that serves none is
+ * starting, and the signal would end it.
  */
 export function patroniHealth(self: Member): string {
   const served = (port: number, how = "") =>
     `timeout 3 openssl s_client -connect ${self.backend}:${port}${how} < /dev/null 2> /dev/null`;
   return `same() {
-  [ "$(openssl x509 -noout -fingerprint)" = "$(openssl x509 -noout -fingerprint -in "$1")" ] 2> /dev/null || {
+  shown=$(openssl x509 -noout -fingerprint 2> /dev/null) || {
+    echo "$1 is not what is served: nothing is"
+    return 1
+  }
+  [ "$shown" = "$(openssl x509 -noout -fingerprint -in "$1")" ] || {
     echo "$1 is not what is served"
-    exit 1
+    return 2
   }
 }
 ${served(ports.patroni)} | same ${leafFile("patroni-api")} || {
-  pkill -HUP -f '^\\S*python3 \\S*patroni patroni.yml'
+  [ $? = 1 ] || pkill -HUP -f '^\\S*python3 \\S*patroni patroni.yml'
   exit 1
 }
 ${served(ports.postgres, " -starttls postgres")} | same ${leafFile("postgres")} || exit 1

@@ -8,7 +8,7 @@ import { defaultStack } from "../../scripts/launcher/stack.ts";
 import type { OperatedStack } from "../stack.ts";
 import { note } from "./journal.ts";
 import { type Holder, holderOf, type Lock, takeLock } from "./lock.ts";
-import { type Plan, Refusal, say } from "./plan.ts";
+import { type Plan, Refusal, say, Unfinished } from "./plan.ts";
 import { NoStore } from "./store.ts";
 import { clearLeft, describeUndo, noteLeft, type Undo, whatIsLeft } from "./undo.ts";
 import { carryOut } from "./undo-steps.ts";
@@ -42,7 +42,9 @@ export async function operate(
     if (lock) await undoLeft(stack, stopped);
     const planned = await plan();
     for (const cost of planned.costs) say(cost);
-    if (stack.name !== defaultStack && !(await agreed(`${what} on ${stack.name}?`, yes))) return 1;
+    const { question } = planned;
+    const isAsked = question !== undefined || stack.name !== defaultStack;
+    if (isAsked && !(await agreed(question ?? `${what} on ${stack.name}?`, yes))) return 1;
     return await carry(stack, holder, planned, lock);
   } finally {
     await lock?.release().catch(() => {});
@@ -66,7 +68,8 @@ async function lockOrAsk(
   }
 }
 
-async function agreed(question: string, yes: boolean): Promise<boolean> {
+/** Asks the operator. @param yes it is answered already @returns whether it is agreed to */
+export async function agreed(question: string, yes: boolean): Promise<boolean> {
   if (yes) return true;
   if (!process.stdin.isTTY) {
     say(`${question} Nobody can be asked here: give --yes`);
@@ -134,6 +137,11 @@ async function carry(
     return 0;
   } catch (error) {
     const why = (error as Error).message;
+    if (error instanceof Unfinished && !lock?.lost.aborted) {
+      if (lock && undo.length > 0) await clearLeft(stack);
+      await end("failed", why);
+      return 1;
+    }
     // What is left is another's by now
     if (undo.length === 0 || lock?.lost.aborted) await end("failed", why);
     else await end(...(await undone(stack, undo, why, lock)));

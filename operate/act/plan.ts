@@ -5,10 +5,15 @@ import type { Undo } from "./undo.ts";
 /** An operation that is not done, as it would lose the last of something. */
 export class Refusal extends Error {}
 
+/** An operation that has not come to its end, and of which what it did stays: it can be run again. */
+export class Unfinished extends Error {}
+
 /** What is known once the stack was looked at, before anything is changed. */
 export interface Plan {
   /** What it costs, a sentence each. */
   readonly costs: readonly string[];
+  /** What is asked before it is done, on any stack. @default the call is asked back, and on `dev` nothing */
+  readonly question?: string;
   /** What puts back the state before, in its order. @default there is nothing to put back */
   readonly undo?: readonly Undo[];
   /**

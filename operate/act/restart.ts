@@ -49,6 +49,11 @@ async function look(stack: OperatedStack, member: Member): Promise<Restarted> {
         cost: `${member.name} restarts empty: pages come from the database meanwhile.`,
         drains: false,
       };
+    case "backup":
+      return {
+        cost: `${member.name} restarts; a backup that is under way there is cut off, and made later. The stack serves on.`,
+        drains: false,
+      };
     default:
       throw new Refusal(
         `${member.name} keeps shared files: they would stand still; reboot its machine, or use up, which wait for them to be whole`,

@@ -122,6 +122,9 @@ function rollingCosts(
     ...(has("cache") && topology.members.cache.length === 1
       ? ["The cache is away and comes back empty: pages come from the database meanwhile."]
       : []),
+    ...(has("backup")
+      ? ["A backup that is under way is cut off, and made later; log waits at the primary."]
+      : []),
     ...(has("nfs") ? ["Shared files stand still while their one server is away."] : []),
   ];
 }

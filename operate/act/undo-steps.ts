@@ -1,5 +1,6 @@
 /** Puts back what an operation left. */
 import { allMembers, type Member } from "../../infra/topology.ts";
+import { haveFormerData } from "../backup/former.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import { memberNamed, type OperatedStack } from "../stack.ts";
 import { undrain } from "./drain.ts";
@@ -22,6 +23,10 @@ export async function carryOut(
     }
     if (one.do === "raise") {
       await raise(stack, new AbortController().signal);
+      continue;
+    }
+    if (one.do === "former-data") {
+      await haveFormerData(stack);
       continue;
     }
     const members =

@@ -22,6 +22,8 @@ const undo = z.discriminatedUnion("do", [
   z.object({ do: z.literal("resume") }),
   /** Starts the whole stack. */
   z.object({ do: z.literal("raise") }),
+  /** Has the data from before a restore serve again, where restored data was on its way into its place. */
+  z.object({ do: z.literal("former-data") }),
 ]);
 /** One thing that is put back. It must be safe to do it where nothing is to be done. */
 export type Undo = z.output<typeof undo>;
@@ -72,5 +74,6 @@ export async function clearLeft(stack: OperatedStack): Promise<void> {
 export function describeUndo(one: Undo): string {
   if (one.do === "resume") return "resume automatic failover";
   if (one.do === "raise") return "start the whole stack";
+  if (one.do === "former-data") return "have the data from before the restore serve";
   return `${one.do} ${one.members.join(", ")}`;
 }

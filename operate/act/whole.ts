@@ -13,8 +13,9 @@ import { serves } from "./restart.ts";
 
 /** Members with processes of the stack's own, in the order in which they start. Shared files stay as they are. */
 export function startOrder({ topology: { members, tiers } }: OperatedStack): (readonly Member[])[] {
-  const { quorum, database, cache, loadBalancer } = members;
-  return [quorum, database, cache, Object.values(tiers).flat(), loadBalancer];
+  const { quorum, database, cache, loadBalancer, backup } = members;
+  const order = [quorum, database, cache, Object.values(tiers).flat(), loadBalancer, backup];
+  return order.filter(({ length }) => length > 0);
 }
 
 export interface Held {
@@ -87,13 +88,19 @@ export async function raise(stack: OperatedStack, signal: AbortSignal): Promise<
 /**
  * Waits for a primary and, where there is somebody for it, its synchronous standby.
  * @param members of the database that run
- * @throws after two minutes
+ * @throws once the time is up
  */
-export async function replicates(stack: OperatedStack, members: number): Promise<void> {
+export async function replicates(
+  stack: OperatedStack,
+  members: number,
+  limitSeconds = 120,
+  signal?: AbortSignal,
+): Promise<void> {
   await until("the database has a primary with a synchronous standby (npm run status)", {
     probe: () => askCluster(stack),
     done: (cluster) => Boolean(leaderOf(cluster) && (members < 2 || standbyOf(cluster))),
-    limitSeconds: 120,
+    limitSeconds,
     intervalSeconds: 0.5,
+    ...(signal && { signal }),
   });
 }

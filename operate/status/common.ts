@@ -55,6 +55,10 @@ awk '/-BEGIN CERTIFICATE-/ { print "file " FILENAME; inside = 1 }
 inside
 /-END CERTIFICATE-/ { inside = 0 }' "$@"`;
 
+/** Whether shared directories are mounted there: the backup member copies them. */
+const hasShared = (stack: OperatedStack, member: Member): boolean =>
+  isInstance(stack, member) || member.role === "backup";
+
 /** Questions to a member besides its kind's. */
 export function commonQuestions(stack: OperatedStack, member: Member): Record<string, string> {
   if (!hasFolder(member)) return {};
@@ -66,7 +70,7 @@ export function commonQuestions(stack: OperatedStack, member: Member): Record<st
   return {
     processes: supervisors[stack.settings.platform],
     certificates,
-    ...(isInstance(stack, member) && Object.fromEntries(mounted)),
+    ...(hasShared(stack, member) && Object.fromEntries(mounted)),
   };
 }
 
@@ -99,7 +103,7 @@ export function commonFindings(
   return [
     ...processFindings(member, answerTo("processes")),
     ...certificateFindings(member, answerTo("certificates"), now),
-    ...(isInstance(stack, member)
+    ...(hasShared(stack, member)
       ? stack.application.shared.flatMap((name) =>
           mountFindings(stack, member, name, answerTo(`mount-${name}`)),
         )

@@ -5,6 +5,9 @@ import { type Entry, journalPrefix, readEntries } from "../act/journal.ts";
 import { describeHolder, type Holder, isGone, lockKey, readHolder } from "../act/lock.ts";
 import { below, encoded, foundIn, readSaid, type StoreCall, storeScript } from "../act/store.ts";
 import { describeUndo, leftKey, readLeft } from "../act/undo.ts";
+import { howToGoOn, noteShape, restoreKey } from "../backup/note.ts";
+import { readJson } from "../json.ts";
+import { type KitRecord, kitKey, readRecord } from "../kit/record.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Asked } from "./kind.ts";
 import type { Finding, Subject } from "./picture.ts";
@@ -16,8 +19,12 @@ const lastEntries = 40;
 export interface Operations {
   readonly holder?: Holder;
   readonly left?: string;
+  /** A restore in the stack's place, or on its way. */
+  readonly restore?: string;
   /** The newest first. */
   readonly entries: readonly Entry[];
+  /** Of the last recovery kit that was noted. */
+  readonly kit?: KitRecord;
 }
 
 const calls: readonly StoreCall[] = [
@@ -32,6 +39,8 @@ const calls: readonly StoreCall[] = [
       limit: String(lastEntries),
     },
   ],
+  ["kv/range", { key: encoded(restoreKey) }],
+  ["kv/range", { key: encoded(kitKey) }],
 ];
 
 /** Shell text for a member of the database, in the folder of its files. */
@@ -42,11 +51,14 @@ export function readOperations(asked: readonly Asked[]): Operations | undefined 
   for (const one of asked) {
     try {
       const { answers = [] } = readSaid(one.answer("operations")?.text ?? "");
-      const [lock, left, journal] = answers.map(foundIn);
+      const [lock, left, journal, restore, kits] = answers.map(foundIn);
       if (lock === undefined || left === undefined || journal === undefined) continue;
+      const kit = readRecord(kits?.[0]?.value);
       return {
+        ...(kit && { kit }),
         ...(lock[0] && { holder: readHolder(lock[0].value) }),
         ...(left[0] && { left: left[0].value }),
+        ...(restore?.[0] && { restore: restore[0].value }),
         entries: readEntries(journal.map(({ value }) => value)),
       };
     } catch {
@@ -68,10 +80,12 @@ export function judgeOperations(known: Operations | undefined, isQuorum: boolean
           fix: "ask again; npm run journal tells why",
         })
       : { name, state: "ok", is: "not told: etcd keeps them, and has no quorum", findings: [] };
-  const { holder, left, entries } = known;
+  const { holder, left, restore, entries } = known;
   if (holder && !isGone(holder))
     return { name, state: "ok", is: `under way, ${describeHolder(holder)}`, findings: [] };
   if (left) return of(name, "one was cut off", cutOff(left));
+  const waiting = restore === undefined ? undefined : waitingRestore(restore);
+  if (waiting) return of(name, "a restore waits for a word", waiting);
   const [last] = entries;
   const is = last ? `none under way; the last: ${described(last)}` : "none under way";
   return { name, state: "ok", is, findings: [] };
@@ -97,6 +111,18 @@ function cutOff(text: string): Finding {
   } catch (error) {
     return { state: "degraded", what: (error as Error).message, should, fix: "npm run journal" };
   }
+}
+
+/** @returns nothing for a copy that only lies ready */
+function waitingRestore(text: string): Finding | undefined {
+  const should = "a restore in the stack's place is accepted, or undone";
+  const note = readJson(text, noteShape);
+  const fix = "npm run restore -- --accept, or npm run restore -- --undo";
+  if (note === undefined)
+    return { state: "degraded", what: "a restore that cannot be read waits", should, fix };
+  if (note.phase === "copied") return undefined;
+  const what = `${howToGoOn(note)} (by ${note.operator}, since ${minute(note.since)} UTC); applications remove no file meanwhile`;
+  return { state: "degraded", what, should, fix };
 }
 
 const minute = (iso: string): string => iso.slice(0, 16).replace("T", " ");

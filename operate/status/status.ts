@@ -4,9 +4,11 @@ import { allMembers, type Member } from "../../infra/topology.ts";
 import { allPrintable } from "../../lib/printable.mjs";
 import { isBusy, patience } from "../busy.ts";
 import { folderOf } from "../folder.ts";
+import { judgeKit, type KnownHere, knownHere } from "../kit/judge.ts";
 import type { Unreachable } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 import { type Answers, askMachine, isLate, type Question } from "./ask.ts";
+import { backup } from "./backup.ts";
 import { balancers, heldBack } from "./balancers.ts";
 import { cache } from "./cache.ts";
 import {
@@ -39,7 +41,7 @@ import { storage } from "./storage.ts";
 /** What a machine said, or why it did not. */
 export type Said = Answers | Unreachable;
 
-const kinds: readonly Kind[] = [balancers, database, quorum, instances, cache, storage];
+const kinds: readonly Kind[] = [balancers, database, quorum, instances, cache, storage, backup];
 
 function kindOf(stack: OperatedStack, { role }: Member): Kind {
   if (role in stack.topology.tiers) return instances;
@@ -48,6 +50,7 @@ function kindOf(stack: OperatedStack, { role }: Member): Kind {
     database,
     quorum,
     cache,
+    backup,
   };
   return byRole[role] ?? storage;
 }
@@ -88,15 +91,19 @@ export async function lookAt(stack: OperatedStack, drift?: DriftBeside): Promise
     }),
   );
   const seconds = (Date.now() - start.getTime()) / 1000;
-  return withDrift(judge(stack, new Map(said), start, seconds), drift);
+  return withDrift(judge(stack, new Map(said), start, seconds, knownHere(stack)), drift);
 }
 
-/** From what the machines said to what it means. */
+/**
+ * From what the machines said to what it means.
+ * @param here what this checkout knows of a recovery kit @default nothing is told of it
+ */
 export function judge(
   stack: OperatedStack,
   said: ReadonlyMap<string, Said>,
   at: Date,
   seconds: number,
+  here?: KnownHere,
 ): Picture {
   const askedOfKind = (kind: Kind) =>
     allMembers(stack.topology)
@@ -141,6 +148,8 @@ export function judge(
     certificates(all, at),
     isStopped ? stoppedStack : judgeOperations(operations, ofRole("quorum").some(isHealthy)),
   ];
+  const kit = here && !isStopped ? judgeKit(stack, operations?.kit, here) : undefined;
+  if (kit) subjects.push(kit);
   const state = worst([...members, ...subjects].map((one) => one.state));
   const { name, settings } = stack;
   return allPrintable({

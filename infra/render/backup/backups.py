@@ -165,7 +165,7 @@ def is_over(lineage, found):
 
 def forget(repository, lineage):
     say(f"the history {lineage} of the database ended too long ago: it goes from {repository}")
-    for kind in ("backup", "archive"):
+    for kind in ("backup", "archive", "ticks"):
         pgbackrest.rm(repository, f"{kind}/{pgbackrest.stanza(lineage)}", recurse=True)
 
 

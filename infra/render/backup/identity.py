@@ -12,7 +12,7 @@ WHO = """SELECT system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_l
 
 def ask():
     """What the primary says of itself. Fails where there is none."""
-    system, timeline, control = query(WHO, seconds=15)[0]
+    system, timeline, control = query(WHO, database="postgres", seconds=15)[0]
     return {
         "system": system, "timeline": int(timeline), "branch": branch(int(timeline)),
         "control": bytes.fromhex(control),
@@ -28,7 +28,7 @@ def branch(timeline):
 
 
 def query_text(sql):
-    return bytes.fromhex(query(sql, seconds=15)[0][0]).decode()
+    return bytes.fromhex(query(sql, database="postgres", seconds=15)[0][0]).decode()
 
 
 def record():

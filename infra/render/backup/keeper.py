@@ -18,13 +18,16 @@ import ranges
 import requests
 import restored
 import schedule
+import tick_store
 import ticks
 import witness
 from common import Failed, iso, make_directories, moment, now, place, say, settings, write_json
 
 ROUND_SECONDS = 0.5
 TICK_SECONDS = 10
-LOOK_SECONDS, LOOK_SECONDS_OF_SLOW = 60, 300
+# What is lost together with this machine is known up to then
+SHARE_SECONDS = 20
+LOOK_SECONDS, LOOK_SECONDS_OF_SLOW = 30, 300
 EXPIRE_SECONDS = 6 * 3600
 # After a failure: twice as long each time
 FIRST_REST_SECONDS, LAST_REST_SECONDS = 300, 3600
@@ -79,6 +82,21 @@ class Keeper:
         seen["lineage"] = identity.record()["lineage"]
         self.seen = seen
         self.write_backups()
+
+    def share(self):
+        while True:
+            if identity.record():
+                self.share_ticks(identity.record()["lineage"])
+            time.sleep(SHARE_SECONDS)
+
+    def share_ticks(self, number):
+        for name in settings()["repositories"]:
+            try:
+                # Of the one before the last ones may be missing
+                for one in (number - 1, number):
+                    tick_store.share(name, one)
+            except (Failed, OSError) as failure:
+                say(f"ticks are not stored: {failure}")
 
     def write_backups(self):
         seen = self.seen
@@ -200,6 +218,8 @@ class Keeper:
             oldest = min(moment(one["start"]) for one in known)
             for number in {one["lineage"] for one in known}:
                 ticks.expire(number, oldest - datetime.timedelta(days=1))
+                for name in settings()["repositories"]:
+                    tick_store.expire(name, number, oldest - datetime.timedelta(days=1))
             witness.expire(oldest)
         return result
 
@@ -247,7 +267,7 @@ def main():
     keeper = Keeper()
     common.progress = keeper.progress
     keeper.begin("start", restored.resume)
-    for work in (keeper.tick, keeper.look):
+    for work in (keeper.tick, keeper.look, keeper.share):
         threading.Thread(target=work, daemon=True, name=work.__name__).start()
     while True:
         try:

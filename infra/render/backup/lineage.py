@@ -73,6 +73,14 @@ def begin(who, number, by, why):
     return number
 
 
+def note_promoted(timeline, branch):
+    """Keeps which history was restored from this lineage: where it serves, the next lineage begins."""
+    known = identity.record()
+    one = {"timeline": timeline, "branch": branch}
+    if known and one not in known.get("promoted", []):
+        write_json(place("state", "lineage.json"), {**known, "promoted": [*known.get("promoted", []), one]})
+
+
 def asked():
     """A request for the next lineage. One that began by itself just now is the one that is meant."""
     known = identity.record()

@@ -96,19 +96,21 @@ def command(lineage, name, *words, pg1=None, repo=None, separate=None):
         own.append(f"--stanza={stanza(lineage)}")
     if pg1:
         own.append(f"--pg1-path={pg1}")
-    if name not in ("repo-ls", "repo-rm", "info"):
+    if name not in ("repo-ls", "repo-rm", "repo-put", "repo-get", "info", "verify"):
         own.append(f"--lock-path={place('control', separate or 'lock')}")
     return ["pgbackrest", *own, name, *words]
 
 
-def call(lineage, name, *words, pg1=None, repo=None, seconds=PATIENCE_SECONDS):
+def call(lineage, name, *words, pg1=None, repo=None, seconds=PATIENCE_SECONDS, input=None):
     """
     Runs a command of pgBackRest, as `command` says.
     @param seconds after which it is killed @default two minutes; None: never
+    @param input text for its standard input @default none
     @return what it printed. Fails with one line, which begins with the repository's name
     """
     try:
-        return run(command(lineage, name, *words, pg1=pg1, repo=repo), user=POSTGRES, seconds=seconds).out
+        whole = command(lineage, name, *words, pg1=pg1, repo=repo)
+        return run(whole, user=POSTGRES, seconds=seconds, input=input).out
     except Failed as failure:
         raise Failed(f"{repo or 'pgBackRest'}: {reason(str(failure))}") from None
 
@@ -134,6 +136,16 @@ def ls(repository, path="", recurse=False):
 def rm(repository, path, recurse=False):
     """Removes a file, or with `recurse` a path and all below it, from a repository."""
     call(None, "repo-rm", *(["--recurse"] if recurse else []), path, repo=repository)
+
+
+def put(repository, path, text):
+    """Stores a small text that is no secret."""
+    call(None, "repo-put", "--raw", path, repo=repository, input=text)
+
+
+def read(repository, path):
+    """A text that `put` stored."""
+    return call(None, "repo-get", "--raw", path, repo=repository)
 
 
 def create(repository, lineage):
@@ -167,7 +179,8 @@ def backups_in(repository, lineage):
     said = json.loads(call(lineage, "info", "--output=json", repo=repository), strict=False)
     for one in said:
         if one["status"]["code"] == UNREADABLE:
-            raise Failed(f"{repository}: {reason(one['status']['message'])}")
+            why = " ".join(each["status"]["message"] for each in one.get("repo", []))
+            raise Failed(f"{repository}: {reason(why or one['status']['message'])}")
     return [entry(one) for stanza in said for one in stanza.get("backup", []) if not one.get("error")]
 
 

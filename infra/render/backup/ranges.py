@@ -6,6 +6,7 @@ import os
 
 import lineage as lineages
 import pgbackrest
+import tick_store
 import ticks
 from common import Failed, iso, moment, place, read_json
 from segments import PARTIAL, SIZE, WHOLE, filled, holds, name_of, parse, position
@@ -143,6 +144,8 @@ def survey():
 def survey_lineage(number, result):
     # The spool first: what leaves it meanwhile is seen in the repositories
     spool, last = spooled(number)
+    if number != pgbackrest.lineage():
+        fetch_ticks(number)
     branches, seen = lineages.branches(number), ticks.all_ticks(number)
     everywhere, copies = set(spool), {}
     for name, told in result["repositories"].items():
@@ -164,6 +167,14 @@ def survey_lineage(number, result):
     result["ranges"] += ranges
     result["gaps"] += gaps
     result["backups"] += [shown(number, one) for one in backups]
+
+
+def fetch_ticks(number):
+    for name in pgbackrest.repositories():
+        try:
+            tick_store.fetch(name, number)
+        except Failed:
+            continue
 
 
 def shown(number, one):

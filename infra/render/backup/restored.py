@@ -8,9 +8,11 @@ from time import monotonic, sleep
 import choice
 import common
 import compare
+import lineage
 import named
 from common import FOLDER, Failed, conninfo, iso, moment, now, place, read_json, settings, write_json
 from instance import Instance
+from segments import branch_of
 from session import Session
 
 FILE = "restored.json"
@@ -110,7 +112,16 @@ def promote():
                 raise Failed("the restored database was not promoted within 600 s; its log is restored/log")
     if not (known.get("phase") == "promoted" and one.runs()):
         serve(one)
+    note_history(one)
     return note(known, phase="promoted", promoting=False, address=f"{settings()['address']}:{one.port}")
+
+
+def note_history(one):
+    """Has the lineage that is recorded know what is not its own, before that serves anywhere."""
+    with one.session("postgres") as session:
+        timeline = int(session.value("SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int"))
+    with open(os.path.join(one.data, "pg_wal", f"{timeline:08X}.history"), encoding="utf-8") as file:
+        lineage.note_promoted(timeline, branch_of(file.read()))
 
 
 def serve(one):

@@ -1,6 +1,7 @@
 """
 Ticks: what time it was at the primary when its log had come to a position. They say which moments WAL
-reaches to. Each lineage has two files: one line a minute for as long as backups are kept, and the newest ticks.
+reaches to. Each lineage has two files: all ticks, of which one a minute stays for as long as backups are kept,
+and the newest ones.
 """
 import datetime
 import os
@@ -10,6 +11,8 @@ from common import iso, now, place, query, read_json, write_json, write_text
 from segments import holds, position
 
 KEEP_RECENT = 90
+# Ticks that are older are thinned to one a minute
+WHOLE_HOURS = 48
 MINUTE = len("2026-01-31T12:00")
 # The time is asked for before there is a commit, so that recovery to it finds one that is later.
 # It waits for no standby: it is told once it is received
@@ -29,18 +32,20 @@ def recent_path(lineage):
     return place("ticks", f"{pgbackrest.stanza(lineage)}.json")
 
 
-def minutes_path(lineage):
+def path_of(lineage):
     return place("ticks", pgbackrest.stanza(lineage))
+
+
+def line(tick):
+    return f"{tick['at']} {tick['timeline']} {tick['lsn']}\n"
 
 
 def add(lineage, tick):
     """Keeps a tick."""
-    recent = recent_ticks(lineage)
-    if not recent or recent[-1]["at"][:MINUTE] != tick["at"][:MINUTE]:
-        with open(minutes_path(lineage), "a", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(f"{tick['at']} {tick['timeline']} {tick['lsn']}\n")
-    write_json(recent_path(lineage), [*recent, tick][-KEEP_RECENT:])
+    with open(path_of(lineage), "a", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(line(tick))
+    write_json(recent_path(lineage), [*recent_ticks(lineage), tick][-KEEP_RECENT:])
 
 
 def recent_ticks(lineage):
@@ -51,7 +56,7 @@ def all_ticks(lineage):
     """All ticks of a lineage in the order in which they came."""
     found = []
     try:
-        with open(minutes_path(lineage), encoding="utf-8") as file:
+        with open(path_of(lineage), encoding="utf-8") as file:
             words = [line.split() for line in file]
         found = [{"at": one[0], "timeline": int(one[1]), "lsn": one[2]} for one in words if len(one) == 3]
     except FileNotFoundError:
@@ -83,8 +88,10 @@ def received(lineage, timeline, branch, reached):
 
 
 def expire(lineage, oldest):
-    """Forgets ticks before a moment."""
-    limit = iso(oldest)
-    kept = [one for one in all_ticks(lineage) if one["at"] >= limit]
-    lines = [f"{one['at']} {one['timeline']} {one['lsn']}\n" for one in kept]
-    write_text(minutes_path(lineage), "".join(lines))
+    """Forgets ticks before a moment, and thins those that are not new."""
+    limit, thinned = iso(oldest), iso(now() - datetime.timedelta(hours=WHOLE_HOURS))
+    kept = {
+        one["at"] if one["at"] >= thinned else one["at"][:MINUTE]: line(one)
+        for one in reversed(all_ticks(lineage)) if one["at"] >= limit
+    }
+    write_text(path_of(lineage), "".join(reversed(kept.values())))

@@ -2,8 +2,9 @@
 The archive's own record of the database: exact counts of rows, tied to one place in its log. A drill restores to
 that place and must count the same. One file for each: witness/<time>.json.
 
-A count belongs to a place in the log only where the log stood still while the snapshot was taken, and no
-transaction was in progress: a commit that waits for the standby is in the log already, and not visible yet.
+A count belongs to a place in the log only where no transaction was in progress before the snapshot was taken (a
+commit that waits for the standby is in the log already, and not visible yet), and the log stood still meanwhile. The
+snapshot alone does not tell of the newest transaction: that may be in progress although its xmin is its xmax.
 """
 import datetime
 import glob
@@ -27,6 +28,9 @@ TRY_SECONDS = 60
 LEAST_HOURS, MORE_HOURS = 2, 8
 AGAIN_SECONDS = 900
 KEPT_DAYS = 1
+IN_PROGRESS = (
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL) OR EXISTS (SELECT FROM pg_prepared_xacts)"
+)
 
 
 def record(why="drawn"):
@@ -53,12 +57,12 @@ def still(session):
     end = time.monotonic() + TRY_SECONDS
     while time.monotonic() < end:
         before = session.value("SELECT pg_current_wal_insert_lsn()")
+        in_progress = session.value(IN_PROGRESS)
         session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        [[lsn, least, next_one, timeline]] = session.ask(
-            "SELECT pg_current_wal_insert_lsn(), pg_snapshot_xmin(s), pg_snapshot_xmax(s),"
-            " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int FROM pg_current_snapshot() s"
+        [[lsn, timeline]] = session.ask(
+            "SELECT pg_current_wal_insert_lsn(), ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
         )
-        if before == lsn and least == next_one:
+        if before == lsn and in_progress == "f":
             return {"lsn": lsn, "timeline": int(timeline)}
         session.ask("ROLLBACK")
         time.sleep(0.02)

@@ -44,6 +44,7 @@ export function sceneOf({ name, settings, topology }: OperatedStack): Scene {
     group("cache", "data", "cache"),
     group("etcd", "data", "quorum"),
     group("storage", "data", "brick", "arbiter", "nfs"),
+    group("backups", "data", "backup"),
   ];
   const inhabited = machines.map((machine) => ({
     name: machine.name,

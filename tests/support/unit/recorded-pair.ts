@@ -177,9 +177,11 @@ export class RecordedPair {
     );
   }
 
-  /** Kills a process at once. */
+  /** Kills a process at once, as soon as it runs. */
   kill(process: Process, signal = "KILL"): Promise<string> {
-    return this.run(`pkill -${signal} -f 'python3 keeper/${process}.p[y]'`);
+    return this.run(
+      `for i in $(seq 100); do pkill -${signal} -f '^python3 keeper/${process}.p[y]' && exit; sleep 0.1; done; exit 1`,
+    );
   }
 
   async log(process: Process): Promise<string> {
@@ -236,7 +238,7 @@ export class RecordedPair {
       mv ${target}/hastack_backup_label ${target}/backup_label
       rm -f ${target}/standby.signal; touch ${target}/recovery.signal; chown postgres ${target}/recovery.signal
       echo "restore_command = '/tmp/get.sh %f %p'
-      recovery_target_time = '${to}'
+      recovery_target_time = '${to.replace("T", " ").replace("Z", "+00")}'
       recovery_target_action = promote
       archive_mode = off" >> ${target}/postgresql.auto.conf
       su postgres -c "${bin}/pg_ctl -w -t 60 -D ${target} -l /tmp/back.log -o '-c port=5440' start" > /dev/null || { cat /tmp/back.log; exit 1; }

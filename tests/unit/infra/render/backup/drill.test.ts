@@ -95,7 +95,7 @@ describe("O3: a restore is tried by itself", function () {
     assert.match(another.join("\n"), /'1.png' is not what the shared directory has/);
     await place.container.run(`cat /tmp/uploads/1.png > ${uploads}/1.png`);
     await place.container.run(`cd ${localFiles.repository}/data && for one in */*; do
-      [ $(stat -c %s $one) -gt 9000 ] && chmod u+w $one && printf XXXX | dd of=$one bs=1 seek=5000 conv=notrunc; done; true`);
+      [ $(stat -c %s $one) -gt 9000 ] && chmod u+w $one && for at in 5000 15000 25000; do printf XXXX | dd of=$one bs=1 seek=$at conv=notrunc; done; done; true`);
     const damaged = wrong(await drill(drawn(-1)));
     assert.match(damaged.join("\n"), /copies of files in local: '\d.png' cannot be read: /);
     await place.container.run(
