@@ -6,7 +6,6 @@ import { readdirSync } from "node:fs";
 import { inRoot, readProjectFile } from "../../lib/paths.ts";
 import { authorityFile, leafFile } from "../certificates/domains.ts";
 import { hostKeyText, parseHostKey } from "../host-key.ts";
-import type { ManagedFile } from "../platform/platform.ts";
 import { ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
@@ -230,7 +229,7 @@ export const programs = ["keeper", "receive"] as const;
 const ofPostgres = { owner: "postgres", mode: "0600", restarts: programs };
 
 /** Files of the repositories, with the places of their secrets. */
-export function repositoryFiles(backup: BackupSettings): ManagedFile[] {
+export function repositoryFiles(backup: BackupSettings) {
   const { s3, sftp } = backup;
   return [
     { path: "pgbackrest.conf", content: renderPgbackrest(backup), ...ofPostgres },
@@ -261,7 +260,7 @@ function renderKnownHosts({ host, port, hostKey }: NonNullable<BackupSettings["s
 const folderHere = "infra/render/backup";
 
 /** The programs, each as it lies in their folder here. */
-export function programFiles(): ManagedFile[] {
+export function programFiles() {
   return readdirSync(inRoot(folderHere))
     .filter((name) => name.endsWith(".py"))
     .sort()
