@@ -5,7 +5,7 @@ import { inHastack, root } from "../lib/paths.ts";
 import { printable } from "../lib/printable.mjs";
 import { describeKit, type Kit, openKit, sealKit } from "../operate/kit/contents.ts";
 import { gatherKit } from "../operate/kit/gather.ts";
-import { forNewMachines } from "../operate/kit/new-machines.ts";
+import { forNewMachines, takingBackups, urnsOnMachines } from "../operate/kit/new-machines.ts";
 import {
   askHidden,
   checked,
@@ -18,12 +18,12 @@ import { noteHere, noteOnStack } from "../operate/kit/record.ts";
 import { checkTarget, writeTarget } from "../operate/kit/target.ts";
 import { openStack } from "../operate/stack.ts";
 import { defaultStack } from "./launcher/stack.ts";
-import { pulumiOutput } from "./pulumi.ts";
+import { main as pulumi, pulumiOutput } from "./pulumi.ts";
 
 const usage = `npm run kit -- --make FILE [--stack NAME] [--generate | --passphrase-file FILE]
      npm run kit -- --open FILE [--new-machines] [--stack NAME] [--passphrase-file FILE]
      npm run kit -- --show FILE [--passphrase-file FILE]
-     npm run kit -- --new-machines [--stack NAME]`;
+     npm run kit -- --new-machines [--survivor MACHINE]… [--stack NAME]`;
 
 /** What was asked for. */
 export type KitCall =
@@ -40,7 +40,12 @@ export type KitCall =
       readonly newMachines: boolean;
     }
   | { readonly do: "show"; readonly file: string }
-  | { readonly do: "new-machines"; readonly stack: string };
+  | {
+      readonly do: "new-machines";
+      readonly stack: string;
+      /** Machines that are there still, and from which the stack is taken first. */
+      readonly survivors: readonly string[];
+    };
 
 export type WholeCall = KitCall & { readonly passphraseFile?: string };
 
@@ -52,6 +57,7 @@ const options = {
   generate: { type: "boolean", default: false },
   "passphrase-file": { type: "string" },
   "new-machines": { type: "boolean", default: false },
+  survivor: { type: "string", multiple: true },
   help: { type: "boolean", short: "h", default: false },
 } as const;
 
@@ -60,7 +66,7 @@ export function readKitCall(args: readonly string[]): WholeCall | undefined {
   const parsed = parse(args);
   if (parsed.help) return undefined;
   const { make, open, show, stack, generate, "passphrase-file": file } = parsed;
-  const { "new-machines": newMachines } = parsed;
+  const { "new-machines": newMachines, survivor: survivors = [] } = parsed;
   const refuse = (why: string) => new Error(`${why}\nuse: ${usage}`);
   if ([make, open, show].filter((one) => one !== undefined).length > 1)
     throw refuse("--make, --open and --show are asked for one at a time");
@@ -68,13 +74,15 @@ export function readKitCall(args: readonly string[]): WholeCall | undefined {
     throw refuse("--generate makes the passphrase of a new kit, in place of another one");
   if (newMachines && (make ?? show) !== undefined)
     throw refuse("--new-machines is about what is put back");
+  if (survivors.length > 0 && (!newMachines || open !== undefined))
+    throw refuse("--survivor goes with --new-machines, once the kit was opened");
   const secret = file === undefined ? {} : { passphraseFile: file };
   const name = stack ?? defaultStack;
   if (make !== undefined) return { do: "make", file: make, stack: name, generate, ...secret };
   if (show !== undefined) return { do: "show", file: show, ...secret };
   if (open !== undefined)
     return { do: "open", file: open, ...(stack && { stack }), newMachines, ...secret };
-  if (newMachines) return { do: "new-machines", stack: name };
+  if (newMachines) return { do: "new-machines", stack: name, survivors };
   throw refuse("one of --make, --open, --show and --new-machines is needed");
 }
 
@@ -159,10 +167,20 @@ async function open(call: WholeCall & { do: "open" }): Promise<void> {
 }
 
 /** For a stack that was put back before it was known that its machines are new. */
-async function forgetMachines(stack: string): Promise<void> {
-  openStack(stack);
+async function forgetMachines(stack: string, survivors: readonly string[]): Promise<number> {
+  const { topology } = openStack(stack);
+  const names = topology.machines.map(({ name }) => name);
+  const unknown = survivors.filter((one) => !names.includes(one));
+  if (unknown.length > 0)
+    throw new Error(
+      `stack ${stack}: has no machine ${unknown.join(", ")}, only ${names.join(", ")}`,
+    );
   const before = await pulumiOutput(["stack", "export", "--stack", stack]);
-  const { state, dropped } = forNewMachines(before);
+  const { state, dropped } = forNewMachines(before, survivors);
+  if (takingBackups(state).length > 0)
+    throw new Error(
+      `stack ${stack}: hastack:keepData is false, so the backups would go from ${survivors.join(", ")}, too: copy /var/lib/hastack-backup away and install that machine anew`,
+    );
   const copy = inHastack("kits", `${stack}.before-new-machines.${Date.now()}.json`);
   mkdirSync(dirname(copy), { recursive: true });
   writeFileSync(copy, before, { mode: 0o600, flag: "wx" });
@@ -171,6 +189,14 @@ async function forgetMachines(stack: string): Promise<void> {
     `the state of ${stack} has no more of ${dropped} thing${dropped === 1 ? "" : "s"} on machines, and the next up places all anew, with the same passwords.\n` +
       `The state before is in ${relative(root, copy)}: npx pulumi stack import --stack ${stack} --file ${relative(root, copy)} puts it back.`,
   );
+  return clear(stack, urnsOnMachines(state));
+}
+
+/** Takes away what is left on machines that survived; data that is kept stays there. */
+async function clear(stack: string, urns: readonly string[]): Promise<number> {
+  if (urns.length === 0) return 0;
+  const targets = urns.flatMap((urn) => ["--target", urn]);
+  return pulumi(["destroy", "--yes", "--skip-preview", "--stack", stack, ...targets]);
 }
 
 /** `npm run kit`: what is needed besides the backups to bring a stack back when everything else is lost. */
@@ -180,6 +206,6 @@ export async function main(args: readonly string[]): Promise<number> {
   else if (call.do === "make") await make(call);
   else if (call.do === "open") await open(call);
   else if (call.do === "show") tell(describeKit(await read(call)));
-  else await forgetMachines(call.stack);
+  else return forgetMachines(call.stack, call.survivors);
   return 0;
 }

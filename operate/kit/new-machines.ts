@@ -90,8 +90,23 @@ function withoutOthers(one: StateResource, urns: ReadonlySet<string>): StateReso
   };
 }
 
+const onMachines = (state: string): readonly StateResource[] =>
+  ((JSON.parse(state) as Exported).deployment?.resources ?? []).filter(isOnMachines);
+
 /** How many things on machines a state knows. @param state as `pulumi stack export` writes it */
-export function thingsOnMachines(state: string): number {
-  const { resources = [] } = (JSON.parse(state) as Exported).deployment ?? {};
-  return resources.filter(isOnMachines).length;
-}
+export const thingsOnMachines = (state: string): number => onMachines(state).length;
+
+/** The same, by their URNs. */
+export const urnsOnMachines = (state: string): string[] => onMachines(state).map(({ urn }) => urn);
+
+/** Where the backups are on a machine. */
+const backups = "/var/lib/hastack-backup";
+
+/** Things that would take the backups with them, were they taken away. @returns their URNs */
+export const takingBackups = (state: string): string[] =>
+  onMachines(state)
+    .filter(({ inputs }) => {
+      const environment = inputs?.environment as Readonly<Record<string, unknown>> | undefined;
+      return String(environment?.REMOVAL).includes(backups);
+    })
+    .map(({ urn }) => urn);

@@ -18,6 +18,8 @@ from instance import Instance
 from stored import parts
 
 SAMPLE = 10
+# Ticks come every 10 s; the primary may be failing over
+RECEIVED_SECONDS = 120
 SHOWN = 5
 
 
@@ -83,9 +85,27 @@ def plan():
     if not backups:
         raise Failed("there is no backup in a repository that answers, so that none could be tried")
     backup = backups[-1]
-    known = [one for one in witness.records() if one["lineage"] == lineage and moment(one["time"]) > backups[0]["stop"]]
+    known = known_since(lineage, backups[0]["stop"])
+    if not known and witness.record("for a drill") and is_received(now()):
+        known = known_since(lineage, backups[0]["stop"])
     after = [one for one in known if moment(one["time"]) > backup["stop"]]
     return {"lineage": lineage, "backup": backup}, after[-1] if after else None, random.choice(known) if known else None
+
+
+def known_since(lineage, stop):
+    return [one for one in witness.records() if one["lineage"] == lineage and moment(one["time"]) > stop]
+
+
+def is_received(time_of_record):
+    """Waits until WAL up to a moment has come. @return whether it has"""
+    common.progress("drill: waits for the log of what was counted")
+    end = time.monotonic() + RECEIVED_SECONDS
+    while time.monotonic() < end:
+        told = (read_json(place("state", "receive.json")) or {}).get("receivedUpTo")
+        if told and moment(told) > time_of_record:
+            return True
+        time.sleep(1)
+    return False
 
 
 def backup_before(record):

@@ -45,6 +45,7 @@ class Keeper:
         self.rests = {}
         self.why = {}
         self.files_at = None
+        self.is_new = False
         self.expired_at = time.monotonic() - EXPIRE_SECONDS + 300
 
     # Threads that go on whatever is under way
@@ -173,8 +174,14 @@ class Keeper:
         when = drill.due() if not self.rests_now("drill") else None
         if when and moment(when) <= now() and self.seen and self.seen["ranges"]:
             yield "drill", drill.drill
-        if not self.rests_now("witness") and witness.due():
-            yield "witness", lambda: witness.record("as scheduled")
+        if not self.rests_now("witness") and (self.is_new or witness.due()):
+            yield "witness", self.record
+
+    def record(self):
+        """What a drill compares with what it has restored."""
+        why = "after a backup" if self.is_new else "drawn"
+        self.is_new = False
+        witness.record(why)
 
     def backups_due(self):
         seen = self.seen
@@ -208,6 +215,7 @@ class Keeper:
         for name, why in result["failed"].items():
             self.failed(f"backup in {name}", why)
         self.expired_at = time.monotonic() - EXPIRE_SECONDS
+        self.is_new = True
         return result
 
     def expire(self):

@@ -41,7 +41,11 @@ describe("npm run kit", () => {
       passphraseFile: "p",
     });
     assert.deepEqual(call("--show a.kit"), { do: "show", file: "a.kit" });
-    assert.deepEqual(call("--new-machines -s shop"), { do: "new-machines", stack: "shop" });
+    assert.deepEqual(call("--new-machines -s shop"), {
+      do: "new-machines",
+      stack: "shop",
+      survivors: [],
+    });
   });
 
   for (const line of [
@@ -52,6 +56,7 @@ describe("npm run kit", () => {
     "--make a --generate --passphrase-file p",
     "--make a --new-machines",
     "--passphrase secret",
+    "--open a --new-machines --survivor lb-1",
   ])
     it(`O3: refuses "${line}", and says how it is used`, () => {
       assert.throws(() => readKitCall(line.split(" ")), /\nuse: npm run kit -- --make FILE/);
@@ -76,6 +81,10 @@ const program = `import * as command from "@pulumi/command";
 import * as random from "@pulumi/random";
 export const backupRepositoryKey = new random.RandomPassword("repository", { length: 32, special: false }).result;
 new command.local.Command("db-1", { create: "node platform/ssh/run.ts place REQUEST", environment: { MACHINE: "db-1" } });
+new command.local.Command("cache-1", {
+  create: "node platform/ssh/run.ts place REQUEST", delete: "node platform/ssh/run.ts remove REMOVAL",
+  environment: { MACHINE: "cache-1", REMOVAL: "{}" },
+});
 export const release = "0123456789ab";
 `;
 
@@ -128,9 +137,12 @@ class Checkout {
     );
   }
 
-  placed(): number {
-    const file = this.path("small/placed");
-    return existsSync(file) ? readFileSync(file, "utf8").trim().split("\n").length : 0;
+  /** What was done on machines, since it was asked last. */
+  did(): string[] {
+    const file = this.path("small/did");
+    const lines = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
+    rmSync(file, { force: true });
+    return lines.toSorted();
   }
 }
 
@@ -165,7 +177,7 @@ describe("the recovery kit of a stack", function () {
     writeFileSync(join(first, "small/index.js"), program);
     writeFileSync(
       join(first, "small/platform/ssh/run.ts"),
-      'import { appendFileSync } from "node:fs";\nappendFileSync("placed", "db-1\\n");\n',
+      'import { appendFileSync } from "node:fs";\nappendFileSync("did", process.argv[2] + " " + process.env.MACHINE + "\\n");\n',
     );
     await git(first, "init", "--quiet");
     await git(first, "add", "--all");
@@ -181,7 +193,7 @@ describe("the recovery kit of a stack", function () {
     writeFileSync(inFolder("passphrase"), `${passphrase}\n`);
     await lost.pulumi("config", "set", "--secret", "hastack:other", "a secret", "--stack", stack);
     await lost.pulumi("up", "--yes", "--skip-preview", "--stack", stack);
-    assert.equal(lost.placed(), 1);
+    assert.deepEqual(lost.did(), ["place cache-1", "place db-1"]);
     key = await lost.key();
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
@@ -272,22 +284,25 @@ describe("the recovery kit of a stack", function () {
     const secret = ["config", "get", "hastack:other", "--stack", stack];
     assert.equal((await empty.pulumi(...secret)).trim(), "a secret");
     await empty.pulumi("up", "--yes", "--skip-preview", "--stack", stack);
-    assert.equal(empty.placed(), 0);
+    assert.deepEqual(empty.did(), []);
     refused(await empty.kit("--open", file(), ...byFile()), /this checkout has a stack kitunit/);
   });
 
-  it("O3: for new machines up places all anew, with the same key", async () => {
-    const told = done(await empty.kit("--new-machines", "--stack", stack));
+  it("O3: for new machines up places all anew, with the same key, and takes it from one that survived", async () => {
+    const forget = ["--new-machines", "--stack", stack, "--survivor"];
+    refused(await empty.kit(...forget, "none"), /has no machine none, only /);
+    const told = done(await empty.kit(...forget, "cache-1"));
     assert.match(told, /has no more of 1 thing on machines/);
+    assert.deepEqual(empty.did(), ["remove cache-1"]);
     await empty.pulumi("up", "--yes", "--skip-preview", "--stack", stack);
-    assert.equal(empty.placed(), 1);
+    assert.deepEqual(empty.did(), ["place cache-1", "place db-1"]);
     assert.equal(await empty.key(), key);
   });
 
   it("O3: says at once that the machines are new, and what comes then", async () => {
     await empty.pulumi("stack", "rm", "--force", "--yes", "--stack", stack);
     const told = done(await empty.kit("--open", file(), "--new-machines", ...byFile()));
-    assert.match(told, /put back, without 1 thing that was on the machines/);
+    assert.match(told, /put back, without 2 things that were on the machines/);
     assert.match(
       told,
       /npx pulumi up --stack kitunit\n[\s\S]*npm run restore -- --to TIME --in-place/,

@@ -71,6 +71,7 @@ describe("what an instance is given", () => {
       LOG_LEVEL: "info",
       UPLOADS_MEGABYTES: "5000",
       UPLOADS_PER_ACCOUNT_MEGABYTES: "100",
+      TRASH_MEGABYTES: "5000",
       COOKIE_SECRET_FILE: "@{credentials}/cookieSecret",
       SESSION_SECRET_FILE: "@{credentials}/sessionSecret",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
