@@ -8,11 +8,15 @@ import shutil
 import time
 
 import common
+import lineage as lineages
 import pgbackrest
+import ranges
 from common import POSTGRES, Failed, bin, conninfo, free, iso, moment, now, place, query, run, say
 from segments import SIZE, WHOLE, name_of, parse, position
 
 ROOM_BESIDE = 512 << 20
+# How long the first WAL of a lineage is waited for
+WAL_SECONDS = 60
 # pgBackRest leaves out a file of the name backup_label
 LABEL, KEPT_LABEL = "backup_label", "hastack_backup_label"
 PRIMARY_CLOCK = """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');"""
@@ -46,7 +50,7 @@ def make(kinds):
     if not there:
         raise Failed("; ".join(failed.values()))
     try:
-        notes = copy_database()
+        notes = copy_with_wal(lineage)
         labels = {}
         for repository, kind in there.items():
             common.progress(f"storing the copy in {repository}")
@@ -71,8 +75,42 @@ def newest(lineage, repository):
     return pgbackrest.backups_in(repository, lineage)[-1]
 
 
-def copy_database():
-    """Copies the database into `copy`. @return what is noted with the backup"""
+def copy_with_wal(lineage):
+    """
+    Copies the database. A standby's copy begins where the standby came to rest last, which may be before WAL
+    that is missing, or that was never received; the primary's begins now.
+    @return what is noted with the backup
+    """
+    notes = copy_database("replicas")
+    missing = missing_wal(lineage, notes)
+    if missing:
+        say(f"the standby's copy needs the WAL segment {missing}, which is missing: the primary is copied")
+        notes = copy_database("primary")
+    return notes
+
+
+def missing_wal(lineage, notes):
+    """The first WAL segment that a copy needs and that is missing for good; None where there is none."""
+    end = time.monotonic() + WAL_SECONDS
+    while True:
+        present, last = ranges.spooled(lineage)
+        for repository in pgbackrest.repositories():
+            try:
+                present |= ranges.stored(repository, lineage)
+            except Failed:
+                continue
+        if present or last or time.monotonic() > end:
+            break
+        # A lineage that begins: nothing has come yet
+        time.sleep(1)
+    path = ranges.path_of(lineages.branches(lineage))
+    reached, missing = ranges.walk(position(notes["start-lsn"]), path, present, last)
+    whole = reached >= position(notes["stop-lsn"])
+    return missing if not whole and ranges.goes_on(reached, path, present, last) else None
+
+
+def copy_database(where):
+    """Copies the database from one of the listeners into `copy`. @return what is noted with the backup"""
     remove_copy()
     wait_for_room()
     common.progress("copying the database")
@@ -80,15 +118,15 @@ def copy_database():
     start = clock()
     run([
         bin("pg_basebackup"), f"--pgdata={target}", "--wal-method=none", "--checkpoint=fast",
-        "--manifest-checksums=SHA256", "--no-sync", "--no-password", f"--dbname={conninfo('replicas')}",
+        "--manifest-checksums=SHA256", "--no-sync", "--no-password", f"--dbname={conninfo(where)}",
     ], user=POSTGRES)
     stop = clock()
     common.progress("checking the copy")
     run([bin("pg_verifybackup"), "--no-parse-wal", "--quiet", target], user=POSTGRES)
     with open(os.path.join(target, "backup_manifest"), encoding="utf-8") as file:
-        ranges = json.load(file)["WAL-Ranges"]
+        spans = json.load(file)["WAL-Ranges"]
     os.rename(os.path.join(target, LABEL), os.path.join(target, KEPT_LABEL))
-    first, last = ranges[0], ranges[-1]
+    first, last = spans[0], spans[-1]
     return {
         "copy": iso(now()), "start": start, "stop": stop,
         "start-lsn": first["Start-LSN"], "stop-lsn": last["End-LSN"], "timeline": last["Timeline"],

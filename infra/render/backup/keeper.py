@@ -188,7 +188,12 @@ class Keeper:
         if not seen or seen["lineage"] != identity.record().get("lineage"):
             self.look_now.set()
             return {}
-        kinds = {name: schedule.kind_due(of, settings(), now()) for name, of in seen["of"].items()}
+        # Moments after WAL that is missing need a backup after it
+        open_gap = any(one["to"] is None and one["lineage"] == seen["lineage"] for one in seen["gaps"])
+        kinds = {
+            name: schedule.kind_due(of, settings(), now()) or schedule.mends(of, open_gap, now())
+            for name, of in seen["of"].items()
+        }
         return {
             name: kind for name, kind in kinds.items()
             if kind and not self.rests_now("backup") and not self.rests_now(f"backup in {name}")

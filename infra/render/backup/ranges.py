@@ -81,7 +81,7 @@ def compute(lineage, backups, branches, present, last, seen):
         {"lineage": lineage, "from": iso(one["from"]), "to": max(iso(one["from"]), end)}
         for one, end in zip(pieces, ends)
     ]
-    gaps = []
+    gaps = unusable(lineage, backups, pieces, path, present, last)
     for index, (piece, end) in enumerate(zip(pieces, ends)):
         following = pieces[index + 1] if index + 1 < len(pieces) else None
         if following or goes_on(piece["reached"], path, present, last):
@@ -90,6 +90,21 @@ def compute(lineage, backups, branches, present, last, seen):
                 "why": f"the WAL segment {piece['missing']} is missing; moments after it need a backup made after it",
             })
     return found, gaps
+
+
+def unusable(lineage, backups, pieces, path, present, last):
+    """The gap that backups leave which lack WAL of their own, where nothing before them can be restored."""
+    first = pieces[0] if pieces else None
+    for one in backups:
+        if not one["startLsn"] or (first and one["stop"] >= first["from"]):
+            continue
+        reached, missing = walk(position(one["startLsn"]), path, present, last)
+        if reached < position(one["stopLsn"]) and goes_on(reached, path, present, last):
+            return [{
+                "lineage": lineage, "from": iso(one["stop"]), "to": iso(first["from"]) if first else None,
+                "why": f"the WAL segment {missing} is missing, which the backup {one['label']} needs",
+            }]
+    return []
 
 
 def goes_on(reached, path, present, last):

@@ -16,7 +16,7 @@ from push import Pushers, lineages
 from receiver import AHEAD, FORKED, GONE, Receiver, end_lineage, meaning, set_aside, tidy
 from segments import PARTIAL, SIZE, WHOLE, filled, parse, position, text_of
 
-ROUND_SECONDS = 0.5
+ROUND_SECONDS = 0.2
 STATE_SECONDS = 5
 FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS = 0.5, 10
 # Receiving goes on once this part of the spool's limit is free again
@@ -47,7 +47,7 @@ class Receive:
             self.known = None
 
     def round(self):
-        """What is done twice a second."""
+        """What is done every now and then: often enough that little comes above the limit of the spool."""
         self.follow_lineage()
         self.pushers.clear(self.lineage or 0)
         self.measure()

@@ -2,6 +2,8 @@
 import datetime
 
 DAY = datetime.timedelta(days=1)
+# One backup an hour at most is made because WAL is missing
+MEND = datetime.timedelta(hours=1)
 
 
 def next_at(time, clock):
@@ -41,6 +43,12 @@ def dues(backups, settings, now):
             datetime.timedelta(hours=settings["differentialEveryHours"]), settings["backupAt"], now,
         ),
     }
+
+
+def mends(backups, gap, now):
+    """"diff" where WAL is missing after the newest backup, once that is an hour old; else None."""
+    latest = max((one["start"] for one in backups), default=None)
+    return "diff" if gap and latest and now - latest > MEND else None
 
 
 def kind_due(backups, settings, now):

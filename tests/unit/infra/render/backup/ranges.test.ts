@@ -22,7 +22,7 @@ const present = (...found: readonly (readonly [number, number])[]) =>
 /** Timeline 2 left timeline 1 in the middle of segment 5. */
 const branches = `{1: [], 2: [[1, "0/5800000"]]}`;
 const backup = (segment: number, stop: string, timeline = 1) =>
-  `{"startLsn": "0/${segment}000028", "stopLsn": "0/${segment}0000F0", "timeline": ${timeline}, "stop": day("${stop}+00:00")}`;
+  `{"startLsn": "0/${segment}000028", "stopLsn": "0/${segment}0000F0", "timeline": ${timeline}, "stop": day("${stop}+00:00"), "label": "one"}`;
 const tick = (lsn: string, at: string, timeline: number) =>
   `{"lsn": "${lsn}", "at": "${at}.000Z", "timeline": ${timeline}}`;
 
@@ -64,6 +64,20 @@ describe("what can be restored", () => {
     ]);
     assert.equal(gaps.length, 1);
     assert.match(gaps[0]?.why ?? "", /000000010000000000000003 is missing/);
+  });
+});
+
+describe("a backup that lacks WAL of its own", () => {
+  it("is no range, and is told as a gap", async () => {
+    const one = `[${backup(2, "2026-01-01T00:00:00")}]`;
+    const found = `ranges.compute(1, ${one}, ${branches}, ${present([1, 3], [1, 4])}, None, [])`;
+    const [spans, gaps] = (await worth(found)) as [object[], { to: null; why: string }[]];
+    assert.deepEqual(spans, []);
+    assert.equal(gaps.length, 1);
+    assert.match(
+      gaps[0]?.why ?? "",
+      /000000010000000000000002 is missing, which the backup one needs/,
+    );
   });
 });
 
