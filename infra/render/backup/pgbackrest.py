@@ -6,9 +6,12 @@ import configparser
 import json
 import os
 import re
+import time
 
 from common import FOLDER, POSTGRES, Failed, at, moment, one_line, place, read_json, run, settings, write_text
 
+# Another command of pgBackRest at the same stanza
+LOCKED, LOCK_SECONDS = "unable to acquire lock", 60
 PATIENCE_SECONDS = 120
 # What `info` calls a stanza that it could not read
 UNREADABLE = 99
@@ -108,11 +111,16 @@ def call(lineage, name, *words, pg1=None, repo=None, seconds=PATIENCE_SECONDS, i
     @param input text for its standard input @default none
     @return what it printed. Fails with one line, which begins with the repository's name
     """
-    try:
-        whole = command(lineage, name, *words, pg1=pg1, repo=repo)
-        return run(whole, user=POSTGRES, seconds=seconds, input=input).out
-    except Failed as failure:
-        raise Failed(f"{repo or 'pgBackRest'}: {reason(str(failure))}") from None
+    whole = command(lineage, name, *words, pg1=pg1, repo=repo)
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return run(whole, user=POSTGRES, seconds=seconds, input=input).out
+        except Failed as failure:
+            # WAL that comes first makes the stanza, just when a backup begins
+            if LOCKED not in str(failure) or time.monotonic() > end:
+                raise Failed(f"{repo or 'pgBackRest'}: {reason(str(failure))}") from None
+        time.sleep(1)
 
 
 def reason(text):
