@@ -94,7 +94,8 @@ ALTER ROLE ${other} SET role TO '${base}';
 
 /**
  * Who fetches backups reads all, changes nothing, and has no password: its certificate is its login. The
- * control file tells pgBackRest which database this is.
+ * control file tells pgBackRest which database this is; it is asked for in the database postgres, since
+ * rights to functions are a database's own.
  */
 const fetching = `${create(keeper)}ALTER ROLE ${keeper} WITH REPLICATION BYPASSRLS LOGIN PASSWORD NULL;
 GRANT pg_read_all_data, pg_monitor TO ${keeper};

@@ -94,10 +94,10 @@ describe("the database that backups are fetched of", function () {
 
   it("O3: lets the certificate in through the load balancer, to read all and the control file", async () => {
     const read = await ask(
-      balanced("keeper"),
-      "SELECT length(pg_read_binary_file('global/pg_control'))",
+      balanced("keeper", "dbname=postgres"),
+      "SELECT length(pg_read_binary_file('global/pg_control')), count(rolpassword) > 0 FROM pg_authid",
     );
-    assert.equal(read.stdout.trim(), "8192", read.stderr);
+    assert.equal(read.stdout.trim(), "8192|t", read.stderr);
     const tick = await ask(
       balanced("keeper"),
       "SELECT pg_logical_emit_message(true, 'hastack', 'tick') IS NULL",
