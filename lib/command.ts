@@ -1,5 +1,5 @@
 /** What commands are made of: their input, and how they end. */
-import { valueOf } from "./long-variable.ts";
+import { wholeValue } from "./long-variable.ts";
 import { printable } from "./printable.mjs";
 
 /** Runs a command's body: an error becomes one message on standard error, and exit code 1. */
@@ -21,7 +21,7 @@ export async function readInput(): Promise<string> {
 
 /** An environment variable that the caller must set, however long. */
 export function required(name: string): string {
-  const value = valueOf(process.env, name);
+  const value = wholeValue(process.env, name);
   if (value === undefined) throw new Error(`${name} is not set`);
   return value;
 }

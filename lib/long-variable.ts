@@ -13,7 +13,7 @@ export function variablesOf(name: string, value: string): Readonly<Record<string
 }
 
 /** @returns nothing where there is none of the name */
-export function valueOf(
+export function wholeValue(
   variables: Readonly<Record<string, string | undefined>>,
   name: string,
 ): string | undefined {

@@ -18,6 +18,18 @@ export const restoredSocketDirectory = "/run/hastack-restored";
 
 type BackupSettings = Settings["backup"];
 
+/** A file of the machine, with the processes that start anew with another one. */
+export interface BackupFile {
+  readonly path: string;
+  /** `@{…}` are secrets. */
+  readonly content: string;
+  /** @default root */
+  readonly owner?: string;
+  /** Octal. @default 0644 */
+  readonly mode?: string;
+  readonly restarts: readonly string[];
+}
+
 /** The repositories that there are, in the order of pgBackRest's numbers. */
 export function repositoriesOf({ local, s3, sftp }: BackupSettings): string[] {
   return [
@@ -229,7 +241,7 @@ export const programs = ["keeper", "receive"] as const;
 const ofPostgres = { owner: "postgres", mode: "0600", restarts: programs };
 
 /** Files of the repositories, with the places of their secrets. */
-export function repositoryFiles(backup: BackupSettings) {
+export function repositoryFiles(backup: BackupSettings): BackupFile[] {
   const { s3, sftp } = backup;
   return [
     { path: "pgbackrest.conf", content: renderPgbackrest(backup), ...ofPostgres },
@@ -260,7 +272,7 @@ function renderKnownHosts({ host, port, hostKey }: NonNullable<BackupSettings["s
 const folderHere = "infra/render/backup";
 
 /** The programs, each as it lies in their folder here. */
-export function programFiles() {
+export function programFiles(): BackupFile[] {
   return readdirSync(inRoot(folderHere))
     .filter((name) => name.endsWith(".py"))
     .sort()

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { valueOf, variablesOf } from "../../../lib/long-variable.ts";
+import { variablesOf, wholeValue } from "../../../lib/long-variable.ts";
 import { mustRun } from "../../../lib/run.ts";
 
 describe("a long environment variable", () => {
@@ -15,10 +15,10 @@ describe("a long environment variable", () => {
     const words = ["sh", "-c", 'printf %s "$REQUEST$REQUEST_2" | wc -c'];
     const said = await mustRun(words, { env: { PATH: process.env.PATH ?? "", ...variables } });
     assert.ok(Number(said) > 0);
-    assert.equal(valueOf(variables, "REQUEST"), value);
+    assert.equal(wholeValue(variables, "REQUEST"), value);
   });
 
   it("is none where there is none", () => {
-    assert.equal(valueOf({ REQUEST_2: "left" }, "REQUEST"), undefined);
+    assert.equal(wholeValue({ REQUEST_2: "left" }, "REQUEST"), undefined);
   });
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Backup } from "../../../../infra/components/backup.ts";
+import { wholeValue as wholeOf } from "../../../../lib/long-variable.ts";
 import {
   assertNothingShown,
   assertOrder,
@@ -207,12 +208,10 @@ describe("Backup on its own", () => {
 
   it("W1: waits on machines for shared directories with what copies them, not with what receives", async () => {
     const ssh = await recordAlone("ssh", build, { changes: given.ssh });
-    const { REQUEST = "" } = ssh.get("Command", "backup-1").inputs.environment as Record<
-      string,
-      string
-    >;
+    const { environment } = ssh.get("Command", "backup-1").inputs;
+    const request = wholeOf(environment as Record<string, string>, "REQUEST") ?? "";
     const unit = (name: string): string =>
-      JSON.parse(REQUEST).files[`units/hastack-${name}.service`].content;
+      JSON.parse(request).files[`units/hastack-${name}.service`].content;
     assert.match(unit("keeper"), /mountpoint -q \/var\/lib\/hastack\/uploads/);
     assert.doesNotMatch(unit("receive"), /uploads|ReadWritePaths=-\/var\/lib\/hastack$/m);
     for (const name of ["keeper", "receive"]) {
