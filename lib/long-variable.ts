@@ -3,7 +3,7 @@
 /** Linux takes 128 KiB for name and value together. */
 const mostBytes = 120_000;
 /** Of up to four bytes each. */
-const charactersOfPart = /[^]{1,30000}/gu;
+const charactersOfPart = /.{1,30000}/gsu;
 
 /** The variables that carry a value. */
 export function variablesOf(name: string, value: string): Readonly<Record<string, string>> {
