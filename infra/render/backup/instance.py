@@ -137,7 +137,7 @@ class Instance:
             "unix_socket_directories": self.socket, "unix_socket_permissions": "0700", "port": self.port,
             "listen_addresses": "", "ssl": "off", "hot_standby": "on", "archive_mode": "off", "wal_level": "replica",
             "shared_buffers": "64MB", "maintenance_work_mem": "32MB", "max_wal_size": "256MB", "min_wal_size": "80MB",
-            "logging_collector": "off", "log_destination": "stderr", "log_timezone": "UTC", "timezone": "UTC",
+            "logging_collector": "off", "log_timezone": "UTC", "timezone": "UTC",
             "lc_messages": "C", "max_standby_archive_delay": -1, "synchronous_standby_names": "",
             "shared_preload_libraries": "", **self._as_large(), **more,
         }
