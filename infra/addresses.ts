@@ -6,7 +6,7 @@ export const addressPlan = {
   membersPerRole: 9,
   /**
    * First host numbers of tiers: the blocks that they have; roles.ts has those of the roles. A new role
-   * gets its block from the end of this list.
+   * gets its block from the end of this list; one of a single member has a number behind them.
    */
   firstHostOfTiers: [41, 51, 71, 81, 91, 101, 111],
   /** Where virtual IPs may be: after all roles, beside the tiers. */

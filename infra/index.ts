@@ -37,5 +37,9 @@ export default {
     topology.machines.map((one) => [one.name, one.frontend ?? one.backend]),
   ),
   release: release.hash,
+  /** Passphrase of the repositories of backups, where there are some. */
+  ...(topology.members.backup.length > 0 && {
+    backupRepositoryKey: stack.backup.repositoryKey,
+  }),
   ...outputsOf(application, url, stack.credentials),
 };

@@ -50,7 +50,7 @@ export function inventoryPath({ ssh }: Settings): string | undefined {
 }
 
 /** An absolute path from one that may begin at the user's home (`~/`) or the project's folder. */
-function userPath(path: string): string {
+export function userPath(path: string): string {
   return path.startsWith("~/") ? resolve(homedir(), path.slice(2)) : resolve(root, path);
 }
 

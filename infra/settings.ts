@@ -196,8 +196,9 @@ const tier = z.strictObject({
   }),
 });
 
-/** A secret that becomes one value of a file. */
-const oneWord = /^[\x21-\x7e]+$/;
+/** What becomes one value of a file, in JSON too. */
+const oneWord = /^[!#-[\]-~]+$/;
+const mustBeOneWord = "must be one word, without quotes and backslashes";
 /** It becomes a part of an address: no blanks, quotes or query. */
 const repositoryPath = z
   .string()
@@ -291,7 +292,7 @@ const backup = z.strictObject({
       }),
       keyId: z
         .string()
-        .regex(oneWord, "must be one word")
+        .regex(oneWord, mustBeOneWord)
         .describe("Identifier of the access key; it needs `backupS3Secret` too."),
     })
     .optional()
@@ -734,7 +735,7 @@ export const settingsSchema = z.strictObject({
     .describe(
       "Backups of the database and of the shared files, by the machine with the role `backup`.",
     ),
-  backupS3Secret: z.string().regex(oneWord, "must be one word").optional().meta({
+  backupS3Secret: z.string().regex(oneWord, mustBeOneWord).optional().meta({
     description:
       "Secret access key of `backup.s3`; a secret: `npx pulumi config set --secret hastack:backupS3Secret`.",
     absent: "none",
@@ -746,7 +747,8 @@ export const settingsSchema = z.strictObject({
   }),
   backupRepositoryKey: z
     .string()
-    .regex(/^[\x21-\x7e]{20,}$/, "must be 20 characters or more, without blanks")
+    .min(20, "must be 20 characters long or more")
+    .regex(oneWord, mustBeOneWord)
     .optional()
     .meta({
       description:

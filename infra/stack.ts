@@ -3,6 +3,7 @@ import type { Application } from "./application/application.ts";
 import { usesCache } from "./application/environment.ts";
 import { AppServers } from "./components/app-servers.ts";
 import { Authority } from "./components/authority.ts";
+import { Backup } from "./components/backup.ts";
 import { Cache } from "./components/cache.ts";
 import { Credentials } from "./components/credentials.ts";
 import { DatabasePair } from "./components/database-pair.ts";
@@ -14,6 +15,7 @@ import { LoadBalancer } from "./components/load-balancer.ts";
 import { Migrations } from "./components/migrations.ts";
 import { DatabaseBridge, PlaintextBridge, PlaintextEnd } from "./components/plaintext-bridge.ts";
 import { Quorum } from "./components/quorum.ts";
+import { RestoreDrill } from "./components/restore-drill.ts";
 import { RotationEnd } from "./components/rotation-end.ts";
 import { SharedStorage } from "./components/shared-storage.ts";
 import { loginOf } from "./generations.ts";
@@ -36,11 +38,12 @@ export interface WebStackArgs {
 export class WebStack extends pulumi.ComponentResource {
   readonly credentials: Credentials;
   readonly loadBalancer: LoadBalancer;
+  readonly backup: Backup;
 
   constructor(name: string, args: WebStackArgs, options?: pulumi.ComponentResourceOptions) {
     super("hastack:index:WebStack", name, {}, options);
     const { settings, topology, platform, application, release } = args;
-    const { database } = settings;
+    const { database, backup } = settings;
     const roles = application.tiers.map(({ databaseRole }) => databaseRole);
     const after = (...dependsOn: pulumi.Resource[]) => ({ parent: this, dependsOn });
 
@@ -80,6 +83,7 @@ export class WebStack extends pulumi.ComponentResource {
       {
         ...on,
         database,
+        backup,
         passwords: databasePasswords(application, passwords),
         wanted: {
           roles,
@@ -91,7 +95,7 @@ export class WebStack extends pulumi.ComponentResource {
     );
     const databaseSettings = new DatabaseSettings(
       "settings",
-      { platform, topology, database, apiPassword: passwords.of("patroniApi") },
+      { platform, topology, database, backup, apiPassword: passwords.of("patroniApi") },
       after(pair),
     );
     const served = {
@@ -145,6 +149,27 @@ export class WebStack extends pulumi.ComponentResource {
       after(onlyTls, former),
     );
     new FirewallClosed("firewall-closed", { platform, flows }, after(onlyTls, former));
+    // The last: whatever becomes of it, nothing else waits for it
+    const [keeper] = topology.members.backup;
+    const drill =
+      keeper && backup.drillEveryDays > 0
+        ? new RestoreDrill(
+            "restore-drill",
+            { everyDays: backup.drillEveryDays, member: keeper.name },
+            after(),
+          )
+        : undefined;
+    this.backup = new Backup(
+      "backup",
+      {
+        ...on,
+        settings,
+        shared: storage.directories,
+        filesOfRows: application.backup.files,
+        ...(drill && { drill }),
+      },
+      after(storage, this.loadBalancer),
+    );
     this.credentials = passwords;
     this.registerOutputs();
   }

@@ -32,6 +32,12 @@ export interface Member {
   readonly absent?: boolean;
 }
 
+/** A member that may be in the frontend network, too. */
+export interface OutsideMember extends Member {
+  /** @default none */
+  readonly frontend?: string;
+}
+
 /** A load balancer: the one kind of member that visitors reach. */
 export interface LoadBalancerMember extends Member {
   readonly frontend: string;
@@ -61,8 +67,11 @@ export interface Topology {
   readonly network: Settings["network"];
   readonly machines: readonly Machine[];
   /** Members of each role, in the machines' order. */
-  readonly members: Readonly<Record<Exclude<Role, "loadBalancer">, readonly Member[]>> & {
+  readonly members: Readonly<
+    Record<Exclude<Role, "loadBalancer" | "backup">, readonly Member[]>
+  > & {
     readonly loadBalancer: readonly LoadBalancerMember[];
+    readonly backup: readonly OutsideMember[];
   };
   /** Instances of each of the application's tiers, in the machines' order. */
   readonly tiers: Readonly<Record<string, readonly Member[]>>;
@@ -83,7 +92,8 @@ export function givenMachines({ machines = [] }: Settings): Machine[] {
 export function generateMachines(settings: Settings, tiers: readonly TierPlan[]): Machine[] {
   const { frontend, backend } = settings.network;
   const ofRoles = generatedRoles.flatMap((role) => {
-    const { memberPrefix, frontend: inFrontend, generated } = roleTable[role];
+    const { memberPrefix, generated } = roleTable[role];
+    const inFrontend = roleTable[role].frontend || (role === "backup" && hasOutside(settings));
     return Array.from({ length: settings.members[role] }, (_, index) => ({
       name: `${memberPrefix}-${index + 1}`,
       roles: [role],
@@ -102,6 +112,11 @@ export function generateMachines(settings: Settings, tiers: readonly TierPlan[])
     }));
   });
   return [...ofRoles, ...ofTiers];
+}
+
+/** Whether backups are kept outside the stack, too: the backend network of Docker leads nowhere. */
+function hasOutside({ backup: { s3, sftp } }: Pick<Settings, "backup">): boolean {
+  return s3 !== undefined || sftp !== undefined;
 }
 
 /**
@@ -137,7 +152,7 @@ export function topologyOf(
   const holders = (role: string, prefix: string) =>
     machines
       .filter((machine) => machine.roles.includes(role))
-      .map(({ name, backend, frontend = "" }, index) => ({
+      .map(({ name, backend, frontend }, index) => ({
         member: {
           name: `${prefix}-${index + 1}`,
           role,
@@ -149,7 +164,7 @@ export function topologyOf(
       }));
   const membersOf = (role: string, prefix: string): Member[] =>
     holders(role, prefix).map(({ member }) => member);
-  const { loadBalancer, ...others } = roleTable;
+  const { loadBalancer, backup, ...others } = roleTable;
   return {
     stack: settings.stack,
     network: settings.network,
@@ -157,8 +172,12 @@ export function topologyOf(
     members: {
       ...mapRecord(others, ({ memberPrefix }, role) => membersOf(role, memberPrefix)),
       loadBalancer: holders("loadBalancer", loadBalancer.memberPrefix).map(
-        ({ member, frontend }) => ({ ...member, frontend }),
+        ({ member, frontend = "" }) => ({ ...member, frontend }),
       ),
+      backup: holders("backup", backup.memberPrefix).map(({ member, frontend }) => ({
+        ...member,
+        ...(frontend !== undefined && { frontend }),
+      })),
     },
     tiers: Object.fromEntries(
       tiers.map(({ name, port, formerly }) => [

@@ -1,4 +1,5 @@
 /** What commands are made of: their input, and how they end. */
+import { wholeValue } from "./long-variable.ts";
 import { printable } from "./printable.mjs";
 
 /** Runs a command's body: an error becomes one message on standard error, and exit code 1. */
@@ -18,9 +19,9 @@ export async function readInput(): Promise<string> {
   return text;
 }
 
-/** An environment variable that the caller must set. */
+/** An environment variable that the caller must set, however long. */
 export function required(name: string): string {
-  const value = process.env[name];
+  const value = wholeValue(process.env, name);
   if (value === undefined) throw new Error(`${name} is not set`);
   return value;
 }

@@ -12,6 +12,7 @@ import {
 import { type Plan, planLab } from "../lab/plan.ts";
 import { addressTable } from "../lib/address-table.ts";
 import { inHastack, root } from "../lib/paths.ts";
+import { thingsOnMachines } from "../operate/kit/new-machines.ts";
 import { trackedFile } from "./launcher/overlay.ts";
 import { settingsIn } from "./launcher/settings.ts";
 import { main as pulumi, pulumiOutput } from "./pulumi.ts";
@@ -82,12 +83,12 @@ function checkInventoryPath({ set, inventory: expected }: Plan): void {
 
 /** A state of stand-ins that are gone is of no use, but it may be one of real machines. */
 async function refuseOrphanedState(stack: string): Promise<void> {
-  const exported = JSON.parse(await pulumiOutput(["stack", "export", "--stack", stack]));
-  const resources: unknown[] = exported.deployment?.resources ?? [];
-  if (resources.length <= 1) return; // the stack itself
+  const things = thingsOnMachines(await pulumiOutput(["stack", "export", "--stack", stack]));
+  if (things === 0) return; // what it has is made here, such as passwords from a recovery kit
   throw new Error(
-    `the stack ${stack} has ${resources.length - 1} resources, but its stand-ins do not exist. If they ` +
-      `were removed, delete the stack's state: \`npx pulumi stack rm --force ${stack}\`; ` +
+    `the stack ${stack} has ${things} things on machines, but its stand-ins do not exist. If they ` +
+      `were removed, delete the stack's state: \`npx pulumi stack rm --force ${stack}\` (with its passwords ` +
+      `and the key of its backups: \`npm run kit -- --new-machines --stack ${stack}\` keeps them); ` +
       `if it runs on machines of your own, use \`npx pulumi --stack ${stack}\``,
   );
 }

@@ -11,6 +11,7 @@ import {
   passphraseFile,
   pulumiEnvironment,
 } from "./launcher/environment.ts";
+import { remindOfKit } from "./launcher/kit.ts";
 import { noticeMissing, refuseStrangers } from "./launcher/missing.ts";
 import { withoutOthers } from "./launcher/others.ts";
 import { adoptSalt, makeOverlay } from "./launcher/overlay.ts";
@@ -40,7 +41,7 @@ async function prepareStack(call: Call, env: NodeJS.ProcessEnv): Promise<Prepare
     ...(named ? {} : { PULUMI_STACK: stack }),
   };
   const config = own ?? overlay?.path;
-  if (["up", "update"].includes(call.words[0] ?? "")) await refuseStrangers(stack, full);
+  if (isUp(call)) await refuseStrangers(stack, full);
   if (stackUse(call) === "changes") {
     await recover(stack, { ...full, PULUMI_OPTION_CONFIG_FILE: config });
     Object.assign(full, await noticeMissing(stack, full));
@@ -51,6 +52,9 @@ async function prepareStack(call: Call, env: NodeJS.ProcessEnv): Promise<Prepare
 
 const isDestroy = ({ words: [command = ""] }: Call): boolean =>
   ["destroy", "down", "dn"].includes(command);
+
+const isUp = ({ words: [command = ""], help }: Call): boolean =>
+  ["up", "update"].includes(command) && !help;
 
 /** For the lock and the journal. */
 const nameOf = ({ words: [command = ""], isPart }: Call): string =>
@@ -113,6 +117,8 @@ export async function main(args: readonly string[], locked = false): Promise<num
     : start());
   settle();
   if (code !== 0 && stackUse(call) !== "none") await explainPassphrase(env);
+  if (code === 0 && isUp(call) && isHere(call) && !locked)
+    await remindOfKit(stackOf(call, env).name);
   return code;
 }
 

@@ -40,9 +40,13 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON login_failure TO app_storefront, app_adm
 -- Room for uploads is taken, kept and given back by functions and triggers alone: nobody changes a
 -- budget or a sum. Both tiers show how full it is; the admin tier's sweeper removes what has no room.
 GRANT SELECT ON upload_budget TO app_storefront, app_admin;
-GRANT EXECUTE ON FUNCTION leave_room(text, boolean) TO app_storefront, app_admin;
+GRANT EXECUTE ON FUNCTION leave_room(text, boolean), trash_upload(text) TO app_storefront, app_admin;
 GRANT EXECUTE ON FUNCTION take_account_room(text, integer, integer) TO app_storefront;
 GRANT EXECUTE ON FUNCTION take_gallery_room(text, integer) TO app_admin;
-GRANT SELECT ON upload TO app_admin;
+GRANT SELECT ON upload, upload_trash TO app_admin;
+GRANT EXECUTE ON FUNCTION uploads_to_drop(integer, boolean) TO app_admin;
+GRANT EXECUTE ON FUNCTION match_trash(text[]), note_trash(text, bigint, timestamptz) TO app_admin;
+GRANT EXECUTE ON FUNCTION forget_trash(text) TO app_admin;
+-- The release before asks for them by this one.
 GRANT EXECUTE ON FUNCTION uploads_to_remove(integer) TO app_admin;
 GRANT EXECUTE ON FUNCTION measure_upload(text, bigint) TO app_admin;

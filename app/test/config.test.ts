@@ -208,6 +208,7 @@ describe("configuration", function () {
         poolSize: 7,
       },
       uploadsDirectory: "/u",
+      keepFilesDays: 0,
       cookieSecrets: ["hidden-secret-0123"],
       sessionSecrets: ["hidden-secret-0123", "hidden-secret-4567"],
       publicUrl: "http://travel.test",
@@ -234,6 +235,7 @@ describe("configuration", function () {
       listen: { host: "127.0.0.1", port: 3000 },
       database: { writer: databaseUrl, reader: databaseUrl, poolSize: 10 },
       publicUrl: "http://127.0.0.1:3000",
+      keepFilesDays: 0,
       ...{ trustedProxies: [], drainSeconds: 3, stopGraceSeconds: 25, logLevel: "info" },
     });
     assert.match(uploadsDirectory, /\/app\/\.uploads$/);
@@ -260,6 +262,7 @@ describe("configuration", function () {
       sampleData: true,
       uploadsMegabytes: 700,
       uploadsPerAccountMegabytes: 100,
+      trashMegabytes: 5000,
     });
   });
 

@@ -69,6 +69,7 @@ describe("migrations", function () {
         "0003_names_as_seen",
         "0004_administrators_apart",
         "0005_upload_budget",
+        "0006_trash",
       ],
     );
   });

@@ -19,7 +19,8 @@ import { createDatabase, type Postgres } from "./support/postgres.ts";
 import { sendRaw } from "./support/raw.ts";
 
 /** Of which there is no end. */
-const room = { take: async () => {}, leave: async () => {} };
+const nothing = async () => {};
+const room = { take: nothing, leave: nothing, trash: nothing, hasTrash: async () => true };
 const isRepeat = async () => false;
 const jpeg = pictures.jpg?.content ?? Buffer.alloc(0);
 const html = "<html><script>alert(1)</script></html>";

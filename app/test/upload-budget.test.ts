@@ -58,7 +58,7 @@ describe("budget of uploads", function () {
     await sql("DELETE FROM account");
     await sql("DELETE FROM content");
     await sql("UPDATE upload SET until = now() - interval '1 second'");
-    await removeDropped(sweeper, uploads);
+    await removeDropped(sweeper, { directory: uploads, keepDays: 0 });
     assert.deepEqual([await used(), await stored()], [0, []]);
     await budget(100 * mega, 10 * mega);
   });
@@ -245,7 +245,7 @@ describe("budget of uploads", function () {
     assert.equal((await add(ada, mega)).status, 201);
     await sql(`DELETE FROM account WHERE id = ${ada.id}`);
     assert.deepEqual([await used(), (await stored()).length], [mega, 1]);
-    assert.equal(await removeDropped(sweeper, uploads), 1);
+    assert.equal(await removeDropped(sweeper, { directory: uploads, keepDays: 0 }), 1);
     assert.deepEqual([await used(), await usedBy(ada.id), await stored()], [0, 0, []]);
   });
 
@@ -254,10 +254,10 @@ describe("budget of uploads", function () {
     await sql(`INSERT INTO upload (name, account_id, bytes, until)
       VALUES ('${"a".repeat(32)}', 1, 1000, now() + interval '1 minute')`);
     await writeFile(join(uploads, file), "x");
-    assert.equal(await removeDropped(sweeper, uploads), 0);
+    assert.equal(await removeDropped(sweeper, { directory: uploads, keepDays: 0 }), 0);
     assert.deepEqual([await used(), await stored()], [1000, [file]]);
     await sql("UPDATE upload SET until = now()");
-    assert.equal(await removeDropped(sweeper, uploads), 1);
+    assert.equal(await removeDropped(sweeper, { directory: uploads, keepDays: 0 }), 1);
     assert.deepEqual([await used(), await stored()], [0, []]);
   });
 
@@ -297,7 +297,7 @@ describe("budget of uploads", function () {
     assert.deepEqual([await used(), await usedBy(ada.id)], [71_000, 71_000]);
     await sql(`DELETE FROM trip_item WHERE image_file = '${file}'`);
     await rm(join(uploads, "trips", file));
-    assert.equal(await removeDropped(sweeper, uploads), 1);
+    assert.equal(await removeDropped(sweeper, { directory: uploads, keepDays: 0 }), 1);
     assert.equal(await used(), 1000);
   });
 
@@ -314,7 +314,7 @@ describe("budget of uploads", function () {
     await refused(add(ada, 900_000, { "Idempotency-Key": "other" }), 507, "account-uploads-full");
     await budget(mega, 5 * mega);
     await sql("DELETE FROM account");
-    await removeDropped(sweeper, uploads);
+    await removeDropped(sweeper, { directory: uploads, keepDays: 0 });
     assert.equal((await addToGallery(900_000, key)).status, 201);
     assert.equal((await addToGallery(900_000, key)).status, 201);
     assert.equal((await stored()).length, 1);

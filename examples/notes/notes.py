@@ -12,8 +12,8 @@ from flask import Flask, abort, redirect, render_template, request, send_from_di
 from werkzeug.exceptions import ServiceUnavailable
 
 from database import read, write
+from trash import UPLOADS, is_held, put_away
 
-UPLOADS = Path(os.environ["UPLOADS_DIRECTORY"])
 # The same for all instances: each takes the links that another one made
 LINK_KEY = Path(os.environ["LINK_KEY_FILE"]).read_bytes()
 PICTURES = {
@@ -82,8 +82,9 @@ def delete_note(number):
     if not hmac.compare_digest(request.form.get("token", "").encode(), token(number).encode()):
         abort(403, "This is not the link of whoever added the note.")
     for (picture,) in write("DELETE FROM note WHERE id = %s RETURNING picture", number):
-        if picture:
-            (UPLOADS / picture).unlink(missing_ok=True)
+        # While the stack is being restored it stays, for sweep.py to put away later
+        if picture and not is_held():
+            put_away(picture)
     return written("/")
 
 

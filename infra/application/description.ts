@@ -230,10 +230,13 @@ const takenOnMachines: ReadonlySet<string> = new Set([
 ]);
 
 /** Database roles of the stack's own. */
-const ownRole = /^(postgres|replicator|rewinder|migrator|patroni|app_.*|pg_.*)$/;
+const ownRole = /^(postgres|replicator|rewinder|migrator|keeper|patroni|app_.*|pg_.*)$/;
 
 /** Outputs that every stack has. */
-const stackOutputs = ["url", "localUrls", "statsUrls", "statsPassword", "machines", "release"];
+const stackOutputs = [
+  ...["url", "localUrls", "statsUrls", "statsPassword", "machines", "release"],
+  "backupRepositoryKey",
+];
 
 const plainSchema = z.strictObject({
   name: z

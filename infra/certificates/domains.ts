@@ -32,6 +32,9 @@ export const leaves = {
   postgres: { domain: "database", use: "server", renewal: "Patroni reloads" },
   replicator: { domain: "database", use: "client", renewal: "Patroni reloads" },
   rewinder: { domain: "database", use: "client", renewal: "Patroni reloads" },
+  // Each connection reads it anew, and what is restored starts with the one that is there
+  keeper: { domain: "database", use: "client", renewal: "the next connection shows it" },
+  restored: { domain: "database", use: "server", renewal: "a restored database shows it" },
   "cache-server": { domain: "cache", use: "server", renewal: "the cache starts anew, empty" },
   "cache-client": { domain: "cache", use: "client", renewal: "the instance's proxy reloads" },
   instance: { domain: "instances", use: "server", renewal: "the instance's proxy reloads" },

@@ -49,6 +49,10 @@ export function planCertificates(topology: Topology, usesCache: boolean): Member
       ...(usesCache ? [leaf("cache-client", client(one.name))] : []),
     ]),
     ...of(members.loadBalancer, (one) => [leaf("load-balancer", client(one.name))]),
+    ...of(members.backup, (one) => [
+      leaf("keeper", client("keeper")),
+      leaf("restored", itself(one)),
+    ]),
   ].filter((one) => one.leaves.length > 0);
 }
 

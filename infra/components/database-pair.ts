@@ -48,6 +48,8 @@ export interface DatabasePairArgs {
   readonly certificates: Certificates;
   /** Patroni's times and PostgreSQL's parameters. */
   readonly database: Settings["database"];
+  /** How long its log may take into backups, where there are some. */
+  readonly backup: Settings["backup"];
   readonly passwords: DatabasePasswords;
   /** What the application wants of its database. */
   readonly wanted: WantedDatabase;
@@ -88,7 +90,8 @@ export class DatabasePair extends pulumi.ComponentResource {
   ): pulumi.Resource {
     const { postgres, migrator, application } = passwords;
     const [replicator, rewinder] = [current(passwords.replicator), current(passwords.rewinder)];
-    const wanted = { ...wishes, generations: generationsOf(application) };
+    const isKept = topology.members.backup.length > 0;
+    const wanted = { ...wishes, generations: generationsOf(application), isKept };
     const all = { postgres, replicator, rewinder, migrator, ...byLogin(application) };
     return platform.runOnce(
       {
@@ -181,7 +184,11 @@ function postgres(args: DatabasePairArgs, self: Member): Workload {
       },
       { path: "bin/patroni-start", content: patroniStart, mode: "0755" },
       ...careFiles,
-      { path: "parameters.conf", content: renderParameters(args), check: parametersCheck },
+      {
+        path: "parameters.conf",
+        content: renderParameters(args, topology),
+        check: parametersCheck,
+      },
     ],
     secrets: {
       ...secrets,

@@ -9,6 +9,8 @@ export interface DatabaseSettingsArgs {
   readonly topology: Topology;
   /** Patroni's times and PostgreSQL's parameters. */
   readonly database: Settings["database"];
+  /** How long its log may take into backups, where there are some. */
+  readonly backup: Settings["backup"];
   /** Password of Patroni's REST API. */
   readonly apiPassword: pulumi.Output<string>;
 }
@@ -32,7 +34,7 @@ export class DatabaseSettings extends pulumi.ComponentResource {
         files: [
           {
             path: "dynamic.json",
-            content: `${JSON.stringify(dynamicConfiguration(args), null, 2)}\n`,
+            content: `${JSON.stringify(dynamicConfiguration(args, args.topology), null, 2)}\n`,
           },
           { path: "credentials", content: 'user = "patroni:@{api_password}"\n', mode: "0600" },
         ],

@@ -50,6 +50,10 @@ const stackFlows: readonly Flow[] = [
   { from: "quorum", to: "quorum", network: "backend", port: ports.etcdPeer },
   // Where keepalived's adverts go
   { from: "loadBalancer", to: "loadBalancer", network: "backend", port: "vrrp" },
+  // Backups are fetched: nobody reaches their machine, but for a database that is restored
+  { from: "backup", to: "loadBalancer", network: "backend", port: ports.primary },
+  { from: "backup", to: "loadBalancer", network: "backend", port: ports.replicas },
+  { from: "database", to: "backup", network: "backend", port: ports.restored },
   // The task that makes etcd's users waits until every member answers
   { from: "quorum", to: "quorum", network: "backend", port: ports.etcdClient },
 ];

@@ -51,8 +51,8 @@ export interface ManagedFile {
   readonly check?: string;
   /** Process that reads its files again when this one changes. @default none */
   readonly reloads?: string;
-  /** Process that is started anew when this one changes. @default none */
-  readonly restarts?: string;
+  /** Process that is started anew when this one changes, or several. @default none */
+  readonly restarts?: string | readonly string[];
   /**
    * Processes of one user that get it as a credential: a file that they alone can read, by the name of
    * this one, in a folder that `@{credentials}` stands for in their environment files. They are started
@@ -103,6 +103,11 @@ export interface Process {
   readonly afterwards?: readonly string[];
   /** Whether a new release of the workload leaves it running; it sees no release. @default false */
   readonly outlivesRelease?: boolean;
+  /**
+   * Whether it does without the shared directories of its workload, and runs also where they are not
+   * mounted. @default false
+   */
+  readonly sharesNothing?: boolean;
   /** Process that is restarted only while this one is down. @default none */
   readonly pausesFor?: string;
   /** Whether its children live on when it dies, for its next start to take over. @default false */

@@ -72,7 +72,7 @@ export function filesRequest(files: readonly ManagedFile[]): Named<FileRequest> 
   return Object.fromEntries(
     files.map((file) => {
       const { path, owner = "root", mode = "0644", content, check, reloads, restarts } = file;
-      const { credentialOf = restarts ? [restarts] : [] } = file;
+      const { credentialOf = restarts === undefined ? [] : [restarts].flat() } = file;
       const notices = credentialOf.map((process) => `restart:${process}`);
       if (notices.length === 0 && reloads) notices.push(`reload:${reloads}`);
       const notice = notices.join(" ");

@@ -406,7 +406,7 @@ function ofAllKinds(one: Served, { loadBalancer }: HaproxySettings, places: numb
 /** TCP listeners in the backend network: Patroni's health checks say which member serves which. */
 function database(topology: Topology, self: LoadBalancerMember, settings: HaproxySettings): string {
   const vip = topology.network.backend.vip;
-  const members = present(Object.values(topology.tiers).flat());
+  const members = present([...Object.values(topology.tiers).flat(), ...topology.members.backup]);
   const clients = [...tierSources(members, topology), ...settings.loadBalancer.databaseClients];
   const listener = (name: string, port: number, routes: string) => `frontend ${name}
   mode tcp

@@ -13,8 +13,20 @@ export const socketDirectory = "/run/postgresql";
 export const binDirectory = "/usr/lib/postgresql/17/bin";
 export const dataDirectory = "/var/lib/postgresql/17/hastack";
 
+/** By which the machine of backups fetches the database's log: its role, and its replication slot. */
+export const keeper = "keeper";
+
+type DatabaseSettings = Pick<Settings, "database" | "backup">;
+
+/** Whether somebody fetches the database's log for backups. */
+const hasBackups = ({ members }: Pick<Topology, "members">): boolean => members.backup.length > 0;
+
 /** What all members must agree on; Patroni keeps it in etcd. */
-export function dynamicConfiguration({ database }: Pick<Settings, "database">) {
+export function dynamicConfiguration(
+  settings: DatabaseSettings,
+  topology: Pick<Topology, "members">,
+) {
+  const { database } = settings;
   return {
     ttl: database.ttlSeconds,
     loop_wait: database.loopWaitSeconds,
@@ -28,12 +40,17 @@ export function dynamicConfiguration({ database }: Pick<Settings, "database">) {
     postgresql: {
       use_pg_rewind: true,
       use_slots: true,
-      parameters: parameters(database),
+      parameters: parameters(settings, topology),
     },
+    // Patroni has it on both members, so that a failover leaves no gap in what is fetched
+    ...(hasBackups(topology) && { slots: { [keeper]: { type: "physical" } } }),
   };
 }
 
-function parameters(database: Settings["database"]) {
+function parameters(
+  { database, backup }: DatabaseSettings,
+  topology: Pick<Topology, "members">,
+): Readonly<Record<string, string | number | boolean>> {
   return {
     max_connections: database.maxConnections,
     shared_buffers: `${database.sharedBuffersMegabytes}MB`,
@@ -54,6 +71,7 @@ function parameters(database: Settings["database"]) {
     log_parameter_max_length: 0,
     log_parameter_max_length_on_error: 0,
     log_min_error_statement: "panic",
+    ...(hasBackups(topology) && { archive_timeout: `${backup.archiveTimeoutSeconds}s` }),
     ...database.parameters,
   };
 }
@@ -92,7 +110,7 @@ const settled: MemberLogins = { etcdUser: "patroni", changing: [] };
 
 /** The file of one member; `@{…}` are secrets. */
 export function renderPatroni(
-  settings: Pick<Settings, "database">,
+  settings: DatabaseSettings,
   topology: Topology,
   self: Member,
   { etcdUser, changing }: MemberLogins = settled,
@@ -125,7 +143,7 @@ export function renderPatroni(
         ...memberTls.etcd3,
       },
       bootstrap: {
-        dcs: dynamicConfiguration(settings),
+        dcs: dynamicConfiguration(settings, topology),
         initdb: [
           "data-checksums",
           { encoding: "UTF8" },
@@ -178,9 +196,12 @@ export const plaintextRules = "plaintext-rules.conf";
 /**
  * pg_hba.conf: who may connect from where. The application's roles connect through the load
  * balancers. Which roles those are is decided by their CONNECT privilege: no rule here names them.
- * The superuser comes by the member's own socket only.
+ * The superuser comes by the member's own socket only, and backups are fetched by a certificate alone.
  */
-function accessRules({ members, network }: Topology, changing: MemberLogins["changing"]): string[] {
+function accessRules(topology: Topology, changing: MemberLogins["changing"]): string[] {
+  const { members, network } = topology;
+  const fetched = hasBackups(topology) ? ["replication", databaseName, "postgres"] : [];
+  const reserved = ["postgres", "replicator", "rewinder", ...(fetched.length > 0 ? [keeper] : [])];
   const rules = (database: string, user: string, from: readonly Member[], how = "scram-sha-256") =>
     from.map((one) => `hostssl ${database} ${user} ${one.backend}/32 ${how}`);
   // Both ask for a certificate in the role's name
@@ -191,7 +212,8 @@ function accessRules({ members, network }: Topology, changing: MemberLogins["cha
     `include_if_exists @{folder}/${plaintextRules}`,
     ...rules("replication", "replicator", members.database, ofMembers("replicator")),
     ...rules("postgres", "rewinder", members.database, ofMembers("rewinder")),
-    "host all postgres,replicator,rewinder all reject",
+    ...fetched.flatMap((one) => rules(one, keeper, members.loadBalancer, "cert")),
+    `host all ${reserved.join(",")} all reject`,
     ...rules(databaseName, "all", members.loadBalancer),
     // Migrations run before the load balancers are there
     `hostssl ${databaseName} migrator ${network.backend.subnet} scram-sha-256`,
@@ -275,8 +297,11 @@ exec patroni patroni.yml
 `;
 
 /** A file of parameters only, for PostgreSQL's own check. */
-export function renderParameters(settings: Pick<Settings, "database">): string {
-  return Object.entries(parameters(settings.database))
+export function renderParameters(
+  settings: DatabaseSettings,
+  topology: Pick<Topology, "members">,
+): string {
+  return Object.entries(parameters(settings, topology))
     .map(([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`)
     .join("");
 }
@@ -303,19 +328,24 @@ sys.exit("role %s, state %s, replication %s, synchronous %s" % (
  * Health of a member: Patroni and PostgreSQL serve the certificates that are in the folder, and
  * PostgreSQL runs under Patroni as primary, or as a standby that streams and that the primary waits
  * for, so that either may be touched next. Patroni passes a new certificate over where its
- * configuration changes by the same signal: it gets another one until it serves it.
+ * configuration changes by the same signal: it gets another one until it serves it. One that serves none is
+ * starting, and the signal would end it.
  */
 export function patroniHealth(self: Member): string {
   const served = (port: number, how = "") =>
     `timeout 3 openssl s_client -connect ${self.backend}:${port}${how} < /dev/null 2> /dev/null`;
   return `same() {
-  [ "$(openssl x509 -noout -fingerprint)" = "$(openssl x509 -noout -fingerprint -in "$1")" ] 2> /dev/null || {
+  shown=$(openssl x509 -noout -fingerprint 2> /dev/null) || {
+    echo "$1 is not what is served: nothing is"
+    return 1
+  }
+  [ "$shown" = "$(openssl x509 -noout -fingerprint -in "$1")" ] || {
     echo "$1 is not what is served"
-    exit 1
+    return 2
   }
 }
 ${served(ports.patroni)} | same ${leafFile("patroni-api")} || {
-  pkill -HUP -f '^\\S*python3 \\S*patroni patroni.yml'
+  [ $? = 1 ] || pkill -HUP -f '^\\S*python3 \\S*patroni patroni.yml'
   exit 1
 }
 ${served(ports.postgres, " -starttls postgres")} | same ${leafFile("postgres")} || exit 1

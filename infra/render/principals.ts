@@ -1,6 +1,6 @@
 /** SQL and shell text for the database's roles, and for what the application wants of its database. */
 import { firstGeneration, type Generations, loginOf } from "../generations.ts";
-import { databaseName, socketDirectory } from "./patroni.ts";
+import { databaseName, keeper, socketDirectory } from "./patroni.ts";
 
 /** What the application wants of its database. */
 export interface WantedDatabase {
@@ -12,6 +12,8 @@ export interface WantedDatabase {
   readonly extensions: readonly string[];
   /** Its jobs, whose runs are noted, by the role of their tier. */
   readonly jobs: Readonly<Record<string, readonly string[]>>;
+  /** Whether somebody fetches backups of it. @default nobody does */
+  readonly isKept?: boolean;
 }
 
 /** Schema and table of the jobs' runs. */
@@ -40,14 +42,15 @@ fi`;
  * Gives every principal its password, if this member is the primary; runs again without harm.
  * @param isAlone whether the other members' machines are absent @default false
  */
-export function principalsScript({ roles }: WantedDatabase, isAlone = false): string {
+export function principalsScript({ roles, isKept }: WantedDatabase, isAlone = false): string {
+  const connecting = [...roles, ...(isKept ? [keeper] : [])];
   return `${atPrimary}
 ${atStandby(isAlone, "the roles are set")}
 sql --dbname=postgres --file=principals.sql
 there=$(sql --dbname=postgres --command="SELECT 1 FROM pg_database WHERE datname = '${databaseName}'")
 [ "$there" = 1 ] || sql --dbname=postgres --command='CREATE DATABASE ${databaseName} OWNER migrator'
 sql --dbname=postgres --command='REVOKE ALL ON DATABASE ${databaseName} FROM PUBLIC' \\
-  --command='GRANT CONNECT ON DATABASE ${databaseName} TO ${roles.join(", ")}'
+  --command='GRANT CONNECT ON DATABASE ${databaseName} TO ${connecting.join(", ")}'
 sql --dbname=${databaseName} --file=database.sql
 echo 'the database roles have their passwords'`;
 }
@@ -89,8 +92,27 @@ ALTER ROLE ${other} SET role TO '${base}';
   ];
 }
 
+/**
+ * Who fetches backups reads all, changes nothing, and has no password: its certificate is its login. The
+ * control file tells pgBackRest which database this is; it is asked for in the database postgres, since
+ * rights to functions are a database's own.
+ */
+const fetching = `${create(keeper)}ALTER ROLE ${keeper} WITH REPLICATION BYPASSRLS LOGIN PASSWORD NULL;
+GRANT pg_read_all_data, pg_monitor TO ${keeper};
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) TO ${keeper};
+GRANT CONNECT ON DATABASE postgres TO ${keeper};
+`;
+
+/** In a stack without backups, which may have had some. */
+const fetchingNoMore = `DO $$ BEGIN
+  ALTER ROLE ${keeper} WITH NOREPLICATION NOBYPASSRLS NOLOGIN;
+EXCEPTION WHEN undefined_object THEN NULL;
+END $$;
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${keeper}';
+`;
+
 /** SQL that makes the roles; the passwords are placeholders. */
-export function renderPrincipals({ roles, generations = {} }: WantedDatabase): string {
+export function renderPrincipals({ roles, generations = {}, isKept }: WantedDatabase): string {
   return [
     "-- A standby without the new password of replication cannot confirm a commit",
     "SET synchronous_commit = local;",
@@ -107,6 +129,7 @@ export function renderPrincipals({ roles, generations = {} }: WantedDatabase): s
       "pg_read_binary_file(text, bigint, bigint, boolean)",
     ].map((name) => `GRANT EXECUTE ON FUNCTION pg_catalog.${name} TO rewinder;`),
     role("migrator", "LOGIN"),
+    isKept ? fetching : fetchingNoMore,
     ...roles.flatMap((name) => logins(name, generations[name] ?? firstGeneration)),
   ].join("\n");
 }

@@ -4,6 +4,7 @@ import type { Machine, TierPlan, Topology } from "../topology.ts";
 import { absentProblems, absentWarnings } from "./absent.ts";
 import { addressProblems } from "./addresses.ts";
 import { admitProblems } from "./admit.ts";
+import { backupProblems, backupWarnings } from "./backup.ts";
 import { certificateProblems, certificateWarnings } from "./certificate.ts";
 import { countProblems, singleInstanceWarnings } from "./counts.ts";
 import { firstHostProblems } from "./first-hosts.ts";
@@ -42,6 +43,7 @@ export function settingsProblems(
     ...sharedPortProblems(machines, tiers),
     ...reachProblems(settings),
     ...admitProblems(settings, tiers, machines),
+    ...backupProblems(settings, machines),
   ];
 }
 
@@ -66,6 +68,7 @@ export function warnings(settings: Settings, topology: Topology): Problem[] {
     ...singleInstanceWarnings(settings, topology),
     ...singleServerWarnings(topology),
     ...certificateWarnings(settings),
+    ...backupWarnings(settings, topology),
     ...absentWarnings(topology),
   ];
 }

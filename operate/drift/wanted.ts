@@ -6,6 +6,7 @@ import type { FileRequest, PlaceRequest, TaskRequest } from "../../infra/platfor
 import { unitName } from "../../infra/platform/ssh/systemd.ts";
 import { patroniUrl } from "../../infra/render/patroni.ts";
 import type { Topology } from "../../infra/topology.ts";
+import { wholeValue } from "../../lib/long-variable.ts";
 import { engineThings } from "./engine.ts";
 import type { Brought, Expectation } from "./expectation.ts";
 import { firewallThings } from "./firewall.ts";
@@ -82,7 +83,8 @@ function containerOf({ environment: { TARGET = "{}" } }: Call): string {
 /** What an image brings: nothing writes there. */
 const imageFolders = "/opt /usr";
 
-const request = <T>({ call }: Place): T => JSON.parse(call.environment.REQUEST ?? "{}") as T;
+const request = <T>({ call }: Place): T =>
+  JSON.parse(wholeValue(call.environment, "REQUEST") ?? "{}") as T;
 
 const base = ({ machine, resource }: Place): Base => ({
   machine,

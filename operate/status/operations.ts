@@ -7,6 +7,7 @@ import { below, encoded, foundIn, readSaid, type StoreCall, storeScript } from "
 import { describeUndo, leftKey, readLeft } from "../act/undo.ts";
 import { howToGoOn, noteShape, restoreKey } from "../backup/note.ts";
 import { readJson } from "../json.ts";
+import { type KitRecord, kitKey, readRecord } from "../kit/record.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Asked } from "./kind.ts";
 import type { Finding, Subject } from "./picture.ts";
@@ -22,6 +23,8 @@ export interface Operations {
   readonly restore?: string;
   /** The newest first. */
   readonly entries: readonly Entry[];
+  /** Of the last recovery kit that was noted. */
+  readonly kit?: KitRecord;
 }
 
 const calls: readonly StoreCall[] = [
@@ -37,6 +40,7 @@ const calls: readonly StoreCall[] = [
     },
   ],
   ["kv/range", { key: encoded(restoreKey) }],
+  ["kv/range", { key: encoded(kitKey) }],
 ];
 
 /** Shell text for a member of the database, in the folder of its files. */
@@ -47,9 +51,11 @@ export function readOperations(asked: readonly Asked[]): Operations | undefined 
   for (const one of asked) {
     try {
       const { answers = [] } = readSaid(one.answer("operations")?.text ?? "");
-      const [lock, left, journal, restore] = answers.map(foundIn);
+      const [lock, left, journal, restore, kits] = answers.map(foundIn);
       if (lock === undefined || left === undefined || journal === undefined) continue;
+      const kit = readRecord(kits?.[0]?.value);
       return {
+        ...(kit && { kit }),
         ...(lock[0] && { holder: readHolder(lock[0].value) }),
         ...(left[0] && { left: left[0].value }),
         ...(restore?.[0] && { restore: restore[0].value }),

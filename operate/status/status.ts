@@ -4,6 +4,7 @@ import { allMembers, type Member } from "../../infra/topology.ts";
 import { allPrintable } from "../../lib/printable.mjs";
 import { isBusy, patience } from "../busy.ts";
 import { folderOf } from "../folder.ts";
+import { judgeKit, type KnownHere, knownHere } from "../kit/judge.ts";
 import type { Unreachable } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 import { type Answers, askMachine, isLate, type Question } from "./ask.ts";
@@ -90,15 +91,19 @@ export async function lookAt(stack: OperatedStack, drift?: DriftBeside): Promise
     }),
   );
   const seconds = (Date.now() - start.getTime()) / 1000;
-  return withDrift(judge(stack, new Map(said), start, seconds), drift);
+  return withDrift(judge(stack, new Map(said), start, seconds, knownHere(stack)), drift);
 }
 
-/** From what the machines said to what it means. */
+/**
+ * From what the machines said to what it means.
+ * @param here what this checkout knows of a recovery kit @default nothing is told of it
+ */
 export function judge(
   stack: OperatedStack,
   said: ReadonlyMap<string, Said>,
   at: Date,
   seconds: number,
+  here?: KnownHere,
 ): Picture {
   const askedOfKind = (kind: Kind) =>
     allMembers(stack.topology)
@@ -143,6 +148,8 @@ export function judge(
     certificates(all, at),
     isStopped ? stoppedStack : judgeOperations(operations, ofRole("quorum").some(isHealthy)),
   ];
+  const kit = here && !isStopped ? judgeKit(stack, operations?.kit, here) : undefined;
+  if (kit) subjects.push(kit);
   const state = worst([...members, ...subjects].map((one) => one.state));
   const { name, settings } = stack;
   return allPrintable({

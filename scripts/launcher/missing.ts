@@ -1,10 +1,8 @@
-import { readFileSync } from "node:fs";
-import { gunzipSync } from "node:zlib";
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { run } from "../../lib/run.ts";
 import { fileBackend } from "./environment.ts";
 import { absentIn } from "./settings.ts";
-import { stateFile } from "./stack.ts";
+import { stateFile, stateText } from "./stack.ts";
 
 // What was removed by hand is in the state still: `up` would find it unchanged, and the next change of
 // it would fail. Pulumi's `--refresh` asks for everything, which takes seconds; so it is asked for
@@ -53,9 +51,7 @@ export function missing(
 const say = (text: string) => process.stderr.write(`hastack: ${text}\n`);
 
 function readResources(file: string): StateResource[] {
-  const bytes = readFileSync(file);
-  const text = (file.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8");
-  return JSON.parse(text).checkpoint?.latest?.resources ?? [];
+  return JSON.parse(stateText(file)).checkpoint?.latest?.resources ?? [];
 }
 
 /** What a stack's state in a `file://` backend has of Docker's; nothing for any other backend. */

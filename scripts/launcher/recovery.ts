@@ -1,12 +1,11 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { root } from "../../lib/paths.ts";
 import { type Process, processes, withDescendants } from "../../lib/processes.ts";
 import { lastWords, mustRun, run } from "../../lib/run.ts";
 import { cliFolder, fileBackend } from "./environment.ts";
-import { projectName, stateFile } from "./stack.ts";
+import { projectName, stateFile, stateText } from "./stack.ts";
 
 // An `up` that was killed leaves five things: its lock, plugins that go on without it, things that
 // they made and that are not in the state, things that may be half done, and a list of pending
@@ -176,9 +175,7 @@ function removeLock(folder: string, name: string): void {
 }
 
 function readState(file: string): { pending: Pending[]; known: string[] } {
-  const bytes = readFileSync(file);
-  const text = (file.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8");
-  const state = JSON.parse(text) as {
+  const state = JSON.parse(stateText(file)) as {
     checkpoint?: { latest?: { pending_operations?: Pending[]; resources?: { urn: string }[] } };
   };
   const { pending_operations = [], resources = [] } = state.checkpoint?.latest ?? {};

@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { parse } from "yaml";
 import { inRoot } from "../../lib/paths.ts";
 import { lastWords, run } from "../../lib/run.ts";
@@ -54,6 +55,12 @@ export function stackOf(call: Call, env: NodeJS.ProcessEnv): { name: string; nam
 export function stateFile(backend: string, stack: string): string | undefined {
   const base = join(backend, ".pulumi/stacks", projectName(), `${stack}.json`);
   return [base, `${base}.gz`].find((path) => existsSync(path));
+}
+
+/** What a `file://` backend keeps of a stack. @param file as `stateFile` finds it */
+export function stateText(file: string): string {
+  const bytes = readFileSync(file);
+  return (file.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8");
 }
 
 /** Stacks of any project that the project's own state folder holds. */

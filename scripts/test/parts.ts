@@ -254,6 +254,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "backups",
+    about: "backups on Docker: a wrong change is taken back, drills, the loss of everything",
+    minutes: 20,
+    limitMinutes: 60,
+    files: () => ["tests/e2e/backups.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "sleep",
     about:
       "a stack on Docker that sleeps for a quarter of an hour, and 100 looks for changes by hand",

@@ -21,6 +21,7 @@ const firstHost: Readonly<Record<string, number>> = {
   admin: 51,
   web: 41,
   cache: 61,
+  backup: 121,
 };
 
 const folder = "/etc/hastack";
@@ -51,9 +52,14 @@ export class ContainerPlace implements Place {
   readonly ownAddress = `${frontend}.1`;
   readonly #stack: string;
 
-  constructor(stack: string, served: Served = travelAgency) {
+  /** @param withBackups whether it has the machine that fetches them, as what is shipped has */
+  constructor(stack: string, served: Served = travelAgency, withBackups = false) {
     this.#stack = stack;
-    this.settings = { ...ownSettings, ...settingsOf(served) };
+    this.settings = {
+      ...ownSettings,
+      ...settingsOf(served),
+      ...(!withBackups && { "hastack:members": { backup: 0 } }),
+    };
     const first = `${served.tiers[0]}-1`;
     this.servingAfterBadRelease = instancesOf(served).filter((name) => name !== first);
   }

@@ -45,6 +45,7 @@ const kinds: Readonly<Record<string, { member: string; units: readonly string[] 
   cache: { member: "cache", units: ["valkey"] },
   brick: { member: "brick", units: [] },
   arbiter: { member: "arbiter", units: [] },
+  backup: { member: "backup", units: ["keeper", "receive"] },
 };
 
 /** A machine as configured. */
@@ -63,6 +64,8 @@ export interface MachinePlaceOptions {
   readonly served?: Served;
   /** Whether the stack knows of the management network. @default as in the layout's configuration */
   readonly managed?: boolean;
+  /** Whether it has the machine that fetches backups, as what is shipped has. @default false */
+  readonly backups?: boolean;
   /** Whether the stack is first of a release that knows no firewall. @default false */
   readonly earlier?: boolean;
 }
@@ -110,6 +113,7 @@ export class MachinePlace implements Place {
       served = travelAgency,
       managed,
       earlier = false,
+      backups = false,
     }: MachinePlaceOptions,
   ) {
     const [frontend, backend, management] = networks;
@@ -127,7 +131,7 @@ export class MachinePlace implements Place {
     const { config } = parse(readFileSync(inRoot(this.base), "utf8"));
     const machines: Configured[] = config["hastack:machines"].map((machine: Configured) => ({
       ...machine,
-      roles: rolesWith(machine.roles, served),
+      roles: rolesWith(machine.roles, served).filter((role) => backups || role !== "backup"),
     }));
     this.#nameMembers(machines);
     this.vip = `${frontend}.100`;

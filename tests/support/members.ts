@@ -157,7 +157,11 @@ export async function wholePair(stack: TestStack): Promise<void> {
   await until("the database is a pair", {
     probe: async () => {
       const member = await primary(stack);
-      return sql(stack, member, "SELECT string_agg(sync_state, ',') FROM pg_stat_replication;");
+      return sql(
+        stack,
+        member,
+        "SELECT string_agg(sync_state, ',') FROM pg_stat_replication WHERE usename <> 'keeper';",
+      );
     },
     done: (state) => state === "sync",
     limitSeconds: limits.rejoin,

@@ -132,6 +132,8 @@ export interface Acknowledged {
   readonly id: number;
   readonly quote: string;
   readonly image: string;
+  /** When the answer had come, by this machine's clock, milliseconds. @default not noted */
+  readonly at?: number;
 }
 
 export interface Report {
@@ -259,7 +261,7 @@ export class Traffic {
         try {
           const { id, image } = await this.#visits.write(this.#site, quote, key);
           this.#writes.success();
-          this.#acknowledged.push({ id, quote, image });
+          this.#acknowledged.push({ id, quote, image, at: Date.now() });
           done = true;
         } catch (error) {
           this.#writes.failure(error);

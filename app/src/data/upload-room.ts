@@ -1,7 +1,7 @@
 import { HttpError } from "../lib/errors.ts";
 import type { Database, Query } from "./database.ts";
 
-/** Room in the store, as the database keeps the books of it (`app/sql/migrations/0005_upload_budget.sql`). */
+/** Room in the store, as the database keeps the books of it (`app/sql/migrations/`, 0005 and 0006). */
 export interface UploadRoom {
   /**
    * Takes room for a file before its first byte is written.
@@ -12,21 +12,41 @@ export interface UploadRoom {
   take: (name: string, bytes: number) => Promise<void>;
   /** Gives it back. @param isRemoved false leaves the file to the sweeper, and counts until then */
   leave: (name: string, isRemoved: boolean) => Promise<void>;
+  /** Whether the trash has room for another file. */
+  hasTrash: () => Promise<boolean>;
+  /** Gives room back of a file that is in the trash now. @param path in the shared directory */
+  trash: (path: string) => Promise<void>;
 }
 
-/** What all pictures take, and may take. */
+/** What all pictures take, and may take; the trash apart. */
 export interface UploadUse {
   usedBytes: number;
   budgetBytes: number;
+  trashBytes: number;
+  trashFiles: number;
+  trashBudgetBytes: number;
 }
 
 /** Reads what all pictures take, and may take. */
 export async function uploadUse(query: Query): Promise<UploadUse> {
   // As text, a bigint is what pg gives
-  const [row] = await query<{ used_bytes: string; total_bytes: string }>(
-    "SELECT used_bytes, total_bytes FROM upload_budget",
+  const [row] = await query<Record<string, string>>(
+    `SELECT used_bytes, total_bytes, trash_bytes, trash_files, trash_total_bytes
+     FROM upload_budget`,
   );
-  return { usedBytes: Number(row?.used_bytes ?? 0), budgetBytes: Number(row?.total_bytes ?? 0) };
+  return {
+    usedBytes: Number(row?.used_bytes ?? 0),
+    budgetBytes: Number(row?.total_bytes ?? 0),
+    trashBytes: Number(row?.trash_bytes ?? 0),
+    trashFiles: Number(row?.trash_files ?? 0),
+    trashBudgetBytes: Number(row?.trash_total_bytes ?? 0),
+  };
+}
+
+/** Whether the trash has room for another file, as the primary says. */
+export async function hasTrashRoom(database: Database): Promise<boolean> {
+  const { value } = await database.write(uploadUse, { idempotent: true });
+  return value.trashBytes < value.trashBudgetBytes;
 }
 
 /** Room for an account's pictures; without one, for the gallery's. */
@@ -44,6 +64,8 @@ export function uploadRoom(database: Database, account?: number): UploadRoom {
         });
     },
     leave: (name, isRemoved) => leaveRoom(database, name, isRemoved),
+    hasTrash: () => hasTrashRoom(database),
+    trash: (path) => leaveForTrash(database, path),
   };
 }
 
@@ -55,6 +77,13 @@ export async function leaveRoom(
 ): Promise<void> {
   await database
     .write((query) => query("SELECT leave_room($1, $2)", [name, isRemoved]), { idempotent: true })
+    .catch(() => {});
+}
+
+/** Gives room back of a file that is in the trash; where that cannot be, the sweeper does so later. Never fails. */
+export async function leaveForTrash(database: Database, path: string): Promise<void> {
+  await database
+    .write((query) => query("SELECT trash_upload($1)", [path]), { idempotent: true })
     .catch(() => {});
 }
 

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import busboy from "busboy";
@@ -24,6 +24,7 @@ import {
   StoreHung,
   syncDirectory,
 } from "./store.ts";
+import { isHeld, moveToTrash, type PictureStore } from "./trash.ts";
 import type { UploadRoom } from "./upload-room.ts";
 
 /** The largest picture, bytes. */
@@ -143,7 +144,8 @@ export async function receiveForm(
   }
 }
 
-function temporaryPath(directory: string, name: string): string {
+/** Path of a file that is still being written. */
+export function temporaryPath(directory: string, name: string): string {
   return join(directory, `.upload-${name}.part`);
 }
 
@@ -429,15 +431,26 @@ function withoutMetadata(content: Uint8Array, extension: PictureKind): BarePictu
 }
 
 /**
- * Removes a picture whose row has gone, and gives its room back. Never fails: what cannot be removed now is
- * left to the sweeper.
+ * Moves a picture whose row has gone to the trash, or removes it where nothing is kept, and gives its room
+ * back. Never fails: what cannot be done now is left to the sweeper.
+ * @param path in the shared directory
  */
 export async function removePicture(
   room: UploadRoom,
-  directory: string,
-  file: string,
+  { directory, keepDays }: PictureStore,
+  path: string,
 ): Promise<void> {
-  await dropUpload({ room }, nameOfPicture(file), [join(directory, file)]);
+  const remove = async () => {
+    if (await isHeld(directory)) return;
+    if (keepDays === 0) {
+      await dropUpload({ room }, nameOfPicture(basename(path)), [join(directory, path)]);
+    } else if (await room.hasTrash()) {
+      const [became] = await moveToTrash(directory, [path]);
+      if (became !== "stuck") await room.trash(path);
+    }
+  };
+  const removed = remove().catch(() => {});
+  await Promise.race([removed, sleep(cleanUpMs, undefined, { ref: false })]);
 }
 
 /** Of a file and of its room: without the extension. */
@@ -445,9 +458,9 @@ export function nameOfPicture(file: string): string {
   return file.slice(0, 32);
 }
 
-/** All names that an upload's file may have. */
-export function filesOfUpload(name: string): string[] {
-  return [`.upload-${name}.part`, ...kinds.map(({ extension }) => `${name}.${extension}`)];
+/** All names that an upload's finished picture may have. */
+export function picturesOfUpload(name: string): string[] {
+  return kinds.map(({ extension }) => `${name}.${extension}`);
 }
 
 const fullCodes = new Set(["ENOSPC", "EDQUOT"]);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Database, Position, Query } from "../data/database.ts";
 import { type IdempotencyKey, once, requestHash } from "../data/idempotency.ts";
+import type { PictureStore } from "../data/trash.ts";
 import { uploadRoom } from "../data/upload-room.ts";
 import {
   keepImage,
@@ -181,7 +182,7 @@ function contentKey(key: string, text: DestinationText, image: StoredImage): Ide
 
 /** Removes a destination, then its picture. @throws HttpError 404 */
 export async function removeContent(
-  { database, directory }: { database: Database; directory: string },
+  { database, pictures }: { database: Database; pictures: PictureStore },
   id: number,
 ): Promise<Position> {
   let file: string | undefined;
@@ -197,6 +198,6 @@ export async function removeContent(
     },
     { idempotent: true },
   );
-  if (file) await removePicture(uploadRoom(database), directory, file);
+  if (file) await removePicture(uploadRoom(database), pictures, file);
   return position;
 }

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { type Database, foreignKeyViolation, type Position, type Query } from "../data/database.ts";
 import { once, requestHash } from "../data/idempotency.ts";
 import { onStore, syncDirectory } from "../data/store.ts";
+import type { PictureStore } from "../data/trash.ts";
 import { uploadRoom } from "../data/upload-room.ts";
 import {
   type KeptImage,
@@ -81,9 +82,12 @@ const toItem =
     return readBack(tripItemSchema, "trip item", item);
   };
 
-/** Where trips' pictures lie: inside the uploads, out of reach of `/images`. */
+/** The folder of trips' pictures: inside the uploads, out of reach of `/images`. */
+export const tripsFolder = "trips";
+
+/** Where trips' pictures lie. */
 export function picturesDirectory(uploads: string): string {
-  return join(uploads, "trips");
+  return join(uploads, tripsFolder);
 }
 
 /** Makes that folder, where it is not there yet. @throws HttpError 507, 503 */
@@ -236,7 +240,7 @@ export async function tickItem(
 
 /** Removes something from the list, then its picture. @throws HttpError 404 */
 export async function removeItem(
-  { database, uploads }: Store,
+  { database, pictures }: { database: Database; pictures: PictureStore },
   trip: Trip,
   id: number,
 ): Promise<Position> {
@@ -256,7 +260,7 @@ export async function removeItem(
   );
   if (removed?.image_file) {
     const room = uploadRoom(database, trip.account);
-    await removePicture(room, picturesDirectory(uploads), removed.image_file);
+    await removePicture(room, pictures, join(tripsFolder, removed.image_file));
   }
   return position;
 }

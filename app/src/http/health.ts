@@ -39,6 +39,14 @@ export const healthSchema = z
         description: "By all pictures, those under way included. Null until it was asked.",
       }),
       budgetBytes: z.int().nullable().meta({ description: "What they may take." }),
+      trashBytes: z.int().nullable().meta({
+        description:
+          "By removed pictures that a backup may still need; `usedBytes` has none of it.",
+      }),
+      trashFiles: z.int().nullable().meta({ description: "How many these are." }),
+      trashBudgetBytes: z.int().nullable().meta({
+        description: "What they may take; more of them stay, and count in `usedBytes`.",
+      }),
     }),
     sampledAt: z.iso.datetime().nullable().meta({ description: "Null before the first sample." }),
   })
@@ -46,7 +54,7 @@ export const healthSchema = z
 
 export type HealthReport = z.infer<typeof healthSchema>;
 /** How the store itself is. */
-type StorageState = Omit<HealthReport["storage"], "usedBytes" | "budgetBytes">;
+type StorageState = Omit<HealthReport["storage"], keyof UploadUse>;
 /** A dependency that did not answer the last sample. */
 export type Trouble = z.infer<typeof trouble>;
 
@@ -56,6 +64,10 @@ const sampleEveryMs = 1000;
 const sampleLimitMs = 2000;
 
 const notSampled: Trouble = { error: "not sampled yet" };
+const notCounted = {
+  ...{ usedBytes: null, budgetBytes: null },
+  ...{ trashBytes: null, trashFiles: null, trashBudgetBytes: null },
+};
 
 /** Samples the dependencies in the background; reports come from memory, at once. */
 export class Health {
@@ -95,8 +107,7 @@ export class Health {
       cache: this.#cache?.state ?? "none",
       storage: {
         ...this.#storage,
-        usedBytes: this.#uploads?.usedBytes ?? null,
-        budgetBytes: this.#uploads?.budgetBytes ?? null,
+        ...(this.#uploads ?? notCounted),
       },
       sampledAt: this.#sampledAt,
     };

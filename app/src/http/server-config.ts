@@ -1,6 +1,7 @@
 import type { CacheConfig } from "../data/cache.ts";
 import type { DatabaseConfig } from "../data/database.ts";
 import type { SmtpConfig } from "../data/mail.ts";
+import type { PictureStore } from "../data/trash.ts";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
@@ -14,6 +15,8 @@ export interface ServerConfig {
   listen: { host: string; port: number };
   database: DatabaseConfig;
   uploadsDirectory: string;
+  /** Days that a picture is kept in the trash once its row has gone; 0: it is removed at once. */
+  keepFilesDays: number;
   /**
    * The first signs positions, for both tiers; each has done so lately. They signed sessions before each
    * tier had secrets of its own.
@@ -34,4 +37,9 @@ export interface ServerConfig {
   /** After SIGTERM: the process has gone within this time, finished or not. */
   stopGraceSeconds: number;
   logLevel: LogLevel;
+}
+
+/** Where an instance has its pictures, and for how long it keeps them. */
+export function picturesOf({ uploadsDirectory, keepFilesDays }: ServerConfig): PictureStore {
+  return { directory: uploadsDirectory, keepDays: keepFilesDays };
 }

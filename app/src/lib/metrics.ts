@@ -43,10 +43,10 @@ export const uncaughtErrors = new Counter({
   registers: [registry],
 });
 
-/** Files that the sweeper removed because no row names them. */
+/** Files that the sweeper removed, or moved to the trash, because no row names them. */
 export const orphansRemoved = new Counter({
   name: "orphan_files_removed_total",
-  help: "Uploaded files without a row that were removed.",
+  help: "Uploaded files without a row that were removed, or moved to the trash.",
   registers: [registry],
 });
 
@@ -61,10 +61,34 @@ const uploadBudgetBytes = new Gauge({
   registers: [registry],
 });
 
+const trashBytes = new Gauge({
+  name: "trash_bytes",
+  help: "What removed pictures take of the shared storage until no backup needs them any more.",
+  registers: [registry],
+});
+const trashFiles = new Gauge({
+  name: "trash_files",
+  help: "How many removed pictures there are.",
+  registers: [registry],
+});
+const trashBudgetBytes = new Gauge({
+  name: "trash_budget_bytes",
+  help: "What removed pictures may take of the shared storage; more of them count as uploads.",
+  registers: [registry],
+});
+
 /** Shows what pictures take, as it was last asked. */
-export function showUploads(use: { usedBytes: number; budgetBytes: number }): void {
+export function showUploads(
+  use: Record<
+    "usedBytes" | "budgetBytes" | "trashBytes" | "trashFiles" | "trashBudgetBytes",
+    number
+  >,
+): void {
   uploadBytes.set(use.usedBytes);
   uploadBudgetBytes.set(use.budgetBytes);
+  trashBytes.set(use.trashBytes);
+  trashFiles.set(use.trashFiles);
+  trashBudgetBytes.set(use.trashBudgetBytes);
 }
 
 /** Operations on the shared storage that were given up and have not come back. */

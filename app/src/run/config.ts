@@ -22,6 +22,8 @@ export interface MigrateConfig {
   /** What all pictures together may take of the store, and those of one account. */
   uploadsMegabytes: number;
   uploadsPerAccountMegabytes: number;
+  /** What pictures may take besides, once they are removed. */
+  trashMegabytes: number;
 }
 
 /** The environment cannot be used; the message names each variable, its problem and the fix. */
@@ -212,6 +214,7 @@ function serverVariables(env: Environment) {
     DRAIN_SECONDS: variable(seconds(0, 300).default(3), "seconds, 0 to 300"),
     STOP_GRACE_SECONDS: variable(seconds(1, 600).default(25), "seconds, 1 to 600"),
     UPLOADS_DIRECTORY: uploads(isDevelopment),
+    HASTACK_KEEP_FILES_DAYS: variable(plainNumber(0, 36_500).default(0), "days, 0 to 36500"),
     COOKIE_SECRET_FILE: variable(
       isDevelopment ? secretFile.optional() : secretFile,
       "the path of a file with at least 16 characters, the same for all instances",
@@ -251,6 +254,7 @@ function migrateVariables(isDevelopment: boolean) {
     ),
     UPLOADS_MEGABYTES: variable(megabytes.default(5000), "megabytes, 1 to 100000000"),
     UPLOADS_PER_ACCOUNT_MEGABYTES: variable(megabytes.default(100), "megabytes, 1 to 100000000"),
+    TRASH_MEGABYTES: variable(megabytes.default(5000), "megabytes, 1 to 100000000"),
   };
 }
 
@@ -301,6 +305,7 @@ export function loadServerConfig(env: Environment = process.env): ServerConfig {
       poolSize: read.DATABASE_POOL_SIZE,
     },
     uploadsDirectory: prepareUploads(read.UPLOADS_DIRECTORY),
+    keepFilesDays: read.HASTACK_KEEP_FILES_DAYS,
     // A secret of this process alone: its sessions end with it.
     cookieSecrets: read.COOKIE_SECRET_FILE ?? [randomBytes(32).toString("base64url")],
     sessionSecrets: read.SESSION_SECRET_FILE ?? [randomBytes(32).toString("base64url")],
@@ -322,6 +327,16 @@ function smtpOf(read: Values<ReturnType<typeof serverVariables>>): Pick<ServerCo
   return { smtp: { ...server, servername, from, ...trusted } };
 }
 
+/** What the command that erases files is told. */
+export type EraseConfig = Pick<ServerConfig, "database" | "uploadsDirectory">;
+
+/** Reads the configuration of the command that erases files. @throws ConfigError */
+export function loadEraseConfig(env: Environment = process.env): EraseConfig {
+  const variables = { DATABASE_URL: database, UPLOADS_DIRECTORY: uploads(isCheckout(env)) };
+  const { DATABASE_URL: writer, UPLOADS_DIRECTORY: directory } = readVariables(variables, env);
+  return { database: { writer, reader: writer, poolSize: 1 }, uploadsDirectory: directory };
+}
+
 /** Reads the configuration of the migrations. @throws ConfigError */
 export function loadMigrateConfig(env: Environment = process.env): MigrateConfig {
   const read = readVariables(migrateVariables(isCheckout(env)), env);
@@ -332,6 +347,7 @@ export function loadMigrateConfig(env: Environment = process.env): MigrateConfig
     sampleData: read.SAMPLE_DATA,
     uploadsMegabytes: read.UPLOADS_MEGABYTES,
     uploadsPerAccountMegabytes: read.UPLOADS_PER_ACCOUNT_MEGABYTES,
+    trashMegabytes: read.TRASH_MEGABYTES,
   };
 }
 

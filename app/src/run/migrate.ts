@@ -57,11 +57,12 @@ const bytesOf = (megabytes: number) => megabytes * 1024 * 1024;
 /** Writes down what uploads may take: the instances read it there, and cannot change it. */
 async function setUploadBudget(client: pg.Client, config: MigrateConfig): Promise<string> {
   const { uploadsMegabytes: total, uploadsPerAccountMegabytes: account } = config;
-  await client.query("UPDATE upload_budget SET total_bytes = $1, visitor_bytes = $2", [
-    bytesOf(total),
-    bytesOf(account),
-  ]);
-  return `uploads: ${total} MB in all, ${account} MB for each account`;
+  const { trashMegabytes: trash } = config;
+  await client.query(
+    "UPDATE upload_budget SET total_bytes = $1, visitor_bytes = $2, trash_total_bytes = $3",
+    [bytesOf(total), bytesOf(account), bytesOf(trash)],
+  );
+  return `uploads: ${total} MB in all, ${account} MB for each account; ${trash} MB of trash`;
 }
 
 /** Tries again until a server answers there that is not in recovery. */

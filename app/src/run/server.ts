@@ -8,7 +8,7 @@ import { Mailer } from "../data/mail.ts";
 import { stuckOperations } from "../data/store.ts";
 import { createApp } from "../http/app.ts";
 import { Health } from "../http/health.ts";
-import type { ServerConfig } from "../http/server-config.ts";
+import { picturesOf, type ServerConfig } from "../http/server-config.ts";
 import { type BodyLimits, SlowBodies } from "../http/slow-bodies.ts";
 import { endWith, readTarget, refuseConnect } from "../http/targets.ts";
 import { observePools, observeStore, uncaughtErrors } from "../lib/metrics.ts";
@@ -50,9 +50,8 @@ export async function startInstance(
   await listen(server, config.listen);
   const { port } = server.address() as AddressInfo;
   await Promise.all([health.start(), cache?.start()]);
-  const directory = config.uploadsDirectory;
   const stopSweeper =
-    config.tier === "admin" ? startSweeper(database, { directory, log }) : () => {};
+    config.tier === "admin" ? startSweeper(database, { ...picturesOf(config), log }) : () => {};
   health.phase = "serving";
   log.info({ host: config.listen.host, port }, "serving");
   const { drainSeconds, stopGraceSeconds } = config;

@@ -5,22 +5,28 @@ import type { Database } from "../data/database.ts";
 import { forgetExpired } from "../data/expired.ts";
 import { forgetOldKeys } from "../data/idempotency.ts";
 import { onStore, removeStored, statStored } from "../data/store.ts";
-import { leaveRoom } from "../data/upload-room.ts";
+import { inTrash, isHeld, moveToTrash, type PictureStore } from "../data/trash.ts";
+import { hasTrashRoom, leaveForTrash, leaveRoom } from "../data/upload-room.ts";
 import {
   bareMode,
   bareStored,
-  filesOfUpload,
   imageName,
+  picturesOfUpload,
   storeAgain,
   temporaryName,
+  temporaryPath,
 } from "../data/uploads.ts";
 import { forgetIdle } from "../domain/sessions.ts";
-import { picturesDirectory } from "../domain/trips.ts";
+import { picturesDirectory, tripsFolder } from "../domain/trips.ts";
 import { HttpError } from "../lib/errors.ts";
 import { orphansRemoved } from "../lib/metrics.ts";
+import { namedFiles } from "./named-files.ts";
+import { sweepTrash } from "./trash-sweeper.ts";
 
 export interface SweepOptions {
   directory: string;
+  /** As in `PictureStore`. @default 0: files are removed at once */
+  keepDays?: number;
   /**
    * Age before a file without a row counts as an orphan, milliseconds. Far longer than a row can
    * follow its file: a write is tried for 30 s, and a commit waits for a standby or a failover.
@@ -31,36 +37,53 @@ export interface SweepOptions {
 
 const defaultGraceMs = 15 * 60_000;
 const sweepEveryMs = 60_000;
+/** The trash is compared with its books less often: all its names are. */
+const roundsPerTrash = 10;
 
 /** A folder of pictures, and the table whose rows name them. */
 interface Shelf {
-  directory: string;
+  folder: string;
   table: "content" | "trip_item";
 }
 
+const shelves: Shelf[] = [
+  { folder: "", table: "content" },
+  { folder: tripsFolder, table: "trip_item" },
+];
+
 /**
- * Removes files that no row names, trips' pictures too. Any number of instances may do so at once: a
- * file is only removed, never touched otherwise, and one that is gone already is no error.
- * @returns the names removed
+ * Moves files that no row names to the trash, trips' pictures too; what never was a whole picture is removed.
+ * Any number of instances may do so at once: one that is gone already is no error. While the stack is being
+ * restored, nothing is done.
+ * @returns the names of what is gone
  */
 export async function sweep(database: Database, options: SweepOptions): Promise<string[]> {
-  const { directory, graceMs = defaultGraceMs } = options;
-  const trips = picturesDirectory(directory);
-  return [
-    ...(await sweepShelf(database, { directory, table: "content" }, graceMs)),
-    ...(await sweepShelf(database, { directory: trips, table: "trip_item" }, graceMs)),
-  ];
+  const found: string[] = [];
+  for (const shelf of shelves) found.push(...(await sweepShelf(database, shelf, options)));
+  return found;
 }
 
-async function sweepShelf(database: Database, shelf: Shelf, graceMs: number): Promise<string[]> {
-  const old = await oldFiles(shelf, graceMs);
+async function sweepShelf(
+  database: Database,
+  { folder, table }: Shelf,
+  { directory, keepDays = 0, graceMs = defaultGraceMs }: SweepOptions,
+): Promise<string[]> {
+  const old = await oldFiles(join(directory, folder), graceMs);
   // The age is looked at before the rows: whatever is committed in between is only kept.
   const finished = old.filter((file) => imageName.test(file));
-  const named = await namedFiles(database, shelf.table, finished);
+  const named = await namedFiles(database, table, finished);
   const orphans = old.filter((file) => !named.has(file));
+  // After the rows: whoever restores says so before another database says what they are.
+  if (orphans.length === 0 || (await isHeld(directory))) return [];
   for (const file of orphans) {
-    const isRemoved = await removeStored(join(shelf.directory, file));
+    const path = join(folder, file);
     orphansRemoved.inc();
+    if (keepDays > 0 && imageName.test(file)) {
+      const [became] = await moveToTrash(directory, [path]);
+      if (became !== "stuck") await leaveForTrash(database, path);
+      continue;
+    }
+    const isRemoved = await removeStored(join(directory, path));
     // Room that a crash has left behind it
     const [name] = /[0-9a-f]{32}/.exec(file) ?? [];
     if (name) await leaveRoom(database, name, isRemoved);
@@ -68,12 +91,12 @@ async function sweepShelf(database: Database, shelf: Shelf, graceMs: number): Pr
   return orphans;
 }
 
-async function oldFiles(shelf: Shelf, graceMs: number): Promise<string[]> {
+async function oldFiles(directory: string, graceMs: number): Promise<string[]> {
   const found: string[] = [];
-  for (const file of await filesOf(shelf.directory)) {
+  for (const file of await filesOf(directory)) {
     // Other names are not files of this application.
     if (!imageName.test(file) && !temporaryName.test(file)) continue;
-    const changed = await statStored(join(shelf.directory, file)).then(
+    const changed = await statStored(join(directory, file)).then(
       ({ ctimeMs }) => ctimeMs,
       () => Number.POSITIVE_INFINITY,
     );
@@ -85,7 +108,7 @@ async function oldFiles(shelf: Shelf, graceMs: number): Promise<string[]> {
 async function filesOf(directory: string): Promise<string[]> {
   return await onStore(() => readdir(directory)).catch((error: NodeJS.ErrnoException) => {
     // The folder of trips' pictures is made with the first of them.
-    if (basename(directory) === "trips" && error.code === "ENOENT") return [];
+    if (basename(directory) === tripsFolder && error.code === "ENOENT") return [];
     throw error;
   });
 }
@@ -93,32 +116,71 @@ async function filesOf(directory: string): Promise<string[]> {
 /** Files that are removed, and measured, in one round. */
 const filesAtOnce = 500;
 
+/** An upload that is to go. */
+interface Dropped {
+  name: string;
+  /** NULL: the gallery's. */
+  account_id: number | null;
+  /** What a row has called it; NULL: none ever has. */
+  file: string | null;
+}
+
 /**
- * Removes the files of uploads that came to nothing and of rows that have gone, and gives their room back.
+ * Moves the files of rows that have gone to the trash, removes what is left of uploads that came to nothing,
+ * and gives their room back. What the trash has no room for stays; while the stack is being restored, all does.
  * @returns how many
  */
-export async function removeDropped(database: Database, directory: string): Promise<number> {
+export async function removeDropped(database: Database, store: PictureStore): Promise<number> {
+  const { directory, keepDays } = store;
+  const withKept = keepDays === 0 || (await hasTrashRoom(database));
   const { value } = await database.write(
     (query) =>
-      query<{ name: string; account_id: number | null }>(
-        "SELECT name, account_id FROM uploads_to_remove($1)",
-        [filesAtOnce],
-      ),
+      query<Dropped>("SELECT name, account_id, file FROM uploads_to_drop($1, $2)", [
+        ...[filesAtOnce, withKept],
+      ]),
     { idempotent: true },
   );
+  if (value.length === 0 || (await isHeld(directory))) return 0;
   const stuck: string[] = [];
-  for (const { name, account_id: account } of value) {
-    // What has not got its name yet lies among the gallery's.
-    const folders = account === null ? [directory] : [directory, picturesDirectory(directory)];
-    const files = folders.flatMap((folder) =>
-      filesOfUpload(name).map((file) => join(folder, file)),
-    );
-    const gone = await Promise.all(files.map((file) => removeStored(file)));
-    if (gone.every(Boolean)) await leaveRoom(database, name, true);
-    else stuck.push(name);
+  let count = 0;
+  for (const dropped of value) {
+    const isKept = dropped.file !== null && keepDays > 0;
+    if (isKept && !(await hasTrashRoom(database))) continue;
+    if (await drop(database, store, dropped)) count += 1;
+    else stuck.push(dropped.name);
   }
   if (stuck.length > 0) throw new Error(`files of these uploads stay: ${stuck.join(", ")}`);
-  return value.length;
+  return count;
+}
+
+/** @returns whether its files are gone from their place */
+async function drop(
+  database: Database,
+  { directory, keepDays }: PictureStore,
+  { name, account_id: account, file }: Dropped,
+): Promise<boolean> {
+  const folder = account === null ? "" : tripsFolder;
+  const pictures = (file === null ? picturesOfUpload(name) : [file]).map((one) =>
+    join(folder, one),
+  );
+  // What has not got its name yet lies among the gallery's.
+  const temporary = [...new Set(["", folder])].map((one) =>
+    temporaryPath(join(directory, one), name),
+  );
+  const removed = keepDays === 0 ? pictures.map((path) => join(directory, path)) : [];
+  const gone = await Promise.all([...temporary, ...removed].map((path) => removeStored(path)));
+  if (!gone.every(Boolean)) return false;
+  if (keepDays === 0) {
+    await leaveRoom(database, name, true);
+    return true;
+  }
+  const became = await moveToTrash(directory, pictures);
+  if (became.includes("stuck")) return false;
+  // One that a row has named was moved by whoever removed the row, where it is gone.
+  const moved = file === null ? pictures[became.indexOf("moved")] : pictures[0];
+  if (moved) await leaveForTrash(database, moved);
+  else await leaveRoom(database, name, true);
+  return true;
 }
 
 /**
@@ -134,20 +196,28 @@ export async function measureUploads(database: Database, directory: string): Pro
       ),
     { idempotent: true },
   );
+  // Until a restore is done, a file that is not there may still come back.
+  if (value.length === 0 || (await isHeld(directory))) return 0;
   for (const { name, account_id: account, file } of value) {
-    const folder = account === null ? directory : picturesDirectory(directory);
-    const bytes = await statStored(join(folder, file)).then(
-      ({ size }) => size,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code === "ENOENT") return 0;
-        throw error;
-      },
-    );
+    const path = join(account === null ? "" : tripsFolder, file);
+    const bytes =
+      (await sizeOf(join(directory, path))) ?? (await sizeOf(inTrash(directory, path))) ?? 0;
     await database.write((query) => query("SELECT measure_upload($1, $2)", [name, bytes]), {
       idempotent: true,
     });
   }
   return value.length;
+}
+
+/** Bytes of a file; nothing where there is none. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  return await statStored(path).then(
+    ({ size }) => size,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
+    },
+  );
 }
 
 /** Pictures that are made bare in one round: each is read and written as a whole. */
@@ -185,24 +255,6 @@ export async function barePictures(
   return done;
 }
 
-/** Asks the primary: a standby that lags would make a new picture look like an orphan. */
-async function namedFiles(
-  database: Database,
-  table: Shelf["table"],
-  files: string[],
-): Promise<Set<string>> {
-  if (files.length === 0) return new Set();
-  const { value } = await database.write(
-    (query) =>
-      query<{ image_file: string }>(
-        `SELECT image_file FROM ${table} WHERE image_file = ANY($1::text[])`,
-        [files],
-      ),
-    { idempotent: true },
-  );
-  return new Set(value.map((row) => row.image_file));
-}
-
 /**
  * Sweeps files, and removes what has expired in the database, every minute. Each on its own: a
  * store that fails or hangs leaves the database no fuller.
@@ -213,7 +265,8 @@ export function startSweeper(
   database: Database,
   options: SweepOptions & { log: Logger; everyMs?: number },
 ): () => void {
-  const { log, everyMs = sweepEveryMs } = options;
+  const { log, everyMs = sweepEveryMs, directory, keepDays = 0 } = options;
+  const store = { directory, keepDays };
   const stops = [
     repeat("forgetting", everyMs, log, async () => {
       await database.write(forgetOldKeys, { idempotent: true });
@@ -221,29 +274,38 @@ export function startSweeper(
       await database.write(forgetIdle, { idempotent: true });
     }),
     repeat("picture metadata", everyMs, log, async () => {
-      for (const directory of [options.directory, picturesDirectory(options.directory)]) {
-        const { bare, broken } = await barePictures(directory, bareAtOnce);
+      for (const folder of [directory, picturesDirectory(directory)]) {
+        const { bare, broken } = await barePictures(folder, bareAtOnce);
         if (bare.length > 0) log.info({ pictures: bare.length }, "metadata of pictures removed");
         if (broken.length > 0) log.warn({ broken }, "no pictures: their metadata was not removed");
       }
     }),
     repeat("uploads", everyMs, log, async () => {
-      const removed = await removeDropped(database, options.directory);
+      const removed = await removeDropped(database, store);
       if (removed > 0) log.info({ removed }, "uploads that no row names removed");
     }),
     // On its own: a file whose size cannot be read gives no room back, and keeps none
     repeat("sizes of uploads", everyMs, log, async () => {
-      await measureUploads(database, options.directory);
+      await measureUploads(database, directory);
     }),
     repeat("sweep", everyMs, log, async () => {
       const removed = await sweep(database, options);
       if (removed.length > 0) log.info({ removed }, "orphans removed");
+    }),
+    repeat("trash", everyMs * roundsPerTrash, log, async () => {
+      const { back, removed } = await sweepTrash(database, store);
+      if (back.length > 0) log.info({ back }, "pictures that rows name again taken from the trash");
+      if (removed.length > 0) log.info({ removed }, "pictures in the trash that were due removed");
+      if (keepDays > 0 && !(await hasTrashRoom(database))) log.warn(fullTrash);
     }),
   ];
   return () => {
     for (const stop of stops) stop();
   };
 }
+
+const fullTrash =
+  "the trash is full: pictures that are removed count as uploads until there is room (trashMegabytes)";
 
 /** Does something again and again, whether it fails or not. @returns how to stop it */
 function repeat(what: string, everyMs: number, log: Logger, work: () => Promise<void>): () => void {

@@ -46,6 +46,7 @@ export function serverConfig(
     listen: { host: "127.0.0.1", port: 0 },
     database: { writer: urlOf(writer), reader: urlOf(reader), poolSize: 5 },
     uploadsDirectory: uploads,
+    keepFilesDays: 0,
     cookieSecrets: ["cookie-secret-of-the-tests"],
     sessionSecrets: [sessionSecrets[tier]],
     publicUrl: "http://travel.test",
@@ -69,6 +70,7 @@ export function migrateConfig(name: string, primary: Endpoint): MigrateConfig {
     sampleData: false,
     uploadsMegabytes: 5000,
     uploadsPerAccountMegabytes: 100,
+    trashMegabytes: 5000,
   };
 }
 
@@ -124,6 +126,8 @@ export interface SpawnOptions {
   nodeArgs?: string[];
   /** The application's folder. @default the one of the checkout */
   directory?: string;
+  /** Words after the entry's path. @default none */
+  args?: string[];
   /** Further variables. @default none */
   environment?: Readonly<Record<string, string>>;
 }
@@ -157,6 +161,7 @@ export async function serverEnvironment(
     DRAIN_SECONDS: String(config.drainSeconds),
     STOP_GRACE_SECONDS: String(config.stopGraceSeconds),
     UPLOADS_DIRECTORY: config.uploadsDirectory,
+    HASTACK_KEEP_FILES_DAYS: String(config.keepFilesDays),
     COOKIE_SECRET_FILE: cookieSecret,
     SESSION_SECRET_FILE: sessionSecret,
     LOG_LEVEL: config.logLevel,
@@ -188,6 +193,7 @@ export async function migrateEnvironment(
     SAMPLE_DATA: String(config.sampleData),
     UPLOADS_MEGABYTES: String(config.uploadsMegabytes),
     UPLOADS_PER_ACCOUNT_MEGABYTES: String(config.uploadsPerAccountMegabytes),
+    TRASH_MEGABYTES: String(config.trashMegabytes),
   };
 }
 
@@ -200,9 +206,14 @@ export async function secretsFolder(): Promise<string> {
 export async function spawnEntry(
   entry: string,
   environment: Readonly<Record<string, string>>,
-  { nodeArgs = [], directory: application = appDirectory, environment: more }: SpawnOptions = {},
+  {
+    nodeArgs = [],
+    directory: application = appDirectory,
+    args = [],
+    environment: more,
+  }: SpawnOptions = {},
 ): Promise<Omit<AppProcess, "url">> {
-  const child = spawn(process.execPath, [...nodeArgs, join(application, "src", entry)], {
+  const child = spawn(process.execPath, [...nodeArgs, join(application, "src", entry), ...args], {
     env: { PATH: process.env.PATH, ...environment, ...more },
     stdio: ["ignore", "pipe", "pipe"],
   });

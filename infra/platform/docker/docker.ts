@@ -5,6 +5,7 @@
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { variablesOf } from "../../../lib/long-variable.ts";
 import { readProjectFile } from "../../../lib/paths.ts";
 import { shortHash } from "../../../lib/short-hash.ts";
 import { addressPlan, hostAddress } from "../../addresses.ts";
@@ -105,7 +106,7 @@ export class DockerPlatform implements Platform {
       {
         create,
         environment: {
-          REQUEST: JSON.stringify(taskRequest(task, configurationDirectory)),
+          ...variablesOf("REQUEST", JSON.stringify(taskRequest(task, configurationDirectory))),
           TARGET: JSON.stringify(target),
           ...(image && { IMAGE: image.imageId }),
           ...variables,
@@ -290,7 +291,7 @@ export class DockerPlatform implements Platform {
       {
         create,
         environment: {
-          REQUEST: JSON.stringify(request),
+          ...variablesOf("REQUEST", JSON.stringify(request)),
           TARGET: JSON.stringify(target),
           IMAGE: image.imageId,
           ...(isMissing && { VOLUME_OF: new Date().toISOString() }),

@@ -5,6 +5,7 @@
  */
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { variablesOf } from "../../../lib/long-variable.ts";
 import { renderFirewall } from "../../render/nftables.ts";
 import { formatProblem } from "../../rules/problem.ts";
 import type { Settings } from "../../settings.ts";
@@ -385,7 +386,7 @@ export class SshPlatform implements Platform {
       ...(remove && { delete: `${run} ${remove.call} REMOVAL` }),
       environment: {
         NAME: name,
-        REQUEST: JSON.stringify(apply.request),
+        ...variablesOf("REQUEST", JSON.stringify(apply.request)),
         ...(remove && { REMOVAL: JSON.stringify(remove.request) }),
         ...(limitSeconds !== undefined && { LIMIT_SECONDS: String(limitSeconds) }),
         ...variables,

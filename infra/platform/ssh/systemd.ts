@@ -65,7 +65,8 @@ function verify(path: string, folder: string, release?: Release): string {
 }
 
 function unit(workload: Workload, process: Process, folder: string): string {
-  const { host, processes, shared = [] } = workload;
+  const { host, processes } = workload;
+  const shared = sharedOf(workload, process);
   // The mount itself is a unit of systemd's own: what is not behind that would still drain without it
   const sharedUnits = shared.flatMap(({ name, path }) => [unitName(name), mountUnitName(path)]);
   // What is started after another one is stopped before it
@@ -87,12 +88,18 @@ function unit(workload: Workload, process: Process, folder: string): string {
   ].join("\n");
 }
 
+/** The shared directories that a process needs. */
+function sharedOf({ shared = [] }: Workload, { sharesNothing }: Process) {
+  return sharesNothing ? [] : shared;
+}
+
 /** What systemd calls whatever is mounted at a path. */
 function mountUnitName(path: string): string {
   return `${path.slice(1).replaceAll("-", "\\x2d").replaceAll("/", "-")}.mount`;
 }
 
-function service({ files, shared = [] }: Workload, process: Process, folder: string): string[] {
+function service(workload: Workload, process: Process, folder: string): string[] {
+  const { files } = workload;
   const { name, user = "root", directories = [], environment = {}, memoryMegabytes } = process;
   const { environmentFile, workingDirectory = folder, umask = "0077" } = process;
   const credentials = files.filter(({ credentialOf }) => credentialOf?.includes(name));
@@ -111,7 +118,9 @@ function service({ files, shared = [] }: Workload, process: Process, folder: str
     ...Object.entries(variables).map(([key, value]) => `Environment=${quote(`${key}=${value}`)}`),
     ...(environmentFile ? [`EnvironmentFile=${quote(`${folder}/${environmentFile}`)}`] : []),
     ...credentials.map(({ path }) => `LoadCredential=${basename(path)}:${folder}/${path}`),
-    ...shared.map(({ path }) => `ExecStartPre=+/usr/bin/mountpoint -q ${word(path)}`),
+    ...sharedOf(workload, process).map(
+      ({ path }) => `ExecStartPre=+/usr/bin/mountpoint -q ${word(path)}`,
+    ),
     ...directories.map(
       ({ path, mode }) =>
         `ExecStartPre=+/usr/bin/install -d -o ${user} -g ${user} -m ${mode} ${word(path)}`,
@@ -168,12 +177,13 @@ function sandbox(workload: Workload, process: Process): string[] {
  * A path below another one would be a mount of its own there, which its owner could not remove. For
  * the same reason it is the directory above a shared one: what is mounted there later is seen, too.
  */
-function writable({ data = [], shared = [] }: Workload, process: Process): string[] {
+function writable(workload: Workload, process: Process): string[] {
+  const { data = [] } = workload;
   const root = (process.user ?? "root") === "root";
   const all = [
     ...(root ? ["/run"] : []),
     ...[...(process.directories ?? []), ...data].map(({ path }) => path),
-    ...shared.map(({ path }) => dirname(path)),
+    ...sharedOf(workload, process).map(({ path }) => dirname(path)),
   ];
   return [...new Set(all)].filter((path) => !all.some((other) => path.startsWith(`${other}/`)));
 }

@@ -10,8 +10,8 @@ import type { StackSecrets } from "./state.ts";
 const tiers = { storefront: 3000, admin: 3001 } as const;
 /** Where PostgreSQL asks for no certificate, any that its authority has issued to a client will do. */
 const anybody = [
-  ...["none", "replicator", "rewinder"],
-  ...["misnamed replicator", "misnamed rewinder"],
+  ...["none", "replicator", "rewinder", "keeper"],
+  ...["misnamed replicator", "misnamed rewinder", "misnamed keeper"],
 ] as const satisfies readonly Offer["kind"][];
 
 /** One row per purpose of a port; `at` are the members that have it. */
@@ -23,7 +23,7 @@ interface Row {
   /** Who is let in. Everything else is refused. */
   readonly opens: readonly Offer["kind"][];
   /** From where: at each member of `at`, or at another. @default this machine, as a stranger there */
-  readonly from?: "itself" | "its neighbour" | "lb-1" | "storefront-1";
+  readonly from?: "itself" | "its neighbour" | "lb-1" | "storefront-1" | "backup-1";
   /** Only the member's own certificate opens it. @default that of any member */
   readonly ownOnly?: true;
 }
@@ -49,6 +49,13 @@ function rows({ place }: TestStack, secrets: StackSecrets): Row[] {
   });
   const asStandby: Speech = { ...login("replicator", "replicator"), replication: true } as Speech;
   const asRewinder = login("rewinder", "rewinder", "postgres");
+  // It has no password
+  const asKeeper: Speech = {
+    protocol: "database",
+    role: "keeper",
+    password: "",
+    database: databaseName,
+  };
   // A load balancer on a database member's machine has that member's address
   const isShared = balancers.some((one) => place.sharing(one).some((it) => databases.includes(it)));
   const throughBalancers = (role: string): Row["opens"] =>
@@ -168,6 +175,17 @@ function rows({ place }: TestStack, secrets: StackSecrets): Row[] {
         opens: throughBalancers(roleIn(speech)),
       }),
     ),
+    { ...database, name: "PostgreSQL, keeper, from elsewhere", speech: asKeeper, opens: [] },
+    ...[asKeeper, { ...asKeeper, replication: true } as Speech].map(
+      (speech, index): Row => ({
+        name: `HAProxy to PostgreSQL, keeper${index === 0 ? "" : " as a standby"}`,
+        at: balancers,
+        from: "backup-1",
+        port: ports.primary,
+        speech,
+        opens: ["keeper"],
+      }),
+    ),
     {
       name: "cache",
       at: ["cache-1"],
@@ -196,7 +214,7 @@ export interface Door extends Pick<Row, "name" | "port" | "speech" | "opens"> {
   isOpenTo(offer: Offer): boolean;
 }
 
-const members = { "lb-1": "lb-1", "storefront-1": "storefront-1" };
+const members = { "lb-1": "lb-1", "storefront-1": "storefront-1", "backup-1": "backup-1" };
 
 /** @param which `one of each kind` leaves out the other members' */
 export function doorsOf(

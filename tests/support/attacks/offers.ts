@@ -88,6 +88,7 @@ const namesCount: ReadonlySet<Leaf> = new Set([
   "etcd-peer",
   "replicator",
   "rewinder",
+  "keeper",
   "load-balancer",
 ]);
 

@@ -34,6 +34,8 @@ export interface PairOptions {
   readonly parameters?: Readonly<Record<string, string>>;
   /** Other settings of the database. @default those of the stack */
   readonly settings?: Readonly<Record<string, number>>;
+  /** Whether backups are fetched of it. @default false */
+  readonly isKept?: boolean;
   /** Size of each member's file system for data, in memory. @default that of the engine's disk */
   readonly dataMegabytes?: number;
 }
@@ -50,12 +52,21 @@ export class PatroniPair extends StackContainers {
   static async start({
     parameters = {},
     settings = {},
+    isKept = false,
     dataMegabytes,
   }: PairOptions = {}): Promise<PatroniPair> {
-    const stack = await stackIn(216, 217, { database: { ...settings, parameters } });
+    const stack = await PatroniPair.stackWith({ parameters, settings, isKept });
     const pair = new PatroniPair(stack, await makeNetwork(stack, "patroni"), dataMegabytes);
     for (const name of [quorum, "db-1", "db-2", "lb-1", "client"]) await pair.#container(name);
     return pair;
+  }
+
+  /** The stack that such a pair is of. */
+  static stackWith({ parameters, settings, isKept }: PairOptions): Promise<Description> {
+    return stackIn(216, 217, {
+      database: { ...settings, parameters },
+      ...(isKept && { members: { backup: 1 } }),
+    });
   }
 
   async #container(name: string): Promise<void> {
@@ -120,9 +131,12 @@ export class PatroniPair extends StackContainers {
     return this.on(member).run(`curl -sS --max-time 3 http://${this.address(member)}:8008/patroni`);
   }
 
-  /** Runs a task of the stack on its member. */
-  async task(name: string): Promise<Outcome> {
-    const task = taskOf(this.stack, name);
+  /**
+   * Runs a task of the stack on its member.
+   * @param stack whose task it is, in place of the pair's own
+   */
+  async task(name: string, stack = this.stack): Promise<Outcome> {
+    const task = taskOf(stack, name);
     const { host, secrets } = task;
     const values = { ...passwords, ...(await this.certificates(host.name, secrets)) };
     return this.on(host.name).attempt(taskScript(task), secretsInput(values));
@@ -138,8 +152,8 @@ export class PatroniPair extends StackContainers {
     await this.place("lb-1");
   }
 
-  async mustTask(name: string): Promise<string> {
-    const { code, stdout, stderr } = await this.task(name);
+  async mustTask(name: string, stack = this.stack): Promise<string> {
+    const { code, stdout, stderr } = await this.task(name, stack);
     if (code !== 0) throw new Error(`${name} ended with ${code}: ${stderr}${stdout}`);
     return stdout;
   }

@@ -10,6 +10,8 @@ import type { TestStack } from "../../support/test-stack.ts";
 const elsewhere: readonly number[] = [
   ...[ports.http, ports.https, ports.stats, ports.mail],
   ...[ports.gluster, ports.brick, ports.nfs],
+  // Nobody listens there, but while a restore takes the stack's place
+  ports.restored,
 ];
 
 const doors = doorsOf(

@@ -46,7 +46,7 @@ describe("the example's description", () => {
     const [member] = topology.tiers.web ?? [];
     assert.ok(web && member);
     const variables = instanceVariables(given, web, member);
-    const read = ["serve.py", "database.py", "notes.py", "sweep.py"].flatMap(readIn);
+    const read = ["serve.py", "database.py", "notes.py", "sweep.py", "trash.py"].flatMap(readIn);
     assert.ok(read.length > 8, `${read}`);
     for (const name of read) assert.ok(name in variables, name);
     assert.equal(variables.TITLE, "Our notes");

@@ -33,6 +33,7 @@ const bases = { "web-1": "", "web-2": "" };
 const environment = (extra: Readonly<Record<string, string | number>>) =>
   Object.entries({
     HASTACK_RELEASE: release,
+    HASTACK_KEEP_FILES_DAYS: 15,
     UPLOADS_DIRECTORY: "/srv/uploads",
     LINK_KEY_FILE: "/srv/link-key",
     TITLE: title,
@@ -459,13 +460,32 @@ describe("the example in Python", function () {
   });
 
   describe("the job", () => {
-    const sweep = () =>
-      container.run(`${environment({ DATABASE_URL: pair.url("app_web", "hastack", "read-write", authority) })}
+    const sweep = (days = 15) =>
+      container.run(`${environment({
+        DATABASE_URL: pair.url("app_web", "hastack", "read-write", authority),
+        HASTACK_KEEP_FILES_DAYS: days,
+      })}
         cd ${folder}; ${asUser} ${jobs[0].command.join(" ")}`);
-    const files = async () =>
-      (await container.run("find /srv/uploads -type f -printf '%f\\n'"))
-        .split("\n")
-        .filter(Boolean);
+    const find = async (where: string) =>
+      (await container.run(`find ${where} -type f -printf '%f\\n'`)).split("\n").filter(Boolean);
+    const files = () => find("/srv/uploads -name .trash -prune -o");
+    const trash = () => find("/srv/uploads/.trash");
+    const marker = "/srv/uploads/.hastack-restore";
+    /** A note that is deleted again. @returns its picture's name */
+    const removed = async () => {
+      const link = await add({ title: "removed", picture: png() });
+      const [path = "", token = ""] = link.split("?token=");
+      const name =
+        pictureOn(await page(link))
+          .split("/")
+          .at(-1) ?? "";
+      const body = new URLSearchParams({ token });
+      const answer = await fetch(`${bases["web-1"]}${path}/delete`, {
+        ...{ method: "POST", body, redirect: "manual" },
+      });
+      assert.equal(answer.status, 303);
+      return name;
+    };
     const age = (minutes: number, ...names: string[]) =>
       container.run(`cd /srv/uploads; touch -d '${minutes} minutes ago' ${names.join(" ")}`);
 
@@ -486,9 +506,52 @@ describe("the example in Python", function () {
       const gone = before.filter((name) => !stay.includes(name));
       assert.equal(await sweep(), `${gone.length} pictures removed that no note has`);
       assert.deepEqual((await files()).sort(), stay.sort());
+      const kept = await trash();
+      assert.deepEqual(
+        gone.filter((name) => !kept.includes(name)),
+        gone.filter((name) => name.startsWith(".")),
+      );
       assert.equal((await fetch(bases["web-1"] + picture)).status, 200);
       assert.equal(await sweep(), "0 pictures removed that no note has");
       await container.run("rm -r /srv/uploads/young.png /srv/uploads/folder");
+    });
+
+    it("O3: keeps a removed picture in the trash for its days, counted from the removal", async () => {
+      const name = await removed();
+      assert.deepEqual(
+        [(await files()).includes(name), (await trash()).includes(name)],
+        [false, true],
+      );
+      assert.equal((await fetch(`${bases["web-1"]}/pictures/.trash%2F${name}`)).status, 404);
+      await container.run(`touch -d '1 year ago' /srv/uploads/.trash/${name}`);
+      await sweep();
+      assert.ok((await trash()).includes(name));
+      await sweep(0);
+      assert.deepEqual(await trash(), []);
+    });
+
+    it("O3: brings back from the trash what a note names again, and removes none of it", async () => {
+      const picture = pictureOn(await page(await add({ title: "restored", picture: png() })));
+      const name = picture.split("/").at(-1) ?? "";
+      await container.run(`mv /srv/uploads/${name} /srv/uploads/.trash/`);
+      await sweep(0);
+      assert.equal((await fetch(bases["web-1"] + picture)).status, 200);
+    });
+
+    it("O3: does nothing while the stack is being restored, nor does an instance", async () => {
+      const before = await removed();
+      await container.run(`touch ${marker}`);
+      await age(90, "no-note.png");
+      const name = await removed();
+      assert.equal(await sweep(0), "nothing is removed: the stack is being restored");
+      const there = await files();
+      for (const one of [name, "no-note.png"]) assert.ok(there.includes(one), one);
+      assert.ok((await trash()).includes(before));
+      await container.run(`rm ${marker}`);
+      await age(90, name);
+      assert.equal(await sweep(), "2 pictures removed that no note has");
+      const kept = await trash();
+      for (const one of [name, before, "no-note.png"]) assert.ok(kept.includes(one), one);
     });
 
     it("removes nothing when it cannot ask the database", async () => {

@@ -88,6 +88,7 @@ describe("a topology of machines that are there already", () => {
       brick: { "brick-1": "app-1", "brick-2": "app-2" },
       arbiter: { "arbiter-1": "witness-1" },
       nfs: {},
+      backup: { "backup-1": "witness-1" },
     });
     assert.deepEqual(
       topology.members.loadBalancer.map((one) => [one.frontend, one.backend]),
@@ -98,7 +99,7 @@ describe("a topology of machines that are there already", () => {
     );
     assert.deepEqual(topology.machines[6], {
       name: "witness-1",
-      roles: ["quorum", "arbiter", "cache"],
+      roles: ["quorum", "arbiter", "cache", "backup"],
       backend: "172.30.11.17",
       management: "172.30.12.17",
     });
@@ -116,6 +117,7 @@ describe("a topology of machines that are there already", () => {
       brick: { "brick-1": "node-1", "brick-2": "node-2" },
       arbiter: { "arbiter-1": "node-3" },
       nfs: {},
+      backup: { "backup-1": "node-3" },
     });
     for (const { machine, backend } of topology.members.brick) {
       assert.equal(backend, topology.machines.find(({ name }) => name === machine)?.backend);
@@ -190,6 +192,7 @@ describe("a topology of machines that are there already", () => {
         addRole("node-3", "database"),
         [
           "hastack:machines: role database is on 3 machines (node-1, node-2, node-3): 3 is not one primary and one standby, use 2",
+          "hastack:machines.node-3.roles: backup is beside database: whoever is root there could destroy the database and its backups, give the role to another machine",
         ],
       ],
       [

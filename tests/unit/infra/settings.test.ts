@@ -27,7 +27,7 @@ describe("settings", () => {
       assert.deepEqual(settings.members, {
         loadBalancer: 2,
         quorum: 3,
-        backup: 0,
+        backup: 1,
         database: 2,
         cache: 1,
       });

@@ -56,6 +56,7 @@ describe("WebStack", () => {
     assert.deepEqual((await recordStack()).childrenOf("WebStack", "hastack"), [
       "AppServers app",
       "Authority authority",
+      "Backup backup",
       "Cache cache",
       "Credentials credentials",
       "DatabaseBridge database-bridge",

@@ -4,7 +4,7 @@ import { addressPlan, hostAddress } from "../../../infra/addresses.ts";
 import { planTopology } from "../../../infra/plan.ts";
 import { SettingsError } from "../../../infra/settings.ts";
 import { allMembers, type Machine, type Topology } from "../../../infra/topology.ts";
-import { agency, planWith, renamed, settingsWith } from "../../support/unit/fixtures.ts";
+import { agency, first, planWith, renamed, settingsWith } from "../../support/unit/fixtures.ts";
 import { numberOf, rangeOf, subnets } from "../../support/unit/subnets.ts";
 
 const networks = (frontend: readonly [string, string], backend: readonly [string, string]) => ({
@@ -61,6 +61,18 @@ describe("topology", () => {
       inFrontend.map((one) => one.name),
       ["lb-1", "lb-2"],
     );
+  });
+
+  it("O3: gives the machine of backups a way out only where they are kept outside, too", () => {
+    const s3 = { endpoint: "s3.example", bucket: "backups", keyId: "key" };
+    const member = (changes: Readonly<Record<string, unknown>>) => {
+      const { topology } = planWith({ members: { backup: 1 }, ...changes });
+      const { frontend, backend } = first(topology.members.backup);
+      return [backend, frontend];
+    };
+    assert.deepEqual(member({}), ["10.2.0.121", undefined]);
+    const outside = { backup: { s3 }, backupS3Secret: "secret" };
+    assert.deepEqual(member(outside), ["10.2.0.121", "10.1.0.121"]);
   });
 
   it("W8: members keep their names and addresses when another one is added", () => {

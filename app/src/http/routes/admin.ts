@@ -14,6 +14,7 @@ import { HttpError } from "../../lib/errors.ts";
 import { type FormNotes, formKey, keyOf, repeats, sayRefusal } from "../forms.ts";
 import { pageFrame, redirectWithFlash } from "../page.ts";
 import { noteChange, positionOf } from "../position.ts";
+import { picturesOf } from "../server-config.ts";
 import type { Services } from "../services.ts";
 
 /** Destinations on one page of the administrators' list. */
@@ -87,8 +88,8 @@ async function remove(
   id: string,
 ): Promise<void> {
   const { database, config } = services;
-  const directory = config.uploadsDirectory;
-  const position = await removeContent({ database, directory }, parseId(id, "destination"));
+  const pictures = picturesOf(config);
+  const position = await removeContent({ database, pictures }, parseId(id, "destination"));
   await noteChange(services, request, response, "content", position);
 }
 

@@ -22,6 +22,7 @@ import { formBody, jsonBody } from "../body.ts";
 import { formKey, keyOf, repeats, sayRefusal } from "../forms.ts";
 import { isApi, pageFrame, redirectWithFlash } from "../page.ts";
 import { positionOf, rememberPosition } from "../position.ts";
+import { picturesOf } from "../server-config.ts";
 import type { Services } from "../services.ts";
 import { requireVisitor } from "../visitor.ts";
 import { noPicture, sendPicture } from "./images.ts";
@@ -196,8 +197,8 @@ async function remove(
   request: Request,
   response: Response,
 ): Promise<void> {
-  const uploads = config.uploadsDirectory;
-  const position = await removeItem({ database, uploads }, tripOf(request), itemOf(request));
+  const pictures = picturesOf(config);
+  const position = await removeItem({ database, pictures }, tripOf(request), itemOf(request));
   rememberPosition(request, response, config.cookieSecrets, position);
 }
 

@@ -71,6 +71,7 @@ describe("what an instance is given", () => {
       LOG_LEVEL: "info",
       UPLOADS_MEGABYTES: "5000",
       UPLOADS_PER_ACCOUNT_MEGABYTES: "100",
+      TRASH_MEGABYTES: "5000",
       COOKIE_SECRET_FILE: "@{credentials}/cookieSecret",
       SESSION_SECRET_FILE: "@{credentials}/sessionSecret",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
@@ -237,6 +238,7 @@ describe("what the migrations are given", () => {
       LOG_LEVEL: "info",
       UPLOADS_MEGABYTES: "5000",
       UPLOADS_PER_ACCOUNT_MEGABYTES: "100",
+      TRASH_MEGABYTES: "5000",
       COOKIE_SECRET_FILE: "@{folder}/secrets/cookieSecret",
       ADMIN_PASSWORD_FILE: "@{folder}/secrets/adminPassword",
       UPLOADS_DIRECTORY: "/var/lib/hastack/uploads",
@@ -364,6 +366,7 @@ describe("the travel agency", () => {
           poolSize: tier.poolSize,
         },
         uploadsDirectory: "/var/lib/hastack/uploads",
+        keepFilesDays: 0,
         cookieSecrets: ["the-secret-called-own_cookieSecret"],
         sessionSecrets: ["the-secret-called-own_sessionSecret"],
         publicUrl: "http://10.1.0.100",
@@ -399,6 +402,7 @@ describe("the travel agency", () => {
       sampleData: true,
       uploadsMegabytes: 5000,
       uploadsPerAccountMegabytes: 100,
+      trashMegabytes: 5000,
     });
   });
 

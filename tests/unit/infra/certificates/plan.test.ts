@@ -33,6 +33,30 @@ describe("the certificates of each member", () => {
     ]);
   });
 
+  it("O3: let the machine of backups ask the database as keeper, and answer for one that is restored", () => {
+    const { topology } = planWith({ members: { backup: 1 } });
+    const { leaves } =
+      planCertificates(topology, true).find(({ member }) => member.name === "backup-1") ?? {};
+    assert.deepEqual(leaves, [
+      {
+        leaf: "keeper",
+        domain: "database",
+        use: "client",
+        commonName: "keeper",
+        names: [],
+        addresses: [],
+      },
+      {
+        leaf: "restored",
+        domain: "database",
+        use: "server",
+        commonName: "backup-1",
+        names: ["backup-1"],
+        addresses: ["10.2.0.121"],
+      },
+    ]);
+  });
+
   it("N5: are of one domain for each purpose", () => {
     const domains = plans().flatMap(({ leaves }) =>
       leaves.map((one) => `${one.leaf} ${one.domain}`),

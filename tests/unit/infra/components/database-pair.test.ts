@@ -137,6 +137,7 @@ describe("DatabasePair on its own", () => {
         topology,
         certificates,
         database: settings.database,
+        backup: settings.backup,
         passwords: {
           postgres: password("postgres"),
           replicator: generated("replicator"),

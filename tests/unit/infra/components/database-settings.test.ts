@@ -7,7 +7,6 @@ import {
   recordAlone,
   type Surroundings,
 } from "../../../support/unit/alone.ts";
-import { settingsWith } from "../../../support/unit/fixtures.ts";
 import { describeStack, differences, recordStack, taskOf } from "../../../support/unit/stack.ts";
 
 describe("DatabaseSettings", () => {
@@ -26,9 +25,10 @@ describe("DatabaseSettings", () => {
   });
 
   it("D2: carries the dynamic configuration as a reviewer can read it", async () => {
-    const { files } = taskOf(await describeStack(), "database-settings");
+    const stack = await describeStack();
+    const { files } = taskOf(stack, "database-settings");
     const content = files.find(({ path }) => path === "dynamic.json")?.content ?? "";
-    assert.deepEqual(JSON.parse(content), dynamicConfiguration(settingsWith()));
+    assert.deepEqual(JSON.parse(content), dynamicConfiguration(stack.settings, stack.topology));
     assert.ok(content.split("\n").length > 10, "one setting in each line");
   });
 
@@ -64,6 +64,7 @@ describe("DatabaseSettings on its own", () => {
         platform,
         topology,
         database: settings.database,
+        backup: settings.backup,
         apiPassword: password("patroniApi"),
       },
       options,

@@ -73,6 +73,10 @@ describe("Firewall", () => {
     ]);
   });
 
+  it("O3: lets only database members reach the machine of backups, and only where one is restored", () => {
+    assert.deepEqual(into("backup"), ["database backend 5440"]);
+  });
+
   it("D7, A9: lets only the tiers of the application reach the cache", () => {
     assert.deepEqual(into("cache"), ["admin backend 6379", "storefront backend 6379"]);
   });
@@ -82,6 +86,8 @@ describe("Firewall", () => {
     assert.deepEqual(backend, [
       "admin backend 5000",
       "admin backend 5001",
+      "backup backend 5000",
+      "backup backend 5001",
       "loadBalancer backend vrrp",
       "storefront backend 2525",
       "storefront backend 5000",

@@ -54,6 +54,7 @@ describe("a machine's firewall as text", () => {
       "ip daddr { 172.30.10.11, 172.30.10.100 } tcp dport { 80, 443, 8404 }",
       "ip daddr { 172.30.10.11, 172.30.10.100 } ip saddr { 172.30.10.12, 172.30.10.100 } tcp dport { 80, 443 }",
       "ip daddr { 172.30.11.11 } ip saddr { 172.30.11.12 } ip protocol 112 ip ttl 255",
+      "ip daddr { 172.30.11.11, 172.30.11.100 } ip saddr { 172.30.11.17 } tcp dport { 5000, 5001 }",
       "ip daddr { 172.30.11.11, 172.30.11.100 } ip saddr { 172.30.11.13, 172.30.11.14 } tcp dport { 5000, 5001, 2525 }",
     ]);
   });

@@ -97,6 +97,34 @@ describe("patroni.yml", () => {
     ]);
   });
 
+  it("O3: lets backups be fetched through the load balancers alone, by a certificate alone", () => {
+    const rules = accessRules(rendered({ members: { backup: 1 } }));
+    const balancers = ["10.2.0.11/32", "10.2.0.12/32"];
+    assert.deepEqual(
+      rules.filter((rule) => / keeper /.test(rule)),
+      ["replication", "hastack", "postgres"].flatMap((database) =>
+        balancers.map((one) => `hostssl ${database} keeper ${one} cert`),
+      ),
+    );
+    const refused = rules.indexOf("host all postgres,replicator,rewinder,keeper all reject");
+    assert.ok(refused > 0 && refused < rules.findIndex((rule) => / hastack all /.test(rule)));
+  });
+
+  it("O3: has a slot that keeps what is not fetched yet, and ends a segment in time, where there are backups", () => {
+    const { settings, topology } = planWith({
+      members: { backup: 1 },
+      backup: { archiveTimeoutSeconds: 30 },
+    });
+    const { slots, postgresql } = dynamicConfiguration(settings, topology);
+    assert.deepEqual(slots, { keeper: { type: "physical" } });
+    assert.equal(postgresql.parameters.archive_timeout, "30s");
+    assert.match(renderParameters(settings, topology), /^archive_timeout = '30s'$/m);
+    const without = planWith();
+    const plain = dynamicConfiguration(without.settings, without.topology);
+    assert.equal("slots" in plain, false);
+    assert.equal("archive_timeout" in plain.postgresql.parameters, false);
+  });
+
   it("N3, D5: while passwords are replaced, members know each other by certificates alone", () => {
     const { settings, topology } = planWith();
     const [, second] = topology.members.database;
@@ -134,12 +162,15 @@ describe("patroni.yml", () => {
 
 describe("PostgreSQL's parameters", () => {
   it("D2: are this for PostgreSQL's own check", () => {
-    assert.equal(renderParameters(planWith().settings), parameters);
+    const { settings, topology } = planWith();
+    assert.equal(renderParameters(settings, topology), parameters);
   });
 
   it("D2: keep a quote in a value", () => {
-    const { settings } = planWith({ database: { parameters: { log_line_prefix: "it's %m " } } });
-    assert.match(renderParameters(settings), /^log_line_prefix = 'it''s %m '$/m);
+    const { settings, topology } = planWith({
+      database: { parameters: { log_line_prefix: "it's %m " } },
+    });
+    assert.match(renderParameters(settings, topology), /^log_line_prefix = 'it''s %m '$/m);
   });
 });
 
@@ -653,7 +684,7 @@ get_dcs = lambda config: Dcs()
       it("D2: take the place of all there was: a parameter that is not set any more is gone", async () => {
         const { config } = await apply({ pending: false });
         const { pause: _, ...rest } = config;
-        assert.deepEqual(rest, dynamicConfiguration(settings));
+        assert.deepEqual(rest, dynamicConfiguration(settings, topology));
         assert.ok(!JSON.stringify(config).includes("work_mem"));
       });
 

@@ -30,7 +30,7 @@ jobs:
   - { name: greet, tier: mailer, command: [./greet], everySeconds: 3600 }
 database:
   extensions: [pg_trgm, uuid-ossp]
-  formerRoles: [shop, keeper]
+  formerRoles: [shop, clerk]
 `;
 const shopWishes = {
   roles: ["app_web", "app_back_office", "app_mailer"],
@@ -53,6 +53,29 @@ describe("principals.sql", () => {
       "app_storefront: LOGIN",
       "app_admin: LOGIN",
     ]);
+  });
+
+  it("O3: lets whoever fetches backups read all by its certificate alone, where somebody does", () => {
+    const text = renderPrincipals({ ...agencyWishes, isKept: true });
+    const [part = ""] = /^DO \$\$ BEGIN\n {2}CREATE ROLE keeper;.*?\n\n/ms.exec(text) ?? [];
+    assert.equal(part.trim(), fetching);
+    assert.match(
+      principalsScript({ ...agencyWishes, isKept: true }),
+      /GRANT CONNECT ON DATABASE hastack TO app_storefront, app_admin, keeper'/,
+    );
+  });
+
+  it("O3: ends that login, and who uses it, where nobody fetches them any more", () => {
+    const text = renderPrincipals(agencyWishes);
+    assert.match(
+      text,
+      /ALTER ROLE keeper WITH NOREPLICATION NOBYPASSRLS NOLOGIN;\nEXCEPTION WHEN undefined_object/,
+    );
+    assert.match(
+      text,
+      /pg_terminate_backend\(pid\) FROM pg_stat_activity WHERE usename = 'keeper'/,
+    );
+    assert.doesNotMatch(principalsScript(agencyWishes), /keeper/);
   });
 
   it("N3: keeps the passwords out of PostgreSQL's log before the first of them", () => {
@@ -92,7 +115,7 @@ ALTER DATABASE hastack SET log_error_verbosity = terse;
 
 describe("former-roles.sql", () => {
   it("O6: is this", () => {
-    assert.equal(renderFormerRoles(shopWishes.roles, ["shop", "keeper"]), formerRoles);
+    assert.equal(renderFormerRoles(shopWishes.roles, ["shop", "clerk"]), formerRoles);
   });
 
   it("O6: is SQL without former roles, too", () => {
@@ -132,7 +155,7 @@ describe("principals on PostgreSQL 17", function () {
     await machine.run("cat > /tmp/pg/data/pg_hba.conf", `${rules.join("\n")}\n`);
     await machine.run(
       "cat >> /tmp/pg/data/postgresql.conf",
-      `${renderParameters(settings)}listen_addresses = '*'\nlog_statement = 'all'\nfsync = off\n`,
+      `${renderParameters(settings, topology)}listen_addresses = '*'\nlog_statement = 'all'\nfsync = off\n`,
     );
     await machine.run(
       `runuser -u postgres -- ${bin}/pg_ctl -D /tmp/pg/data -l /tmp/pg/log -w start > /dev/null`,
@@ -380,7 +403,7 @@ INSERT INTO account VALUES ($1) \\bind 'refused-needle' \\g
     const note = (job: string, due = 60) =>
       `INSERT INTO hastack.job_run (job, due) VALUES ('${job}', to_timestamp(${due})) ON CONFLICT DO NOTHING RETURNING 'mine'`;
     /** Roles that a person, or a release long ago, made; one has a name that wants quotes. */
-    const others = ["shop", "keeper", "reporter", "apple", 'app_Old "one"; DROP ROLE apple'];
+    const others = ["shop", "clerk", "reporter", "apple", 'app_Old "one"; DROP ROLE apple'];
     const quoted = (role: string) => `"${role.replaceAll('"', '""')}"`;
     const takeAway = async () =>
       machine.attempt(taskScript(taskOf(await describeStack({}, shop), "db-1-former-roles")));
@@ -474,7 +497,7 @@ INSERT INTO account VALUES ($1) \\bind 'refused-needle' \\g
       assert.equal(code, 0, stderr);
       assert.deepEqual(
         [...stderr.matchAll(/NOTICE: +(.*) has no login any more/g)].map(([, one]) => one).sort(),
-        ['app_Old "one"; DROP ROLE apple', "app_admin", "app_storefront", "keeper", "shop"],
+        ['app_Old "one"; DROP ROLE apple', "app_admin", "app_storefront", "clerk", "shop"],
       );
       assert.equal(await open(), "app_web reporter");
       const logins = await asSuperuser(
@@ -582,7 +605,7 @@ BEGIN
   FOR role IN
     SELECT rolname FROM pg_roles
     WHERE rolcanlogin AND rolname <> ALL (ARRAY['app_web', 'app_back_office', 'app_mailer']::name[])
-      AND (rolname LIKE 'app\\_%' OR rolname = ANY (ARRAY['shop', 'keeper']::name[]))
+      AND (rolname LIKE 'app\\_%' OR rolname = ANY (ARRAY['shop', 'clerk']::name[]))
   LOOP
     EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', role);
     EXECUTE format('REVOKE CONNECT ON DATABASE hastack FROM %I', role);
@@ -593,9 +616,19 @@ DO $$
 BEGIN
   PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE usename <> ALL (ARRAY['app_web', 'app_back_office', 'app_mailer']::name[])
-      AND (usename LIKE 'app\\_%' OR usename = ANY (ARRAY['shop', 'keeper']::name[]));
+      AND (usename LIKE 'app\\_%' OR usename = ANY (ARRAY['shop', 'clerk']::name[]));
 END $$;
 `;
+
+/** What a stack with backups says of who fetches them. */
+const fetching = `DO $$ BEGIN
+  CREATE ROLE keeper;
+EXCEPTION WHEN duplicate_object THEN NULL;
+END $$;
+ALTER ROLE keeper WITH REPLICATION BYPASSRLS LOGIN PASSWORD NULL;
+GRANT pg_read_all_data, pg_monitor TO keeper;
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) TO keeper;
+GRANT CONNECT ON DATABASE postgres TO keeper;`;
 
 const agencyPrincipals = `-- A standby without the new password of replication cannot confirm a commit
 SET synchronous_commit = local;

@@ -38,7 +38,7 @@ describe("rules on names of roles and tiers", () => {
       onMachine("cache", "cash", "worker"),
       [
         "hastack:machines.node-1.roles: cash is neither a role nor a tier of the application, did you mean cache?",
-        "hastack:machines.node-1.roles: worker is neither a role nor a tier of the application, use loadBalancer, quorum, database, cache, brick, arbiter, nfs, storefront or admin",
+        "hastack:machines.node-1.roles: worker is neither a role nor a tier of the application, use loadBalancer, quorum, database, cache, brick, arbiter, nfs, backup, storefront or admin",
       ],
     ],
   ];

@@ -53,7 +53,10 @@ function stateText(changes: { closed?: boolean; pending?: string } = {}): string
             name: "database-settings",
             workload: root,
             files: filesRequest([
-              { path: "dynamic.json", content: JSON.stringify(dynamicConfiguration(settings)) },
+              {
+                path: "dynamic.json",
+                content: JSON.stringify(dynamicConfiguration(settings, topology)),
+              },
             ]),
           },
           { container: "hastack-test-db-1" },
@@ -100,7 +103,7 @@ function look(
   const resources = readState(state);
   const answers = new Map(Object.entries({ ...rightAnswers(), ...changes }));
   const { "": database = undefined } = changes;
-  const settingsText = base64(JSON.stringify(dynamicConfiguration(settings)));
+  const settingsText = base64(JSON.stringify(dynamicConfiguration(settings, topology)));
   const seen = new Map([
     ["lb-1", answers],
     ["db-1", new Map([[patroniAsk(1), database ?? settingsText]])],
@@ -160,7 +163,7 @@ describe("what was changed by hand", () => {
   });
 
   it("W10: is a setting of Patroni's in etcd, told once; a pause is the operator's", () => {
-    const wanted = dynamicConfiguration(settings);
+    const wanted = dynamicConfiguration(settings, topology);
     const { told } = look({
       "": base64(JSON.stringify({ ...wanted, ttl: 99, mine: "x", pause: true })),
     });

@@ -30,9 +30,12 @@ const roles = ["brick", "arbiter"] as const;
 /** GlusterFS takes any free port of these for a brick. */
 const brickPorts = { from: ports.brick, to: 60_999 } as const;
 
-/** Who mounts a directory asks a member where its bricks are; members heal each other's. */
+/**
+ * Instances and the machine of backups mount a directory, and ask a member where its bricks are. Members
+ * heal each other's.
+ */
 function flowsOf({ tiers }: Topology): Flow[] {
-  return [...roles, ...Object.keys(tiers)].flatMap((from) =>
+  return [...roles, "backup", ...Object.keys(tiers)].flatMap((from) =>
     roles.flatMap((to) =>
       [ports.gluster, brickPorts].map((port): Flow => ({ from, to, network: "backend", port })),
     ),

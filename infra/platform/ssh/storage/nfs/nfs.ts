@@ -61,7 +61,7 @@ export function nfs({
     flows: ({ tiers }) =>
       given
         ? []
-        : Object.keys(tiers).map((from) => ({
+        : ["backup", ...Object.keys(tiers)].map((from) => ({
             from,
             to: "nfs",
             network: "backend",
@@ -102,11 +102,11 @@ export function nfs({
    * numbers on other machines, and nobody is root here. The file system's id is the stack's own, since
    * a client that comes back has to find the same one.
    */
-  function exportsFile({ tiers }: Topology, directory: string): string {
+  function exportsFile({ tiers, members }: Topology, directory: string): string {
     const id = createHash("sha256").update(`${stack} ${directory}`).digest("hex").slice(0, 32);
     const options = `rw,sync,no_subtree_check,all_squash,anonuid=${userId},anongid=${userId},fsid=${id}`;
     const clients = new Set(
-      Object.values(tiers).flatMap((instances) => instances.map(({ backend }) => backend)),
+      [...Object.values(tiers), members.backup].flatMap((all) => all.map(({ backend }) => backend)),
     );
     return [...clients]
       .map((client) => `${exportsFolder}/${directory} ${client}(${options})\n`)

@@ -93,11 +93,11 @@ WantedBy=multi-user.target
     assert.match(unit, /noexec,nconnect=4 nas\.example:\/srv\/shop\/uploads \/var\/lib/);
   });
 
-  it("N2: is asked for by the tiers alone, at one port; a server outside is no member", () => {
+  it("N2: is asked for by the tiers and by the machine of backups alone, at one port; a server outside is no member", () => {
     const flows = (plan: Plan) => nfs(plan.settings).flows(plan.topology);
     assert.deepEqual(
       flows(own).map(({ from, to, network, port }) => [from, to, network, port].join(" ")),
-      ["storefront nfs backend 2049", "admin nfs backend 2049"],
+      ["backup nfs backend 2049", "storefront nfs backend 2049", "admin nfs backend 2049"],
     );
     assert.deepEqual(flows(planOn(outside)), []);
   });

@@ -1,0 +1,143 @@
+"""
+Copies of the shared directories: incremental, by restic, to each repository. State: state/files.json.
+
+A repository that is away does not hold up the others. A directory that is not mounted is an error and
+never an empty snapshot.
+"""
+import datetime
+import json
+
+import restic
+from common import Failed, iso, moment, now, one_line, place, read_json, run, say, settings, write_json
+
+# How often old snapshots are forgotten, and how often what nothing needs any more is removed
+FORGET_SECONDS = 3600
+PRUNE_SECONDS = 86400
+HOST = "hastack"
+
+
+def copy():
+    """
+    Copies all shared directories to each repository.
+    @return what state/files.json says. Fails where no repository has a whole copy of now
+    """
+    before = read_json(place("state", "files.json")) or {}
+    state = {"at": before.get("at"), "why": None, "bytes": before.get("bytes"), "files": before.get("files")}
+    state["repositories"] = before.get("repositories", {})
+    try:
+        assert_mounted()
+        with restic.alone():
+            copy_to_all(state)
+    except Failed as failure:
+        state["why"] = str(failure)
+    write_json(place("state", "files.json"), state)
+    if state["why"]:
+        raise Failed(state["why"])
+    return state
+
+
+def assert_mounted():
+    """Of a directory that is not mounted an empty snapshot would be taken."""
+    for name, path in settings()["shared"].items():
+        if run(["mountpoint", "-q", "--", path], seconds=20, check=False).code != 0:
+            raise Failed(f"the shared directory {name} is not mounted at {path} on {settings()['member']}: nothing is copied")
+
+
+def copy_to_all(state):
+    started, failures, known = now(), [], state["repositories"]
+    state["repositories"] = {name: known.get(name, {}) for name in settings()["repositories"]}
+    for name, one in state["repositories"].items():
+        try:
+            summary = copy_to(name)
+            one.update(at=iso(started), why=summary["why"])
+            state.update(bytes=summary["bytes"], files=summary["files"])
+            keep(name, one)
+        except Failed as failure:
+            one["why"] = str(failure)
+        if one["why"]:
+            failures.append(one["why"])
+            say(f"files: {one['why']}")
+    whole = [one for one in state["repositories"].values() if not one["why"]]
+    if whole:
+        state["at"] = iso(started)
+    else:
+        state["why"] = "; ".join(failures)
+
+
+def copy_to(name):
+    """One snapshot. @return {"bytes", "files", "why": what it lacks, or None}"""
+    paths = sorted(settings()["shared"].values())
+    words = ["backup", "--json", "--host", HOST, "--tag", restic.TAG, "--one-file-system", "--", *paths]
+    restic.reach(name)
+    try:
+        return backup(name, words)
+    except restic.Locked:
+        restic.unlock(name)
+        return backup(name, words)
+
+
+def backup(name, words):
+    summary, lacks, first, done = {}, 0, None, None
+    with restic.stream(name, *words) as watch:
+        for line in watch.out:
+            told = parsed(line)
+            if told.get("message_type") == "summary":
+                summary = told
+            come = (told.get("bytes_done"), told.get("files_done"), told.get("total_files"))
+            if come != done:
+                watch.moved()
+            done = come
+    for line in said():
+        told = parsed(line)
+        # A file that went while the directory was read is in none of its states
+        if told.get("message_type") == "error" and "no such file" not in str(told.get("error")):
+            lacks += 1
+            first = first or f"{told.get('item')!r}: {(told.get('error') or {}).get('message')}"
+    why = f"{name}: {lacks} files could not be read, such as {one_line(first)}" if lacks else None
+    return {"bytes": summary.get("total_bytes_processed"), "files": summary.get("total_files_processed"), "why": why}
+
+
+def said():
+    with open(restic.cache("said"), "rb") as file:
+        yield from file
+
+
+def parsed(line):
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def keep(name, one):
+    """Forgets old snapshots once an hour, and removes what nothing needs any more once a day."""
+    if not passed(one.get("forgotten"), FORGET_SECONDS):
+        return
+    prunes = passed(one.get("pruned"), PRUNE_SECONDS)
+    restic.call_alone(
+        name, "forget", "--host", HOST, "--tag", restic.TAG, "--group-by", "host", "--keep-within-hourly", "2d",
+        "--keep-within-daily", f"{settings()['retentionDays'] + 1}d", "--keep-last", "5", *(["--prune"] if prunes else []),
+    )
+    one.update(forgotten=iso(now()), snapshots=len(restic.snapshots(name)))
+    if prunes:
+        one["pruned"] = iso(now())
+
+
+def passed(since, seconds):
+    return since is None or now() - moment(since) >= datetime.timedelta(seconds=seconds)
+
+
+def check(percent=5):
+    """
+    Has restic check each repository, and read a part of what is stored.
+    @return problems, each one line
+    """
+    problems = []
+    for name in settings()["repositories"]:
+        try:
+            with restic.alone():
+                restic.call_alone(name, "check", f"--read-data-subset={percent}%")
+        except Failed as failure:
+            problems.append(f"files: {failure}")
+    return problems

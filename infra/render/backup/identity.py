@@ -1,0 +1,58 @@
+"""Who the primary is: the cluster's identifier, its timeline, and the way that led there."""
+import os
+
+import pgbackrest
+from common import place, query, read_json
+from segments import branch_of, passes
+
+# The timeline of what is written now: that of the last checkpoint is older for a while after a failover
+WHO = """SELECT system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
+ encode(pg_read_binary_file('global/pg_control'), 'hex') FROM pg_control_system();"""
+
+
+def ask():
+    """What the primary says of itself. Fails where there is none."""
+    system, timeline, control = query(WHO, database="postgres", seconds=15)[0]
+    return {
+        "system": system, "timeline": int(timeline), "branch": branch(int(timeline)),
+        "control": bytes.fromhex(control),
+    }
+
+
+def branch(timeline):
+    """The branch that led to the primary's timeline."""
+    if timeline == 1:
+        return []
+    file = f"pg_wal/{timeline:08X}.history"
+    return branch_of(query_text(f"SELECT replace(encode(pg_read_binary_file('{file}'), 'hex'), E'\\n', '');"))
+
+
+def query_text(sql):
+    return bytes.fromhex(query(sql, database="postgres", seconds=15)[0][0]).decode()
+
+
+def record():
+    """What is known of the lineage that is recorded now; nothing before the first."""
+    return read_json(place("state", "lineage.json")) or {}
+
+
+def stranger(who, lineage):
+    """Why what the primary has is no part of a lineage; None where it is."""
+    if who["system"] != lineage["system"]:
+        return "the primary is another database cluster"
+    if not passes(who["timeline"], who["branch"], lineage["timeline"], lineage["branch"]):
+        return "the primary's history is another one"
+    for one in lineage.get("promoted", []):
+        if passes(who["timeline"], who["branch"], one["timeline"], one["branch"]):
+            return "the primary has what was restored"
+    return None
+
+
+def keep_control(number, content):
+    """Keeps the control file of a lineage's database, which archive-push wants to see. Run as PostgreSQL's user."""
+    folder = os.path.join(pgbackrest.control(number), "global")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    path = os.path.join(folder, "pg_control")
+    with open(f"{path}.new", "wb") as file:
+        file.write(content)
+    os.rename(f"{path}.new", path)

@@ -1,0 +1,105 @@
+"""WAL on its way from the spool into the repositories: each repository goes at its own pace."""
+import os
+import re
+import threading
+import time
+
+import pgbackrest
+from common import Failed, iso, now, place, say
+from segments import HISTORY, SIZE, WHOLE
+
+REST_SECONDS = 0.5
+# After a failure: twice as long each time
+FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS = 2, 30
+
+
+def lineages():
+    """The lineages that have something in the spool, the oldest first."""
+    found = [re.fullmatch(r"hastack-(\d+)", name) for name in os.listdir(place("spool"))]
+    return sorted(int(one.group(1)) for one in found if one)
+
+
+def waiting(lineage):
+    """Names of whole segments and of history files of a lineage that lie in the spool, in order."""
+    try:
+        names = os.listdir(pgbackrest.spool(lineage))
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if WHOLE.fullmatch(name) or HISTORY.fullmatch(name))
+
+
+class Pusher(threading.Thread):
+    """Gives one repository all that it lacks of the spool."""
+
+    def __init__(self, repository):
+        super().__init__(daemon=True, name=f"push-{repository}")
+        self.repository = repository
+        self.done = set()
+        self.pushed = self.at = self.why = None
+
+    def run(self):
+        wait = FIRST_WAIT_SECONDS
+        while True:
+            try:
+                self.push_all()
+                wait = FIRST_WAIT_SECONDS
+                self.tell(None)
+                time.sleep(REST_SECONDS)
+            except (Failed, OSError) as failure:
+                self.tell(str(failure))
+                time.sleep(wait)
+                wait = min(2 * wait, LAST_WAIT_SECONDS)
+
+    def tell(self, why):
+        if why != self.why:
+            say(f"WAL does not get into a repository: {why}" if why else f"WAL gets into {self.repository} again")
+        self.why = why
+
+    def push_all(self):
+        for lineage in lineages():
+            for name in waiting(lineage):
+                if (lineage, name) not in self.done:
+                    self.push(lineage, name)
+
+    def push(self, lineage, name):
+        path = os.path.join(pgbackrest.spool(lineage), name)
+        if WHOLE.fullmatch(name) and os.path.getsize(path) != SIZE:
+            return
+        try:
+            pgbackrest.push(self.repository, lineage, path)
+        except Failed as failure:
+            if not os.path.exists(path):
+                return
+            if "no stanza" not in str(failure):
+                raise
+            pgbackrest.create(self.repository, lineage)
+            pgbackrest.push(self.repository, lineage, path)
+        self.done.add((lineage, name))
+        self.pushed, self.at = name, iso(now())
+
+    def state(self):
+        return {"pushed": self.pushed, "at": self.at, "why": self.why}
+
+
+class Pushers:
+    """All repositories' pushers, and the spool, which loses what all of them have."""
+
+    def __init__(self):
+        self.all = [Pusher(repository) for repository in pgbackrest.repositories()]
+        for one in self.all:
+            one.start()
+
+    def clear(self, current):
+        """Removes what every repository has; history files of the current lineage pg_receivewal looks for."""
+        for lineage in lineages():
+            for name in waiting(lineage):
+                keep = lineage == current and HISTORY.fullmatch(name)
+                if not keep and all((lineage, name) in one.done for one in self.all):
+                    os.remove(os.path.join(pgbackrest.spool(lineage), name))
+                    for one in self.all:
+                        one.done.discard((lineage, name))
+            if lineage < current and not os.listdir(pgbackrest.spool(lineage)):
+                os.rmdir(pgbackrest.spool(lineage))
+
+    def state(self):
+        return {one.repository: one.state() for one in self.all}
