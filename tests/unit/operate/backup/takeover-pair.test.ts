@@ -44,7 +44,9 @@ describe("a restore in the stack's place, on a pair under Patroni", function () 
       await pair.place(member, withOneQuorum);
       // A machine that does much else takes its time
       await pair.healthy(member, 45).catch(async ({ message }: Error) => {
-        throw new Error(`${message}\n${await pair.on(member).run("tail -30 /tmp/log; ps axfo pid,etimes,args; s6-svstat /etc/hastack/services/*; ls -l /etc/hastack /var/lib/postgresql/17")}`);
+        throw new Error(
+          `${message}\n${await pair.on(member).run("tail -30 /tmp/log; ps axfo pid,etimes,args; s6-svstat /etc/hastack/services/*; ls -l /etc/hastack /var/lib/postgresql/17")}`,
+        );
       });
       await pair.mustTask(`${member}-principals`);
     }
