@@ -1,11 +1,10 @@
 /** A SQL shell at the database: `psql` on the member itself, as PostgreSQL's administrator. */
+import { restoredSocketDirectory } from "../infra/render/backup.ts";
 import { databaseName } from "../infra/render/patroni.ts";
 import { ports } from "../infra/roles.ts";
 import type { Member } from "../infra/topology.ts";
 import { type Cluster, leaderOf } from "./act/patroni.ts";
 import { memberNamed, type OperatedStack } from "./stack.ts";
-
-const restoredSocketDirectory = "/run/hastack-restored";
 
 /**
  * Where SQL is run.

@@ -11,7 +11,6 @@ import {
   renderBackup,
   repositoriesOf,
   repositoryFiles,
-  restoredSocketDirectory,
 } from "../render/backup.ts";
 import type { Settings } from "../settings.ts";
 import type { OutsideMember, Topology } from "../topology.ts";
@@ -94,7 +93,6 @@ const receiveProcess: Process = {
   command: ["python3", "keeper/receive.py"],
   user: "postgres",
   environment,
-  directories: [{ path: restoredSocketDirectory, mode: "0755" }],
   stopGraceSeconds: 20,
   sharesNothing: true,
 };

@@ -14,7 +14,7 @@ import { databaseName } from "./patroni.ts";
 /** Where the machine keeps all that it has. */
 export const backupDirectory = "/var/lib/hastack-backup";
 /** Where a restored database has its socket. */
-export const restoredSocketDirectory = "/run/hastack-restored";
+export const restoredSocketDirectory = `${backupDirectory}/restored/socket`;
 
 type BackupSettings = Settings["backup"];
 

@@ -1,4 +1,5 @@
 /** Whether a member is whole again, as its own program says on its machine. */
+import { backupHealth } from "../../infra/render/backup.ts";
 import { cacheHealth } from "../../infra/render/cache.ts";
 import { etcdHealth } from "../../infra/render/etcd.ts";
 import { statsSocket } from "../../infra/render/haproxy.ts";
@@ -28,6 +29,8 @@ export function healthCommand({ application, topology }: OperatedStack, member: 
       return patroniHealth(member);
     case "cache":
       return cacheHealth(member);
+    case "backup":
+      return backupHealth;
     default:
       // A worker: its processes run, which their start says
       return "true";
