@@ -7,7 +7,6 @@ import { createServer } from "node:net";
 import { lastWords, mustRun, type Outcome } from "../../lib/run.ts";
 import { until } from "../../lib/until.ts";
 import { ContainerPlace } from "../support/container-place.ts";
-import { travelAgency } from "../support/place.ts";
 import { limits } from "../support/promises.ts";
 import { TestStack } from "../support/test-stack.ts";
 import { absentPreviewSuite } from "./suites/absent.ts";
@@ -26,7 +25,7 @@ import { sleepSuite } from "./suites/sleep.ts";
 import { statusSuite } from "./suites/status.ts";
 import { travelSuite, visitorsSuite } from "./suites/travel.ts";
 
-const place = new ContainerPlace("e2e", travelAgency, true);
+const place = new ContainerPlace("e2e");
 const stack = new TestStack("e2e", place);
 const seconds = (start: number) => ((Date.now() - start) / 1000).toFixed(1);
 

@@ -664,6 +664,12 @@ END $$;
 ALTER ROLE migrator WITH LOGIN PASSWORD '@{migrator_password}';
 
 DO $$ BEGIN
+  ALTER ROLE keeper WITH NOREPLICATION NOBYPASSRLS NOLOGIN;
+EXCEPTION WHEN undefined_object THEN NULL;
+END $$;
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'keeper';
+
+DO $$ BEGIN
   CREATE ROLE app_storefront;
 EXCEPTION WHEN duplicate_object THEN NULL;
 END $$;
