@@ -16,6 +16,7 @@ describe("a stack that is stopped", () => {
       { name: "db-2", role: "sync_standby", state: "streaming" },
     ];
     assert.deepEqual(names(stopOrder(stack, { members })), [
+      "backup-1",
       "lb-1 lb-2",
       "storefront-1 storefront-2 admin-1 admin-2",
       "cache-1",
@@ -33,6 +34,7 @@ describe("a stack that is stopped", () => {
       "cache-1",
       "storefront-1 storefront-2 admin-1 admin-2",
       "lb-1 lb-2",
+      "backup-1",
     ]);
   });
 
