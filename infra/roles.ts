@@ -29,6 +29,9 @@ export const ports = {
   restored: 5440,
 } as const;
 
+/** Where the machine of backups keeps all that it has. */
+export const backupDirectory = "/var/lib/hastack-backup";
+
 /** How many hosts outside an application may have. */
 export const outsidePorts = 100;
 
@@ -181,7 +184,7 @@ export const roleTable = {
     apart: true,
     frontend: false,
     // 2 GiB of the database's log that waits, a copy of a small database, and the first backups of it
-    disk: [{ path: "/var/lib/hastack-backup", what: "backups", megabytes: 5120, filled: true }],
+    disk: [{ path: backupDirectory, what: "backups", megabytes: 5120, filled: true }],
     // One member: it has the number before those of passing containers, and takes no block from tiers
     generated: { firstHost: 121, members: 0 },
   },

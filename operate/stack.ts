@@ -11,6 +11,7 @@ import {
   topologyOf,
 } from "../infra/topology.ts";
 import { settingsIn } from "../scripts/launcher/settings.ts";
+import { defaultStack } from "../scripts/launcher/stack.ts";
 
 export interface OperatedStack {
   readonly name: string;
@@ -31,6 +32,10 @@ export function openStack(name: string): OperatedStack {
   const machines = settings.machines ? givenMachines(settings) : generateMachines(settings, tiers);
   return { name, settings, application, topology: topologyOf(settings, machines, tiers) };
 }
+
+/** What a command line that is advised ends with, so that it means this stack. */
+export const stackOption = (name: string): string =>
+  name === defaultStack ? "" : ` --stack ${name}`;
 
 /** @throws with the names that there are, when it is none of them */
 export function memberNamed({ name: stack, topology }: OperatedStack, name: string): Member {

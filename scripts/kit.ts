@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, relative } from "node:path";
 import { parseArgs } from "node:util";
+import { backupDirectory } from "../infra/roles.ts";
 import { inHastack, root } from "../lib/paths.ts";
 import { printable } from "../lib/printable.mjs";
 import { describeKit, type Kit, openKit, sealKit } from "../operate/kit/contents.ts";
@@ -179,7 +180,7 @@ async function forgetMachines(stack: string, survivors: readonly string[]): Prom
   const { state, dropped } = forNewMachines(before, survivors);
   if (takingBackups(state).length > 0)
     throw new Error(
-      `stack ${stack}: hastack:keepData is false, so the backups would go from ${survivors.join(", ")}, too: copy /var/lib/hastack-backup away and install that machine anew`,
+      `stack ${stack}: hastack:keepData is false, so the backups would go from ${survivors.join(", ")}, too: copy ${backupDirectory} away and install that machine anew`,
     );
   const copy = inHastack("kits", `${stack}.before-new-machines.${Date.now()}.json`);
   mkdirSync(dirname(copy), { recursive: true });

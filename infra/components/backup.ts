@@ -3,7 +3,6 @@ import * as random from "@pulumi/random";
 import type { Certificates } from "../certificates/certificates.ts";
 import type { Platform, Process, SharedDirectory, Workload } from "../platform/platform.ts";
 import {
-  backupDirectory,
   backupHealth,
   backupSecrets,
   programFiles,
@@ -12,6 +11,7 @@ import {
   repositoriesOf,
   repositoryFiles,
 } from "../render/backup.ts";
+import { backupDirectory } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { OutsideMember, Topology } from "../topology.ts";
 import type { RestoreDrill } from "./restore-drill.ts";

@@ -6,13 +6,11 @@ import { readdirSync } from "node:fs";
 import { inRoot, readProjectFile } from "../../lib/paths.ts";
 import { authorityFile, leafFile } from "../certificates/domains.ts";
 import { hostKeyText, parseHostKey } from "../host-key.ts";
-import { ports } from "../roles.ts";
+import { backupDirectory, ports } from "../roles.ts";
 import type { Settings } from "../settings.ts";
 import type { Member, Topology } from "../topology.ts";
 import { databaseName } from "./patroni.ts";
 
-/** Where the machine keeps all that it has. */
-export const backupDirectory = "/var/lib/hastack-backup";
 /** Where a restored database has its socket. */
 export const restoredSocketDirectory = `${backupDirectory}/restored/socket`;
 

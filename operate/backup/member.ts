@@ -1,12 +1,10 @@
 /** The member that keeps the backups: who it is, and what it says of itself. */
 import { quote } from "../../infra/platform/shell.ts";
+import { backupDirectory } from "../../infra/roles.ts";
 import type { Member } from "../../infra/topology.ts";
 import { Refusal } from "../act/plan.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
-
-/** Everything that the member keeps. */
-export const backupDirectory = "/var/lib/hastack-backup";
 
 /** @throws Refusal where the stack has none, or its machine is absent */
 export function backupMember({ name, settings, topology }: OperatedStack): Member {

@@ -5,10 +5,11 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { quote } from "../../infra/platform/shell.ts";
+import { backupDirectory } from "../../infra/roles.ts";
 import { say } from "../act/plan.ts";
 import { readJson } from "../json.ts";
-import type { OperatedStack } from "../stack.ts";
-import { Away, backupDirectory, onBackup } from "./member.ts";
+import { type OperatedStack, stackOption } from "../stack.ts";
+import { Away, onBackup } from "./member.ts";
 import { type RequestState, requestShape } from "./shapes.ts";
 
 /** What can be asked for. */
@@ -76,7 +77,7 @@ export async function lookAtRequest(
 
 /** How to look at it again. */
 export const howToFollow = ({ name }: Pick<OperatedStack, "name">, id: string): string =>
-  `npm run backup -- --follow ${id}${name === "dev" ? "" : ` --stack ${name}`}`;
+  `npm run backup -- --follow ${id}${stackOption(name)}`;
 
 /** It ended badly there. */
 export class Failed extends Error {}

@@ -2,6 +2,7 @@
 
 import type { Application } from "../../infra/application/application.ts";
 import type { WantedDatabase } from "../../infra/render/principals.ts";
+import { backupDirectory } from "../../infra/roles.ts";
 import type { Member } from "../../infra/topology.ts";
 import { present } from "../../infra/topology.ts";
 import { holderOf } from "../act/lock.ts";
@@ -11,13 +12,13 @@ import { askCluster, type Cluster, leaderOf } from "../act/patroni.ts";
 import { type Plan, Refusal, say, secondsSince, Unfinished } from "../act/plan.ts";
 import { NoStore } from "../act/store.ts";
 import { folderOf } from "../folder.ts";
-import { memberNamed, type OperatedStack } from "../stack.ts";
+import { memberNamed, type OperatedStack, stackOption } from "../stack.ts";
 import { sizeOf } from "../status/kind.ts";
 import { copyTo } from "./copy.ts";
 import { isCopiedScript, pathOf, readRoom, roomScript, roomWanted } from "./data.ts";
 import { textOfDifferences } from "./differences.ts";
 import { type Hands, handsOn } from "./hands.ts";
-import { backupDirectory, backupMember, onBackup, stateFile } from "./member.ts";
+import { backupMember, onBackup, stateFile } from "./member.ts";
 import { inBoth, newest } from "./moment.ts";
 import { describeMoment, howToGoOn, type RestoreNote, readNote } from "./note.ts";
 import { request } from "./request.ts";
@@ -63,7 +64,7 @@ export async function beside(
     say("whether another restore waits cannot be told, as etcd cannot be asked");
   }
   const restored = await restoreBeside(stack, to, signal);
-  const more = stack.name === "dev" ? "" : ` --stack ${stack.name}`;
+  const more = stackOption(stack.name);
   return `${textOfDifferences(restored)}
 Look at it by SQL:      npm run sql -- --restored${more}
 It takes the place of the stack's data, after a question:

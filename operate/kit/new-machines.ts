@@ -3,6 +3,7 @@
  * not, it would take for placed. So all that is on machines is taken out of it, and the next `up` places
  * it anew, with what stays: passwords, keys, authorities and certificates.
  */
+import { backupDirectory } from "../../infra/roles.ts";
 
 /** A resource of a state, as far as it is looked at. */
 export interface StateResource {
@@ -99,14 +100,11 @@ export const thingsOnMachines = (state: string): number => onMachines(state).len
 /** The same, by their URNs. */
 export const urnsOnMachines = (state: string): string[] => onMachines(state).map(({ urn }) => urn);
 
-/** Where the backups are on a machine. */
-const backups = "/var/lib/hastack-backup";
-
 /** Things that would take the backups with them, were they taken away. @returns their URNs */
 export const takingBackups = (state: string): string[] =>
   onMachines(state)
     .filter(({ inputs }) => {
       const environment = inputs?.environment as Readonly<Record<string, unknown>> | undefined;
-      return String(environment?.REMOVAL).includes(backups);
+      return String(environment?.REMOVAL).includes(backupDirectory);
     })
     .map(({ urn }) => urn);

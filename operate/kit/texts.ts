@@ -1,4 +1,5 @@
 /** What people read in a kit. */
+import { backupDirectory } from "../../infra/roles.ts";
 import type { About } from "./contents.ts";
 
 /** Settings and secrets of a stack by their keys, as `pulumi config --json --show-secrets` gives them. */
@@ -36,7 +37,7 @@ export function repositoryText(key: string | undefined, config: Config): string 
   });
   return [
     `Key that all repositories are encrypted with (hastack:backupRepositoryKey):\n${key ?? "it could not be had"}\n`,
-    "The repository local is on the machine with the role backup, below /var/lib/hastack-backup.\n",
+    `The repository local is on the machine with the role backup, below ${backupDirectory}.\n`,
     ...(said.length > 0 ? said : ["No other repository is set.\n"]),
   ].join("\n");
 }

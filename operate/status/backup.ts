@@ -2,8 +2,9 @@
  * Backups: what the backup member wrote of itself, judged by what the stack's settings ask for. What it does not
  * say is no good news.
  */
+
+import { backupDirectory } from "../../infra/roles.ts";
 import type { Settings } from "../../infra/settings.ts";
-import { backupDirectory } from "../backup/member.ts";
 import { durationOf } from "../backup/moment.ts";
 import { readState, type StateName, type StateOf, stateNames } from "../backup/shapes.ts";
 import { type Asked, eachOf, type Judged, type Kind, restartFix, sizeOf } from "./kind.ts";

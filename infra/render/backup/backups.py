@@ -11,14 +11,13 @@ import common
 import lineage as lineages
 import pgbackrest
 import ranges
-from common import POSTGRES, Failed, bin, conninfo, free, iso, moment, now, place, query, run, say
+from common import (
+    KEPT_LABEL, LABEL, POSTGRES, Failed, assert_room, bin, conninfo, iso, now, place, query, run, say,
+)
 from segments import SIZE, WHOLE, name_of, parse, position
 
-ROOM_BESIDE = 512 << 20
 # How long the first WAL of a lineage is waited for
 WAL_SECONDS = 60
-# pgBackRest leaves out a file of the name backup_label
-LABEL, KEPT_LABEL = "backup_label", "hastack_backup_label"
 PRIMARY_CLOCK = """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');"""
 
 
@@ -112,7 +111,7 @@ def missing_wal(lineage, notes):
 def copy_database(where):
     """Copies the database from one of the listeners into `copy`. @return what is noted with the backup"""
     remove_copy()
-    wait_for_room()
+    look_for_room()
     common.progress("copying the database")
     target = copy_directory()
     start = clock()
@@ -142,14 +141,9 @@ def clock():
         return iso(now())
 
 
-def wait_for_room():
+def look_for_room():
     size = int(query("SELECT pg_tablespace_size('pg_default') + pg_tablespace_size('pg_global');", seconds=60)[0][0])
-    needed, there = size * 11 // 10 + ROOM_BESIDE, free(place("copy"))
-    if there < needed:
-        raise Failed(
-            f"a copy of the database needs {needed >> 20} MB, and {there >> 20} MB are free on the disk of"
-            f" {place()}: make room there, or give it a larger disk"
-        )
+    assert_room(size, place("copy"), "a copy of the database", "make room there, or give it a larger disk")
 
 
 def store(lineage, repository, kind, notes):

@@ -35,6 +35,12 @@ DIRECTORIES = {
 # Between columns, and for NULL, in what psql prints
 COLUMN, NULL = "\x1f", "\x1e"
 SAID_LIMIT = 300
+# SQL: the timeline of what is written now. That of the last checkpoint is older for a while after a failover
+TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int"
+# pgBackRest leaves out a file of the first name: in a backup it has the second
+LABEL, KEPT_LABEL = "backup_label", "hastack_backup_label"
+# Besides a tenth of a database, for the log that comes with it
+ROOM_FOR_LOG = 512 << 20
 
 Ran = collections.namedtuple("Ran", "code out err")
 
@@ -207,6 +213,13 @@ def free(path):
     """Bytes that are free on the disk of a path."""
     there = os.statvfs(path)
     return there.f_bavail * there.f_frsize
+
+
+def assert_room(size, path, what, advice):
+    """Fails where the disk of a path has no room for a database of this many bytes, as `what needs so much in path`."""
+    wanted, there = size * 11 // 10 + ROOM_FOR_LOG, free(path)
+    if there < wanted:
+        raise Failed(f"no room: {what} needs {wanted >> 20} MB in {path}, and {there >> 20} MB are free; {advice}")
 
 
 def conninfo(where="primary", database=None, **more):

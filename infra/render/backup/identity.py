@@ -2,11 +2,10 @@
 import os
 
 import pgbackrest
-from common import place, query, read_json
+from common import TIMELINE, place, query, read_json
 from segments import branch_of, passes
 
-# The timeline of what is written now: that of the last checkpoint is older for a while after a failover
-WHO = """SELECT system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
+WHO = f"""SELECT system_identifier, {TIMELINE},
  encode(pg_read_binary_file('global/pg_control'), 'hex') FROM pg_control_system();"""
 
 

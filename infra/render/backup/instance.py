@@ -15,12 +15,10 @@ import time
 import common
 import pgbackrest
 from common import (
-    FOLDER, POSTGRES, Failed, bin, free, iso, moment, one_line, place, run, settings, write_text,
+    FOLDER, KEPT_LABEL, LABEL, POSTGRES, Failed, assert_room, bin, iso, moment, one_line, place, run, settings, write_text,
 )
 from session import Session
 
-# Besides a tenth of the data: the log that recovery reads
-ROOM_FOR_LOG = 512 << 20
 POLL_SECONDS = 0.5
 START_SECONDS = 10
 # A standby must have these at least as large as the primary had them
@@ -61,7 +59,8 @@ class Instance:
         Brings a backup's data here, from the first repository that can give it whole.
         @param backup as `pgbackrest.info` has it. Fails where no repository can, and where there is no room
         """
-        self._assert_room(backup["bytes"])
+        advice = "make the disk larger, or remove what is not needed there"
+        assert_room(backup["bytes"], place(self.name), "the restored database", advice)
         self._make_directories()
         failures = []
         for repository, label in backup["labels"].items():
@@ -75,14 +74,6 @@ class Instance:
             failures.append(f"{repository}: {damage(said.err)}")
             self._empty_data()
         raise Failed(f"the backup {backup['label']} cannot be restored: {'; '.join(failures)}")
-
-    def _assert_room(self, size):
-        wanted, there = size * 11 // 10 + ROOM_FOR_LOG, free(place(self.name))
-        if there < wanted:
-            raise Failed(
-                f"no room: the restored database needs {wanted >> 20} MB in {place(self.name)}, and {there >> 20} MB "
-                "are free; make the disk larger, or remove what is not needed there"
-            )
 
     def _make_directories(self):
         for path in (self.data, self.socket):
@@ -99,10 +90,10 @@ class Instance:
 
     def _give_label_its_name(self):
         """pgBackRest leaves out a file that is called backup_label."""
-        kept = os.path.join(self.data, "hastack_backup_label")
+        kept = os.path.join(self.data, KEPT_LABEL)
         if os.path.exists(kept):
-            os.rename(kept, os.path.join(self.data, "backup_label"))
-        elif not os.path.exists(os.path.join(self.data, "backup_label")):
+            os.rename(kept, os.path.join(self.data, LABEL))
+        elif not os.path.exists(os.path.join(self.data, LABEL)):
             raise Failed("the backup has no backup_label, so that no consistent database can be made of it")
 
     # Starting and stopping it

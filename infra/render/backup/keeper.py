@@ -46,6 +46,8 @@ class Keeper:
         self.why = {}
         self.files_at = None
         self.is_new = False
+        # Lineages that have ended, by repository, whose ticks are all stored
+        self.shared = set()
         self.expired_at = time.monotonic() - EXPIRE_SECONDS + 300
 
     # Threads that go on whatever is under way
@@ -93,9 +95,11 @@ class Keeper:
     def share_ticks(self, number):
         for name in settings()["repositories"]:
             try:
-                # Of the one before the last ones may be missing
-                for one in (number - 1, number):
-                    tick_store.share(name, one)
+                # Of the one before the last ones may be missing; none come any more
+                if (name, number - 1) not in self.shared:
+                    tick_store.share(name, number - 1)
+                    self.shared.add((name, number - 1))
+                tick_store.share(name, number)
             except (Failed, OSError) as failure:
                 say(f"ticks are not stored: {failure}")
 

@@ -8,7 +8,7 @@ import lineage as lineages
 import pgbackrest
 import tick_store
 import ticks
-from common import Failed, iso, moment, place, read_json
+from common import Failed, iso
 from segments import PARTIAL, SIZE, WHOLE, filled, holds, name_of, parse, position
 
 ENDLESS = 1 << 64
@@ -198,38 +198,4 @@ def shown(number, one):
         "start": iso(one["start"]), "stop": iso(one["stop"]), "bytes": one["bytes"],
         "repositories": one["stored"], "startLsn": one["startLsn"], "stopLsn": one["stopLsn"],
         "timeline": one["timeline"], "walStart": one["walStart"],
-    }
-
-
-def choose(time=None):
-    """
-    What a moment is restored from.
-    @param time None: the newest that there is
-    @return {"lineage", "repository", "label", "labels", "timeline", "moment"}: the newest backup before it, the first
-      repository that has it, and the timeline to follow. Fails where the moment cannot be restored
-    """
-    known = read_json(place("state", "backups.json")) or {}
-    spans = [(moment(one["from"]), moment(one["to"]), one["lineage"]) for one in known.get("ranges", [])]
-    if not spans:
-        raise Failed("nothing can be restored yet: there is no backup with all of its WAL")
-    if time is None:
-        span = max(spans, key=lambda one: (one[2], one[1]))
-    else:
-        holding = [one for one in spans if one[0] <= time <= one[1]]
-        if not holding:
-            can = "; ".join(f"{iso(one[0])} to {iso(one[1])}" for one in spans)
-            raise Failed(f"{iso(time)} cannot be restored; what can: {can}")
-        span = max(holding, key=lambda one: one[2])
-    begin, end, number = span
-    limit = time or end
-    usable = [
-        one for one in known["backups"]
-        if one["lineage"] == number and begin <= moment(one["stop"]) <= limit
-    ]
-    backup = max(usable, key=lambda one: moment(one["stop"]))
-    repository = next(iter(backup["labels"]))
-    return {
-        "lineage": number, "repository": repository, "label": backup["labels"][repository],
-        "labels": backup["labels"], "timeline": max(lineages.branches(number), default=backup["timeline"]),
-        "moment": iso(time) if time else None,
     }

@@ -10,7 +10,7 @@ import common
 import compare
 import lineage
 import named
-from common import FOLDER, Failed, conninfo, iso, moment, now, place, read_json, settings, write_json
+from common import FOLDER, TIMELINE, Failed, conninfo, iso, moment, now, place, read_json, settings, write_json
 from instance import Instance
 from segments import branch_of
 from session import Session
@@ -119,7 +119,7 @@ def promote():
 def note_history(one):
     """Has the lineage that is recorded know what is not its own, before that serves anywhere."""
     with one.session("postgres") as session:
-        timeline = int(session.value("SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int"))
+        timeline = int(session.value(f"SELECT {TIMELINE}"))
     with open(os.path.join(one.data, "pg_wal", f"{timeline:08X}.history"), encoding="utf-8") as file:
         lineage.note_promoted(timeline, branch_of(file.read()))
 

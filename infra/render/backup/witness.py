@@ -15,7 +15,7 @@ import time
 
 import compare
 import pgbackrest
-from common import Failed, conninfo, iso, moment, now, place, read_json, say, settings, write_json
+from common import TIMELINE, Failed, conninfo, iso, moment, now, place, read_json, say, settings, write_json
 from session import Session
 
 # Larger tables are left out: counting them would burden the primary
@@ -60,7 +60,7 @@ def still(session):
         in_progress = session.value(IN_PROGRESS)
         session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         [[lsn, timeline]] = session.ask(
-            "SELECT pg_current_wal_insert_lsn(), ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
+            f"SELECT pg_current_wal_insert_lsn(), {TIMELINE}"
         )
         if before == lsn and in_progress == "f":
             return {"lsn": lsn, "timeline": int(timeline)}

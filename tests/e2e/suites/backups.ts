@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { lastWords } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
 import { timed } from "../../support/measure.ts";
-import { attempt, healed, inside, must, primary, sql } from "../../support/members.ts";
+import { attempt, healed, must, primary, sql } from "../../support/members.ts";
 import { command, mustCommand } from "../../support/operation.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import {
@@ -238,10 +238,4 @@ async function restoredQuotes(stack: TestStack): Promise<string[]> {
   );
   assert.equal(outcome.code, 0, lastWords(outcome));
   return outcome.stdout.split("\n").map((line) => line.trim());
-}
-
-/** Everything on both database machines is destroyed by whoever is root there. */
-export async function wipeDatabases(stack: TestStack): Promise<void> {
-  for (const member of ["db-1", "db-2"])
-    await inside(stack, member, "find /var/lib/postgresql -mindepth 1 -delete || :");
 }

@@ -3,6 +3,7 @@ import { until } from "../../../../../lib/until.ts";
 import {
   localFiles,
   RestorePlace,
+  spoil,
   state,
   uploads,
 } from "../../../../support/unit/restore-place.ts";
@@ -88,14 +89,12 @@ describe("O3: a restore is tried by itself", function () {
 
   it("and fails where a copied file is damaged, or another, or not in the copy", async () => {
     const look = `cp -a ${localFiles.repository} /tmp/files && cp -a ${uploads} /tmp/uploads`;
-    await place.container.run(
-      `${look} && cd ${uploads} && printf XXXX | dd of=1.png bs=1 conv=notrunc`,
-    );
+    await place.container.run(`${look} && cd ${uploads} && ${spoil("1.png", 0)}`);
     const another = wrong(await drill(drawn(-1)));
     assert.match(another.join("\n"), /'1.png' is not what the shared directory has/);
     await place.container.run(`cat /tmp/uploads/1.png > ${uploads}/1.png`);
     await place.container.run(`cd ${localFiles.repository}/data && for one in */*; do
-      [ $(stat -c %s $one) -gt 9000 ] && chmod u+w $one && for at in 5000 15000 25000; do printf XXXX | dd of=$one bs=1 seek=$at conv=notrunc; done; done; true`);
+      [ $(stat -c %s $one) -gt 9000 ] && chmod u+w $one && for at in 5000 15000 25000; do ${spoil("$one", "$at")}; done; done; true`);
     const damaged = wrong(await drill(drawn(-1)));
     assert.match(damaged.join("\n"), /copies of files in local: '\d.png' cannot be read: /);
     await place.container.run(
@@ -106,9 +105,7 @@ describe("O3: a restore is tried by itself", function () {
   it("and fails where a page is damaged", async () => {
     const file = await place.sql("CHECKPOINT; SELECT pg_relation_filepath('by_id')");
     const page = `/var/lib/postgresql/live/${file}`;
-    await place.container.run(
-      `cp ${page} /tmp/page && printf XXXX | dd of=${page} bs=1 seek=20000 conv=notrunc`,
-    );
+    await place.container.run(`cp ${page} /tmp/page && ${spoil(page, 20000)}`);
     await place.archive("backup full");
     await place.container.run(`cat /tmp/page > ${page}`);
     await place.python("import witness; assert witness.record()");
@@ -122,7 +119,7 @@ describe("O3: a restore is tried by itself", function () {
   });
 
   it("and fails where it could not run: it says why, and fills no disk", async () => {
-    const full = await drill("instance.ROOM_FOR_LOG = 1 << 60");
+    const full = await drill("import common; common.ROOM_FOR_LOG = 1 << 60");
     assert.equal(full.outcome, "failed");
     assert.match(String(full.why), /^no room: the restored database needs \d+ MB/);
     await place.container.run(`mv ${state}/repository/backup /tmp/`);

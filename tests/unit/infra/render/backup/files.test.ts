@@ -3,6 +3,7 @@ import { until } from "../../../../../lib/until.ts";
 import {
   localFiles,
   RestorePlace,
+  spoil,
   state,
   uploads,
 } from "../../../../support/unit/restore-place.ts";
@@ -45,6 +46,19 @@ describe("O3: copies of the shared directories", function () {
   const restore = async () => {
     await place.container.run(`rm -rf /tmp/back && ${restic("restore latest --target /tmp/back")}`);
     return place.container.attempt(`diff -r ${uploads} /tmp/back${uploads}`);
+  };
+
+  /** Has a program's work be killed once restic has locked the repository for it. */
+  const cutOff = async (program: string) => {
+    const work = await place.begin(program);
+    await until("restic has locked the repository", {
+      probe: () => place.container.run(`ls ${localFiles.repository}/locks`),
+      done: (locks) => locks !== "",
+      limitSeconds: 30,
+      intervalSeconds: 0.05,
+    });
+    await work.kill();
+    assert.notEqual(await place.container.run(`ls ${localFiles.repository}/locks`), "");
   };
 
   it("make a repository where there is none, and add to it", async () => {
@@ -101,15 +115,7 @@ describe("O3: copies of the shared directories", function () {
 
   it("that were cut off are made again", async () => {
     await place.container.run(`head -c 400M /dev/urandom > ${uploads}/large`);
-    const cutOff = await place.begin(copy);
-    await until("restic writes", {
-      probe: () => place.container.run(`ls ${localFiles.repository}/locks`),
-      done: (locks) => locks !== "",
-      limitSeconds: 30,
-      intervalSeconds: 0.05,
-    });
-    await cutOff.kill();
-    assert.notEqual(await place.container.run(`ls ${localFiles.repository}/locks`), "");
+    await cutOff(copy);
     await place.python(copy);
     const { code, stdout } = await restore();
     assert.equal(code, 0, stdout);
@@ -117,15 +123,7 @@ describe("O3: copies of the shared directories", function () {
   });
 
   it("are made although a check was cut off that had locked the repository for itself", async () => {
-    const cutOff = await place.begin("import files; files.check(100)");
-    await until("restic has locked the repository", {
-      probe: () => place.container.run(`ls ${localFiles.repository}/locks`),
-      done: (locks) => locks !== "",
-      limitSeconds: 30,
-      intervalSeconds: 0.05,
-    });
-    await cutOff.kill();
-    assert.notEqual(await place.container.run(`ls ${localFiles.repository}/locks`), "");
+    await cutOff("import files; files.check(100)");
     await place.python(copy);
     assert.equal((await told()).repositories.local?.why, null);
   });
@@ -153,7 +151,7 @@ describe("O3: copies of the shared directories", function () {
   it("are checked: what is damaged is told", async () => {
     const check = "import files, json; print(json.dumps(files.check(100)))";
     assert.deepEqual(JSON.parse(await place.python(check)), []);
-    const damage = `for one in ${localFiles.repository}/data/*/*; do chmod u+w $one; printf XXXX | dd of=$one bs=1 seek=40 conv=notrunc; done`;
+    const damage = `for one in ${localFiles.repository}/data/*/*; do chmod u+w $one; ${spoil("$one", 40)}; done`;
     await place.container.run(damage);
     const problems = JSON.parse(await place.python(check));
     assert.equal(problems.length, 1);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { until } from "../../../../../lib/until.ts";
-import { RestorePlace, state, uploads } from "../../../../support/unit/restore-place.ts";
+import { RestorePlace, spoil, state, uploads } from "../../../../support/unit/restore-place.ts";
 
 const segments = `${state}/repository/archive/hastack-1/17-1/0000000100000000`;
 const now =
@@ -230,7 +230,7 @@ describe("O3: a restore beside the running stack", function () {
     it("with a backup that is damaged", async () => {
       const bundle = `${state}/repository/backup/hastack-1/*F/bundle`;
       await changed(
-        `cp -a ${bundle} /tmp/bundle && printf XXXX | dd of=$(echo ${bundle}/1) bs=1 seek=5000 conv=notrunc`,
+        `cp -a ${bundle} /tmp/bundle && ${spoil(`$(echo ${bundle}/1)`, 5000)}`,
         `cp -a /tmp/bundle/. ${bundle}/`,
         async () => {
           assert.match(
@@ -244,7 +244,7 @@ describe("O3: a restore beside the running stack", function () {
 
     it("where there is no room", async () => {
       const said = await place.refused(
-        'import restored, instance; instance.ROOM_FOR_LOG = 1 << 60; restored.restore("newest")',
+        'import restored, common; common.ROOM_FOR_LOG = 1 << 60; restored.restore("newest")',
       );
       assert.match(
         said,
