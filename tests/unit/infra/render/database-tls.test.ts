@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { issueAuthority, issueLeaf } from "../../../../infra/certificates/issue.ts";
 import { planCertificates } from "../../../../infra/certificates/plan.ts";
+import { patroniHealth } from "../../../../infra/render/patroni.ts";
 import { until } from "../../../../lib/until.ts";
 import { PatroniPair, passwordOf } from "../../../support/unit/patroni-pair.ts";
 
@@ -200,6 +201,24 @@ describe("the database with certificates", function () {
       await pair.on("db-2").run("s6-svc -h /etc/hastack/services/patroni");
       await pair.healthy("db-2");
       assert.equal(await pair.sql("db-2", "SELECT pg_postmaster_start_time();"), pid);
+    });
+
+    it("N5: are not asked for by a signal while Patroni starts: that would end it", async () => {
+      const db = pair.on("db-2");
+      // As Patroni is for its first second: nothing is served yet, and no signal is handled
+      await db.run("echo 'import time; time.sleep(60)' > /tmp/patroni");
+      await db.run(
+        "cd /tmp && { python3 /tmp/patroni patroni.yml > /dev/null 2>&1 & echo $! > pid; }",
+      );
+      const starting = { name: "db-2", role: "database", machine: "db-2", backend: "127.0.0.1" };
+      const { code, stdout } = await db.attempt(
+        `cd /etc/hastack && {\n${patroniHealth(starting)}\n}`,
+      );
+      assert.deepEqual(
+        [code, stdout],
+        [1, "tls/patroni-api.pem is not what is served: nothing is\n"],
+      );
+      await db.run("kill $(cat /tmp/pid)");
     });
 
     it("N5: are served also where a setting of Patroni changes with them", async () => {
