@@ -150,6 +150,14 @@ export const parts: readonly Part[] = [
     sideBySide: 3,
   },
   {
+    name: "changes",
+    about: "a stack on Docker under load: settings, what is changed by hand, HTTPS, operations",
+    minutes: 30,
+    limitMinutes: 75,
+    files: () => ["tests/e2e/changes.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "keep-data",
     about: "data that outlives its stack on Docker",
     minutes: 8,
