@@ -30,6 +30,7 @@ async function ensureServer(): Promise<string> {
 }
 
 export class ObjectStore {
+  /** Host and port; it speaks HTTPS alone. */
   readonly endpoint: string;
   readonly bucket = bucket;
   readonly keyId = "hastack";
@@ -42,7 +43,7 @@ export class ObjectStore {
   private constructor(name: string, address: string, authority: string) {
     this.#container = `hastack-test-${name}-object-store`;
     this.#folder = inRoot(".hastack/test", `${name}-object-store`);
-    this.endpoint = `https://${address}:${port}`;
+    this.endpoint = `${address}:${port}`;
     this.authority = authority;
   }
 

@@ -8,11 +8,16 @@ import os
 import re
 import time
 
-from common import FOLDER, POSTGRES, Failed, at, moment, one_line, place, read_json, run, settings, write_text
+from common import (
+    FOLDER, POSTGRES, Failed, at, moment, one_line, place, read_json, run, settings, write_text,
+)
 
 # Another command of pgBackRest at the same stanza
 LOCKED, LOCK_SECONDS = "unable to acquire lock", 60
 PATIENCE_SECONDS = 120
+# A repository that did not answer is asked by nobody else for so long, but by who has log for it: each would wait
+AWAY_SECONDS = 120
+NO_ANSWER = re.compile("does not answer|did not end within|cannot be resolved")
 # What `info` calls a stanza that it could not read
 UNREADABLE = 99
 # One-line reasons for what pgBackRest says in its own words; the first that is found counts
@@ -21,6 +26,8 @@ MEANING = (
     (r"timeout connecting to '([^']+)'", r"\1 does not answer"),
     (r"unable to connect to '([^']+)'", r"\1 does not answer"),
     (r"No space left on device", "the disk is full"),
+    (r"timeout after \d+ms waiting for (?:read|write)|TLS error|remote end closed", "the server does not answer"),
+    (r"CryptoError", "what is in it is encrypted with another key"),
     (r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch", "the store refuses the key"),
     (r"unable to load info file", "there is no stanza in it, or the encryption key is another"),
 )
@@ -104,23 +111,53 @@ def command(lineage, name, *words, pg1=None, repo=None, separate=None):
     return ["pgbackrest", *own, name, *words]
 
 
-def call(lineage, name, *words, pg1=None, repo=None, seconds=PATIENCE_SECONDS, input=None):
+def call(lineage, name, *words, pg1=None, repo=None, seconds=PATIENCE_SECONDS, input=None, tries=False):
     """
-    Runs a command of pgBackRest, as `command` says.
+    Runs a command of pgBackRest for one repository, as `command` says.
     @param seconds after which it is killed @default two minutes; None: never
     @param input text for its standard input @default none
+    @param tries whether a repository is asked that did not answer just now @default it is not
     @return what it printed. Fails with one line, which begins with the repository's name
     """
+    why = None if tries else away(repo)
+    if why:
+        raise Failed(why)
     whole = command(lineage, name, *words, pg1=pg1, repo=repo)
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            return run(whole, user=POSTGRES, seconds=seconds, input=input).out
+            said = run(whole, user=POSTGRES, seconds=seconds, input=input).out
+            note_answer(repo)
+            return said
         except Failed as failure:
             # WAL that comes first makes the stanza, just when a backup begins
             if LOCKED not in str(failure) or time.monotonic() > end:
-                raise Failed(f"{repo or 'pgBackRest'}: {reason(str(failure))}") from None
+                why = f"{repo}: {reason(str(failure))}"
+                note_answer(repo, why if NO_ANSWER.search(why) else None)
+                raise Failed(why) from None
         time.sleep(1)
+
+
+def away_path(repository):
+    return place("control", f"{repository}.away")
+
+
+def away(repository):
+    """Why a repository did not answer just now, to whichever program; None where it did."""
+    known = read_json(away_path(repository)) or {}
+    return known.get("why") if time.time() < known.get("until", 0) <= time.time() + AWAY_SECONDS else None
+
+
+def note_answer(repository, why=None):
+    """Keeps that a repository did not answer, or that it did. Where that cannot be kept, others find out themselves."""
+    try:
+        if why:
+            text = json.dumps({"until": time.time() + AWAY_SECONDS, "why": why})
+            write_text(away_path(repository), text, 0o600, POSTGRES)
+        elif os.path.exists(away_path(repository)):
+            os.unlink(away_path(repository))
+    except OSError:
+        pass
 
 
 def reason(text):
@@ -163,7 +200,7 @@ def create(repository, lineage):
 
 def push(repository, lineage, file):
     """Stores one WAL segment or history file in a repository; harmless where it is there."""
-    call(lineage, "archive-push", file, pg1=control(lineage), repo=repository)
+    call(lineage, "archive-push", file, pg1=control(lineage), repo=repository, tries=True)
 
 
 def lineages():
