@@ -4,7 +4,6 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { baseImage } from "../../lib/base-image.ts";
 import { inRoot } from "../../lib/paths.ts";
@@ -50,8 +49,9 @@ export class ObjectStore {
   /** @param name of the test's stack */
   static async start(name: string): Promise<ObjectStore> {
     const program = await ensureServer();
-    const address = networkInterfaces().docker0?.find(({ family }) => family === "IPv4")?.address;
-    if (address === undefined) throw new Error("the engine's own network has no address here");
+    // An interface without a container on it is not among those that Node names
+    const gateway = "--format={{(index .IPAM.Config 0).Gateway}}";
+    const address = (await mustRun(["docker", "network", "inspect", "bridge", gateway])).trim();
     const authority = await makeCertificate({ authority: true });
     const own = await makeCertificate({ names: [`IP:${address}`], issuer: authority });
     const store = new ObjectStore(name, address, authority.certificate);

@@ -8,6 +8,7 @@ import os
 import re
 import time
 
+import answers
 from common import (
     FOLDER, POSTGRES, Failed, at, moment, one_line, place, read_json, run, settings, write_text,
 )
@@ -15,13 +16,13 @@ from common import (
 # Another command of pgBackRest at the same stanza
 LOCKED, LOCK_SECONDS = "unable to acquire lock", 60
 PATIENCE_SECONDS = 120
-# A repository that did not answer is asked by nobody else for so long, but by who has log for it: each would wait
-AWAY_SECONDS = 120
-NO_ANSWER = re.compile("does not answer|did not end within|cannot be resolved")
+# A small text takes no time at all
+SMALL_SECONDS = 30
 # What `info` calls a stanza that it could not read
 UNREADABLE = 99
 # One-line reasons for what pgBackRest says in its own words; the first that is found counts
 MEANING = (
+    (r"did not end within (\d+) s", r"it does not answer (for \1 s)"),
     (r"unable to get address for '([^']+)'", r"the name \1 cannot be resolved"),
     (r"timeout connecting to '([^']+)'", r"\1 does not answer"),
     (r"unable to connect to '([^']+)'", r"\1 does not answer"),
@@ -119,7 +120,7 @@ def call(lineage, name, *words, pg1=None, repo=None, seconds=PATIENCE_SECONDS, i
     @param tries whether a repository is asked that did not answer just now @default it is not
     @return what it printed. Fails with one line, which begins with the repository's name
     """
-    why = None if tries else away(repo)
+    why = None if tries else answers.away(repo)
     if why:
         raise Failed(why)
     whole = command(lineage, name, *words, pg1=pg1, repo=repo)
@@ -127,37 +128,15 @@ def call(lineage, name, *words, pg1=None, repo=None, seconds=PATIENCE_SECONDS, i
     while True:
         try:
             said = run(whole, user=POSTGRES, seconds=seconds, input=input).out
-            note_answer(repo)
+            answers.came(repo)
             return said
         except Failed as failure:
             # WAL that comes first makes the stanza, just when a backup begins
             if LOCKED not in str(failure) or time.monotonic() > end:
                 why = f"{repo}: {reason(str(failure))}"
-                note_answer(repo, why if NO_ANSWER.search(why) else None)
+                answers.failed(repo, why)
                 raise Failed(why) from None
         time.sleep(1)
-
-
-def away_path(repository):
-    return place("control", f"{repository}.away")
-
-
-def away(repository):
-    """Why a repository did not answer just now, to whichever program; None where it did."""
-    known = read_json(away_path(repository)) or {}
-    return known.get("why") if time.time() < known.get("until", 0) <= time.time() + AWAY_SECONDS else None
-
-
-def note_answer(repository, why=None):
-    """Keeps that a repository did not answer, or that it did. Where that cannot be kept, others find out themselves."""
-    try:
-        if why:
-            text = json.dumps({"until": time.time() + AWAY_SECONDS, "why": why})
-            write_text(away_path(repository), text, 0o600, POSTGRES)
-        elif os.path.exists(away_path(repository)):
-            os.unlink(away_path(repository))
-    except OSError:
-        pass
 
 
 def reason(text):
@@ -185,7 +164,7 @@ def rm(repository, path, recurse=False):
 
 def put(repository, path, text):
     """Stores a small text that is no secret."""
-    call(None, "repo-put", "--raw", path, repo=repository, input=text)
+    call(None, "repo-put", "--raw", path, repo=repository, input=text, seconds=SMALL_SECONDS)
 
 
 def read(repository, path):

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 
+import answers
 import common
 import pgbackrest
 from common import Failed
@@ -38,7 +39,7 @@ def fetch(name, target, lineage, separate):
 
 def stored(repository, lineage, name, target, separate):
     """Brings the file from a repository. @return None where it came; else why it did not, which may be empty"""
-    why = pgbackrest.away(repository)
+    why = answers.away(repository)
     if why:
         return why
     data = common.place(separate, "data")
@@ -50,8 +51,8 @@ def stored(repository, lineage, name, target, separate):
     if got.code == 0 and os.path.exists(os.path.join(data, target)):
         return None
     why = f"{repository}: {pgbackrest.reason(got.err)}" if got.err.strip() else ""
-    if pgbackrest.NO_ANSWER.search(why):
-        pgbackrest.note_answer(repository, why)
+    if why:
+        answers.failed(repository, why)
     return why
 
 
