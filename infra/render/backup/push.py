@@ -31,13 +31,16 @@ def waiting(lineage):
 
 
 class Pusher(threading.Thread):
-    """Gives one repository all that it lacks of the spool."""
+    """
+    Gives one repository all that it lacks of the spool.
+    @param known what `state` said before this process began: when it has last got something is to be told yet
+    """
 
-    def __init__(self, repository):
+    def __init__(self, repository, known):
         super().__init__(daemon=True, name=f"push-{repository}")
         self.repository = repository
         self.done = set()
-        self.pushed = self.at = self.why = None
+        self.pushed, self.at, self.why = known.get("pushed"), known.get("at"), None
         # Since when it has been giving it one file; a store that hangs says nothing for two minutes
         self.since = None
 
@@ -100,8 +103,8 @@ class Pusher(threading.Thread):
 class Pushers:
     """All repositories' pushers, and the spool, which loses what all of them have."""
 
-    def __init__(self):
-        self.all = [Pusher(repository) for repository in pgbackrest.repositories()]
+    def __init__(self, known):
+        self.all = [Pusher(one, known.get(one) or {}) for one in pgbackrest.repositories()]
         for one in self.all:
             one.start()
 

@@ -32,7 +32,7 @@ class Receive:
     def __init__(self):
         known = read_json(place("state", "receive.json")) or {}
         self.lineage = None
-        self.pushers = Pushers()
+        self.pushers = Pushers(known.get("repositories") or {})
         self.receiver = None
         self.connected, self.why = False, "starting"
         self.since = now()
