@@ -16,7 +16,7 @@ from common import (
 # Another command of pgBackRest at the same stanza
 LOCKED, LOCK_SECONDS = "unable to acquire lock", 60
 PATIENCE_SECONDS = 120
-# A small text takes no time at all
+# A small text, or the names in one folder, take no time at all
 SMALL_SECONDS = 30
 # What `info` calls a stanza that it could not read
 UNREADABLE = 99
@@ -29,6 +29,7 @@ MEANING = (
     (r"No space left on device", "the disk is full"),
     (r"timeout after \d+ms waiting for (?:read|write)|TLS error|remote end closed", "the server does not answer"),
     (r"CryptoError", "what is in it is encrypted with another key"),
+    (r"public key authentication failed", "the server refuses the login with this key"),
     (r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch", "the store refuses the key"),
     (r"unable to load info file", "there is no stanza in it, or the encryption key is another"),
 )
@@ -153,7 +154,8 @@ def reason(text):
 def ls(repository, path="", recurse=False):
     """What lies in a repository: {name: {"type", "size", "time"}}; empty where there is no such path."""
     words = ["--output=json", *(["--recurse"] if recurse else []), *([path] if path else [])]
-    found = json.loads(call(None, "repo-ls", *words, repo=repository) or "{}")
+    seconds = PATIENCE_SECONDS if recurse else SMALL_SECONDS
+    found = json.loads(call(None, "repo-ls", *words, repo=repository, seconds=seconds) or "{}")
     return {name: one for name, one in found.items() if name != "."}
 
 

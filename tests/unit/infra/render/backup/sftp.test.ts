@@ -23,7 +23,8 @@ const filled = (text: string, more: Readonly<Record<string, string>> = {}) =>
 
 /** A server that has nothing but files, and a user who can do nothing else. */
 const server = `set -e
-useradd --create-home --shell /usr/sbin/nologin keeper
+# sshd lets nobody in whose account is locked
+useradd --create-home --password "*" keeper
 install -d -o keeper -m 700 ${place} /home/keeper/.ssh
 ssh-keygen -q -t ed25519 -N "" -f /tmp/login
 install -o keeper -m 600 /tmp/login.pub /home/keeper/.ssh/authorized_keys
