@@ -204,6 +204,8 @@ class Keeper:
         kinds = {
             name: schedule.kind_due(of, settings(), now())
             or schedule.mends(of, has_gap(seen["gaps"] + seen["repositories"][name]["gaps"]), now())
+            # One that somebody asked for, and that did not get there
+            or ("diff" if f"backup in {name}" in self.why else None)
             for name, of in seen["of"].items()
         }
         return {
