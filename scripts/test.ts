@@ -163,7 +163,7 @@ async function whyNot(
   const { full, named, again, mocha } = choice;
   if (!full && !named && part.onlyFull) return part.onlyFull;
   if (setUpFailed && part.setUp === undefined) return "set-up failed";
-  if (part.name === "toolchain" && !named && whyNoProof()) return whyNoProof();
+  if (part.name === "toolchain" && !named && whyNoProof(full)) return whyNoProof(full);
   if (!full || named || again || mocha.length > 0) return undefined;
   return whyPassed(readRecord()[part.name], await tested());
 }
@@ -171,7 +171,7 @@ async function whyNot(
 /** What of the full run is left to do. */
 async function left(): Promise<string> {
   const needed = parts.filter(
-    ({ name }) => name !== "set-up" && !(name === "toolchain" && whyNoProof()),
+    ({ name }) => name !== "set-up" && !(name === "toolchain" && whyNoProof(true)),
   );
   const names = needed.map(({ name }) => name);
   return whatIsLeft(names, readRecord(), await tested());

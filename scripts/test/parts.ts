@@ -27,7 +27,10 @@ const all = (pattern: string) => globSync(pattern, { cwd: root }).sort();
 const startsMachines = (file: string) =>
   /\b(standIns|startMachines)\(/.test(readFileSync(inRoot(file), "utf8"));
 const unitTests = all("tests/unit/**/*.test.ts");
-const renderTests = all("tests/unit/infra/render/**/*.test.ts");
+const backupTests = all("tests/unit/infra/render/backup/*.test.ts");
+const renderTests = all("tests/unit/infra/render/**/*.test.ts").filter(
+  (file) => !backupTests.includes(file),
+);
 
 const longRun = "npm run test:full has the minutes for it";
 
@@ -61,7 +64,10 @@ export const parts: readonly Part[] = [
     about: "the program's parts",
     minutes: 6,
     limitMinutes: 25,
-    files: () => unitTests.filter((file) => !renderTests.includes(file) && !startsMachines(file)),
+    files: () =>
+      unitTests.filter(
+        (file) => ![...renderTests, ...backupTests].includes(file) && !startsMachines(file),
+      ),
     setUp: "useful",
     sideBySide: 1,
   },
@@ -91,6 +97,14 @@ export const parts: readonly Part[] = [
     files: () => all("app/test/**/*.test.ts"),
     globalSetup: inRoot("app/test/support/global-setup.ts"),
     sideBySide: 1,
+  },
+  {
+    name: "unit-backups",
+    about: "the programs of the machine of backups: pgBackRest, restic, PostgreSQL and its log",
+    minutes: 12,
+    limitMinutes: 45,
+    files: () => backupTests,
+    onlyFull: longRun,
   },
   {
     name: "fuzz",
@@ -148,6 +162,14 @@ export const parts: readonly Part[] = [
     files: () => ["tests/e2e/example-lab.test.ts"],
     onlyFull: longRun,
     sideBySide: 3,
+  },
+  {
+    name: "changes",
+    about: "a stack on Docker under load: settings, what is changed by hand, HTTPS, operations",
+    minutes: 30,
+    limitMinutes: 75,
+    files: () => ["tests/e2e/changes.test.ts"],
+    onlyFull: longRun,
   },
   {
     name: "keep-data",

@@ -1,6 +1,6 @@
 /**
  * The proof that parts built here stand in for Pulumi's own takes many minutes: it is made when the
- * sources of toolchain/ changed since it last succeeded, and where nothing but built parts is there.
+ * sources of toolchain/ changed since it last succeeded, and by a full run where parts were built.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { builtParts, proofFile, sourcesHash } from "../setup/built-parts.ts";
@@ -10,10 +10,13 @@ const proved = () => (existsSync(proofFile) ? readFileSync(proofFile, "utf8").tr
 
 const someAreBuilt = () => builtParts().length > 0;
 
-/** Why there is no need to prove it again; nothing where there is. */
-export function whyNoProof(): string | undefined {
-  if (someAreBuilt() || proved() !== sourcesHash()) return undefined;
-  return "no part was built here, and toolchain/ is as it was proved; --only toolchain does it";
+/**
+ * Why there is no need to prove it again; nothing where there is.
+ * @param full whether it is a full run: one that need not be short tries the very parts that were built here
+ */
+export function whyNoProof(full: boolean): string | undefined {
+  if (proved() !== sourcesHash() || (full && someAreBuilt())) return undefined;
+  return "toolchain/ is as it was proved; --only toolchain does it again";
 }
 
 /**

@@ -7,25 +7,22 @@ import { createServer } from "node:net";
 import { lastWords, mustRun, type Outcome } from "../../lib/run.ts";
 import { until } from "../../lib/until.ts";
 import { ContainerPlace } from "../support/container-place.ts";
+import { travelAgency } from "../support/place.ts";
 import { limits } from "../support/promises.ts";
 import { TestStack } from "../support/test-stack.ts";
 import { absentPreviewSuite } from "./suites/absent.ts";
-import { abuseSuite } from "./suites/abuse.ts";
-import { attacksSuite, impostersSuite } from "./suites/attacks.ts";
-import { cacheFaultsSuite, cacheSuite } from "./suites/cache.ts";
-import { brokenReleaseSuite, changesSuite, settingsSuite } from "./suites/changes.ts";
+import { attacksSuite } from "./suites/attacks.ts";
+import { cacheSuite } from "./suites/cache.ts";
+import { changesSuite } from "./suites/changes.ts";
 import { devAppSuite } from "./suites/dev-app.ts";
-import { byS6, driftSuite } from "./suites/drift.ts";
 import { engineSuite, failoverSuite, faultsSuite } from "./suites/faults.ts";
-import { httpsSuite } from "./suites/https.ts";
 import { networksSuite } from "./suites/networks.ts";
-import { operationsSuite } from "./suites/operations.ts";
+import { shippedBackupsSuite } from "./suites/shipped-backups.ts";
 import { siteSuite } from "./suites/site.ts";
-import { sleepSuite } from "./suites/sleep.ts";
 import { statusSuite } from "./suites/status.ts";
-import { travelSuite, visitorsSuite } from "./suites/travel.ts";
+import { travelSuite } from "./suites/travel.ts";
 
-const place = new ContainerPlace("e2e");
+const place = new ContainerPlace("e2e", travelAgency, true);
 const stack = new TestStack("e2e", place);
 const seconds = (start: number) => ((Date.now() - start) / 1000).toFixed(1);
 
@@ -172,23 +169,14 @@ describe("dev, end to end", function () {
   statusSuite(stack);
   networksSuite(stack);
   attacksSuite(stack);
-  impostersSuite(stack);
   cacheSuite(stack);
-  cacheFaultsSuite(stack);
   travelSuite(stack);
   devAppSuite(stack);
-  abuseSuite(stack);
-  visitorsSuite(stack);
-  settingsSuite(stack);
+  shippedBackupsSuite(stack);
   absentPreviewSuite(stack);
-  driftSuite(stack, byS6);
   changesSuite(stack);
-  brokenReleaseSuite(stack);
-  httpsSuite(stack);
-  operationsSuite(stack);
   failoverSuite(stack);
   faultsSuite(stack);
-  sleepSuite(stack, 45);
   engineSuite(stack);
 
   describe("destroy", () => {

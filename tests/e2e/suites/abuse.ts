@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Abuse, type AbuseOptions, Abusers, type Counts } from "../../support/abuse.ts";
 import { addOffer } from "../../support/bookers.ts";
-import { isFull, onlyInFull } from "../../support/full.ts";
 import { healed } from "../../support/members.ts";
 import { slack } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
@@ -18,8 +17,10 @@ const clients = 420;
 /** A telephone far from its mast. */
 const bytesPerSecond = 12_500;
 
-/** @param seconds of each kind */
-export function abuseSuite(stack: TestStack, seconds = isFull ? 60 : 15): void {
+/** For how long there are clients of one kind. */
+const seconds = 60;
+
+export function abuseSuite(stack: TestStack): void {
   describe("clients that take more than their share", () => {
     let abusers: Abusers;
     let upload: { readonly path: string; readonly headers: Readonly<Record<string, string>> };
@@ -66,7 +67,7 @@ export function abuseSuite(stack: TestStack, seconds = isFull ? 60 : 15): void {
     });
 
     it("L10: 420 that go on byte by byte after 20 KB do not keep an honest upload on a slow line from its end", async () => {
-      const size = isFull ? 3_000_000 : 150_000;
+      const size = 3_000_000;
       const sent = destination("slowly but steadily", picture(size));
       const text = sent.body.toString("latin1").replaceAll('name="quote"', 'name="text"');
       const honest = abusers.run(
@@ -87,15 +88,14 @@ export function abuseSuite(stack: TestStack, seconds = isFull ? 60 : 15): void {
       const late = { path: upload.path, headers, bytes: 1_000_000 };
       const [answer, counts] = await Promise.all([
         honest,
-        beside("late drip", isFull ? { ...late, seconds: size / bytesPerSecond } : late),
+        beside("late drip", { ...late, seconds: size / bytesPerSecond }),
       ]);
       console.log(`      the honest one: ${JSON.stringify(answer)}`);
       assert.equal(answer[201], 1);
       assert.ok((counts[429] ?? 0) > 0, "who sends more than its share at a time is told so");
     });
 
-    it("L10: the same from one address", async function () {
-      onlyInFull(this);
+    it("L10: the same from one address", async () => {
       await beside("drip", { addresses: 1 });
       const headers = { ...upload.headers, "Content-Type": "multipart/form-data; boundary=a" };
       const late = { path: upload.path, headers, bytes: 1_000_000 };
@@ -116,8 +116,7 @@ export function abuseSuite(stack: TestStack, seconds = isFull ? 60 : 15): void {
       assert.ok(tooMany > 0);
     });
 
-    it("L10: a flood of requests from one address is answered 429", async function () {
-      onlyInFull(this);
+    it("L10: a flood of requests from one address is answered 429", async () => {
       const { 429: tooMany = 0 } = await beside("flood", { clients: 20, addresses: 1 });
       assert.ok(tooMany > 0);
     });

@@ -21,7 +21,7 @@ import {
 } from "../../support/attacks/offers.ts";
 import { readAlong, seenIn } from "../../support/attacks/sniff.ts";
 import { type Held, type StackSecrets, secretsOf } from "../../support/attacks/state.ts";
-import { isFull, onlyInFull } from "../../support/full.ts";
+import { isFull } from "../../support/full.ts";
 import { timed } from "../../support/measure.ts";
 import { healed, must, primary, servingInstances } from "../../support/members.ts";
 import { secretsInReach } from "../../support/secrets-in-reach.ts";
@@ -242,10 +242,7 @@ async function quorumTargets(
 /** @param stack whose members are containers of their own: others come to their addresses */
 export function impostersSuite(stack: TestStack): void {
   describe("imposters", () => {
-    before(async function () {
-      onlyInFull(this);
-      await healed(stack);
-    });
+    before(() => healed(stack));
 
     it("N5: who stands at a member's address with another member's certificate is told nothing", async () => {
       const secrets = await secretsOf(stack);

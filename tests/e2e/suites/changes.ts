@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { until } from "../../../lib/until.ts";
-import { onlyInFull } from "../../support/full.ts";
 import { show, timed, underLoad } from "../../support/measure.ts";
 import {
   fileOf,
@@ -134,8 +133,7 @@ export function settingsSuite(stack: TestStack): void {
       assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
     });
 
-    it("D2: fewer connections and more, twice over, leave no restart pending on either member", async function () {
-      onlyInFull(this);
+    it("D2: fewer connections and more, twice over, leave no restart pending on either member", async () => {
       for (const maxConnections of [80, 120, 80, 120]) {
         stack.configure({ "hastack:database": { maxConnections } });
         await stack.mustUp();
@@ -171,8 +169,7 @@ export function settingsSuite(stack: TestStack): void {
       }
     });
 
-    it("W6: an up killed while it replaces an instance can simply be run again", async function () {
-      onlyInFull(this);
+    it("W6: an up killed while it replaces an instance can simply be run again", async () => {
       const [program = "", ...args] = stack.command(["up", "--yes", "--skip-preview"]);
       stack.edit("app/src/http/views.ts", (text) => `${text}// and one more\n`);
       const before = await stack.place.identity("storefront-1");

@@ -60,6 +60,7 @@ function rows({ place }: TestStack, secrets: StackSecrets): Row[] {
   const isShared = balancers.some((one) => place.sharing(one).some((it) => databases.includes(it)));
   const throughBalancers = (role: string): Row["opens"] =>
     isShared && (role === "replicator" || role === "rewinder") ? [role] : [];
+  const hasBackups = secrets.certificates.some(({ leaf }) => leaf === "keeper");
   const database = { at: databases, port: ports.postgres };
   const tierNames = Object.keys(tiers) as (keyof typeof tiers)[];
   return [
@@ -176,7 +177,7 @@ function rows({ place }: TestStack, secrets: StackSecrets): Row[] {
       }),
     ),
     { ...database, name: "PostgreSQL, keeper, from elsewhere", speech: asKeeper, opens: [] },
-    ...[asKeeper, { ...asKeeper, replication: true } as Speech].map(
+    ...(hasBackups ? [asKeeper, { ...asKeeper, replication: true } as Speech] : []).map(
       (speech, index): Row => ({
         name: `HAProxy to PostgreSQL, keeper${index === 0 ? "" : " as a standby"}`,
         at: balancers,
