@@ -104,7 +104,6 @@ export async function complete(
   note: RestoreNote,
   signal: AbortSignal,
 ): Promise<Completed> {
-  await copyStandbys(hands, note, signal);
   let now = note;
   const once = async (what: RestoreNote["done"][number], does: () => Promise<unknown>) => {
     if (now.done.includes(what)) return;
@@ -114,15 +113,20 @@ export async function complete(
     await hands.note(now);
   };
   let completed: Completed = {};
-  try {
-    await once("files", async () => {
-      hands.say("bringing files back that its rows name");
-      completed = { files: await hands.ask({ do: "bring-files" }, signal) };
-    });
-  } catch (error) {
+  const bringFiles = async () => {
+    hands.say("bringing files back that its rows name");
+    completed = { files: await hands.ask({ do: "bring-files" }, signal) };
+  };
+  // Visitors miss the files: they come before the backup that the member begins of itself
+  const [files, standbys] = await Promise.allSettled([
+    once("files", bringFiles),
+    copyStandbys(hands, note, signal),
+  ]);
+  if (standbys.status === "rejected") throw standbys.reason;
+  if (files.status === "rejected") {
     // What is written now must be backed up all the same
-    if (!(error instanceof Failed)) throw error;
-    completed = { filesFailed: error.message };
+    if (!(files.reason instanceof Failed)) throw files.reason;
+    completed = { filesFailed: files.reason.message };
   }
   await once("lineage", async () => {
     now = { ...now, backedUp: true };

@@ -32,8 +32,8 @@ describe("backups on three machines", function () {
   after("leave nothing, whatever failed", () => stack.destroyAll());
 
   backupMachineSuite(stack, place);
-  scanSuite(stack, place);
   backupsSuite(stack);
+  scanSuite(stack, place);
   backupJournalSuite(stack);
 
   describe("destroy", () => {

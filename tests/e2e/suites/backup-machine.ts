@@ -1,5 +1,8 @@
 /** The machine of backups, as systemd runs it: looked at, restarted, rebooted, and with other settings. */
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { lastWords } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
 import type { MachinePlace } from "../../support/machine-place.ts";
@@ -38,12 +41,20 @@ export function backupMachineSuite(stack: TestStack, place: MachinePlace): void 
   describe("the machine of backups", () => {
     before(() => healed(stack));
 
-    it("O1, O3: status is well once the first backup is there, and nothing has drifted", async () => {
+    it("O1, O3: status is well once there is a backup and a recovery kit, and nothing has drifted", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "hastack-kit-"));
+      try {
+        const words = ["kit", "--", "--make", join(folder, "kit"), "--generate"];
+        const made = await stack.npm(["run", "--silent", ...words, "--stack", stack.name], 120);
+        assert.equal(made.code, 0, lastWords(made));
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
       await until("status is ok", {
         probe: () => command(stack, ["status"]),
         done: ({ code }) => code === 0,
         describe: ({ stdout }) => stdout,
-        limitSeconds: 180,
+        limitSeconds: 300,
       });
       const { code, stdout } = await command(stack, ["drift", "--json"]);
       assert.deepEqual([code, JSON.parse(stdout).findings], [0, []]);

@@ -4,9 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { lastWords } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
 import { scanFrom } from "../../support/attacks/scan.ts";
-import { timed } from "../../support/measure.ts";
+import { assertWithin, show, timed } from "../../support/measure.ts";
 import { attempt, healed, inside, must, primary, sql } from "../../support/members.ts";
 import { command, mustCommand } from "../../support/operation.ts";
+import type { Promised } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import {
   type Acknowledged,
@@ -20,6 +21,9 @@ import {
 export const keeper = "backup-1";
 /** A restore of some megabytes, on a machine that is busy with the tests. */
 export const restoreSeconds = 600;
+
+/** What docs/backups.md says of a restore in the stack's place. */
+const standsStill: Promised = { reads: 30, writes: 30 };
 
 /** What `npm run backup -- --list --json` says, as far as it is looked at. */
 export interface Listed {
@@ -75,9 +79,14 @@ export function backupsSuite(stack: TestStack): void {
       // It was only looked at
       assert.deepEqual(await missingWrites(stack, later), []);
 
-      await timed("restored in place", () =>
+      const during = new Traffic(stack, patientVisits);
+      const told = await timed("restored in place", () =>
         mustCommand(stack, [...to, "--in-place"], restoreSeconds),
       );
+      const seen = await during.stop();
+      show("restored in place", seen, standsStill);
+      console.log(told.replaceAll(/^/gm, "        "));
+      assertWithin(seen, standsStill);
       await healed(stack);
       assert.deepEqual(await missingWrites(stack, earlier), []);
       assert.equal(await countOf(stack, later), 0, "what came later is not there");

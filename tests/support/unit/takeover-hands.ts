@@ -14,8 +14,8 @@ export class PairHands implements Hands {
   readonly members = ["db-1", "db-2"];
   readonly calls: string[] = [];
   kept: RestoreNote | undefined;
-  /** The call before which it is cut off. @default it is not */
-  cutOffAt: string | undefined;
+  /** The calls before which it is cut off. @default it is not */
+  cutOffAt: readonly string[] = [];
   readonly #pair: PatroniPair;
 
   constructor(pair: PatroniPair) {
@@ -23,7 +23,7 @@ export class PairHands implements Hands {
   }
 
   #call(what: string): void {
-    if (what === this.cutOffAt) throw new Error(`cut off before ${what}`);
+    if (this.cutOffAt.includes(what)) throw new Error(`cut off before ${what}`);
     this.calls.push(what);
   }
 
