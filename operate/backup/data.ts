@@ -143,6 +143,10 @@ done
 ! runs || fail 'PostgreSQL does not stop'
 `;
 
+/** @param hold shell text that stops a member's processes */
+export const stopScript = (hold: string): string => `( ${hold} ) || exit
+${endScript}`;
+
 /** Moves the restored data into the place of the former, which is kept beside it. */
 export const swapScript = (id: string): string => `${head}copy=$data.${names.restored}
 before=$data.${names.before}
@@ -238,10 +242,18 @@ chown postgres: "$data.roles.new"
 mv "$data.roles.new" "$data.roles.sql"
 `;
 
-/** Gives the restored database those roles, and what the application wants of it now. */
+/** For a PostgreSQL that starts from a copy, and its promotion. */
+const promotedSeconds = 300;
+
+/** Gives the restored database those roles, and what the application wants of it now, as soon as it is the primary. */
 export const giveRolesScript = (
   wanted: WantedDatabase,
-): string => `${head}${psql} --dbname=postgres --file="$data.roles.sql"
+): string => `${head}end=$(($(date +%s) + ${promotedSeconds}))
+until [ "$(${psql} --dbname=postgres --command='SELECT pg_is_in_recovery()' 2> /dev/null)" = f ]; do
+  [ "$(date +%s)" -lt "$end" ] || fail 'it has not become the primary within ${promotedSeconds} s'
+  sleep 0.1
+done
+${psql} --dbname=postgres --file="$data.roles.sql"
 ${psql} --dbname=postgres << 'END'
 GRANT CONNECT ON DATABASE ${databaseName} TO ${wanted.roles.join(", ")};
 END

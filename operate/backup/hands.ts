@@ -9,6 +9,7 @@ import { mustOn, processesScript, setProcesses } from "../act/processes.ts";
 import { replicates } from "../act/whole.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
+import { stopScript } from "./data.ts";
 import { backupMember, onBackup } from "./member.ts";
 import { forgetCluster, type RestoreNote, writeNote } from "./note.ts";
 import { followRequest, putRequest, type Request, request } from "./request.ts";
@@ -20,8 +21,10 @@ export interface Hands {
   on(member: string, script: string, what: string, seconds?: number): Promise<string>;
   /** Whether shell text succeeds there. @throws where the machine cannot be reached */
   holds(member: string, script: string): Promise<boolean>;
-  /** Stops a member's processes so that no boot starts them, or lets them run again. */
-  processes(member: string, deed: "hold" | "release"): Promise<void>;
+  /** Stops a member's processes and PostgreSQL, so that no boot starts them. Every call to a machine counts here. */
+  stop(member: string): Promise<void>;
+  /** Lets a member's processes run again. */
+  release(member: string): Promise<void>;
   isHeld(member: string): Promise<boolean>;
   /** Waits until a member is the primary. */
   leads(member: string, signal?: AbortSignal): Promise<void>;
@@ -58,6 +61,9 @@ export const marksScript = (shared: readonly string[], deed: "set" | "remove"): 
 /** A copy of a large database takes hours. */
 const longSeconds = 86_400;
 
+/** Its processes have their grace; then PostgreSQL writes out what it holds. */
+const stopSeconds = 1320;
+
 export function handsOn(stack: OperatedStack): Hands {
   const members = present(stack.topology.members.database);
   const named = (name: string): Member => {
@@ -73,7 +79,11 @@ export function handsOn(stack: OperatedStack): Hands {
       if (isUnreachable(outcome)) throw new Error(`${member}: ${outcome.unreachable}`);
       return outcome.code === 0;
     },
-    processes: (member, deed) => setProcesses(stack, named(member), deed),
+    async stop(member) {
+      const script = stopScript(processesScript(stack, named(member), "hold"));
+      await mustOn(stack, named(member), script, "stop it", stopSeconds);
+    },
+    release: (member) => setProcesses(stack, named(member), "release"),
     isHeld(member) {
       return this.holds(member, processesScript(stack, named(member), "isHeld"));
     },

@@ -92,12 +92,12 @@ export const forgetCluster = (stack: OperatedStack): Promise<void> =>
 export async function forgetClusterBy(
   call: (calls: readonly StoreCall[]) => Promise<readonly unknown[]>,
 ): Promise<void> {
-  const [answer] = await call([["kv/range", { ...below(clusterPrefix), keys_only: true }]]);
-  const keys = foundIn(granted(answer))
-    .map(({ key }) => key)
-    .filter((key) => key !== kept);
-  if (keys.length === 0) return;
-  const answers = await call(keys.map((key) => ["kv/deleterange", { key: encoded(key) }] as const));
+  const { key, range_end } = below(clusterPrefix);
+  const answers = await call([
+    ["kv/deleterange", { key, range_end: encoded(kept) }],
+    // The next key after that one
+    ["kv/deleterange", { key: encoded(`${kept}\0`), range_end }],
+  ]);
   for (const one of answers) granted(one);
 }
 

@@ -200,9 +200,7 @@ async function inPlace(
     return `nothing is changed. ${pathOf("restored")} of ${copied.target} stays: npm run restore -- --in-place asks again, --discard removes it`;
   const members = present(stack.topology.members.database);
   const primary = wholeCluster(await askCluster(stack), members);
-  const started = performance.now();
   const serves = await takePlace(hands, copied, primary, wantedOf(stack.application), signal);
-  say(`the database stood still for ${secondsSince(started)}`);
   return rest(hands, serves, signal);
 }
 

@@ -3,6 +3,7 @@
  * next is told by the note in etcd and by what lies on the machines, so that either way can be gone again.
  */
 import type { WantedDatabase } from "../../infra/render/principals.ts";
+import { secondsSince } from "../act/plan.ts";
 import {
   acceptScript,
   asideScript,
@@ -20,6 +21,8 @@ import { Failed } from "./request.ts";
 
 /** PostgreSQL writes out what it holds when it stops. */
 const stopSeconds = 660;
+/** A copy is recovered before it is the primary. */
+const rolesSeconds = 360;
 
 const at = (note: RestoreNote, phase: Phase, more: Partial<RestoreNote> = {}): RestoreNote => ({
   ...note,
@@ -32,8 +35,7 @@ async function stopDatabase(hands: Hands, order: readonly string[], signal?: Abo
   for (const member of order) {
     signal?.throwIfAborted();
     hands.say(`stopping ${member}`);
-    await hands.processes(member, "hold");
-    await hands.on(member, endScript, "stop PostgreSQL", stopSeconds);
+    await hands.stop(member);
   }
 }
 
@@ -51,25 +53,35 @@ export async function takePlace(
   signal: AbortSignal,
 ): Promise<RestoreNote> {
   const { target, id } = note;
-  const steps: readonly (() => Promise<void>)[] = [
-    () => hands.on(target, keepRolesScript, "keep the roles").then(() => {}),
+  const standbys = hands.members.filter((one) => one !== primary);
+  const each = async (steps: readonly (() => Promise<unknown>)[]) => {
+    for (const step of steps) {
+      signal.throwIfAborted();
+      await step();
+    }
+  };
+  await each([
+    () => hands.on(target, keepRolesScript, "keep the roles"),
     () => hands.note(at(note, "swapping", { primary })),
     () => hands.marks("set"),
     () => hands.receive("stop"),
-    () => stopDatabase(hands, [...hands.members.filter((one) => one !== primary), primary], signal),
+    // Without a standby the primary serves on
+    () => stopDatabase(hands, standbys, signal),
+  ]);
+  const started = performance.now();
+  await each([
+    () => stopDatabase(hands, [primary], signal),
     () => hands.forgetCluster(),
-    () => hands.on(target, swapScript(id), "put the restored data in place").then(() => {}),
+    () => hands.on(target, swapScript(id), "put the restored data in place"),
     // From its first start on it is no copy any more
     () => hands.note(at(note, "swapping", { primary, served: true })),
-    () => hands.processes(target, "release"),
+    () => hands.release(target),
+    () => hands.on(target, giveRolesScript(wanted), "give the roles", rolesSeconds),
     () => hands.leads(target, signal),
-    () => hands.on(target, giveRolesScript(wanted), "give the roles").then(() => {}),
-  ];
-  for (const step of steps) {
-    signal.throwIfAborted();
-    await step();
-  }
-  hands.say(`${target} serves the restored data`);
+  ]);
+  hands.say(
+    `${target} serves the restored data; the database stood still for ${secondsSince(started)}`,
+  );
   const serves = at(note, "serves", { primary, served: true });
   await hands.note(serves);
   return serves;
@@ -92,7 +104,6 @@ export async function complete(
   note: RestoreNote,
   signal: AbortSignal,
 ): Promise<Completed> {
-  await copyStandbys(hands, note, signal);
   let now = note;
   const once = async (what: RestoreNote["done"][number], does: () => Promise<unknown>) => {
     if (now.done.includes(what)) return;
@@ -102,15 +113,20 @@ export async function complete(
     await hands.note(now);
   };
   let completed: Completed = {};
-  try {
-    await once("files", async () => {
-      hands.say("bringing files back that its rows name");
-      completed = { files: await hands.ask({ do: "bring-files" }, signal) };
-    });
-  } catch (error) {
+  const bringFiles = async () => {
+    hands.say("bringing files back that its rows name");
+    completed = { files: await hands.ask({ do: "bring-files" }, signal) };
+  };
+  // Visitors miss the files: they come before the backup that the member begins of itself
+  const [files, standbys] = await Promise.allSettled([
+    once("files", bringFiles),
+    copyStandbys(hands, note, signal),
+  ]);
+  if (standbys.status === "rejected") throw standbys.reason;
+  if (files.status === "rejected") {
     // What is written now must be backed up all the same
-    if (!(error instanceof Failed)) throw error;
-    completed = { filesFailed: error.message };
+    if (!(files.reason instanceof Failed)) throw files.reason;
+    completed = { filesFailed: files.reason.message };
   }
   await once("lineage", async () => {
     now = { ...now, backedUp: true };
@@ -136,7 +152,7 @@ async function copyStandbys(hands: Hands, { target }: RestoreNote, signal: Abort
       await hands.on(member, asideScript, "move its data aside");
     }
     hands.say(`${member} is copied from ${target}`);
-    await hands.processes(member, "release");
+    await hands.release(member);
   }
 }
 
@@ -192,11 +208,10 @@ async function swapBack(hands: Hands, note: RestoreNote): Promise<void> {
     const script = putBackScript(id, member === target, member === first);
     await hands.on(member, script, "put the former data back");
   }
-  await hands.processes(first, "release");
+  await hands.release(first);
   await hands.leads(first);
   hands.say(`${first} serves the data from before the restore`);
-  for (const member of hands.members.filter((one) => one !== first))
-    await hands.processes(member, "release");
+  for (const member of hands.members.filter((one) => one !== first)) await hands.release(member);
   await hands.whole();
 }
 

@@ -300,6 +300,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "backups-lab",
+    about: "the same on three machines, whose machine of backups is restarted and rebooted",
+    minutes: 22,
+    limitMinutes: 75,
+    files: () => ["tests/e2e/backups-lab.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "sleep",
     about:
       "a stack on Docker that sleeps for a quarter of an hour, and 100 looks for changes by hand",

@@ -20,7 +20,7 @@ const looks: Readonly<Record<string, string>> = {
   "kernel setting": "grep -x 1 /proc/sys/net/ipv4/ip_nonlocal_bind || :",
   "virtual address": "ip -4 -oneline address | grep -F .100/ || :",
   listener:
-    "ss -Hltn | awk '{print $4}' | grep -E ':(80|443|8404|5000|5001|2525|5432|8008|2379|2380|3000|3001|6379)$' || :",
+    "ss -Hltn | awk '{print $4}' | grep -E ':(80|443|8404|5000|5001|2525|5432|5440|8008|2379|2380|3000|3001|6379)$' || :",
   gluster: "ls -d /var/lib/glusterd/peers/* /var/lib/glusterd/vols/* 2>/dev/null || :",
 };
 

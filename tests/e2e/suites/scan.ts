@@ -11,9 +11,10 @@ import { storageDriver } from "../../../infra/platform/ssh/storage/storage.ts";
 import { type Opening, openings, sshPortsMark } from "../../../infra/render/nftables.ts";
 import type { Machine } from "../../../infra/topology.ts";
 import { inMachine, networkName } from "../../../lab/machines.ts";
-import { inRoot, readProjectFile } from "../../../lib/paths.ts";
+import { inRoot } from "../../../lib/paths.ts";
 import { mustRun } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
+import { scanFrom, type Target } from "../../support/attacks/scan.ts";
 import type { MachinePlace } from "../../support/machine-place.ts";
 import { timed } from "../../support/measure.ts";
 import type { TestStack } from "../../support/test-stack.ts";
@@ -23,25 +24,9 @@ const networks = ["frontend", "backend", "management"] as const;
 type Answer = "open" | "refused" | "nothing";
 
 /** Somewhere to connect to, and what must come of it. */
-interface Probe {
+interface Probe extends Target {
   readonly from: string;
-  readonly to: string;
-  readonly port: number;
   readonly expected: Answer;
-}
-
-/** Seconds within which a machine of the same network answers, with all of them at it. */
-const answerSeconds = 4;
-const scanner = readProjectFile("tests/support/attacks/scan.pl");
-
-/** @returns what came of connections, in the order given */
-async function scanFrom(
-  run: (script: string, input: string) => Promise<string>,
-  probes: readonly Probe[],
-): Promise<string[]> {
-  const input = probes.map(({ to, port }) => `${to} ${port}\n`).join("");
-  const words = `perl -e "$(cat <<'END_OF_PROGRAM'\n${scanner}\nEND_OF_PROGRAM\n)" ${answerSeconds}`;
-  return (await run(words, input)).trim().split("\n");
 }
 
 /** The stack's plan, as the program makes it. */

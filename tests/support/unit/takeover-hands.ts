@@ -3,6 +3,7 @@ import type { Member } from "../../../infra/topology.ts";
 import { until } from "../../../lib/until.ts";
 import { processesScript } from "../../../operate/act/processes.ts";
 import { granted, readSaid, storeScript } from "../../../operate/act/store.ts";
+import { stopScript } from "../../../operate/backup/data.ts";
 import type { Hands } from "../../../operate/backup/hands.ts";
 import { forgetClusterBy, type RestoreNote } from "../../../operate/backup/note.ts";
 import type { OperatedStack } from "../../../operate/stack.ts";
@@ -13,8 +14,8 @@ export class PairHands implements Hands {
   readonly members = ["db-1", "db-2"];
   readonly calls: string[] = [];
   kept: RestoreNote | undefined;
-  /** The call before which it is cut off. @default it is not */
-  cutOffAt: string | undefined;
+  /** The calls before which it is cut off. @default it is not */
+  cutOffAt: readonly string[] = [];
   readonly #pair: PatroniPair;
 
   constructor(pair: PatroniPair) {
@@ -22,7 +23,7 @@ export class PairHands implements Hands {
   }
 
   #call(what: string): void {
-    if (what === this.cutOffAt) throw new Error(`cut off before ${what}`);
+    if (this.cutOffAt.includes(what)) throw new Error(`cut off before ${what}`);
     this.calls.push(what);
   }
 
@@ -40,9 +41,14 @@ export class PairHands implements Hands {
     return processesScript(stack, { name: member } as Member, deed);
   }
 
-  async processes(member: string, deed: "hold" | "release"): Promise<void> {
-    this.#call(`${member}: ${deed}`);
-    await this.#pair.on(member).run(this.#script(member, deed));
+  async stop(member: string): Promise<void> {
+    this.#call(`${member}: hold`);
+    await this.#pair.on(member).run(stopScript(this.#script(member, "hold")));
+  }
+
+  async release(member: string): Promise<void> {
+    this.#call(`${member}: release`);
+    await this.#pair.on(member).run(this.#script(member, "release"));
   }
 
   isHeld(member: string): Promise<boolean> {

@@ -86,9 +86,9 @@ describe("a restore in the stack's place, on a pair under Patroni", function () 
       "db-1: give the roles",
     ]) {
       const hands = new PairHands(pair);
-      hands.cutOffAt = cut;
+      hands.cutOffAt = [cut];
       await assert.rejects(bring(hands), /cut off/, cut);
-      hands.cutOffAt = undefined;
+      hands.cutOffAt = [];
       assert.ok(hands.kept);
       await settle(hands, await putBack(hands, hands.kept));
       assert.equal((await rows()).trim(), "1,2", cut);
@@ -137,11 +137,16 @@ describe("a restore in the stack's place, on a pair under Patroni", function () 
     await pair.sql("db-1", "INSERT INTO kept VALUES (5)", "hastack");
     const hands = new PairHands(pair);
     const serves = await bring(hands);
-    for (const cut of ["db-2: release", "ask bring-files", "ask discard"]) {
+    // Files are brought back while the standby is copied
+    for (const cut of [
+      ["db-2: release", "ask bring-files"],
+      ["ask bring-files"],
+      ["ask discard"],
+    ]) {
       hands.cutOffAt = cut;
       await assert.rejects(complete(hands, hands.kept ?? serves, signal), /cut off/);
     }
-    hands.cutOffAt = undefined;
+    hands.cutOffAt = [];
     await complete(hands, hands.kept ?? serves, signal);
     assert.equal((await rows()).trim(), "1,3");
     assert.equal(hands.calls.filter((one) => one === "ask bring-files").length, 1);
