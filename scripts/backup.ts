@@ -1,7 +1,8 @@
+import { interrupted } from "../lib/interrupted.ts";
 import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { say } from "../operate/act/plan.ts";
-import { backupWish, checkWish, drillWish, interrupted, wish } from "../operate/backup/backup.ts";
+import { backupWish, checkWish, drillWish, wish } from "../operate/backup/backup.ts";
 import { lookAtBackups, textOfList } from "../operate/backup/list.ts";
 import { checkedId, followRequest, GoesOn } from "../operate/backup/request.ts";
 import { type OperatedStack, openStack } from "../operate/stack.ts";

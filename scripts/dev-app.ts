@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { signals } from "../lib/interrupted.ts";
 import { say } from "../operate/act/plan.ts";
 import { describe, devApp, tierFor } from "../operate/dev-app/dev-app.ts";
 import { openStack } from "../operate/stack.ts";
@@ -23,7 +24,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const tier = tierFor(stack, positionals[0]);
   say(describe(stack, tier, port));
   const stop = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => stop.abort());
+  for (const name of signals) process.on(name, () => stop.abort());
   await devApp(stack, { tier: tier.name, port, signal: stop.signal });
   return 0;
 }

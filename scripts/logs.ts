@@ -1,3 +1,4 @@
+import { interrupted } from "../lib/interrupted.ts";
 import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { membersCalled, readLogs } from "../operate/logs/logs.ts";
@@ -16,20 +17,19 @@ export async function main(args: readonly string[]): Promise<number> {
   const members = membersCalled(stack, names);
   const since = readSince(String(options.since ?? "10m"));
   const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.once(signal, () => stop.abort());
+  const ended = AbortSignal.any([stop.signal, interrupted()]);
   // Whoever reads this may have enough, as `head` has
   process.stdout.on("error", () => stop.abort());
   const width = Math.max(...members.map((one) => one.name.length));
   const follow = options.follow === true;
-  for await (const line of readLogs(stack, members, { since, follow, signal: stop.signal })) {
+  for await (const line of readLogs(stack, members, { since, follow, signal: ended })) {
     const time = line.time.slice(0, 23).replace("T", " ");
     if (process.stdout.write(`${time}  ${line.name.padEnd(width)}  ${printable(line.text)}\n`))
       continue;
-    if (stop.signal.aborted) break;
+    if (ended.aborted) break;
     await new Promise<void>((resolve) => {
       process.stdout.once("drain", resolve);
-      stop.signal.addEventListener("abort", () => resolve(), { once: true });
+      ended.addEventListener("abort", () => resolve(), { once: true });
     });
   }
   return 0;

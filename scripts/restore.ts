@@ -1,8 +1,8 @@
+import { interrupted } from "../lib/interrupted.ts";
 import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { operate } from "../operate/act/operation.ts";
 import { type Plan, say } from "../operate/act/plan.ts";
-import { interrupted } from "../operate/backup/backup.ts";
 import { readMoment } from "../operate/backup/moment.ts";
 import { describeMoment } from "../operate/backup/note.ts";
 import { GoesOn } from "../operate/backup/request.ts";

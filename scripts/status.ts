@@ -1,3 +1,4 @@
+import { interrupted } from "../lib/interrupted.ts";
 import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { openStack } from "../operate/stack.ts";
@@ -63,8 +64,6 @@ const jsonOf = (picture: Picture, isOneOfMany: boolean): string =>
 /** Told to end, or read by nobody any more. */
 function ended(): AbortSignal {
   const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.once(signal, () => stop.abort());
   process.stdout.on("error", () => stop.abort());
-  return stop.signal;
+  return AbortSignal.any([stop.signal, interrupted()]);
 }

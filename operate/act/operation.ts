@@ -3,6 +3,7 @@
  * question, the journal, and what puts back the state before where it does not end well.
  */
 import { createInterface } from "node:readline/promises";
+import { signals } from "../../lib/interrupted.ts";
 import { printable } from "../../lib/printable.mjs";
 import { defaultStack } from "../../scripts/launcher/stack.ts";
 import type { OperatedStack } from "../stack.ts";
@@ -150,8 +151,6 @@ async function carry(
     for (const name of signals) process.off(name, interrupt);
   }
 }
-
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** What cannot be undone stays noted, for the next command. */
 async function undone(

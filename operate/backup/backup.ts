@@ -135,11 +135,3 @@ const ended = (outcome: "done" | "failed", result: string) => ({
   outcome,
   result: result.split("\n")[0] ?? "",
 });
-
-/** Told to end by a person. */
-export function interrupted(): AbortSignal {
-  const stop = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.once(name, () => stop.abort(new Error("it was interrupted")));
-  return stop.signal;
-}

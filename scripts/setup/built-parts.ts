@@ -67,12 +67,12 @@ function goPrograms(part: Part): Program[] {
   ];
 }
 
-const buildFlags = ["-mod=readonly", "-buildvcs=false", "-trimpath"];
+export const buildFlags = ["-mod=readonly", "-buildvcs=false", "-trimpath"];
 const linkerFlags = "-s -w";
 const processors: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
 /** A C compiler or a workspace of the user's must not decide what is built, nor what it is for. */
-const goSettings = { CGO_ENABLED: "0", GOWORK: "off" };
+export const goSettings = { CGO_ENABLED: "0", GOWORK: "off" };
 const target = { GOOS: process.platform, GOARCH: processors[process.arch] ?? process.arch };
 
 /** Tracked, and says which sources were proved: no source itself. */

@@ -6,7 +6,16 @@
 import type { Outcome } from "../../../lib/run.ts";
 import { targets } from "../../inventory.ts";
 import { tierOfProcess } from "../../render/instance-proxy.ts";
-import { type DiskNeed, isRole, ports, portsOf, releaseNeed, roleRow, roles } from "../../roles.ts";
+import {
+  backupDirectory,
+  type DiskNeed,
+  isRole,
+  ports,
+  portsOf,
+  releaseNeed,
+  roleRow,
+  roles,
+} from "../../roles.ts";
 import type { Problem } from "../../rules/problem.ts";
 import { runningIn, runningProblems } from "../../rules/running.ts";
 import { type Settings, SettingsError } from "../../settings.ts";
@@ -348,13 +357,17 @@ export function sharedDiskWarnings(
       if (others.length === 0) return [];
       const { driver, reservePercent } = settings.storage;
       // An NFS server gives all that there is
-      const left = driver === "nfs" ? "nothing" : `${reservePercent} per cent of it and no more`;
-      const by = driver === "nfs" ? "" : " (hastack:storage.reservePercent)";
+      const left =
+        store.path === backupDirectory
+          ? "what backups do not take (hastack:backup.retentionDays, hastack:backup.spoolMegabytes)"
+          : driver === "nfs"
+            ? "nothing"
+            : `${reservePercent} per cent of it and no more (hastack:storage.reservePercent)`;
       return [
         {
           source: describeTarget(target),
           path: "",
-          why: `its file system ${mount} holds ${name(store)} beside ${others.map(name).join(" and ")}, to which the former leave ${left}${by}`,
+          why: `its file system ${mount} holds ${name(store)} beside ${others.map(name).join(" and ")}, to which the former leave ${left}`,
           fix: `give ${store.path} a file system of its own`,
         },
       ];

@@ -9,12 +9,14 @@ import time
 
 import common
 import compare
+import lineage as lineages
 import named
 import pgbackrest
 import restic
 import witness
 from common import POSTGRES, Failed, bin, iso, moment, now, place, read_json, say, settings, write_json
 from instance import Instance
+from segments import holds, position
 from stored import parts
 
 SAMPLE = 10
@@ -93,7 +95,13 @@ def plan():
 
 
 def known_since(lineage, stop):
-    return [one for one in witness.records() if one["lineage"] == lineage and moment(one["time"]) > stop]
+    """Records since a moment. What a failover has cut off of a timeline is in no backup's future."""
+    known = lineages.branches(lineage)
+    newest = max(known, default=1)
+    return [
+        one for one in witness.records() if one["lineage"] == lineage and moment(one["time"]) > stop
+        and holds(newest, known.get(newest, []), one["timeline"], position(one["lsn"]))
+    ]
 
 
 def is_received(time_of_record):

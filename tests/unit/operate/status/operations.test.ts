@@ -39,6 +39,39 @@ describe("status of operations", () => {
     assert.equal(judgeOperations(undefined, false).state, "ok");
   });
 
+  describe("O1, O3: a restore in the stack's place", () => {
+    const note: Record<string, unknown> = {
+      id: "0123456789abcd",
+      operator: "ann@desk",
+      since: "2026-11-27T14:00:00.000Z",
+      to: "newest",
+      phase: "waits",
+      target: "db-1",
+    };
+    const told = (value: unknown) =>
+      judgeOperations({ restore: JSON.stringify(value), entries: [] }, true);
+    for (const [phase, what] of [
+      ["swapping", /was cut off: npm run restore -- --undo has the former data serve/],
+      ["serves", /is not complete: npm run restore -- --in-place goes on/],
+      ["waits", /waits: npm run restore -- --accept keeps it, --undo puts the former data back/],
+      ["undoing", /was cut off: npm run restore -- --undo/],
+      ["back", /was cut off: npm run restore -- --undo/],
+    ] as const)
+      it(`is told until it is accepted or undone: ${phase}`, () => {
+        const { state, findings } = told({ ...note, phase });
+        assert.equal(state, "degraded");
+        assert.match(findings[0]?.what ?? "", what);
+        assert.match(findings[0]?.what ?? "", /by ann@desk, since 2026-11-27 14:00 UTC/);
+      });
+    it("is no matter while only a copy lies ready", () => {
+      assert.equal(told({ ...note, phase: "copied" }).state, "ok");
+    });
+    it("is told, too, where what is noted of it cannot be read", () => {
+      for (const lie of [null, 5, {}, { ...note, phase: "fine" }, { ...note, target: "; reboot" }])
+        assert.match(told(lie).findings[0]?.what ?? "", /^a restore that cannot be read waits$/);
+    });
+  });
+
   it("O1: tells the last one", () => {
     const entry = { operator: "ann@desk", what: "drain lb-1", since: "2026-11-27T16:00:00Z" };
     const { is } = judgeOperations({ entries: [{ ...entry, outcome: "done" }] }, true);

@@ -137,6 +137,16 @@ describe("W5, S4: shared files on the file system of what stops without room", (
     assert.deepEqual(warned(apart), [told("etcd (/var/lib/etcd)")]);
   });
 
+  it("are told of backups by the settings of backups", () => {
+    const space = new Map([
+      ["/var/lib/hastack-backup", on("/var")],
+      ["/var/lib/etcd", on("/var")],
+    ]);
+    const [told = ""] = warned(space, ["quorum", "backup"]);
+    assert.match(told, /backups .* beside etcd .*hastack:backup.retentionDays/);
+    assert.doesNotMatch(told, /reservePercent/);
+  });
+
   it("are not told where they have one of their own, or nobody else is there", () => {
     assert.deepEqual(
       warned(new Map([...good.space, ["/var/lib/hastack/bricks", on("/srv/files")]])),

@@ -4,7 +4,7 @@ import { inRoot } from "../../../../../lib/paths.ts";
 import { run } from "../../../../../lib/run.ts";
 
 /** What an expression of Python is worth, with the backup machine's modules at hand. */
-async function worth(expression: string): Promise<unknown> {
+async function worth(expression: string, before = ""): Promise<unknown> {
   const text = `import datetime, json, sys
 sys.path.insert(0, "infra/render/backup")
 sys.dont_write_bytecode = True
@@ -15,6 +15,7 @@ def refusal(act):
     return act()
   except common.Failed as failure:
     return str(failure)
+${before}
 print(json.dumps(${expression}, default=lambda one: one.isoformat()))`;
   const { code, stdout, stderr } = await run(["python3", "-c", text], { cwd: inRoot(".") });
   assert.equal(code, 0, stderr);
@@ -30,6 +31,38 @@ const backup = (segment: number, stop: string, timeline = 1) =>
   `{"startLsn": "0/${segment}000028", "stopLsn": "0/${segment}0000F0", "timeline": ${timeline}, "stop": day("${stop}+00:00"), "label": "one"}`;
 const tick = (lsn: string, at: string, timeline: number) =>
   `{"lsn": "${lsn}", "at": "${at}.000Z", "timeline": ${timeline}}`;
+
+describe("O3: histories of the database", () => {
+  it("no drill is made to a record that a failover has cut off", async () => {
+    const records = [
+      [1, "0/5000000"],
+      [1, "0/5900000"],
+      [2, "0/5900000"],
+    ].map(([timeline, lsn]) => ({ lineage: 1, timeline, lsn, time: "2026-01-02T00:00:00Z" }));
+    const before = `import drill
+drill.witness.records = lambda: json.loads('${JSON.stringify(records)}')
+drill.lineages.branches = lambda number: ${branches}`;
+    const known = await worth(`drill.known_since(1, day("2026-01-01T00:00:00+00:00"))`, before);
+    assert.deepEqual(known, [records[0], records[2]]);
+  });
+
+  it("a restored one never counts as the former's own, and is noted once", async () => {
+    const before = `import identity, lineage
+kept = {"lineage": 1, "system": "7", "timeline": 1, "branch": []}
+identity.record = lambda: kept
+lineage.write_json = lambda path, value: globals().update(kept=value)
+lineage.place = lambda *names: "/".join(names)
+who = lambda timeline, *branch: identity.stranger({"system": "7", "timeline": timeline, "branch": list(branch)}, kept)
+restored, after = (2, [1, "0/5800000"]), (3, [1, "0/5800000"], [2, "0/6000000"])
+other = (2, [1, "0/7000000"])
+told = [who(*restored)]
+lineage.note_promoted(2, [[1, "0/5800000"]])
+lineage.note_promoted(2, [[1, "0/5800000"]])
+told += [who(*restored), who(*after), who(*other), who(1), len(kept["promoted"])]`;
+    const has = "the primary has what was restored";
+    assert.deepEqual(await worth("told", before), [null, has, has, null, null, 1]);
+  });
+});
 
 describe("what can be restored", () => {
   const walk = (found: string, last = "None") =>
