@@ -241,6 +241,8 @@ def verify(repository):
     problems = []
     for lineage in pgbackrest.numbers(repository):
         try:
+            # With another key `verify` would only say that there is no usable file
+            pgbackrest.backups_in(repository, lineage)
             said = pgbackrest.call(lineage, "verify", "--output=text", repo=repository, seconds=None)
         except Failed as failure:
             problems.append(str(failure))

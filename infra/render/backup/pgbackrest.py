@@ -28,11 +28,12 @@ MEANING = (
     (r"unable to connect to '([^']+)'", r"\1 does not answer"),
     (r"No space left on device", "the disk is full"),
     (r"timeout after \d+ms waiting for (?:read|write)|TLS error|remote end closed", "the server does not answer"),
-    (r"CryptoError", "what is in it is encrypted with another key"),
+    # What is decrypted with another key is no text, mostly without an error of the cipher
+    (r"CryptoError|FormatError: key/value found outside of section", "what is in it is encrypted with another key"),
     (r"mismatch in known hosts", "the server has another host key than hastack:backup.sftp.hostKey"),
     (r"public key authentication failed", "the server refuses the login with this key"),
     (r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch", "the store refuses the key"),
-    (r"unable to load info file", "there is no stanza in it, or the encryption key is another"),
+    (r"unable to load info file", "there is no stanza in it"),
 )
 
 

@@ -13,6 +13,11 @@ from common import FOLDER, Failed, environment, one_line, place, prepare, read_j
 # restic's own words for why it ended
 NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12
 INCOMPLETE = 3
+# What ssh says before restic says that it could not begin
+OF_SSH = (
+    ("Host key verification failed", "the server has another host key than hastack:backup.sftp.hostKey"),
+    ("Permission denied (publickey", "the server refuses the login with this key"),
+)
 TAG = "hastack"
 HUNG_SECONDS = 600
 # restic itself tries for a quarter of an hour
@@ -88,6 +93,9 @@ def reason(code, said):
         return "the repository of files cannot be opened with this encryption key"
     if code == LOCKED:
         return f"the repository of files is locked: {one_line(said, 200)}"
+    for pattern, meaning in OF_SSH:
+        if pattern in said:
+            return meaning
     lines = [plain(line) for line in said.splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith("Fatal:")]
     return one_line((fatal or lines or [f"restic ended with {code}"])[-1].removeprefix("Fatal: "), 250)

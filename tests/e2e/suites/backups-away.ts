@@ -57,7 +57,7 @@ export function backupsAwaySuite(stack: TestStack, store: () => ObjectStore): vo
       assert.deepEqual(gaps, []);
       const text = await mustCommand(stack, ["backup", "--list"]);
       for (const name of ["all", "local", "s3"])
-        assert.match(text, new RegExp(`^ +1 +${name} +20\\d\\d-`, "m"));
+        assert.match(text, new RegExp(`^ +\\d+ +${name} +20\\d\\d-`, "m"));
       console.log(text.replaceAll(/^/gm, "        "));
       console.log(`      the object store holds ${await store().megabytes()} MB`);
       await mustCommand(stack, ["backup", "--check"], restoreSeconds);
@@ -179,9 +179,9 @@ export function backupsAwaySuite(stack: TestStack, store: () => ObjectStore): vo
 
     it("O3: whose backup is damaged is named by the check; the other place gives it", async () => {
       const { backups } = await listed(stack);
-      const { label = "" } = backups.findLast(({ type }) => type === "full") ?? {};
+      const { label = "", lineage = 0 } = backups.findLast(({ type }) => type === "full") ?? {};
       const to = (await newest(stack)).to;
-      await spoil(stack, `${directory}/repository/backup/hastack-1/${label}/bundle/*`);
+      await spoil(stack, `${directory}/repository/backup/hastack-${lineage}/${label}/bundle/*`);
       const check = await command(stack, ["backup", "--check"], restoreSeconds);
       assert.equal(check.code, 1);
       console.log(check.stderr.replaceAll(/^/gm, "        "));
@@ -214,7 +214,7 @@ export function backupsAwaySuite(stack: TestStack, store: () => ObjectStore): vo
         await inside(
           stack,
           keeper,
-          `cd ${directory}/repository/archive/hastack-1; one=$(ls */*/*.zst | tail -2 | head -1); rm "$one"; basename "$one"`,
+          `cd ${directory}/repository/archive/hastack-${(await newest(stack)).lineage}; one=$(ls */*/*.zst | tail -2 | head -1); rm "$one"; basename "$one"`,
         )
       ).slice(0, 24);
       const check = await command(stack, ["backup", "--check"], restoreSeconds);

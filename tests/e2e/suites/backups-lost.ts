@@ -70,7 +70,7 @@ export function everythingLostSuite(stack: TestStack): void {
     after(() => rmSync(folder, { recursive: true, force: true }));
 
     const callKit = (...args: readonly string[]): Promise<Outcome> =>
-      stack.npm(["run", "--silent", "kit", "--", ...args], 120);
+      stack.npm(["run", "--silent", "kit", "--", ...args], 300);
     async function mustCallKit(...args: readonly string[]): Promise<string> {
       const outcome = await callKit(...args);
       assert.equal(outcome.code, 0, lastWords(outcome, 40));

@@ -162,10 +162,7 @@ for one in (lambda: pgbackrest.call(None, "repo-ls", repo="sftp", tries=True), l
   except common.Failed as failure:
     print(failure)`;
     const [database = "", files = ""] = (await python(ask)).split("\n");
-    assert.equal(
-      database,
-      "sftp: the server has another host key than hastack:backup.sftp.hostKey",
-    );
-    assert.match(files, /^sftp: .*host key/i);
+    const another = "sftp: the server has another host key than hastack:backup.sftp.hostKey";
+    assert.deepEqual([database, files], [another, another]);
   });
 });
