@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { lastWords } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
 import { scanFrom } from "../../support/attacks/scan.ts";
+import { countOf, listed, newest, reachable, restoreSeconds } from "../../support/backups.ts";
 import { assertWithin, show, timed } from "../../support/measure.ts";
 import { attempt, healed, inside, must, primary, sql } from "../../support/members.ts";
 import { command, mustCommand } from "../../support/operation.ts";
@@ -19,22 +20,9 @@ import {
 
 /** The member that keeps them. */
 export const keeper = "backup-1";
-/** A restore of some megabytes, on a machine that is busy with the tests. */
-export const restoreSeconds = 600;
 
 /** What docs/backups.md says of a restore in the stack's place. */
 const standsStill: Promised = { reads: 30, writes: 30 };
-
-/** What `npm run backup -- --list --json` says, as far as it is looked at. */
-export interface Listed {
-  readonly backups: readonly { readonly type: string; readonly lineage: number }[];
-  readonly ranges: readonly {
-    readonly lineage: number;
-    readonly from: string;
-    readonly to: string;
-  }[];
-  readonly gaps: readonly unknown[];
-}
 
 export function backupsSuite(stack: TestStack): void {
   describe("backups", () => {
@@ -218,35 +206,6 @@ async function isOwn(stack: TestStack, port: number): Promise<boolean> {
   cat "/proc/$pid/cgroup"
 done`;
   return /hastack-(keeper|receive)/.test(await inside(stack, keeper, script));
-}
-
-export async function listed(stack: TestStack): Promise<Listed> {
-  return JSON.parse(await mustCommand(stack, ["backup", "--list", "--json"]));
-}
-
-/** The range that reaches furthest. */
-export async function newest(stack: TestStack): Promise<Listed["ranges"][number]> {
-  const { ranges } = await listed(stack);
-  const last = ranges.toSorted((a, b) => a.to.localeCompare(b.to)).at(-1);
-  if (!last) throw new Error("nothing can be restored");
-  return last;
-}
-
-/** Waits until a moment can be restored. */
-export async function reachable(stack: TestStack, moment: Date): Promise<void> {
-  await timed("until it can be restored", () =>
-    until(`${moment.toISOString()} can be restored`, {
-      probe: async () => (await newest(stack)).to,
-      done: (to) => Date.parse(to) > moment.getTime(),
-      limitSeconds: 180,
-    }),
-  );
-}
-
-/** How many of these destinations are there. */
-async function countOf(stack: TestStack, some: readonly Acknowledged[]): Promise<number> {
-  const asked = some.map((one) => missingWrites(stack, [one]));
-  return (await Promise.all(asked)).filter(({ length }) => length === 0).length;
 }
 
 /** Of the instance that was restored beside the stack. */

@@ -102,9 +102,14 @@ export const renamed = agency.replace(
   "- name: shop-front\n    formerly: storefront\n",
 );
 
+const descriptions = new Map<string, ReturnType<typeof parseDescription>>();
+
 /** The application that a description makes, with what the settings give it. */
 export function applicationWith(text: string, settings = settingsWith()): Application {
-  return applicationOf(parseDescription(text, "app/hastack.yaml"), settings);
+  // Read once: thousands of drawn plans have the same one
+  const description = descriptions.get(text) ?? parseDescription(text, "app/hastack.yaml");
+  descriptions.set(text, description);
+  return applicationOf(description, settings);
 }
 
 /** The travel agency's tiers, with what the settings say of them. */
