@@ -301,7 +301,7 @@ export const parts: readonly Part[] = [
   },
   {
     name: "backups-lab",
-    about: "the same on three machines, whose machine of backups is restarted and rebooted",
+    about: "backups on three machines, whose machine of backups is restarted and rebooted",
     minutes: 22,
     limitMinutes: 75,
     files: () => ["tests/e2e/backups-lab.test.ts"],
