@@ -14,13 +14,14 @@ const elsewhere: readonly number[] = [
   ports.restored,
 ];
 
-const doors = doorsOf(
-  {
-    place: { address: (member: string) => member, sharing: (member: string) => [member] },
-  } as unknown as TestStack,
-  { password: () => "password" } as unknown as StackSecrets,
-  "all",
-);
+const place = { address: (member: string) => member, sharing: (member: string) => [member] };
+const doorsWith = (certificates: readonly { leaf: Leaf }[]) =>
+  doorsOf(
+    { place } as unknown as TestStack,
+    { password: () => "password", certificates } as unknown as StackSecrets,
+    "all",
+  );
+const doors = doorsWith([{ leaf: "keeper" }]);
 
 describe("the doors that attacks are tried at", () => {
   it("are all ports of all roles", () => {
@@ -42,6 +43,11 @@ describe("the doors that attacks are tried at", () => {
       );
     });
   }
+
+  it("are none from a machine of backups, where there is none", () => {
+    assert.ok(doors.some(({ from }) => from === "backup-1"));
+    assert.ok(!doorsWith([]).some(({ from }) => from === "backup-1"));
+  });
 
   it("are opened by nothing that is forged, nor without TLS", () => {
     for (const kind of ["forged", "plain"] as const) {
