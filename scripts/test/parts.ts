@@ -172,6 +172,14 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "changes-lab",
+    about: "the same on three machines: a release that is not fit, operations",
+    minutes: 15,
+    limitMinutes: 60,
+    files: () => ["tests/e2e/changes-lab.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "keep-data",
     about: "data that outlives its stack on Docker",
     minutes: 8,

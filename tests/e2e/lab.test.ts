@@ -8,11 +8,9 @@ import { needEngine } from "../support/turns.ts";
 import { attacksSuite } from "./suites/attacks.ts";
 import { badMachinesSuite } from "./suites/bad-machines.ts";
 import { cacheSuite } from "./suites/cache.ts";
-import { brokenReleaseSuite } from "./suites/changes.ts";
 import { bySystemd, driftSuite } from "./suites/drift.ts";
 import { failoverSuite } from "./suites/faults.ts";
 import { machinesSuite } from "./suites/machines.ts";
-import { operationsSuite } from "./suites/operations.ts";
 import { rebootSuite } from "./suites/reboots.ts";
 import { scanSuite } from "./suites/scan.ts";
 import { siteSuite } from "./suites/site.ts";
@@ -65,8 +63,6 @@ describe("lab on three machines, end to end", function () {
   cacheSuite(stack);
   travelSuite(stack);
   driftSuite(stack, bySystemd);
-  brokenReleaseSuite(stack);
-  operationsSuite(stack);
   failoverSuite(stack);
   rebootSuite(stack, place);
 
