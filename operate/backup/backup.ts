@@ -35,7 +35,10 @@ export const backupWish = (type: "full" | "diff"): Wish => ({
     const seconds = numberIn(result, "seconds");
     const took = seconds === undefined ? "" : `, in ${durationOf(seconds)}`;
     const text = `backed up: ${textIn(result, "label") ?? "?"} (${textIn(result, "type") ?? type})${size}${kept}${took}`;
-    return { text, isWell: true };
+    // The reason begins with the repository's name
+    const failed = Object.values(result.failed ?? {}).filter((one) => typeof one === "string");
+    const lacks = failed.map((why) => `not in every repository: ${why}`);
+    return { text: [text, ...lacks].join("\n"), isWell: failed.length === 0 };
   },
 });
 

@@ -1,6 +1,6 @@
 /** What can be restored: backups, ranges of moments by lineage and repository, and gaps in them. */
 import { allPrintable } from "../../lib/printable.mjs";
-import type { OperatedStack } from "../stack.ts";
+import { type OperatedStack, stackOption } from "../stack.ts";
 import { counted, sizeOf } from "../status/kind.ts";
 import { stateFile } from "./member.ts";
 import { inBoth } from "./moment.ts";
@@ -17,7 +17,11 @@ export interface Listed {
   readonly backups: Backups["backups"];
   readonly ranges: Backups["ranges"];
   readonly gaps: Backups["gaps"];
+  /** What each repository can give by itself, and why it could not be looked at. */
+  readonly repositories: Backups["repositories"];
   readonly due: Backups["due"];
+  /** When the database began anew by itself, and the newest moment before. @default it did not */
+  readonly anew: Backups["anew"];
   /** Why the last backup failed. @default it did not */
   readonly why: string | undefined;
 }
@@ -30,7 +34,9 @@ export function listedOf(stack: string, backups?: Backups, receive?: Receive): L
     backups: backups?.backups ?? [],
     ranges: backups?.ranges ?? [],
     gaps: backups?.gaps ?? [],
+    repositories: backups?.repositories ?? {},
     due: backups?.due,
+    anew: backups?.anew ?? undefined,
     why: backups?.why ?? undefined,
   });
 }
@@ -53,7 +59,9 @@ const second = (iso: string | undefined): string =>
   iso === undefined ? "?" : iso.slice(0, 19).replace("T", " ");
 
 /** For people; times are UTC. */
-export function textOfList({ at, backups, ranges, gaps, due, why, receivedUpTo }: Listed): string {
+export function textOfList(listed: Listed): string {
+  const { at, backups, ranges, gaps, due, why, receivedUpTo } = listed;
+  const allGaps = [...gaps, ...ofEach(listed, "gaps")];
   if (at === undefined)
     return "no backup yet: the backup member has not looked at its repositories\n";
   const parts = [
@@ -78,7 +86,7 @@ export function textOfList({ at, backups, ranges, gaps, due, why, receivedUpTo }
       ? ["no moment can be restored yet"]
       : tableOf(
           ["lineage", "repository", "can be restored from", "to"],
-          ranges.map((one) => [
+          [...ranges, ...ofEach(listed, "ranges")].map((one) => [
             String(one.lineage),
             one.repository ?? "all",
             second(one.from),
@@ -86,13 +94,16 @@ export function textOfList({ at, backups, ranges, gaps, due, why, receivedUpTo }
           ]),
           [0],
         ),
-    gaps.length === 0
+    Object.entries(listed.repositories).flatMap(([name, { why }]) =>
+      why ? [`the repository ${name} cannot be looked at: ${why}`] : [],
+    ),
+    allGaps.length === 0
       ? []
       : [
-          `${counted(gaps.length, "gap")}: moments in there cannot be restored`,
+          `${counted(allGaps.length, "gap")}: moments in there cannot be restored from where it is`,
           ...tableOf(
             ["lineage", "repository", "from", "to", "why"],
-            gaps.map((one) => [
+            allGaps.map((one) => [
               one.lineage === undefined ? "?" : String(one.lineage),
               one.repository ?? "all",
               second(one.from),
@@ -102,6 +113,7 @@ export function textOfList({ at, backups, ranges, gaps, due, why, receivedUpTo }
             [0],
           ),
         ],
+    anewLines(listed),
     [
       ...(receivedUpTo === undefined ? [] : [`received up to ${inBoth(receivedUpTo)}`]),
       `next: full ${second(due?.full)}, differential ${second(due?.differential)}`,
@@ -112,4 +124,24 @@ export function textOfList({ at, backups, ranges, gaps, due, why, receivedUpTo }
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.join("\n"))
     .join("\n\n")}\n`;
+}
+
+/** Of each repository where there are several, with its name. */
+const ofEach = <K extends "ranges" | "gaps">(
+  { repositories }: Listed,
+  kind: K,
+): Backups["repositories"][string][K][number][] => {
+  const all = Object.entries(repositories);
+  if (all.length < 2) return [];
+  return all.flatMap(([repository, one]) => one[kind].map((each) => ({ ...each, repository })));
+};
+
+/** What was before is what somebody who has lost everything looks for. */
+function anewLines({ stack, anew }: Listed): string[] {
+  if (!anew) return [];
+  const { at, before } = anew;
+  return [
+    `the database began anew on ${inBoth(at)}; the newest moment before that:`,
+    `  npm run restore -- --to ${before} --in-place${stackOption(stack)}`,
+  ];
 }

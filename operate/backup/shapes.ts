@@ -96,7 +96,10 @@ export const backupsShape = z.object({
   backups: several(backup),
   ranges: several(range),
   gaps: several(gap),
+  repositories: byRepository(z.object({ why: text, ranges: several(range), gaps: several(gap) })),
   due: maybe(z.object({ full: time, differential: time })),
+  /** The database began anew by itself, and nobody has restored what was before. */
+  anew: maybe(z.object({ at: moment, before: moment }).nullable()),
   why: text,
 });
 export type Backups = z.output<typeof backupsShape>;

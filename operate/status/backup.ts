@@ -182,7 +182,7 @@ function backupFindings(said: Said): Finding[] {
       findings.push(
         degraded(`a ${type} backup was due ${ago(said, due)}, and is not there`, should, fix),
       );
-  for (const gap of backups.gaps) {
+  for (const gap of [...backups.gaps, ...gapsOfOne(backups)]) {
     const where = gap.repository === undefined ? "" : ` from the repository ${gap.repository}`;
     findings.push(
       degraded(
@@ -194,6 +194,16 @@ function backupFindings(said: Said): Finding[] {
   }
   return findings;
 }
+
+/** Gaps of one repository, which another one fills as long as it is there. */
+const gapsOfOne = ({ gaps, repositories }: StateOf<"backups">) =>
+  Object.entries(repositories).flatMap(([repository, one]) =>
+    one.gaps
+      .filter(
+        ({ lineage, from }) => !gaps.some((all) => all.lineage === lineage && all.from === from),
+      )
+      .map((gap) => ({ ...gap, repository })),
+  );
 
 function filesFindings(said: Said): Finding[] {
   if (said.shared.length === 0) return [];

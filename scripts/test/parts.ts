@@ -285,10 +285,18 @@ export const parts: readonly Part[] = [
   },
   {
     name: "backups",
-    about: "backups on Docker: a wrong change is taken back, drills, the loss of everything",
+    about: "backups on Docker: a wrong change is taken back, drills",
     minutes: 20,
     limitMinutes: 60,
     files: () => ["tests/e2e/backups.test.ts"],
+    onlyFull: longRun,
+  },
+  {
+    name: "backups-lost",
+    about: "backups on Docker and in S3: one of them is away or damaged, and everything is lost",
+    minutes: 40,
+    limitMinutes: 100,
+    files: () => ["tests/e2e/backups-lost.test.ts"],
     onlyFull: longRun,
   },
   {

@@ -4,6 +4,7 @@ repository in turn. What is not needed any more is removed.
 """
 import json
 import os
+import re
 import shutil
 import time
 
@@ -18,6 +19,9 @@ from segments import SIZE, WHOLE, name_of, parse, position
 
 # How long the first WAL of a lineage is waited for
 WAL_SECONDS = 60
+# How often a copy is begun whose connection is cut, and how long after that
+COPIES, CUT_SECONDS = 3, 5
+CUT = re.compile("closed the connection|connection to server was lost|could not read COPY data|EOF detected|SSL connection has been closed")
 PRIMARY_CLOCK = """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');"""
 
 
@@ -115,10 +119,7 @@ def copy_database(where):
     common.progress("copying the database")
     target = copy_directory()
     start = clock()
-    run([
-        bin("pg_basebackup"), f"--pgdata={target}", "--wal-method=none", "--checkpoint=fast",
-        "--manifest-checksums=SHA256", "--no-sync", "--no-password", f"--dbname={conninfo(where)}",
-    ], user=POSTGRES)
+    fetch_copy(where, target)
     stop = clock()
     common.progress("checking the copy")
     run([bin("pg_verifybackup"), "--no-parse-wal", "--quiet", target], user=POSTGRES)
@@ -131,6 +132,24 @@ def copy_database(where):
         "start-lsn": first["Start-LSN"], "stop-lsn": last["End-LSN"], "timeline": last["Timeline"],
         "wal-start": name_of(first["Timeline"], position(first["Start-LSN"]) // SIZE),
     }
+
+
+def fetch_copy(where, target):
+    """A connection that is cut, as by a failover or once a load balancer has new settings, has it begin anew."""
+    words = [
+        bin("pg_basebackup"), f"--pgdata={target}", "--wal-method=none", "--checkpoint=fast",
+        "--manifest-checksums=SHA256", "--no-sync", "--no-password", f"--dbname={conninfo(where)}",
+    ]
+    for left in reversed(range(COPIES)):
+        try:
+            run(words, user=POSTGRES)
+            return
+        except Failed as failure:
+            if not left or not CUT.search(str(failure)):
+                raise
+            say(f"the connection was cut while the database was copied; it is copied anew: {failure}")
+            remove_copy()
+            time.sleep(CUT_SECONDS)
 
 
 def clock():

@@ -1,4 +1,5 @@
 """Which backup a moment is restored from."""
+import identity
 import pgbackrest
 from common import Failed, iso, moment
 
@@ -23,8 +24,30 @@ def choose(to):
 
 
 def newest(ranges):
+    """The newest moment. Fails where the database began anew by itself: that may not be what is meant."""
+    anew = began_anew(ranges)
+    if anew:
+        now = [one["to"] for one in ranges if one["lineage"] == anew["lineage"]]
+        own = f"; the newest since then is {iso(max(now))}" if now else ""
+        raise Failed(
+            f"the database began anew at {anew['at']}, and `newest` could be of before or of after that: say"
+            f" --to {iso(anew['before'])}, which is the newest before it{own}"
+        )
     last = max(one["lineage"] for one in ranges)
     return max(one["to"] for one in ranges if one["lineage"] == last)
+
+
+def began_anew(ranges):
+    """
+    Whether the history that is recorded began by itself after others, as where all machines were lost and are new:
+    nobody has restored anything yet.
+    @return {"lineage", "at": when it began, as text, "before": the newest moment before it}; None where it did not
+    """
+    known = identity.record()
+    before = [one["to"] for one in ranges if one["lineage"] < known.get("lineage", 0)]
+    if known.get("by") not in ("first", "seen") or not before:
+        return None
+    return {"lineage": known["lineage"], "at": known["at"], "before": max(before)}
 
 
 def spoken(ranges):

@@ -249,7 +249,7 @@ def query(sql, *, where="primary", database=None, seconds=30):
     @return rows, each a list of texts, None for NULL
     """
     words = [
-        "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-F", COLUMN, "-P", f"null={NULL}",
+        bin("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-F", COLUMN, "-P", f"null={NULL}",
         "-d", conninfo(where, database),
     ]
     said = run(words, user=POSTGRES, seconds=seconds, input=sql).out

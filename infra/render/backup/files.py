@@ -9,10 +9,15 @@ import json
 
 import restic
 from common import Failed, iso, moment, now, one_line, place, read_json, run, say, settings, write_json
+from named import shortened
 
 # How often old snapshots are forgotten, and how often what nothing needs any more is removed
 FORGET_SECONDS = 3600
 PRUNE_SECONDS = 86400
+# Which snapshots stay: the last ones, some of each hour for so many days, some of each day
+LAST_KEPT, HOURLY_DAYS = 5, 2
+# Of their names in one command line
+AT_ONCE = 100
 HOST = "hastack"
 
 
@@ -114,14 +119,38 @@ def keep(name, one):
     """Forgets old snapshots once an hour, and removes what nothing needs any more once a day."""
     if not passed(one.get("forgotten"), FORGET_SECONDS):
         return
-    prunes = passed(one.get("pruned"), PRUNE_SECONDS)
-    restic.call_alone(
-        name, "forget", "--host", HOST, "--tag", restic.TAG, "--group-by", "host", "--keep-within-hourly", "2d",
-        "--keep-within-daily", f"{settings()['retentionDays'] + 1}d", "--keep-last", "5", *(["--prune"] if prunes else []),
-    )
-    one.update(forgotten=iso(now()), snapshots=len(restic.snapshots(name)))
-    if prunes:
+    known = restic.snapshots(name)
+    gone = unneeded(known, settings()["retentionDays"], now())
+    for begin in range(0, len(gone), AT_ONCE):
+        restic.call_alone(name, "forget", *gone[begin : begin + AT_ONCE])
+    if passed(one.get("pruned"), PRUNE_SECONDS):
+        restic.call_alone(name, "prune")
         one["pruned"] = iso(now())
+    one.update(forgotten=iso(now()), snapshots=len(known) - len(gone))
+
+
+def unneeded(snapshots, retention_days, at):
+    """
+    Which snapshots may go. Of each hour of two days, and of each day of the retention, two stay: the newest, and
+    the one with the most files. Files lie in the trash before they go, so the newest has all that the others have,
+    but where the directory itself was lost: then the one before the loss is wanted.
+    @param snapshots the newest first
+    @return their ids
+    """
+    kept = {one["id"] for one in snapshots[:LAST_KEPT]}
+    for days, slot in ((HOURLY_DAYS, "%Y-%m-%dT%H"), (retention_days + 1, "%Y-%m-%d")):
+        slots = {}
+        for one in snapshots:
+            time = moment(shortened(one["time"]))
+            if at - time <= datetime.timedelta(days=days):
+                slots.setdefault(time.strftime(slot), []).append(one)
+        for some in slots.values():
+            kept |= {some[0]["id"], max(some, key=files_in)["id"]}
+    return [one["id"] for one in snapshots if one["id"] not in kept]
+
+
+def files_in(snapshot):
+    return (snapshot.get("summary") or {}).get("total_files_processed", 0)
 
 
 def passed(since, seconds):

@@ -9,6 +9,7 @@ import threading
 import time
 
 import backups
+import choice
 import common
 import drill
 import files
@@ -77,8 +78,12 @@ class Keeper:
                     self.survey()
             except (Failed, OSError, ValueError, KeyError) as failure:
                 say(f"the backups cannot be looked through: {failure!r}")
-            took = time.monotonic() - began
-            self.look_now.wait(LOOK_SECONDS if took < 5 else LOOK_SECONDS_OF_SLOW)
+            # One that is away makes a look slow once, and is passed over then
+            is_slow = time.monotonic() - began > 5 and not self.lacks_a_repository()
+            self.look_now.wait(LOOK_SECONDS_OF_SLOW if is_slow else LOOK_SECONDS)
+
+    def lacks_a_repository(self):
+        return bool(self.seen) and any(one["why"] for one in self.seen["repositories"].values())
 
     def survey(self):
         seen = ranges.survey()
@@ -109,8 +114,10 @@ class Keeper:
             return
         whens = [schedule.dues(of, settings(), now()) for of in seen["of"].values()]
         due = {kind: iso(min(one[kind] for one in whens)) for kind in ("full", "differential")} if whens else {}
+        anew = choice.began_anew([{**one, "to": moment(one["to"])} for one in seen["ranges"]])
         write_json(place("state", "backups.json"), {
-            "at": iso(now()), "lineage": seen["lineage"], "backups": seen["backups"], "ranges": seen["ranges"],
+            "at": iso(now()), "lineage": seen["lineage"], "anew": anew and {**anew, "before": iso(anew["before"])},
+            "backups": seen["backups"], "ranges": seen["ranges"],
             "gaps": seen["gaps"], "repositories": seen["repositories"], "due": due,
             "why": "; ".join(why for name, why in self.why.items() if name.startswith("backup")) or None,
         })
@@ -193,9 +200,12 @@ class Keeper:
             self.look_now.set()
             return {}
         # Moments after WAL that is missing need a backup after it
-        open_gap = any(one["to"] is None and one["lineage"] == seen["lineage"] for one in seen["gaps"])
+        has_gap = lambda gaps: any(one["to"] is None and one["lineage"] == seen["lineage"] for one in gaps)
         kinds = {
-            name: schedule.kind_due(of, settings(), now()) or schedule.mends(of, open_gap, now())
+            name: schedule.kind_due(of, settings(), now())
+            or schedule.mends(of, has_gap(seen["gaps"] + seen["repositories"][name]["gaps"]), now())
+            # One that somebody asked for, and that did not get there
+            or ("diff" if f"backup in {name}" in self.why else None)
             for name, of in seen["of"].items()
         }
         return {

@@ -1,5 +1,5 @@
 """Which history of the database is recorded, and when the next one begins."""
-import time
+import re
 
 import identity
 import pgbackrest
@@ -7,16 +7,18 @@ from common import Failed, iso, moment, now, place, read_json, say, write_json
 
 # A cluster that is another one is seen so often before it is believed
 SEEN_ENOUGH = 2
-# Without a record of before, every repository is asked which lineages it has, for so long
-PATIENCE_SECONDS = 120
+STANZA = re.compile(r"hastack-(\d+)")
 # A lineage that was seen to begin is what a request for one means that comes within this time
 CLAIM_SECONDS = 6 * 3600
+
+
+# In the directory of states: why no lineage has begun
+WAITS = "waits.json"
 
 
 class Lineages:
     def __init__(self):
         self.seen = 0
-        self.since = time.monotonic()
 
     def follow(self, who):
         """Begins the next lineage where the primary is none of this one's. @return the lineage; None if it is in doubt"""
@@ -35,16 +37,24 @@ class Lineages:
         return begin(who, known["lineage"] + 1, "seen", why)
 
     def first(self, who):
-        """The first lineage, or the next one of repositories that are known from before."""
-        numbers = []
+        """
+        The first lineage, or the next one of repositories that are known from before. All must have said what they
+        have: a number that one of them has already would be another history there.
+        """
+        numbers, waits = [], []
         for repository in pgbackrest.repositories():
             try:
-                numbers += [int(name.split("-")[1]) for name in pgbackrest.ls(repository, "archive")]
-            except (Failed, ValueError) as failure:
-                if time.monotonic() - self.since < PATIENCE_SECONDS:
-                    say(f"waiting to see which backups there are: {failure}")
-                    return None
-        return begin(who, max(numbers, default=0) + 1, "first", "nothing is recorded yet")
+                numbers += readable(repository)
+            except Failed as failure:
+                waits.append(str(failure))
+        self.wait("; ".join(waits) or None)
+        return None if waits else begin(who, max(numbers, default=0) + 1, "first", "nothing is recorded yet")
+
+    def wait(self, why):
+        """Has it told why nothing is recorded."""
+        if why and why != (read_json(place("state", WAITS)) or {}).get("why"):
+            say(f"nothing is recorded before it is known which backups there are: {why}")
+        write_json(place("state", WAITS), {"at": iso(now()), "why": why})
 
     def note_branch(self, who):
         """Keeps how each timeline came to be: which positions belong to which."""
@@ -52,6 +62,22 @@ class Lineages:
         if known.get(who["timeline"]) != who["branch"]:
             known[who["timeline"]] = who["branch"]
             write_json(branches_path(identity.record()["lineage"]), known)
+
+
+def readable(repository):
+    """The lineages that a repository has. Fails where it does not answer, or they cannot be read with the key."""
+    names = [name for kind in ("archive", "backup") for name in pgbackrest.ls(repository, kind)]
+    found = sorted({int(one.group(1)) for one in map(STANZA.fullmatch, names) if one})
+    for number in found[-1:]:
+        try:
+            pgbackrest.backups_in(repository, number)
+        except Failed as failure:
+            if "another key" not in str(failure):
+                raise
+            raise Failed(
+                f"{failure}: set hastack:backupRepositoryKey to that of the recovery kit, or give it another place"
+            ) from None
+    return found
 
 
 def branches_path(lineage):

@@ -8,19 +8,29 @@ import os
 import re
 import time
 
-from common import FOLDER, POSTGRES, Failed, at, moment, one_line, place, read_json, run, settings, write_text
+import answers
+from common import (
+    FOLDER, POSTGRES, Failed, at, moment, one_line, place, read_json, run, settings, write_text,
+)
 
 # Another command of pgBackRest at the same stanza
 LOCKED, LOCK_SECONDS = "unable to acquire lock", 60
 PATIENCE_SECONDS = 120
+# A small text, or the names in one folder, take no time at all
+SMALL_SECONDS = 30
 # What `info` calls a stanza that it could not read
 UNREADABLE = 99
 # One-line reasons for what pgBackRest says in its own words; the first that is found counts
 MEANING = (
+    (r"did not end within (\d+) s", r"it does not answer (for \1 s)"),
     (r"unable to get address for '([^']+)'", r"the name \1 cannot be resolved"),
     (r"timeout connecting to '([^']+)'", r"\1 does not answer"),
     (r"unable to connect to '([^']+)'", r"\1 does not answer"),
     (r"No space left on device", "the disk is full"),
+    (r"timeout after \d+ms waiting for (?:read|write)|TLS error|remote end closed", "the server does not answer"),
+    (r"CryptoError", "what is in it is encrypted with another key"),
+    (r"mismatch in known hosts", "the server has another host key than hastack:backup.sftp.hostKey"),
+    (r"public key authentication failed", "the server refuses the login with this key"),
     (r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch", "the store refuses the key"),
     (r"unable to load info file", "there is no stanza in it, or the encryption key is another"),
 )
@@ -104,22 +114,30 @@ def command(lineage, name, *words, pg1=None, repo=None, separate=None):
     return ["pgbackrest", *own, name, *words]
 
 
-def call(lineage, name, *words, pg1=None, repo=None, seconds=PATIENCE_SECONDS, input=None):
+def call(lineage, name, *words, pg1=None, repo=None, seconds=PATIENCE_SECONDS, input=None, tries=False):
     """
-    Runs a command of pgBackRest, as `command` says.
+    Runs a command of pgBackRest for one repository, as `command` says.
     @param seconds after which it is killed @default two minutes; None: never
     @param input text for its standard input @default none
+    @param tries whether a repository is asked that did not answer just now @default it is not
     @return what it printed. Fails with one line, which begins with the repository's name
     """
+    why = None if tries else answers.away(repo)
+    if why:
+        raise Failed(why)
     whole = command(lineage, name, *words, pg1=pg1, repo=repo)
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            return run(whole, user=POSTGRES, seconds=seconds, input=input).out
+            said = run(whole, user=POSTGRES, seconds=seconds, input=input).out
+            answers.came(repo)
+            return said
         except Failed as failure:
             # WAL that comes first makes the stanza, just when a backup begins
             if LOCKED not in str(failure) or time.monotonic() > end:
-                raise Failed(f"{repo or 'pgBackRest'}: {reason(str(failure))}") from None
+                why = f"{repo}: {reason(str(failure))}"
+                answers.failed(repo, why)
+                raise Failed(why) from None
         time.sleep(1)
 
 
@@ -137,7 +155,8 @@ def reason(text):
 def ls(repository, path="", recurse=False):
     """What lies in a repository: {name: {"type", "size", "time"}}; empty where there is no such path."""
     words = ["--output=json", *(["--recurse"] if recurse else []), *([path] if path else [])]
-    found = json.loads(call(None, "repo-ls", *words, repo=repository) or "{}")
+    seconds = PATIENCE_SECONDS if recurse else SMALL_SECONDS
+    found = json.loads(call(None, "repo-ls", *words, repo=repository, seconds=seconds) or "{}")
     return {name: one for name, one in found.items() if name != "."}
 
 
@@ -148,7 +167,7 @@ def rm(repository, path, recurse=False):
 
 def put(repository, path, text):
     """Stores a small text that is no secret."""
-    call(None, "repo-put", "--raw", path, repo=repository, input=text)
+    call(None, "repo-put", "--raw", path, repo=repository, input=text, seconds=SMALL_SECONDS)
 
 
 def read(repository, path):
@@ -163,7 +182,7 @@ def create(repository, lineage):
 
 def push(repository, lineage, file):
     """Stores one WAL segment or history file in a repository; harmless where it is there."""
-    call(lineage, "archive-push", file, pg1=control(lineage), repo=repository)
+    call(lineage, "archive-push", file, pg1=control(lineage), repo=repository, tries=True)
 
 
 def lineages():

@@ -11,6 +11,8 @@ from segments import HISTORY, SIZE, WHOLE
 REST_SECONDS = 0.5
 # After a failure: twice as long each time
 FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS = 2, 30
+# One file of 16 MB takes no longer
+LATE_SECONDS = 30
 
 
 def lineages():
@@ -29,13 +31,18 @@ def waiting(lineage):
 
 
 class Pusher(threading.Thread):
-    """Gives one repository all that it lacks of the spool."""
+    """
+    Gives one repository all that it lacks of the spool.
+    @param known what `state` said before this process began: when it has last got something is to be told yet
+    """
 
-    def __init__(self, repository):
+    def __init__(self, repository, known):
         super().__init__(daemon=True, name=f"push-{repository}")
         self.repository = repository
         self.done = set()
-        self.pushed = self.at = self.why = None
+        self.pushed, self.at, self.why = known.get("pushed"), known.get("at"), None
+        # Since when it has been giving it one file; a store that hangs says nothing for two minutes
+        self.since = None
 
     def run(self):
         wait = FIRST_WAIT_SECONDS
@@ -65,6 +72,17 @@ class Pusher(threading.Thread):
         path = os.path.join(pgbackrest.spool(lineage), name)
         if WHOLE.fullmatch(name) and os.path.getsize(path) != SIZE:
             return
+        self.since = time.monotonic()
+        try:
+            self.give(lineage, path)
+        finally:
+            self.since = None
+        if not os.path.exists(path):
+            return
+        self.done.add((lineage, name))
+        self.pushed, self.at = name, iso(now())
+
+    def give(self, lineage, path):
         try:
             pgbackrest.push(self.repository, lineage, path)
         except Failed as failure:
@@ -74,18 +92,19 @@ class Pusher(threading.Thread):
                 raise
             pgbackrest.create(self.repository, lineage)
             pgbackrest.push(self.repository, lineage, path)
-        self.done.add((lineage, name))
-        self.pushed, self.at = name, iso(now())
 
     def state(self):
-        return {"pushed": self.pushed, "at": self.at, "why": self.why}
+        since = self.since
+        hangs = since is not None and time.monotonic() - since > LATE_SECONDS
+        why = f"{self.repository}: it does not answer (for {LATE_SECONDS} s and more)" if hangs else self.why
+        return {"pushed": self.pushed, "at": self.at, "why": why}
 
 
 class Pushers:
     """All repositories' pushers, and the spool, which loses what all of them have."""
 
-    def __init__(self):
-        self.all = [Pusher(repository) for repository in pgbackrest.repositories()]
+    def __init__(self, known):
+        self.all = [Pusher(one, known.get(one) or {}) for one in pgbackrest.repositories()]
         for one in self.all:
             one.start()
 

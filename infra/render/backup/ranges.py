@@ -141,9 +141,10 @@ def spooled(lineage):
 def survey():
     """
     Looks through all repositories.
-    @return {"backups", "ranges", "gaps", "repositories": {name: {"why", "gaps"}}, "of": {name: backups of the current lineage}}
+    @return {"backups", "ranges", "gaps", "repositories": {name: {"why", "gaps", "ranges": what it can give when this
+    machine is lost}}, "of": {name: backups of the current lineage}}
     """
-    told = {name: {"why": None, "gaps": []} for name in pgbackrest.repositories()}
+    told = {name: {"why": None, "gaps": [], "ranges": []} for name in pgbackrest.repositories()}
     result = {"backups": [], "ranges": [], "gaps": [], "repositories": told, "of": {}}
     for number in pgbackrest.lineages():
         survey_lineage(number, result)
@@ -174,6 +175,9 @@ def survey_lineage(number, result):
             result["of"][name] = found
         everywhere |= segments
         told["gaps"] += compute(number, found, branches, segments | spool, last, seen)[1]
+        # What waits in the spool is lost with this machine, and so is the repository that is on it
+        own = (segments | spool, last) if name == "local" else (segments, None)
+        told["ranges"] += compute(number, found, branches, *own, seen)[0]
         for one in found:
             copy = copies.setdefault(one["copy"], {**one, "labels": {}, "stored": {}})
             copy["labels"][name], copy["stored"][name] = one["label"], one["stored"]

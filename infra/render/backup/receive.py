@@ -12,6 +12,7 @@ import identity
 import pgbackrest
 import ticks
 from common import Failed, iso, moment, now, place, read_json, say, settings, write_json
+from lineage import WAITS
 from push import Pushers, lineages
 from receiver import AHEAD, FORKED, GONE, Receiver, end_lineage, meaning, set_aside, tidy
 from segments import PARTIAL, SIZE, WHOLE, filled, parse, position, text_of
@@ -31,7 +32,7 @@ class Receive:
     def __init__(self):
         known = read_json(place("state", "receive.json")) or {}
         self.lineage = None
-        self.pushers = Pushers()
+        self.pushers = Pushers(known.get("repositories") or {})
         self.receiver = None
         self.connected, self.why = False, "starting"
         self.since = now()
@@ -66,6 +67,8 @@ class Receive:
     def follow_lineage(self):
         """Another lineage has a spool of its own; that of the one before is pushed to its end."""
         current = pgbackrest.lineage() or None
+        if current is None:
+            self.tell(False, (read_json(place("state", WAITS)) or {}).get("why") or "starting")
         if current == self.lineage:
             return
         self.stop(f"the database's history is recorded as {current} now")

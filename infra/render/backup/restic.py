@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 
+import answers
 from common import FOLDER, Failed, environment, one_line, place, prepare, read_json, run
 
 # restic's own words for why it ended
@@ -59,7 +60,9 @@ def call(repository, *more, seconds=None):
     try:
         done = run(words(repository, *more), env=secrets(repository), seconds=seconds, check=False)
     except Failed as failure:
-        raise Failed(f"{repository}: it does not answer: {failure}") from None
+        why = f"{repository}: it does not answer: {failure}"
+        answers.failed(repository, why)
+        raise Failed(why) from None
     if done.code != 0:
         raise failed(repository, done.code, done.err)
     return done.out

@@ -8,33 +8,62 @@ import os
 import shutil
 import sys
 
+import answers
 import common
 import pgbackrest
+from common import Failed
+
+PATIENCE_SECONDS = 120
 
 
 def fetch(name, target, lineage, separate):
     """Whether the file lies at `target` now."""
     data = common.place(separate, "data")
-    words = pgbackrest.command(lineage, "archive-get", name, target, pg1=data, separate=separate)
-    got = common.run(words, cwd=data, check=False)
-    if got.code == 0 and os.path.exists(os.path.join(data, target)):
+    path = os.path.join(data, target)
+    whole = os.path.join(pgbackrest.spool(lineage), name)
+    if copied(whole, path):
         return True
-    received = from_spool(lineage, name)
-    if received:
-        part = os.path.join(data, target + ".part")
-        shutil.copyfile(received, part)
-        os.rename(part, os.path.join(data, target))
+    why = "no repository has it"
+    for repository in pgbackrest.repositories():
+        got = stored(repository, lineage, name, target, separate)
+        if got is None:
+            return True
+        why = got or why
+    # As far as it was received
+    if copied(f"{whole}.partial", path):
         return True
     if not name.endswith(".history"):
-        why = pgbackrest.reason(got.err) if got.err.strip() else "no repository has it"
         print(f"wal-get: {name} was not received, and {why}", file=sys.stderr)
     return False
 
 
-def from_spool(lineage, name):
-    """Where the file lies whole, or as far as it was received; None where it does not."""
-    whole = os.path.join(pgbackrest.spool(lineage), name)
-    return next((one for one in (whole, f"{whole}.partial") if os.path.exists(one)), None)
+def stored(repository, lineage, name, target, separate):
+    """Brings the file from a repository. @return None where it came; else why it did not, which may be empty"""
+    why = answers.away(repository)
+    if why:
+        return why
+    data = common.place(separate, "data")
+    words = pgbackrest.command(lineage, "archive-get", name, target, pg1=data, repo=repository, separate=separate)
+    try:
+        got = common.run(words, cwd=data, check=False, seconds=PATIENCE_SECONDS)
+    except Failed as failure:
+        got = common.Ran(1, "", str(failure))
+    if got.code == 0 and os.path.exists(os.path.join(data, target)):
+        return None
+    why = f"{repository}: {pgbackrest.reason(got.err)}" if got.err.strip() else ""
+    if why:
+        answers.failed(repository, why)
+    return why
+
+
+def copied(source, path):
+    """Copies a file that is there, whole or not at all."""
+    try:
+        shutil.copyfile(source, f"{path}.part")
+    except FileNotFoundError:
+        return False
+    os.rename(f"{path}.part", path)
+    return True
 
 
 if __name__ == "__main__":

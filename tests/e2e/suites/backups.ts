@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { lastWords } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
+import { countOf, listed, newest, reachable, restoreSeconds } from "../../support/backups.ts";
 import { timed } from "../../support/measure.ts";
 import { attempt, healed, must, primary, sql } from "../../support/members.ts";
 import { command, mustCommand } from "../../support/operation.ts";
@@ -17,19 +18,6 @@ import {
 
 /** The machine that keeps them. */
 const keeper = "backup-1";
-/** A restore of some megabytes, on a machine that is busy with the tests. */
-const restoreSeconds = 600;
-
-/** What `npm run backup -- --list --json` says, as far as it is looked at. */
-interface Listed {
-  readonly backups: readonly { readonly type: string; readonly lineage: number }[];
-  readonly ranges: readonly {
-    readonly lineage: number;
-    readonly from: string;
-    readonly to: string;
-  }[];
-  readonly gaps: readonly unknown[];
-}
 
 export function backupsSuite(stack: TestStack): void {
   describe("backups", () => {
@@ -197,34 +185,6 @@ for port in list(range(1, 10000)):
     s.close()`;
   const said = await must(stack, member, ["python3", "-c", script], { limitSeconds: 120 });
   return said.split("\n").filter(Boolean);
-}
-
-async function listed(stack: TestStack): Promise<Listed> {
-  return JSON.parse(await mustCommand(stack, ["backup", "--list", "--json"]));
-}
-
-async function newest(stack: TestStack): Promise<Listed["ranges"][number]> {
-  const { ranges } = await listed(stack);
-  const last = ranges.toSorted((a, b) => a.to.localeCompare(b.to)).at(-1);
-  if (!last) throw new Error("nothing can be restored");
-  return last;
-}
-
-/** Waits until a moment can be restored. */
-async function reachable(stack: TestStack, moment: Date): Promise<void> {
-  await timed("until it can be restored", () =>
-    until(`${moment.toISOString()} can be restored`, {
-      probe: async () => (await newest(stack)).to,
-      done: (to) => Date.parse(to) > moment.getTime(),
-      limitSeconds: 180,
-    }),
-  );
-}
-
-/** How many of these destinations are there. */
-async function countOf(stack: TestStack, some: readonly Acknowledged[]): Promise<number> {
-  const asked = some.map((one) => missingWrites(stack, [one]));
-  return (await Promise.all(asked)).filter(({ length }) => length === 0).length;
 }
 
 /** Of the instance that was restored beside the stack. */

@@ -95,9 +95,14 @@ export class RecordedPair {
   /**
    * Starts the pair, and nothing that records it.
    * @param changes of backup.json
+   * @param more packages, where the stack's do not suffice
    */
-  static async start(changes: Partial<typeof plain> = {}): Promise<RecordedPair> {
-    const image = await imageFor({ component: "Backup", packages });
+  static async start(
+    changes: Partial<typeof plain> = {},
+    more: readonly string[] = [],
+  ): Promise<RecordedPair> {
+    const component = more.length > 0 ? `BackupWith${more.join("")}` : "Backup";
+    const image = await imageFor({ component, packages: [...packages, ...more].sort() });
     const pair = new RecordedPair(await start(image, "recorded"));
     const settings = Object.entries(parameters).map(([name, value]) => `${name} = '${value}'\n`);
     await pair.run(initialise, settings.join(""));

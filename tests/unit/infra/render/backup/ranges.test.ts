@@ -8,8 +8,13 @@ async function worth(expression: string): Promise<unknown> {
   const text = `import datetime, json, sys
 sys.path.insert(0, "infra/render/backup")
 sys.dont_write_bytecode = True
-import ranges, schedule, segments
+import choice, common, files, identity, ranges, schedule, segments
 day = lambda text: datetime.datetime.fromisoformat(text)
+def refusal(act):
+  try:
+    return act()
+  except common.Failed as failure:
+    return str(failure)
 print(json.dumps(${expression}, default=lambda one: one.isoformat()))`;
   const { code, stdout, stderr } = await run(["python3", "-c", text], { cwd: inRoot(".") });
   assert.equal(code, 0, stderr);
@@ -81,7 +86,10 @@ describe("a backup that lacks WAL of its own", () => {
   });
 });
 
-describe("a backup is due", () => {
+describe("a backup is due", function () {
+  // Each look is a Python of its own
+  this.timeout(60_000);
+
   const settings = `{"fullEveryDays": 7, "differentialEveryHours": 24, "backupAt": "02:30"}`;
   const due = (fulls: readonly string[], now: string, diffs: readonly string[] = []) => {
     const all = [...fulls.map((one) => ["full", one]), ...diffs.map((one) => ["diff", one])];
@@ -110,6 +118,79 @@ describe("a backup is due", () => {
         `schedule.due(day("2030-01-01T00:00:00+00:00"), schedule.DAY, "02:30", day("2026-01-01T12:00:00+00:00"))`,
       ),
       "2026-01-02T02:30:00+00:00",
+    );
+  });
+});
+
+describe("the newest moment", () => {
+  const range = (lineage: number, to: string) =>
+    `{"lineage": ${lineage}, "from": day("2026-01-01T00:00:00+00:00"), "to": day("${to}+00:00")}`;
+  const ranges = `[${range(1, "2026-01-02T00:00:00")}, ${range(2, "2026-01-03T00:00:00")}]`;
+  const newest = (record: string, among = ranges) =>
+    worth(
+      `(setattr(identity, "record", lambda: ${record}), refusal(lambda: choice.newest(${among})))[1]`,
+    );
+
+  it("is that of the history which serves, where that was restored or is the only one", async () => {
+    assert.equal(
+      await newest(`{"lineage": 2, "by": "asked", "at": "x"}`),
+      "2026-01-03T00:00:00+00:00",
+    );
+    const only = `[${range(1, "2026-01-02T00:00:00")}]`;
+    assert.equal(
+      await newest(`{"lineage": 1, "by": "first", "at": "x"}`, only),
+      "2026-01-02T00:00:00+00:00",
+    );
+  });
+
+  for (const by of ["first", "seen"])
+    it(`is not guessed where the database began anew (${by}): the one before it is named`, async () => {
+      assert.equal(
+        await newest(`{"lineage": 2, "by": "${by}", "at": "2026-01-02T12:00:00.000Z"}`),
+        "the database began anew at 2026-01-02T12:00:00.000Z, and `newest` could be of before or of after that: say --to 2026-01-02T00:00:00.000Z, which is the newest before it; the newest since then is 2026-01-03T00:00:00.000Z",
+      );
+    });
+});
+
+describe("copies of files", () => {
+  const copy = (id: string, time: string, files: number) =>
+    `{"id": "${id}", "time": "${time}.123456789Z", "summary": {"total_files_processed": ${files}}}`;
+  const unneeded = (...copies: readonly string[]) =>
+    worth(`files.unneeded([${copies}], 14, day("2026-01-20T12:00:00+00:00"))`);
+  const newer = ["11:59", "11:58", "11:57", "11:56", "11:55"].map((time, index) =>
+    copy(`n${index}`, `2026-01-20T${time}:00`, 9),
+  );
+
+  it("thin out to the newest of each hour, then of each day, and end with the retention", async () => {
+    const gone = await unneeded(
+      ...newer,
+      copy("hour", "2026-01-20T10:50:00", 9),
+      copy("in the hour", "2026-01-20T10:10:00", 9),
+      copy("day", "2026-01-10T23:00:00", 8),
+      copy("in the day", "2026-01-10T13:00:00", 8),
+      copy("too old", "2026-01-05T11:00:00", 8),
+    );
+    assert.deepEqual(gone, ["in the hour", "in the day", "too old"]);
+  });
+
+  it("keep the last one before the directory was lost, for as long as all others", async () => {
+    assert.deepEqual(
+      await unneeded(
+        ...newer,
+        copy("empty", "2026-01-20T10:50:00", 0),
+        copy("whole", "2026-01-20T10:10:00", 9),
+        copy("before", "2026-01-20T10:05:00", 9),
+      ),
+      ["before"],
+    );
+    assert.deepEqual(
+      await unneeded(
+        ...newer,
+        copy("empty", "2026-01-10T10:50:00", 0),
+        copy("whole", "2026-01-10T10:10:00", 9),
+        copy("before", "2026-01-10T10:05:00", 8),
+      ),
+      ["before"],
     );
   });
 });

@@ -344,4 +344,65 @@ describe("the database is recorded", function () {
       assert.ok(lost < 70_000, `${lost} ms`);
     }
   });
+
+  describe("with another key", () => {
+    const another = (from: string, to: string) =>
+      pair.run(`sed -i 's/cipher-pass=${from}$/cipher-pass=${to}/' /etc/hastack/pgbackrest.conf`);
+    const own = "a key of=#2";
+    const stored = () =>
+      pair.run(
+        `cd ${second}; find . -type f ! -path './ticks/*' ! -name '*.lock' -exec sha256sum {} + | sort | sha256sum`,
+      );
+    /** What it waits for, once the processes have begun anew. */
+    const waits = () =>
+      until("it is told why nothing is recorded", {
+        probe: async () => (await receive()).why ?? "",
+        done: (why) => why.includes("another key"),
+        limitSeconds: 90,
+      });
+
+    it("nothing is written to a repository, and it is told", async () => {
+      await allPushed();
+      const before = await stored();
+      await another(own, "another");
+      await fill(1);
+      await receiving(
+        "it is told",
+        ({ repositories }) =>
+          repositories?.second?.why === "second: what is in it is encrypted with another key",
+      );
+      const { result } = await pair.request("other-key", { do: "backup", type: "full" });
+      assert.deepEqual(result.failed, {
+        second: "second: what is in it is encrypted with another key",
+      });
+      const checked = await pair.request("other-key-check", { do: "check" });
+      assert.match(String(checked.result.problems), /second: .*another key/);
+      assert.equal(await stored(), before);
+      await another("another", own);
+      await allPushed();
+      assert.deepEqual(Object.keys((await survey()).repositories).sort(), ["local", "second"]);
+    });
+
+    it("a machine that is new begins no history in it, and says where the key is", async () => {
+      const before = await stored();
+      await another(own, "another");
+      await pair.run(`mv ${directory}/state/lineage.json /tmp`);
+      await pair.kill("keeper", "TERM");
+      await pair.kill("receive", "TERM");
+      await waits();
+      const { connected, why } = await receive();
+      assert.equal(connected, false);
+      assert.match(
+        String(why),
+        /^second: what is in it is encrypted with another key: set hastack:backupRepositoryKey to that of the recovery kit/,
+      );
+      assert.equal(await stored(), before);
+      await another("another", own);
+      await receiving(
+        "it is recorded as the next history",
+        ({ connected: is, lineage }) => is === true && lineage === 3,
+        120,
+      );
+    });
+  });
 });
