@@ -241,7 +241,7 @@ async function loseAll(stack: TestStack): Promise<void> {
   rmSync(stack.folder, { recursive: true, force: true });
 }
 
-async function everythingLost(stack: TestStack, settings: () => void): Promise<void> {
+async function everythingLost(stack: TestStack): Promise<void> {
   const away = mkdtempSync(join(tmpdir(), "hastack-measure-kit-"));
   const [kit, passphrase] = [join(away, "stack.kit"), join(away, "passphrase")];
   writeFileSync(passphrase, "a passphrase of a measurement\n", { mode: 0o600 });
@@ -259,7 +259,7 @@ async function everythingLost(stack: TestStack, settings: () => void): Promise<v
       await loseAll(stack);
     });
     await stack.create();
-    settings();
+    // The kit has it
     rmSync(join(stack.folder, `Pulumi.${name}.yaml`));
     await npm("kit", "--", "--open", kit, "--new-machines", "--passphrase-file", passphrase);
     progress("up");
@@ -305,15 +305,13 @@ const { stdout: dockerRoot } = await run(["docker", "info", "-f", "{{.DockerRoot
 await assertDiskFor(dockerRoot.trim() || "/", gib, times + (withStore ? 1 : 0));
 const stack = new TestStack(name, new ContainerPlace(name, travelAgency, true, spot));
 const store = withStore ? await ObjectStore.start(name, storePort, 2000 + gib * 4096) : undefined;
-const settings = () =>
-  stack.configure(
-    store
-      ? { "hastack:backup": { s3: store.setting }, "hastack:backupS3Secret": store.secret }
-      : {},
-  );
 try {
   await stack.create();
-  settings();
+  if (store)
+    stack.configure({
+      "hastack:backup": { s3: store.setting },
+      "hastack:backupS3Secret": store.secret,
+    });
   progress("up");
   await stack.mustUp();
   await healed(stack);
@@ -326,9 +324,16 @@ try {
   say("its log is stored, after the last row, after", seconds(milliseconds), load());
   const { gaps } = await listed(stack);
   if (gaps.length > 0) say("GAPS in what can be restored", JSON.stringify(gaps), "");
-  await backups(stack);
-  await restores(stack);
-  if (values.lost) await everythingLost(stack, settings);
+  for (const part of [backups, restores, ...(values.lost ? [everythingLost] : [])]) {
+    try {
+      await part(stack);
+    } catch (error) {
+      // The others are measured all the same
+      progress(error instanceof Error ? error.message : String(error));
+      say(`${part.name} failed`, "see above", load());
+      process.exitCode = 1;
+    }
+  }
 } finally {
   progress("removing it");
   await stack.destroyAll();
