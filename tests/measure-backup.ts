@@ -1,7 +1,8 @@
 /**
- * `node tests/measure-backup.ts [--gib N] [--s3] [--lost] [--beside-only]`: what backups of a database of some
- * size cost and how long restores take, as a table. It makes a stack of its own on Docker, fills it, and
- * removes it. `--s3` has a second repository; `--lost` loses everything in the end, and comes back from there.
+ * `node tests/measure-backup.ts [--gib N] [--s3] [--lost] [--beside-only] [--keep] [--again]`: what backups of a
+ * database of some size cost and how long restores take, as a table. It makes a stack of its own on Docker, fills
+ * it, and removes it. `--s3` has a second repository; `--lost` loses everything in the end, and comes back from
+ * there. `--keep` leaves the stack, and `--again` takes the one that was left.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
@@ -10,6 +11,7 @@ import { parseArgs } from "node:util";
 import { root } from "../lib/paths.ts";
 import { lastWords, mustRun, run } from "../lib/run.ts";
 import { until } from "../lib/until.ts";
+import { listed, loseAll } from "./support/backups.ts";
 import { ContainerPlace } from "./support/container-place.ts";
 import { assertDiskFor, change, fill, sizeOf } from "./support/filling.ts";
 import { type Latencies, latenciesAtRest, latenciesDuring } from "./support/latencies.ts";
@@ -37,12 +39,16 @@ const { values } = parseArgs({
     s3: { type: "boolean", default: false },
     lost: { type: "boolean", default: false },
     "beside-only": { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    again: { type: "boolean", default: false },
   },
 });
 const gib = Number(values.gib);
 if (!(gib > 0)) throw new Error(`--gib ${values.gib} is no size: it takes GiB, such as 1 or 0.2`);
 const limitSeconds = limitOf(gib);
 const withStore = values.s3 || values.lost;
+if (withStore && (values.again || values.keep))
+  throw new Error("--keep and --again go without --s3 and --lost: its store is not kept");
 
 const mebibyte = 1024 ** 2;
 const one = (value: number) => value.toFixed(1);
@@ -106,19 +112,6 @@ async function measured<T>(stack: TestStack, what: string, act: () => Promise<T>
     await memory.end();
   }
 }
-
-interface Listed {
-  readonly backups: readonly {
-    readonly type: string;
-    readonly start: string;
-    readonly repositories: Readonly<Record<string, number>>;
-  }[];
-  readonly ranges: readonly { readonly from: string; readonly to: string }[];
-  readonly gaps: readonly unknown[];
-}
-
-const listed = async (stack: TestStack): Promise<Listed> =>
-  JSON.parse(await mustCommand(stack, ["backup", "--list", "--json"]));
 
 /** What the newest backup of a kind takes in each repository, for people. */
 async function stored(stack: TestStack, kind: "full" | "diff"): Promise<string> {
@@ -226,21 +219,6 @@ async function restores(stack: TestStack): Promise<void> {
   await mustCommand(stack, ["restore", "--accept"], limitSeconds);
 }
 
-/** Everything of the stack but its images, with the power cut at all machines at once. */
-async function loseAll(stack: TestStack): Promise<void> {
-  const filter = ["--filter", `label=hastack.stack=${name}`];
-  const names = async (...words: string[]) =>
-    (await mustRun(["docker", ...words, ...filter])).trim().split("\n").filter(Boolean);
-  const containers = await names("ps", "-aq");
-  await mustRun(["docker", "kill", ...containers]);
-  await mustRun(["docker", "rm", "--force", "--volumes", ...containers]);
-  const networks = await names("network", "ls", "-q");
-  if (networks.length > 0) await mustRun(["docker", "network", "rm", ...networks]);
-  const volumes = await names("volume", "ls", "-q");
-  if (volumes.length > 0) await mustRun(["docker", "volume", "rm", ...volumes]);
-  rmSync(stack.folder, { recursive: true, force: true });
-}
-
 async function everythingLost(stack: TestStack): Promise<void> {
   const away = mkdtempSync(join(tmpdir(), "hastack-measure-kit-"));
   const [kit, passphrase] = [join(away, "stack.kit"), join(away, "passphrase")];
@@ -266,16 +244,11 @@ async function everythingLost(stack: TestStack): Promise<void> {
     await stack.mustUp();
     const since = (now = Date.now()) => seconds(now - lost);
     say("everything lost: an empty stack serves after", since(), load());
-    const ends = await until("the backups are seen", {
-      probe: async () =>
-        (await listed(stack)).ranges
-          .filter(({ from }) => Date.parse(from) < lost)
-          .map(({ to }) => to)
-          .sort(),
-      done: (found) => found.length > 0,
+    const { before: to } = await until("the list shows the moment before the loss", {
+      probe: async () => (await listed(stack)).anew ?? { before: "" },
+      done: ({ before }) => before !== "",
       limitSeconds: 300,
     });
-    const to = ends.at(-1) ?? "";
     progress(`restore to ${to}`);
     await mustCommand(stack, ["restore", "--to", to, "--in-place"], limitSeconds);
     say("the restored data serves, and is backed up (RTO)", since(), load());
@@ -305,7 +278,7 @@ const { stdout: dockerRoot } = await run(["docker", "info", "-f", "{{.DockerRoot
 await assertDiskFor(dockerRoot.trim() || "/", gib, times + (withStore ? 1 : 0));
 const stack = new TestStack(name, new ContainerPlace(name, travelAgency, true, spot));
 const store = withStore ? await ObjectStore.start(name, storePort, 2000 + gib * 4096) : undefined;
-try {
+async function make(): Promise<void> {
   await stack.create();
   if (store)
     stack.configure({
@@ -314,6 +287,10 @@ try {
     });
   progress("up");
   await stack.mustUp();
+}
+
+try {
+  if (!values.again) await make();
   await healed(stack);
   const commit = (await mustRun(["git", "rev-parse", "--short", "HEAD"], { cwd: root })).trim();
   say(`measured ${new Date().toISOString()}, ${gib} GiB`, commit, "");
@@ -335,7 +312,9 @@ try {
     }
   }
 } finally {
-  progress("removing it");
-  await stack.destroyAll();
-  await store?.remove();
+  if (!values.keep) {
+    progress("removing it");
+    await stack.destroyAll();
+    await store?.remove();
+  }
 }

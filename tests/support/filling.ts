@@ -39,7 +39,7 @@ export async function fill(
     const to = Math.min(from + batchRows, rows) - 1;
     await run(
       stack,
-      `INSERT INTO measured SELECT n, ${digits} FROM generate_series(${from}, ${to}) AS n`,
+      `INSERT INTO measured SELECT n, ${digits} FROM generate_series(${from}, ${to}) AS n ON CONFLICT DO NOTHING`,
     );
     tell(`${to + 1} of ${rows} rows`);
   }
