@@ -1,5 +1,5 @@
 /**
- * `node tests/measure-backup.ts [--gib N] [--s3] [--lost] [--beside-only] [--keep] [--again]`: what backups of a
+ * `npx node tests/measure-backup.ts [--gib N] [--s3] [--lost] [--beside-only] [--keep] [--again]`: what backups of a
  * database of some size cost and how long restores take, as a table. It makes a stack of its own on Docker, fills
  * it, and removes it. `--s3` has a second repository; `--lost` loses everything in the end, and comes back from
  * there. `--keep` leaves the stack, and `--again` takes the one that was left.

@@ -1,6 +1,6 @@
 /** Fills a stack's database with rows that compress about 2:1, and looks for the room before. */
 import { statfs } from "node:fs/promises";
-import { must, primary } from "./members.ts";
+import { must, primary, sql } from "./members.ts";
 import type { TestStack } from "./test-stack.ts";
 
 const gibibyte = 1024 ** 3;
@@ -44,12 +44,20 @@ export async function fill(
     tell(`${to + 1} of ${rows} rows`);
   }
   await run(stack, "VACUUM ANALYZE measured");
+  await writeOut(stack);
+}
+
+/** A copy of the standby has what that has written out; all later changes are in the log that goes with it. */
+async function writeOut(stack: TestStack): Promise<void> {
+  await run(stack, "CHECKPOINT");
+  for (const member of ["db-1", "db-2"]) await sql(stack, member, "CHECKPOINT");
 }
 
 /** Changes one row in a hundred, side by side as those of one day are. */
 export async function change(stack: TestStack, gibibytes: number): Promise<void> {
   const rows = Math.round((gibibytes * rowsPerGibibyte) / 100);
   await run(stack, `UPDATE measured SET data = reverse(data) WHERE id < ${rows}`);
+  await writeOut(stack);
 }
 
 /** Bytes of the database. */
