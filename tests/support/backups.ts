@@ -1,4 +1,6 @@
 /** What a stack's backups are: asked for by command, as an operator does. */
+import { rmSync } from "node:fs";
+import { mustRun } from "../../lib/run.ts";
 import { until } from "../../lib/until.ts";
 import { timed } from "./measure.ts";
 import { command } from "./operation.ts";
@@ -108,4 +110,27 @@ export function well(stack: TestStack, limitSeconds = 240): Promise<unknown> {
       intervalSeconds: 3,
     }),
   );
+}
+
+/** All that the engine has of the stack, and its checkout, at once. */
+export async function loseAll(stack: TestStack): Promise<void> {
+  const filter = ["--filter", `label=hastack.stack=${stack.name}`];
+  for (const [list, remove] of [
+    [
+      ["ps", "--all", "--quiet"],
+      ["rm", "--force"],
+    ],
+    [
+      ["volume", "ls", "--quiet"],
+      ["volume", "rm", "--force"],
+    ],
+    [
+      ["network", "ls", "--quiet"],
+      ["network", "rm"],
+    ],
+  ] as const) {
+    const names = (await mustRun(["docker", ...list, ...filter])).split("\n").filter(Boolean);
+    if (names.length > 0) await mustRun(["docker", ...remove, ...names], { limitSeconds: 120 });
+  }
+  rmSync(stack.folder, { recursive: true, force: true });
 }

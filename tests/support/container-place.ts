@@ -9,8 +9,23 @@ import {
   travelAgency,
 } from "./place.ts";
 
-const frontend = "172.29.10";
-const backend = "172.29.11";
+/** Where a stack's networks and its ports at this machine are: two that run at once have others. */
+export interface Spot {
+  /** First three numbers of its addresses in each network. */
+  readonly frontend: string;
+  readonly backend: string;
+  /** First of two ports of the site, and of the statistics pages. */
+  readonly port: number;
+  readonly statsPort: number;
+}
+
+/** Of the stacks that `npm test` makes, of which there is one at a time. */
+const usualSpot: Spot = {
+  frontend: "172.29.10",
+  backend: "172.29.11",
+  port: 18080,
+  statsPort: 18404,
+};
 
 /** First host number of each role's members. */
 const firstHost: Readonly<Record<string, number>> = {
@@ -26,13 +41,19 @@ const firstHost: Readonly<Record<string, number>> = {
 
 const folder = "/etc/hastack";
 
-const ownSettings: Configuration = {
+const pairFrom = (port: number): number[] => [port, port + 1];
+const localHosts = (port: number): string[] => pairFrom(port).map((one) => `127.0.0.1:${one}`);
+
+const ownSettings = ({ frontend, backend, port, statsPort }: Spot): Configuration => ({
   "hastack:network": {
     frontend: { subnet: `${frontend}.0/24`, vip: `${frontend}.100` },
     backend: { subnet: `${backend}.0/24`, vip: `${backend}.100` },
   },
-  "hastack:loadBalancer": { publishedPorts: [18080, 18081], publishedStatsPorts: [18404, 18405] },
-};
+  "hastack:loadBalancer": {
+    publishedPorts: pairFrom(port),
+    publishedStatsPorts: pairFrom(statsPort),
+  },
+});
 
 /** Behind the release's hash stands that of its packages, where it has any. */
 const releaseOfTag = (tag: string) => tag.split("-")[0] ?? "";
@@ -41,22 +62,31 @@ export class ContainerPlace implements Place {
   readonly base = "Pulumi.dev.yaml";
   readonly settings: Configuration;
   readonly laterSettings: Configuration = {};
-  readonly vip = `${frontend}.100`;
-  readonly localHosts = ["127.0.0.1:18080", "127.0.0.1:18081"];
-  readonly statsHosts = ["127.0.0.1:18404", "127.0.0.1:18405"];
+  readonly vip: string;
+  readonly localHosts: readonly string[];
+  readonly statsHosts: readonly string[];
   /** A container that is replaced has nothing to go back to. */
   readonly servingAfterBadRelease: readonly string[];
   readonly checksMemory = false;
   readonly keptReleases = 1;
   /** The frontend's gateway. */
-  readonly ownAddress = `${frontend}.1`;
+  readonly ownAddress: string;
   readonly #stack: string;
+  readonly #spot: Spot;
 
-  /** @param withBackups whether it has the machine that fetches them, as what is shipped has */
-  constructor(stack: string, served: Served = travelAgency, withBackups = false) {
+  /**
+   * @param withBackups whether it has the machine that fetches them, as what is shipped has
+   * @param spot where it is, for one that runs beside those of `npm test`
+   */
+  constructor(stack: string, served: Served = travelAgency, withBackups = false, spot = usualSpot) {
     this.#stack = stack;
+    this.#spot = spot;
+    this.vip = `${spot.frontend}.100`;
+    this.ownAddress = `${spot.frontend}.1`;
+    this.localHosts = localHosts(spot.port);
+    this.statsHosts = localHosts(spot.statsPort);
     this.settings = {
-      ...ownSettings,
+      ...ownSettings(spot),
       ...settingsOf(served),
       ...(!withBackups && { "hastack:members": { backup: 0 } }),
     };
@@ -98,7 +128,7 @@ export class ContainerPlace implements Place {
 
   address(member: string): string {
     const [, role = "", number = ""] = /^(.*)-(\d)$/.exec(member) ?? [];
-    return `${backend}.${(firstHost[role] ?? Number.NaN) + Number(number) - 1}`;
+    return `${this.#spot.backend}.${(firstHost[role] ?? Number.NaN) + Number(number) - 1}`;
   }
 
   files(): string {

@@ -12,7 +12,9 @@ import { until } from "../../lib/until.ts";
 import { makeCertificate } from "./certificates.ts";
 
 const version = "4.48";
-const port = 8333;
+const usualPort = 8333;
+/** Its volumes' size, megabytes. */
+const volumeMegabytes = 64;
 const bucket = "backups";
 
 /** Puts the server into a folder of its own, once. @returns path of the program */
@@ -39,22 +41,26 @@ export class ObjectStore {
   readonly #container: string;
   readonly #folder: string;
 
-  private constructor(name: string, address: string, authority: string) {
+  private constructor(name: string, address: string, port: number, authority: string) {
     this.#container = `hastack-test-${name}-object-store`;
     this.#folder = inRoot(".hastack/test", `${name}-object-store`);
     this.endpoint = `${address}:${port}`;
     this.authority = authority;
   }
 
-  /** @param name of the test's stack */
-  static async start(name: string): Promise<ObjectStore> {
+  /**
+   * @param name of the test's stack
+   * @param port one of its own, where several are there at once
+   * @param megabytes how much it holds at most
+   */
+  static async start(name: string, port = usualPort, megabytes = 6400): Promise<ObjectStore> {
     const program = await ensureServer();
     // An interface without a container on it is not among those that Node names
     const gateway = "--format={{(index .IPAM.Config 0).Gateway}}";
     const address = (await mustRun(["docker", "network", "inspect", "bridge", gateway])).trim();
     const authority = await makeCertificate({ authority: true });
     const own = await makeCertificate({ names: [`IP:${address}`], issuer: authority });
-    const store = new ObjectStore(name, address, authority.certificate);
+    const store = new ObjectStore(name, address, port, authority.certificate);
     await store.remove();
     mkdirSync(store.#folder, { recursive: true });
     const file = (path: string, text: string) => writeFileSync(join(store.#folder, path), text);
@@ -68,8 +74,14 @@ export class ObjectStore {
       ...["docker", "run", "--detach", "--name", store.#container],
       ...["--label=hastack.test=object-store", `--publish=${address}:${port}:${port}`],
       ...["--volume", `${program}:/weed:ro`, "--volume", `${store.#folder}:/store`],
-      ...[baseImage.name, "/weed", "server", "-dir=/store", "-ip=127.0.0.1", "-volume.max=100"],
-      ...["-master.volumeSizeLimitMB=64", "-s3", `-s3.port=${port}`, "-s3.ip.bind=0.0.0.0"],
+      ...[baseImage.name, "/weed", "server", "-dir=/store", "-ip=127.0.0.1"],
+      `-volume.max=${Math.ceil(megabytes / volumeMegabytes)}`,
+      ...[
+        `-master.volumeSizeLimitMB=${volumeMegabytes}`,
+        "-s3",
+        `-s3.port=${port}`,
+        "-s3.ip.bind=0.0.0.0",
+      ],
       ...["-s3.config=/store/s3.json", "-s3.cert.file=/store/s3.crt", "-s3.key.file=/store/s3.key"],
     ]);
     await until("the object store has its bucket", {

@@ -4,9 +4,9 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { lastWords, mustRun, type Outcome } from "../../../lib/run.ts";
+import { lastWords, type Outcome } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
-import { countOf, listed, reachable, restoreSeconds } from "../../support/backups.ts";
+import { countOf, listed, loseAll, reachable, restoreSeconds } from "../../support/backups.ts";
 import { timed } from "../../support/measure.ts";
 import { healed } from "../../support/members.ts";
 import { command, mustCommand } from "../../support/operation.ts";
@@ -156,29 +156,6 @@ export function everythingLostSuite(stack: TestStack): void {
       assert.match(await stack.mustUp(), /Resources:\n\s+\d+ unchanged/);
     });
   });
-}
-
-/** All that the engine has of the stack, and its checkout, at once. */
-async function loseAll(stack: TestStack): Promise<void> {
-  const filter = ["--filter", `label=hastack.stack=${stack.name}`];
-  for (const [list, remove] of [
-    [
-      ["ps", "--all", "--quiet"],
-      ["rm", "--force"],
-    ],
-    [
-      ["volume", "ls", "--quiet"],
-      ["volume", "rm", "--force"],
-    ],
-    [
-      ["network", "ls", "--quiet"],
-      ["network", "rm"],
-    ],
-  ] as const) {
-    const names = (await mustRun(["docker", ...list, ...filter])).split("\n").filter(Boolean);
-    if (names.length > 0) await mustRun(["docker", ...remove, ...names], { limitSeconds: 120 });
-  }
-  rmSync(stack.folder, { recursive: true, force: true });
 }
 
 /** When the first was acknowledged whose row is missing, and whose picture is, milliseconds. */
