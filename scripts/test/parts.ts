@@ -18,7 +18,7 @@ export interface Part {
   readonly setUp?: "useful" | "unused";
   /** Why `npm test` leaves it to `npm run test:full`. @default it is part of both */
   readonly onlyFull?: string;
-  /** Parts that follow each other with the same number here run side by side. @default alone */
+  /** Parts that follow each other with the same number here run side by side, two at a time. @default alone */
   readonly sideBySide?: number;
 }
 
