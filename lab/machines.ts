@@ -294,7 +294,7 @@ export function inMachine(
   input?: string,
 ): Promise<string> {
   const exec = ["docker", "exec", "--interactive", containerName(set, machine)];
-  return mustRun([...exec, "sh", "-euc", script], { input, limitSeconds: 120 });
+  return mustRun([...exec, "sh", "-euc", script], { input, limitSeconds: 300 });
 }
 
 async function admit(set: MachineSet, machine: StandIn, publicKey: string): Promise<void> {

@@ -22,7 +22,7 @@ import { type Client, visitor } from "./support/visitor.ts";
 const isRefusal = (status: number) => status >= 400 && status < 500;
 
 describe("robustness", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let postgres: Postgres;
   let name: string;
   let uploads: string;

@@ -173,7 +173,7 @@ fallocate -l $((there / 1048576 + $(df --output=avail -B1M ${disk} | tail -1) - 
           return pair.sql(other(full), "SELECT pg_is_in_recovery()");
         },
         done: (standby) => standby === "f",
-        limitSeconds: 60,
+        limitSeconds: 180,
       });
       await sleep(awaySeconds * 1000);
       const { longest, lost } = await stop();

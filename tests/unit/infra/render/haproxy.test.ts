@@ -939,7 +939,7 @@ describe("haproxy.cfg of another application in HAProxy, by the proxies of its i
     const kinds = ["Content-Length: 500000", "Transfer-Encoding: chunked"];
     for (const kind of kinds) {
       const chunk = kind.includes("chunked") ? "printf '5000\\r\\n'; " : "";
-      const send = `{ printf 'POST /office HTTP/1.1\\r\\nHost: a\\r\\n${kind}\\r\\n\\r\\n'; ${chunk}head -c 20000 /dev/zero; sleep 2; } | socat -t 0.1 - TCP:10.1.0.100:80,bind=10.1.0.11 | head -1`;
+      const send = `{ printf 'POST /office HTTP/1.1\\r\\nHost: a\\r\\n${kind}\\r\\n\\r\\n'; ${chunk}head -c 20000 /dev/zero; sleep 5; } | socat -t 0.1 - TCP:10.1.0.100:80,bind=10.1.0.11 | head -1`;
       const answers = await machine.run(
         `for i in 1 2 3 4 5 6; do ${send} & sleep 0.1; done; curl -s -o /dev/null -w 'short %{http_code}\\n' --interface 10.1.0.11 -d text http://10.1.0.100/office; wait`,
       );
