@@ -35,7 +35,7 @@ export function statusSuite(stack: TestStack): void {
         probe: () => undisturbed(look),
         done: ({ code, picture }) => code === 0 && picture.seconds <= mostSeconds,
         describe: ({ picture }) => JSON.stringify([picture.subjects, picture.members]),
-        limitSeconds: 60,
+        limitSeconds: 240,
       });
       assert.deepEqual(notOk(picture), []);
     });
@@ -49,7 +49,7 @@ export function statusSuite(stack: TestStack): void {
           code === 1 && seconds <= mostSeconds && unreachable(members).join() === sharing.join(),
         describe: ({ code, picture }) =>
           `${code} in ${picture.seconds} s, unreachable: ${unreachable(picture.members)}`,
-        limitSeconds: 60,
+        limitSeconds: 240,
       }).finally(() => startMember(stack, lost));
     });
   });
