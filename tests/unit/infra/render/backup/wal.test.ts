@@ -91,7 +91,7 @@ describe("the database is recorded", function () {
   }
   const allPushed = () =>
     until("the spool has no whole segment", {
-      probe: () => pair.run(`ls ${directory}/spool/hastack-1`),
+      probe: () => pair.run(`ls ${directory}/spool/hastack-*`),
       done: (names) => !/^[0-9A-F]{24}$/m.test(names),
       limitSeconds: 60,
     });
@@ -361,6 +361,8 @@ describe("the database is recorded", function () {
         limitSeconds: 90,
       });
 
+    afterEach(() => another("another", own));
+
     it("nothing is written to a repository, and it is told", async () => {
       await allPushed();
       const before = await stored();
@@ -384,6 +386,7 @@ describe("the database is recorded", function () {
     });
 
     it("a machine that is new begins no history in it, and says where the key is", async () => {
+      await allPushed();
       const before = await stored();
       const { lineage: last = 0 } = await receive();
       await another(own, "another");
