@@ -173,7 +173,8 @@ export const parts: readonly Part[] = [
   },
   {
     name: "changes-lab",
-    about: "the same on three machines: a release that is not fit, operations",
+    about:
+      "the same on three machines: what is changed by hand, a release that is not fit, operations",
     minutes: 15,
     limitMinutes: 60,
     files: () => ["tests/e2e/changes-lab.test.ts"],

@@ -1,5 +1,6 @@
 /** What changes on a stack on three machines while it is under load; for `npm run test:full`. */
 import { brokenReleaseSuite } from "./suites/changes.ts";
+import { bySystemd, driftSuite } from "./suites/drift.ts";
 import { onThreeMachines, serving } from "./suites/full-stack.ts";
 import { operationsSuite } from "./suites/operations.ts";
 
@@ -11,6 +12,7 @@ onThreeMachines(
   networks,
   serving,
   (stack) => {
+    driftSuite(stack, bySystemd);
     brokenReleaseSuite(stack);
     operationsSuite(stack);
   },

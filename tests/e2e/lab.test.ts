@@ -8,7 +8,6 @@ import { needEngine } from "../support/turns.ts";
 import { attacksSuite } from "./suites/attacks.ts";
 import { badMachinesSuite } from "./suites/bad-machines.ts";
 import { cacheSuite } from "./suites/cache.ts";
-import { bySystemd, driftSuite } from "./suites/drift.ts";
 import { failoverSuite } from "./suites/faults.ts";
 import { machinesSuite } from "./suites/machines.ts";
 import { rebootSuite } from "./suites/reboots.ts";
@@ -62,7 +61,6 @@ describe("lab on three machines, end to end", function () {
   attacksSuite(stack);
   cacheSuite(stack);
   travelSuite(stack);
-  driftSuite(stack, bySystemd);
   failoverSuite(stack);
   rebootSuite(stack, place);
 
