@@ -361,6 +361,13 @@ describe("the database is recorded", function () {
         limitSeconds: 90,
       });
 
+    before(() =>
+      until("each repository has a backup by its own key", {
+        probe: backups,
+        done: ({ backups: found = [] }) => Object.keys(found[0]?.labels ?? {}).length === 2,
+        limitSeconds: 240,
+      }),
+    );
     afterEach(() => another("another", own));
 
     it("nothing is written to a repository, and it is told", async () => {
