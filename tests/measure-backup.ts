@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { root } from "../lib/paths.ts";
 import { lastWords, mustRun, run } from "../lib/run.ts";
 import { until } from "../lib/until.ts";
-import { listed, loseAll } from "./support/backups.ts";
+import { keeper, listed, loseAll } from "./support/backups.ts";
 import { ContainerPlace } from "./support/container-place.ts";
 import { assertDiskFor, change, fill, sizeOf } from "./support/filling.ts";
 import { type Latencies, latenciesAtRest, latenciesDuring } from "./support/latencies.ts";
@@ -23,7 +23,6 @@ import { TestStack } from "./support/test-stack.ts";
 import { type Acknowledged, postDestination } from "./support/traffic.ts";
 
 const name = "measure";
-const keeper = "backup-1";
 const spot = { frontend: "172.29.60", backend: "172.29.61", port: 18180, statsPort: 18504 };
 const storePort = 8433;
 const state = "/var/lib/hastack-backup";

@@ -7,6 +7,8 @@ import { command } from "./operation.ts";
 import type { TestStack } from "./test-stack.ts";
 import { type Acknowledged, missingWrites } from "./traffic.ts";
 
+/** The member that keeps them. */
+export const keeper = "backup-1";
 /** A restore of some megabytes, on a machine that is busy with the tests. */
 export const restoreSeconds = 600;
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lastWords } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
-import { listed, reachable, restoreSeconds } from "../../support/backups.ts";
+import { keeper, listed, reachable, restoreSeconds } from "../../support/backups.ts";
 import type { MachinePlace } from "../../support/machine-place.ts";
 import { show, timed, underLoad } from "../../support/measure.ts";
 import { fileOf, healed, inside, sql, startMember } from "../../support/members.ts";
@@ -13,7 +13,7 @@ import { command, mustCommand, operation } from "../../support/operation.ts";
 import { type Promised, promises, slack } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { missingWrites, postDestination } from "../../support/traffic.ts";
-import { keeper, restoredQuotes } from "./backups.ts";
+import { restoredQuotes } from "./backups.ts";
 import { primaryChanges } from "./operations.ts";
 
 const databases = ["db-1", "db-2"] as const;

@@ -1,9 +1,11 @@
 /** A place of backups that is away, full or damaged: what is told, and what goes on all the same. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { backupDirectory } from "../../../infra/roles.ts";
 import { mustRun } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
 import {
+  keeper,
   listed,
   newest,
   reachable,
@@ -16,11 +18,11 @@ import { timed } from "../../support/measure.ts";
 import { healed, inside, primary, sql } from "../../support/members.ts";
 import type { ObjectStore } from "../../support/object-store.ts";
 import { command, mustCommand } from "../../support/operation.ts";
+import { spoil } from "../../support/spoil.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { missingWrites, patientVisits, postDestination, Traffic } from "../../support/traffic.ts";
 
-const keeper = "backup-1";
-const directory = "/var/lib/hastack-backup";
+const directory = backupDirectory;
 const segmentMegabytes = 16;
 
 /** As small as settings allow, so that both are full soon. */
@@ -181,7 +183,7 @@ export function backupsAwaySuite(stack: TestStack, store: () => ObjectStore): vo
       const { backups } = await listed(stack);
       const { label = "", lineage = 0 } = backups.findLast(({ type }) => type === "full") ?? {};
       const to = (await newest(stack)).to;
-      await spoil(stack, `${directory}/repository/backup/hastack-${lineage}/${label}/bundle/*`);
+      await spoilAll(stack, `${directory}/repository/backup/hastack-${lineage}/${label}/bundle/*`);
       const check = await command(stack, ["backup", "--check"], restoreSeconds);
       assert.equal(check.code, 1);
       console.log(check.stderr.replaceAll(/^/gm, "        "));
@@ -229,20 +231,11 @@ export function backupsAwaySuite(stack: TestStack, store: () => ObjectStore): vo
     });
   });
 
-  /** Runs a script with all rights in the file systems of the keeper's container. */
-  function onDiskOf(script: string): Promise<string> {
+  /** Runs a script with all rights, in the file systems of the keeper's container. */
+  async function onDiskOf(script: string): Promise<string> {
     const container = stack.place.container(keeper);
-    return mustRun([
-      ...[
-        "docker",
-        "run",
-        "--rm",
-        "--privileged",
-        "--network=none",
-        `--pid=container:${container}`,
-      ],
-      ...["debian:trixie-slim", "nsenter", "--target=1", "--mount", "sh", "-euc", script],
-    ]);
+    const pid = (await mustRun(["docker", "inspect", "-f", "{{.State.Pid}}", container])).trim();
+    return mustRun(["nsenter", `--target=${pid}`, "--mount", "sh", "-euc", script]);
   }
 }
 
@@ -255,10 +248,10 @@ async function assertBounded(stack: TestStack): Promise<void> {
   assert.ok(log < 3 * smallLimits.database.maximumSlotLogMegabytes, `${log} MB`);
 }
 
-/** Writes over some bytes of files. */
-const spoil = (stack: TestStack, files: string) =>
+/** Writes over the middle of files. */
+const spoilAll = (stack: TestStack, files: string) =>
   inside(
     stack,
     keeper,
-    `for one in ${files}; do printf XXXX | dd of="$one" bs=1 seek=$(($(stat -c %s "$one") / 2)) conv=notrunc status=none; done`,
+    `for one in ${files}; do ${spoil('"$one"', '$(($(stat -c %s "$one") / 2))')}; done`,
   );

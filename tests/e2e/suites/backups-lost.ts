@@ -22,7 +22,7 @@ import {
 /** What is promised where all machines are lost, seconds: what is newer may be gone. */
 const stated = { database: 60, files: 60 };
 /** To store it, on a machine that is busy with the tests. */
-const storingSeconds = 60;
+const storingSeconds = 30;
 const bad = "app/sql/migrations/0099_tidy.sql";
 
 export function badMigrationSuite(stack: TestStack): void {

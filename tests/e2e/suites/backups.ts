@@ -4,7 +4,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { lastWords } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
 import { scanFrom } from "../../support/attacks/scan.ts";
-import { countOf, listed, newest, reachable, restoreSeconds } from "../../support/backups.ts";
+import {
+  countOf,
+  keeper,
+  listed,
+  newest,
+  reachable,
+  restoreSeconds,
+} from "../../support/backups.ts";
 import { assertWithin, show, timed } from "../../support/measure.ts";
 import { attempt, healed, inside, must, primary, sql } from "../../support/members.ts";
 import { command, mustCommand } from "../../support/operation.ts";
@@ -17,9 +24,6 @@ import {
   postDestination,
   Traffic,
 } from "../../support/traffic.ts";
-
-/** The member that keeps them. */
-export const keeper = "backup-1";
 
 /** What docs/backups.md says of a restore in the stack's place. */
 const standsStill: Promised = { reads: 30, writes: 30 };

@@ -189,6 +189,12 @@ export class RecordedPair {
     );
   }
 
+  /** Shows all that there is to see, for a test that has failed. */
+  async explain(): Promise<void> {
+    console.log(await this.log("keeper"), await this.log("receive"));
+    console.log(await this.state("receive"), JSON.stringify(await this.state("backups")));
+  }
+
   async log(process: Process): Promise<string> {
     return this.run(`cat /tmp/${process}.log`);
   }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { until } from "../../../../../lib/until.ts";
+import { spoil } from "../../../../support/spoil.ts";
 import {
   localFiles,
   RestorePlace,
-  spoil,
   state,
   uploads,
 } from "../../../../support/unit/restore-place.ts";

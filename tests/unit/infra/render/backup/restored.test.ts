@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { until } from "../../../../../lib/until.ts";
-import { RestorePlace, spoil, state, uploads } from "../../../../support/unit/restore-place.ts";
+import { spoil } from "../../../../support/spoil.ts";
+import { RestorePlace, state, uploads } from "../../../../support/unit/restore-place.ts";
 
 const segments = `${state}/repository/archive/hastack-1/17-1/0000000100000000`;
 const now =

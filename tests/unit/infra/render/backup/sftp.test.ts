@@ -68,9 +68,7 @@ describe("O3: a repository by SFTP", function () {
   });
   after(() => pair?.remove());
   afterEach(async function () {
-    if (this.currentTest?.state !== "failed") return;
-    console.log(await pair.log("keeper"), await pair.log("receive"));
-    console.log(JSON.stringify(await backups()));
+    if (this.currentTest?.state === "failed") await pair.explain();
   });
 
   const backups = () => pair.state<Backups>("backups");

@@ -44,9 +44,7 @@ describe("the database is recorded", function () {
   });
   after(() => pair?.remove());
   afterEach(async function () {
-    if (this.currentTest?.state !== "failed") return;
-    console.log(await pair.log("keeper"), await pair.log("receive"));
-    console.log(await pair.state("receive"), JSON.stringify(await pair.state("backups")));
+    if (this.currentTest?.state === "failed") await pair.explain();
   });
 
   const receive = () => pair.state<Receive>("receive");
