@@ -212,7 +212,7 @@ const backup = z.strictObject({
     .max(3650, "must be 3650 or less")
     .default(14)
     .describe(
-      "Days back to which the database and the shared files can be restored. Files that the application removes are kept a day longer.",
+      "Days back to which the database and the shared files can be restored, at least: the full backup before that stays. Files that the application removes are kept for `fullEveryDays` and a day more.",
     ),
   fullEveryDays: z
     .int()

@@ -6,6 +6,7 @@ import { publicUrlOf } from "../certificate.ts";
 import { authorityFile } from "../certificates/domains.ts";
 import { firstGeneration, isChanging } from "../generations.ts";
 import { credentialsFolder, type ManagedFile } from "../platform/platform.ts";
+import { filesDaysOf } from "../render/backup.ts";
 import { cacheUser } from "../render/cache.ts";
 import { cacheAddress, loopback } from "../render/instance-proxy.ts";
 import { databaseName } from "../render/patroni.ts";
@@ -95,12 +96,9 @@ export function instanceVariables(given: Given, tier: Tier, self: Member): Varia
   };
 }
 
-/**
- * How long a file that is removed is kept in the trash. A day more than rows can be restored: what they
- * name is then still there, or in a copy of the files.
- */
+/** How long a file that is removed is kept in the trash. */
 function keepFilesDays({ settings, topology }: Pick<Given, "settings" | "topology">): string {
-  return String(topology.members.backup.length > 0 ? settings.backup.retentionDays + 1 : 0);
+  return String(topology.members.backup.length > 0 ? filesDaysOf(settings.backup) : 0);
 }
 
 /** PostgreSQL shows a certificate for the address; clients find the authority beside their files. */

@@ -16,6 +16,16 @@ export const restoredSocketDirectory = `${backupDirectory}/restored/socket`;
 
 type BackupSettings = Settings["backup"];
 
+/**
+ * For how many days copies of files are kept, and files that the application has removed. Of the database the full
+ * backup before the limit stays, so that rows reach back further than `retentionDays`; their files must, too.
+ */
+export const filesDaysOf = ({
+  retentionDays,
+  fullEveryDays,
+}: Pick<BackupSettings, "retentionDays" | "fullEveryDays">): number =>
+  retentionDays + fullEveryDays + 1;
+
 /** A file of the machine, with the processes that start anew with another one. */
 export interface BackupFile {
   readonly path: string;
@@ -74,6 +84,7 @@ export function renderBackup(wishes: BackupWishes): string {
     })),
     restoredPort: ports.restored,
     retentionDays,
+    filesDays: filesDaysOf(backup),
     fullEveryDays,
     differentialEveryHours,
     backupAt,

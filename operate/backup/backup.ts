@@ -1,12 +1,11 @@
 /** Backups at the operator's word: what is asked for, and what came of it. */
 import { printable } from "../../lib/printable.mjs";
-import { note } from "../act/journal.ts";
-import { type Holder, holderOf } from "../act/lock.ts";
 import { say } from "../act/plan.ts";
 import type { OperatedStack } from "../stack.ts";
 import { counted, sizeOf } from "../status/kind.ts";
 import { backupMember } from "./member.ts";
 import { durationOf } from "./moment.ts";
+import { noteBegin } from "./noted.ts";
 import { Failed, followRequest, GoesOn, putRequest, type Request } from "./request.ts";
 
 /** What is put, what it is called in the journal, and how its end is told. */
@@ -87,17 +86,6 @@ export const drillWish: Wish = {
   },
 };
 
-/** The journal of a stack whose etcd cannot be asked does without: a backup is then wanted all the more. */
-async function noted(
-  stack: OperatedStack,
-  holder: Pick<Holder, "operator" | "what" | "since" | "id">,
-  end?: Parameters<typeof note>[2],
-): Promise<void> {
-  await note(stack, holder, end).catch((error: Error) =>
-    say(`this is not in the journal: ${error.message.split("\n")[0]}`),
-  );
-}
-
 /**
  * Asks the backup member, and tells what came of it. There is no lock: it changes nothing of the stack, and the
  * member takes one request after the other.
@@ -109,29 +97,20 @@ export async function wish(
   signal: AbortSignal,
 ): Promise<number> {
   const { name } = backupMember(stack);
-  const holder = holderOf(what);
   const id = await putRequest(stack, request);
   say(`${name} is asked (${id}); it goes on there if this command ends`);
-  const journal = noted(stack, holder);
+  const { noteEnd } = noteBegin(stack, what);
   try {
     const { text, isWell } = told(await followRequest(stack, id, { signal }));
-    await journal;
-    await noted(stack, holder, ended(isWell ? "done" : "failed", text));
+    await noteEnd({ outcome: isWell ? "done" : "failed", result: text });
     (isWell ? process.stdout : process.stderr).write(`${printable(text)}\n`);
     return isWell ? 0 : 1;
   } catch (error) {
-    await journal;
     if (error instanceof GoesOn) {
       say(error.message);
       return 2;
     }
-    if (error instanceof Failed) await noted(stack, holder, ended("failed", error.message));
+    if (error instanceof Failed) await noteEnd({ outcome: "failed", result: error.message });
     throw error;
   }
 }
-
-const ended = (outcome: "done" | "failed", result: string) => ({
-  until: new Date().toISOString(),
-  outcome,
-  result: result.split("\n")[0] ?? "",
-});

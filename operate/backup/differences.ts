@@ -22,7 +22,7 @@ const isAlike = (one: TableDifference): boolean =>
 
 /** For people: what it is, rows by table, and files. */
 export function textOfDifferences(restored: Restored): string {
-  const { tables, files, reached, to, seconds } = restored;
+  const { tables, files, reached, to, seconds, why } = restored;
   const differing = tables.filter((one) => !isAlike(one));
   const alike = tables.filter(isAlike);
   const shown = [...differing, ...(alike.length > mostAlike ? [] : alike)];
@@ -47,6 +47,7 @@ export function textOfDifferences(restored: Restored): string {
           [1, 2, 3],
         )),
     ...(rest > 0 ? [`and ${counted(rest, "table")} without a difference`] : []),
+    ...(why ? ["", `not all could be compared: ${why}`] : []),
   ];
   return printable(`${[...lines, ...filesLines(files)].join("\n")}\n`);
 }

@@ -5,6 +5,8 @@ import { handsOn } from "./hands.ts";
 import { type Phase, readNote } from "./note.ts";
 import { putBack, settle } from "./takeover.ts";
 
+/** In these one of both serves, as it is meant to. */
+const nothingUnderWay: readonly Phase[] = ["copied", "waits", "accepting"];
 /** In these the former data is not in its place for certain. */
 const underWay: readonly Phase[] = ["swapping", "undoing", "back"];
 
@@ -14,7 +16,7 @@ const underWay: readonly Phase[] = ["swapping", "undoing", "back"];
  */
 export async function haveFormerData(stack: OperatedStack): Promise<void> {
   const note = await readNote(stack);
-  if (note === undefined || note.phase === "copied" || note.phase === "waits") return;
+  if (note === undefined || nothingUnderWay.includes(note.phase)) return;
   if (!underWay.includes(note.phase)) {
     say(
       "the restored data serves already, and stays: npm run restore -- --in-place does the rest, --undo puts the former data back",

@@ -12,7 +12,7 @@ import type { OperatedStack } from "../stack.ts";
 import { stopScript } from "./data.ts";
 import { backupMember, onBackup } from "./member.ts";
 import { forgetCluster, type RestoreNote, writeNote } from "./note.ts";
-import { followRequest, putRequest, type Request, request } from "./request.ts";
+import { type Request, request } from "./request.ts";
 
 export interface Hands {
   /** Members of the database whose machines are not absent, by name. */
@@ -38,8 +38,6 @@ export interface Hands {
   receive(deed: "stop" | "start"): Promise<void>;
   /** Has the backup member do something, to its end. */
   ask(request: Request, signal?: AbortSignal): Promise<Readonly<Record<string, unknown>>>;
-  /** The same, until it has taken it. @returns waits for its end */
-  begin(request: Request): Promise<() => Promise<Readonly<Record<string, unknown>>>>;
   say(text: string): void;
 }
 
@@ -94,11 +92,6 @@ export function handsOn(stack: OperatedStack): Hands {
     marks: (deed) => marks(stack, deed),
     receive: (deed) => setProcesses(stack, backupMember(stack), deed, "receive"),
     ask: (wanted, signal) => request(stack, wanted, { ...(signal && { signal }) }),
-    async begin(wanted) {
-      const id = await putRequest(stack, wanted);
-      await followRequest(stack, id, { untilTaken: true });
-      return () => followRequest(stack, id);
-    },
     say,
   };
 }

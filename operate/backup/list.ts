@@ -24,6 +24,8 @@ export interface Listed {
   readonly anew: Backups["anew"];
   /** Why the last backup failed. @default it did not */
   readonly why: string | undefined;
+  /** Why no WAL is received. @default it is */
+  readonly waits: string | undefined;
 }
 
 export function listedOf(stack: string, backups?: Backups, receive?: Receive): Listed {
@@ -38,6 +40,7 @@ export function listedOf(stack: string, backups?: Backups, receive?: Receive): L
     due: backups?.due,
     anew: backups?.anew ?? undefined,
     why: backups?.why ?? undefined,
+    waits: receive?.why ?? undefined,
   });
 }
 
@@ -60,10 +63,12 @@ const second = (iso: string | undefined): string =>
 
 /** For people; times are UTC. */
 export function textOfList(listed: Listed): string {
-  const { at, backups, ranges, gaps, due, why, receivedUpTo } = listed;
+  const { at, backups, ranges, gaps, due, why, waits, receivedUpTo } = listed;
   const allGaps = [...gaps, ...ofEach(listed, "gaps")];
-  if (at === undefined)
-    return "no backup yet: the backup member has not looked at its repositories\n";
+  if (at === undefined) {
+    const why = waits === undefined ? "" : `: ${waits}`;
+    return `no backup yet: the backup member has not looked at its repositories, which it does every 30 s${why}\n`;
+  }
   const parts = [
     backups.length === 0
       ? ["no backup yet"]

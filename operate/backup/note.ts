@@ -24,9 +24,9 @@ export const restoreKey = `${storePrefix}restore`;
  * `copied`: a copy of the restored data lies ready, the stack is as it was. `swapping`: the database is down
  * while data is moved. `serves`: the restored data serves, and something is still to be done. `waits`: all is
  * done, and it waits for the operator's word. `undoing`: the database is down while data is moved back.
- * `back`: the former data serves, and something is still to be done.
+ * `back`: the former data serves, and something is still to be done. `accepting`: the former data is removed.
  */
-const phases = ["copied", "swapping", "serves", "waits", "undoing", "back"] as const;
+const phases = ["copied", "swapping", "serves", "waits", "undoing", "back", "accepting"] as const;
 export type Phase = (typeof phases)[number];
 
 /** Members' names become words of shell texts. */
@@ -49,8 +49,6 @@ export const noteShape = z.object({
   primary: memberName.optional(),
   /** Whether the restored data has ever served. @default it has not */
   served: z.boolean().optional(),
-  /** Whether backups of its own have been begun for it. @default they have not */
-  backedUp: z.boolean().optional(),
   /** What is done of that which is done once the restored data serves. */
   done: z.array(z.enum(["files", "lineage", "discard"])).default([]),
 });
@@ -112,5 +110,7 @@ export function howToGoOn({ phase, to }: Pick<RestoreNote, "phase" | "to">): str
     return `${which} serves in the stack's place and waits: npm run restore -- --accept keeps it, --undo puts the former data back`;
   if (phase === "serves")
     return `${which} serves in the stack's place, and is not complete: npm run restore -- --in-place goes on, --undo puts the former data back`;
+  if (phase === "accepting")
+    return `${which} serves in the stack's place for good, and the former data is not all removed: npm run restore -- --accept goes on`;
   return `${which} was cut off: npm run restore -- --undo has the former data serve`;
 }

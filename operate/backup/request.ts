@@ -90,8 +90,6 @@ export interface Following {
   readonly signal?: AbortSignal;
   /** Gets what it says of itself. @default it is told */
   readonly tell?: (progress: string) => void;
-  /** Returns as soon as it is taken. @default it is followed to its end */
-  readonly untilTaken?: boolean;
 }
 
 /**
@@ -102,7 +100,7 @@ export interface Following {
 export async function followRequest(
   stack: OperatedStack,
   id: string,
-  { signal, tell = say, untilTaken = false }: Following = {},
+  { signal, tell = say }: Following = {},
 ): Promise<Readonly<Record<string, unknown>>> {
   const later = `it goes on there; look again with ${howToFollow(stack, id)}`;
   let heard = Date.now();
@@ -118,8 +116,7 @@ export async function followRequest(
       const state = await lookAtRequest(stack, id);
       heard = Date.now();
       if (state !== undefined && state !== "waiting") {
-        if (state.phase === "done" || (untilTaken && state.phase === "running"))
-          return state.result ?? {};
+        if (state.phase === "done") return state.result ?? {};
         if (state.phase === "failed")
           throw new Failed(`${state.do} failed: ${state.why ?? "it does not say why"}`);
         if (state.progress) progress(state.progress);

@@ -21,7 +21,8 @@ import { type Hands, handsOn } from "./hands.ts";
 import { backupMember, onBackup, stateFile } from "./member.ts";
 import { inBoth, newest } from "./moment.ts";
 import { describeMoment, howToGoOn, type RestoreNote, readNote } from "./note.ts";
-import { request } from "./request.ts";
+import { noteBegin } from "./noted.ts";
+import { GoesOn, request } from "./request.ts";
 import { type Restored, readState } from "./shapes.ts";
 import { accept, complete, discard, putBack, settle, takePlace } from "./takeover.ts";
 
@@ -63,7 +64,16 @@ export async function beside(
     if (!(error instanceof NoStore)) throw error;
     say("whether another restore waits cannot be told, as etcd cannot be asked");
   }
-  const restored = await restoreBeside(stack, to, signal);
+  const { noteEnd } = noteBegin(stack, `restore --beside --to ${to}`);
+  let restored: Restored;
+  try {
+    restored = await restoreBeside(stack, to, signal);
+  } catch (error) {
+    if (!(error instanceof GoesOn))
+      await noteEnd({ outcome: "failed", result: (error as Error).message });
+    throw error;
+  }
+  await noteEnd({ outcome: "done", result: `restored up to ${inBoth(restored.reached ?? "?")}` });
   const more = stackOption(stack.name);
   return `${textOfDifferences(restored)}
 Look at it by SQL:      npm run sql -- --restored${more}
@@ -275,6 +285,7 @@ export async function planUndo(stack: OperatedStack): Promise<Plan> {
   const note = await readNote(stack);
   if (note === undefined || note.phase === "copied")
     throw new Refusal("no restore is in the stack's place, so there is nothing to undo");
+  if (note.phase === "accepting") throw new Refusal(howToGoOn(note));
   const cluster = await askCluster(stack).catch((): Cluster => ({ members: [] }));
   if (cluster.pause)
     throw new Refusal(
@@ -305,7 +316,8 @@ export async function planUndo(stack: OperatedStack): Promise<Plan> {
           `the former data serves, but not all is done: ${(error as Error).message}. npm run restore -- --undo goes on`,
         );
       }
-      return `the data from before the restore serves, after ${secondsSince(started)}`;
+      return `the data from before the restore serves, after ${secondsSince(started)}.
+What was restored is in ${pathOf("undone")} of ${note.target} until the next restore; npm run restore -- --discard removes it`;
     },
   };
 }
@@ -315,18 +327,19 @@ export async function planAccept(stack: OperatedStack): Promise<Plan> {
   const note = await readNote(stack);
   if (note === undefined || note.phase === "copied")
     throw new Refusal("no restore is in the stack's place, so there is nothing to accept");
+  const isAccepted = note.phase === "accepting";
   const isServed =
     note.phase === "waits" || (note.phase === "serves" && note.done.includes("lineage"));
-  if (!isServed) throw new Refusal(howToGoOn(note));
+  if (!isServed && !isAccepted) throw new Refusal(howToGoOn(note));
   const hands = handsOn(stack);
   return {
     costs: [
       `The data from before the restore is removed for good: what was written after ${inBoth(note.reached ?? note.to)} and before the restore is then in backups only. Applications remove files again.`,
-      ...(note.phase === "waits" ? [] : [howToGoOn(note)]),
+      ...(note.phase === "serves" ? [howToGoOn(note)] : []),
     ],
     question: "Keep the restored data for good?",
     async run() {
-      await accept(hands);
+      await accept(hands, note);
       return "the restored data is kept, the former is removed";
     },
   };

@@ -64,14 +64,14 @@ export async function takePlace(
     () => hands.on(target, keepRolesScript, "keep the roles"),
     () => hands.note(at(note, "swapping", { primary })),
     () => hands.marks("set"),
-    () => hands.receive("stop"),
     // Without a standby the primary serves on
     () => stopDatabase(hands, standbys, signal),
   ]);
   const started = performance.now();
   await each([
     () => stopDatabase(hands, [primary], signal),
-    () => hands.forgetCluster(),
+    // All that was acknowledged has been received by now
+    () => Promise.all([hands.receive("stop"), hands.forgetCluster()]),
     () => hands.on(target, swapScript(id), "put the restored data in place"),
     // From its first start on it is no copy any more
     () => hands.note(at(note, "swapping", { primary, served: true })),
@@ -112,6 +112,8 @@ export async function complete(
     now = { ...now, done: [...now.done, what] };
     await hands.note(now);
   };
+  // From now on; it is recorded as a history of its own within seconds, by itself or by `newLineage`
+  await hands.receive("start");
   let completed: Completed = {};
   const bringFiles = async () => {
     hands.say("bringing files back that its rows name");
@@ -128,11 +130,7 @@ export async function complete(
     if (!(files.reason instanceof Failed)) throw files.reason;
     completed = { filesFailed: files.reason.message };
   }
-  await once("lineage", async () => {
-    now = { ...now, backedUp: true };
-    await hands.note(now);
-    await newLineage(hands);
-  });
+  await once("lineage", () => newLineage(hands));
   if (completed.filesFailed === undefined)
     await once("discard", () => hands.ask({ do: "discard" }, signal));
   hands.say("waiting until the database is a pair again");
@@ -159,9 +157,7 @@ async function copyStandbys(hands: Hands, { target }: RestoreNote, signal: Abort
 /** Backups of another history begin: log of one never gets among that of the other. */
 async function newLineage(hands: Hands): Promise<void> {
   hands.say("beginning backups of this history, with a full one");
-  const ends = await hands.begin({ do: "lineage" });
-  await hands.receive("start");
-  await ends();
+  await hands.ask({ do: "lineage" });
 }
 
 /** What says whether anything of the database was touched. */
@@ -186,9 +182,9 @@ export async function putBack(hands: Hands, note: RestoreNote): Promise<RestoreN
 /** All that is still to be done once the former data serves again. Safe to run again. */
 export async function settle(hands: Hands, note: RestoreNote): Promise<void> {
   await hands.marks("remove");
-  // Log of the restored history was received only for backups of its own
-  if (note.backedUp) await newLineage(hands);
-  else await hands.receive("start");
+  await hands.receive("start");
+  // The restored history may have been recorded by itself
+  if (note.served) await newLineage(hands);
   // The copy is whole still where it never served
   await hands.note(note.served ? undefined : at(note, "copied"));
 }
@@ -216,7 +212,9 @@ async function swapBack(hands: Hands, note: RestoreNote): Promise<void> {
 }
 
 /** The restored data stays: the former goes, and applications remove files again. Safe to run again. */
-export async function accept(hands: Hands): Promise<void> {
+export async function accept(hands: Hands, note: RestoreNote): Promise<void> {
+  // From here on there is no way back
+  await hands.note(at(note, "accepting"));
   for (const member of hands.members)
     await hands.on(member, acceptScript, "remove the former data", stopSeconds);
   await hands.marks("remove");

@@ -75,5 +75,5 @@ export async function newPassphrase(
   if (passphrase === "") return { passphrase: makePassphrase(), made: true };
   checked(passphrase);
   if ((await ask("The same again: ")) === passphrase) return { passphrase, made: false };
-  throw new Error("these are two passphrases: nothing was made");
+  throw new Error("the two passphrases differ: no kit was made");
 }

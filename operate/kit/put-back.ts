@@ -190,7 +190,11 @@ export function nextSteps({ about, files }: Kit, { newMachines }: PutBackOptions
     `npx pulumi up ${named}`,
     ...(files[names.repository] === undefined
       ? []
-      : [`npm run backup -- --list ${named}`, `npm run restore -- --to TIME --in-place ${named}`]),
+      : [
+          `npm run backup -- --list ${named}`,
+          `npm run restore -- --to TIME --in-place ${named}`,
+          `npm run restore -- --accept ${named}`,
+        ]),
     `npm run kit -- --make FILE ${named}`,
   ];
 }

@@ -27,9 +27,16 @@ const all = (pattern: string) => globSync(pattern, { cwd: root }).sort();
 const startsMachines = (file: string) =>
   /\b(standIns|startMachines)\(/.test(readFileSync(inRoot(file), "utf8"));
 const unitTests = all("tests/unit/**/*.test.ts");
-const backupTests = all("tests/unit/infra/render/backup/*.test.ts");
+const backupTests = [
+  ...all("tests/unit/infra/render/backup/*.test.ts"),
+  "tests/unit/operate/backup/takeover-pair.test.ts",
+];
+/** Pairs of members that take minutes to lose each other, or to go over from an earlier release. */
+const pairTests = ["etcd-bridge", "full-database", "plaintext-bridge", "standby-care"].map(
+  (name) => `tests/unit/infra/render/${name}.test.ts`,
+);
 const renderTests = all("tests/unit/infra/render/**/*.test.ts").filter(
-  (file) => !backupTests.includes(file),
+  (file) => ![...backupTests, ...pairTests].includes(file),
 );
 
 const longRun = "npm run test:full has the minutes for it";
@@ -66,7 +73,8 @@ export const parts: readonly Part[] = [
     limitMinutes: 40,
     files: () =>
       unitTests.filter(
-        (file) => ![...renderTests, ...backupTests].includes(file) && !startsMachines(file),
+        (file) =>
+          ![...renderTests, ...backupTests, ...pairTests].includes(file) && !startsMachines(file),
       ),
     setUp: "useful",
     sideBySide: 1,
@@ -104,6 +112,15 @@ export const parts: readonly Part[] = [
     minutes: 12,
     limitMinutes: 45,
     files: () => backupTests,
+    onlyFull: longRun,
+  },
+  {
+    name: "unit-pairs",
+    about:
+      "database and etcd members: a standby that is copied anew, a full disk, earlier releases",
+    minutes: 8,
+    limitMinutes: 45,
+    files: () => pairTests,
     onlyFull: longRun,
   },
   {

@@ -24,9 +24,14 @@ def away(repository):
     return known.get("why") if time.time() < known.get("until", 0) <= time.time() + AWAY_SECONDS else None
 
 
+def is_away(why):
+    """Whether a reason tells that a repository has not answered."""
+    return bool(NO_ANSWER.search(why))
+
+
 def failed(repository, why):
     """Something failed there; whether it is away, the reason tells. Where that cannot be kept, others find out themselves."""
-    if not NO_ANSWER.search(why):
+    if not is_away(why):
         came(repository)
         return
     text = json.dumps({"until": time.time() + AWAY_SECONDS, "why": why})

@@ -2,6 +2,7 @@
 Makes base backups: one copy of the database, taken from the standby where there is one, goes into each
 repository in turn. What is not needed any more is removed.
 """
+import datetime
 import json
 import os
 import re
@@ -9,11 +10,12 @@ import shutil
 import time
 
 import common
+import identity
 import lineage as lineages
 import pgbackrest
 import ranges
 from common import (
-    KEPT_LABEL, LABEL, POSTGRES, Failed, assert_room, bin, conninfo, iso, now, place, query, run, say,
+    KEPT_LABEL, LABEL, POSTGRES, Failed, assert_room, bin, conninfo, iso, moment, now, place, query, run, say,
 )
 from segments import SIZE, WHOLE, name_of, parse, position
 
@@ -42,7 +44,7 @@ def make(kinds):
     began = time.monotonic()
     lineage = pgbackrest.lineage()
     if not lineage:
-        raise Failed("the primary was not reached yet, so that nothing is known of the database")
+        raise Failed("the primary was not reached yet, so that nothing is known of the database: npm run status tells why")
     failed = {}
     for repository in kinds:
         try:
@@ -188,35 +190,62 @@ def store(lineage, repository, kind, notes):
 
 def expire():
     """
-    Removes WAL that no backup needs, and lineages that have ended before the time that backups are kept for.
+    Removes backups and WAL that are not needed any more, and lineages that have ended before the time that backups
+    are kept for.
     @return what is told of it
     """
-    removed = 0
+    removed, failures, spared = 0, [], spares_former()
     for repository in pgbackrest.repositories():
-        for lineage in pgbackrest.numbers(repository):
-            common.progress(f"removing what is not needed from {repository}")
-            found = pgbackrest.backups_in(repository, lineage)
-            if lineage < pgbackrest.lineage() and is_over(lineage, found):
-                forget(repository, lineage)
-            else:
-                if lineage < pgbackrest.lineage():
-                    pgbackrest.call(lineage, "expire", repo=repository)
-                    found = pgbackrest.backups_in(repository, lineage)
-                removed += expire_wal(repository, lineage, found)
+        try:
+            for lineage in pgbackrest.numbers_in(repository):
+                common.progress(f"removing what is not needed from {repository}")
+                if lineage == pgbackrest.lineage() or not spared:
+                    removed += expire_lineage(repository, lineage)
+        except Failed as failure:
+            failures.append(str(failure))
+    if failures:
+        say(f"what is not needed stays: {'; '.join(failures)}")
     return {"segments": removed}
+
+
+def expire_lineage(repository, lineage):
+    """@return how many segments were removed"""
+    found = pgbackrest.backups_in(repository, lineage)
+    if lineage < pgbackrest.lineage() and is_over(lineage, found):
+        forget(repository, lineage)
+        return 0
+    if not found:
+        return 0
+    # A backup does so, too; there is none while the disk is full
+    pgbackrest.call(lineage, "expire", repo=repository)
+    return expire_wal(repository, lineage, pgbackrest.backups_in(repository, lineage))
+
+
+def spares_former():
+    """
+    Whether nothing of a former lineage is removed: after the loss of everything there is as much time to restore it
+    as backups are kept, however long ago the loss was.
+    """
+    since = identity.anew_since()
+    return since is not None and now() - since <= kept_for()
+
+
+def kept_for():
+    return datetime.timedelta(days=common.settings()["retentionDays"])
 
 
 def is_over(lineage, found):
     """Whether the last moment of a lineage that can be restored is past the time that backups are kept for."""
     ends = [one["to"] for one in pgbackrest.ranges() if one["lineage"] == lineage]
     ends += [one["stop"] for one in found]
-    limit = common.settings()["retentionDays"] * 86400
-    return bool(ends) and (now() - max(ends)).total_seconds() > limit
+    # One that never had a backup ended when this one began, at the latest
+    return now() - max(ends or [moment(identity.record()["at"])]) > kept_for()
 
 
 def forget(repository, lineage):
     say(f"the history {lineage} of the database ended too long ago: it goes from {repository}")
-    for kind in ("backup", "archive", "ticks"):
+    # The backups tell that there is something of it
+    for kind in ("ticks", "archive", "backup"):
         pgbackrest.rm(repository, f"{kind}/{pgbackrest.stanza(lineage)}", recurse=True)
 
 
@@ -227,12 +256,21 @@ def expire_wal(repository, lineage, found):
         return 0
     oldest = min(parse(one)[1] for one in starts)
     folder = f"archive/{pgbackrest.stanza(lineage)}"
-    removed = 0
+    folders = {}
     for path, one in pgbackrest.ls(repository, folder, recurse=True).items():
-        name = os.path.basename(path)
-        if one["type"] == "file" and WHOLE.fullmatch(name[:24]) and parse(name[:24])[1] < oldest:
-            pgbackrest.rm(repository, f"{folder}/{path}")
-            removed += 1
+        if one["type"] == "file":
+            folders.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
+    is_old = lambda name: bool(WHOLE.fullmatch(name[:24])) and parse(name[:24])[1] < oldest
+    removed = 0
+    for inner, names in folders.items():
+        old = [name for name in names if is_old(name)]
+        removed += len(old)
+        # Each is a call, which takes a round trip or more
+        if len(old) == len(names):
+            pgbackrest.rm(repository, f"{folder}/{inner}", recurse=True)
+            continue
+        for name in old:
+            pgbackrest.rm(repository, f"{folder}/{inner}/{name}")
     return removed
 
 

@@ -2,6 +2,7 @@
 import identity
 import pgbackrest
 from common import Failed, iso, moment
+from segments import holds, position
 
 
 def choose(to):
@@ -17,10 +18,20 @@ def choose(to):
     if not held:
         raise Failed(f"{iso(wanted)} cannot be restored: one can restore {spoken(ranges)}")
     lineage = max(one["lineage"] for one in held)
-    before = [one for one in pgbackrest.info(lineage)["backups"] if one["stop"] <= wanted]
+    before = [one for one in usable(lineage) if one["stop"] <= wanted]
     if not before:
         raise Failed(f"no repository gives a backup from before {iso(wanted)}{'; '.join(['', *reasons(lineage)])}")
     return {"lineage": lineage, "backup": before[-1], "moment": wanted}
+
+
+def usable(lineage):
+    """The backups of a lineage that lie on the way to its newest timeline, the oldest first: a failover cuts off others."""
+    known = identity.branches(lineage)
+    newest = max(known, default=1)
+    return [
+        one for one in pgbackrest.info(lineage)["backups"]
+        if one["startLsn"] and holds(newest, known.get(newest, []), one["timeline"], position(one["startLsn"]))
+    ]
 
 
 def newest(ranges):
@@ -45,7 +56,7 @@ def began_anew(ranges):
     """
     known = identity.record()
     before = [one["to"] for one in ranges if one["lineage"] < known.get("lineage", 0)]
-    if known.get("by") not in ("first", "seen") or not before:
+    if not identity.anew_since() or not before:
         return None
     return {"lineage": known["lineage"], "at": known["at"], "before": max(before)}
 

@@ -7,6 +7,7 @@ import hashlib
 import random
 import time
 
+import choice
 import common
 import compare
 import lineage as lineages
@@ -42,17 +43,17 @@ def drill():
         # Whatever it is, it is told: a drill that could not run must be seen
         state.update(outcome="failed", why=str(failure) or type(failure).__name__)
         say(f"drill: {failure!r}")
+    clear()
     ended = now()
     state.update(ended=iso(ended), seconds=round(time.monotonic() - started), due=next_due(ended))
     write_json(place("state", "drill.json"), state)
-    clear(one)
     return state
 
 
-def clear(one):
-    """A drill that failed leaves nothing; what cannot be removed now goes before the next."""
+def clear():
+    """A drill that failed, or was cut off, leaves nothing; what cannot be removed now goes before the next."""
     try:
-        one.remove()
+        Instance("drill").remove()
     except (Failed, OSError) as failure:
         say(f"drill: {failure}")
 
@@ -83,7 +84,7 @@ def checks(state, one):
 def plan():
     """The newest backup, the newest record that it can be restored to, and a drawn one."""
     lineage = pgbackrest.lineage()
-    backups = pgbackrest.info(lineage)["backups"] if lineage else []
+    backups = choice.usable(lineage) if lineage else []
     if not backups:
         raise Failed("there is no backup in a repository that answers, so that none could be tried")
     backup = backups[-1]
@@ -117,7 +118,7 @@ def is_received(time_of_record):
 
 
 def backup_before(record):
-    before = [one for one in pgbackrest.info(record["lineage"])["backups"] if one["stop"] < moment(record["time"])]
+    before = [one for one in choice.usable(record["lineage"]) if one["stop"] < moment(record["time"])]
     return {"lineage": record["lineage"], "backup": before[-1]} if before else None
 
 
@@ -166,13 +167,21 @@ def read_sample(one, name, tell):
     """Some drawn files are read from each repository's newest copy, and are what the shared directory has."""
     sample = drawn_files(named.names(one.conninfo()))
     for repository in settings()["repositories"] if sample else []:
-        snapshot = next(iter(restic.snapshots(repository)), None)
-        wrong = ["there is no copy of the shared directories"] if snapshot is None else []
-        for shared in settings()["shared"] if snapshot else ():
-            paths = {path for one_shared, path in sample if one_shared == shared}
-            wrong += differing(repository, snapshot, shared, paths)
+        with restic.alone():
+            wrong = wrong_in(repository, sample)
         detail = "; ".join(wrong[:SHOWN]) or f"{len(sample)} drawn files were read"
         tell(f"{name}: copies of files in {repository}", not wrong, detail)
+
+
+def wrong_in(repository, sample):
+    snapshot = next(iter(restic.snapshots(repository)), None)
+    if snapshot is None:
+        return ["there is no copy of the shared directories"]
+    wrong = []
+    for shared in settings()["shared"]:
+        paths = {path for one_shared, path in sample if one_shared == shared}
+        wrong += differing(repository, snapshot, shared, paths)
+    return wrong
 
 
 def drawn_files(names):
@@ -199,7 +208,7 @@ def differing(repository, snapshot, shared, paths):
         there = digest(stored.open(path) if parts(path) else None)
         try:
             with restic.stream(repository, "dump", "--no-lock", snapshot["id"], copy.path) as watch:
-                copied = digest(watch.out)
+                copied = digest(watch.content)
         except Failed as failure:
             wrong.append(f"{path!r} cannot be read: {failure}")
             continue
@@ -229,7 +238,9 @@ def due():
         return None
     last = read_json(place("state", "drill.json"))
     if last:
-        return last.get("due") or next_due(moment(last["started"]))
+        due_by_last = last.get("due") or next_due(moment(last["started"]))
+        # A clock that was ahead must not keep drills from being made
+        return min(due_by_last, next_due(now()))
     backups = (read_json(place("state", "backups.json")) or {}).get("backups", [])
     if not backups:
         return None

@@ -7,6 +7,7 @@ never an empty snapshot.
 import datetime
 import json
 
+import identity
 import restic
 from common import Failed, iso, moment, now, one_line, place, read_json, run, say, settings, write_json
 from named import shortened
@@ -56,9 +57,13 @@ def copy_to_all(state):
             summary = copy_to(name)
             one.update(at=iso(started), why=summary["why"])
             state.update(bytes=summary["bytes"], files=summary["files"])
-            keep(name, one)
         except Failed as failure:
             one["why"] = str(failure)
+        try:
+            # Where there is no room for a copy, this makes some
+            keep(name, one)
+        except Failed as failure:
+            one["why"] = one["why"] or str(failure)
         if one["why"]:
             failures.append(one["why"])
             say(f"files: {one['why']}")
@@ -120,7 +125,8 @@ def keep(name, one):
     if not passed(one.get("forgotten"), FORGET_SECONDS):
         return
     known = restic.snapshots(name)
-    gone = unneeded(known, settings()["retentionDays"], now())
+    since = identity.anew_since()
+    gone = unneeded(known, settings()["filesDays"], now(), since)
     for begin in range(0, len(gone), AT_ONCE):
         restic.call_alone(name, "forget", *gone[begin : begin + AT_ONCE])
     if passed(one.get("pruned"), PRUNE_SECONDS):
@@ -129,16 +135,20 @@ def keep(name, one):
     one.update(forgotten=iso(now()), snapshots=len(known) - len(gone))
 
 
-def unneeded(snapshots, retention_days, at):
+def unneeded(snapshots, days_kept, at, anew_since=None):
     """
     Which snapshots may go. Of each hour of two days, and of each day of the retention, two stay: the newest, and
     the one with the most files. Files lie in the trash before they go, so the newest has all that the others have,
     but where the directory itself was lost: then the one before the loss is wanted.
     @param snapshots the newest first
+    @param anew_since since when there is a history of the database that began by itself: what is from before is
+        perhaps wanted yet, and stays for as long again
     @return their ids
     """
     kept = {one["id"] for one in snapshots[:LAST_KEPT]}
-    for days, slot in ((HOURLY_DAYS, "%Y-%m-%dT%H"), (retention_days + 1, "%Y-%m-%d")):
+    if anew_since and at - anew_since <= datetime.timedelta(days=days_kept):
+        kept |= {one["id"] for one in snapshots if moment(shortened(one["time"])) < anew_since}
+    for days, slot in ((HOURLY_DAYS, "%Y-%m-%dT%H"), (days_kept, "%Y-%m-%d")):
         slots = {}
         for one in snapshots:
             time = moment(shortened(one["time"]))
@@ -154,19 +164,20 @@ def files_in(snapshot):
 
 
 def passed(since, seconds):
-    return since is None or now() - moment(since) >= datetime.timedelta(seconds=seconds)
+    # A clock that was ahead must not keep it from being done
+    return since is None or not 0 <= (now() - moment(since)).total_seconds() < seconds
 
 
-def check(percent=5):
+def check():
     """
-    Has restic check each repository, and read a part of what is stored.
+    Has restic check each repository, and read all that is stored.
     @return problems, each one line
     """
     problems = []
     for name in settings()["repositories"]:
         try:
             with restic.alone():
-                restic.call_alone(name, "check", f"--read-data-subset={percent}%")
+                restic.call_alone(name, "check", "--read-data")
         except Failed as failure:
             problems.append(f"files: {failure}")
     return problems

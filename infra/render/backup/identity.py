@@ -2,7 +2,7 @@
 import os
 
 import pgbackrest
-from common import TIMELINE, place, query, read_json
+from common import TIMELINE, moment, place, query, read_json
 from segments import branch_of, passes
 
 WHO = f"""SELECT system_identifier, {TIMELINE},
@@ -35,12 +35,32 @@ def record():
     return read_json(place("state", "lineage.json")) or {}
 
 
+def anew_since():
+    """
+    Since when a history is recorded that nobody asked for, as where all machines were lost and are new: perhaps
+    nothing has been restored yet. None where the one before was left on purpose.
+    """
+    known = record()
+    return moment(known["at"]) if known.get("by") in ("first", "seen") else None
+
+
+def branches_path(lineage):
+    return place("ticks", f"{pgbackrest.stanza(lineage)}.branches")
+
+
+def branches(lineage):
+    """The timelines of a lineage: {timeline: branch}."""
+    return {int(timeline): branch for timeline, branch in (read_json(branches_path(lineage)) or {}).items()}
+
+
 def stranger(who, lineage):
     """Why what the primary has is no part of a lineage; None where it is."""
     if who["system"] != lineage["system"]:
         return "the primary is another database cluster"
     if not passes(who["timeline"], who["branch"], lineage["timeline"], lineage["branch"]):
         return "the primary's history is another one"
+    if branches(lineage["lineage"]).get(who["timeline"], who["branch"]) != who["branch"]:
+        return "the primary's timeline came to be in another way"
     for one in lineage.get("promoted", []):
         if passes(who["timeline"], who["branch"], one["timeline"], one["branch"]):
             return "the primary has what was restored"

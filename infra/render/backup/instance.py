@@ -73,7 +73,7 @@ class Instance:
                 return
             failures.append(f"{repository}: {damage(said.err)}")
             self._empty_data()
-        raise Failed(f"the backup {backup['label']} cannot be restored: {'; '.join(failures)}")
+        raise Failed(f"the backup {backup['label']} cannot be restored: {'; '.join(failures)}; a moment of another backup may be (npm run backup -- --list)")
 
     def _make_directories(self):
         for path in (self.data, self.socket):

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """
 The process `keeper`, which runs as root: answers requests, makes backups and copies of files when they are
-due, has restores tried, and tells what there is. One long thing is done at a time; ticks and state go on meanwhile.
+due, has restores tried, and tells what there is. One long thing is done at a time; ticks, copies of files and
+state go on meanwhile.
 """
 import collections
 import datetime
@@ -38,17 +39,17 @@ class Keeper:
     def __init__(self):
         self.jobs = collections.deque()
         self.worker = None
-        self.request = None
+        # What is carried out now, and what was the last
+        self.request = self.last = None
         self.look_now = threading.Event()
         self.seen = None
         self.lineages = lineage.Lineages()
         # By what rests after a failure: until when, and how long
         self.rests = {}
         self.why = {}
-        self.files_at = None
         self.is_new = False
-        # Lineages that have ended, by repository, whose ticks are all stored
-        self.shared = set()
+        # The newest day whose ticks are stored, by repository and lineage
+        self.shared = {}
         self.expired_at = time.monotonic() - EXPIRE_SECONDS + 300
 
     # Threads that go on whatever is under way
@@ -62,7 +63,7 @@ class Keeper:
                 if number:
                     ticks.add(number, ticks.ask())
                 why = None
-            except (Failed, OSError, ValueError, IndexError) as failure:
+            except Exception as failure:
                 why = f"the primary cannot be asked: {failure}"
             if why != told:
                 say(why or "the primary is reached")
@@ -76,7 +77,7 @@ class Keeper:
             try:
                 if identity.record():
                     self.survey()
-            except (Failed, OSError, ValueError, KeyError) as failure:
+            except Exception as failure:
                 say(f"the backups cannot be looked through: {failure!r}")
             # One that is away makes a look slow once, and is passed over then
             is_slow = time.monotonic() - began > 5 and not self.lacks_a_repository()
@@ -102,10 +103,9 @@ class Keeper:
             try:
                 # Of the one before the last ones may be missing; none come any more
                 if (name, number - 1) not in self.shared:
-                    tick_store.share(name, number - 1)
-                    self.shared.add((name, number - 1))
-                tick_store.share(name, number)
-            except (Failed, OSError) as failure:
+                    self.shared[name, number - 1] = tick_store.share(name, number - 1)
+                self.shared[name, number] = tick_store.share(name, number, self.shared.get((name, number)))
+            except Exception as failure:
                 say(f"ticks are not stored: {failure}")
 
     def write_backups(self):
@@ -119,42 +119,75 @@ class Keeper:
             "at": iso(now()), "lineage": seen["lineage"], "anew": anew and {**anew, "before": iso(anew["before"])},
             "backups": seen["backups"], "ranges": seen["ranges"],
             "gaps": seen["gaps"], "repositories": seen["repositories"], "due": due,
-            "why": "; ".join(why for name, why in self.why.items() if name.startswith("backup")) or None,
+            "why": "; ".join(why for name, why in list(self.why.items()) if name.startswith("backup")) or None,
         })
+
+    def copy_files(self):
+        while True:
+            began, every = time.monotonic(), settings()["filesEverySeconds"]
+            is_well = self.attempt("files", files.copy)
+            rest = every if is_well else min(every, FIRST_REST_SECONDS)
+            time.sleep(max(ROUND_SECONDS, rest - (time.monotonic() - began)))
 
     # What is done one at a time
 
     def round(self):
-        self.jobs.extend(requests.take())
+        self.take()
         if self.worker and self.worker.is_alive():
             return
         if self.worker:
             self.worker = None
             self.look_now.set()
+        if self.last:
+            self.last.rewrite()
         if self.jobs:
-            request = self.jobs.popleft()
+            self.last = request = self.jobs.popleft()
             self.begin(f"request {request.answer['do']}", lambda: self.carry_out(request), request)
             return
         for what, work in self.due():
             self.begin(what, work)
             return
 
+    def take(self):
+        try:
+            for request in requests.take():
+                self.jobs.append(request)
+        except (OSError, ValueError) as error:
+            say(f"requests cannot be taken: {error}")
+            time.sleep(5)
+
     def begin(self, what, work, request=None):
         self.request = request
-        self.running = {"what": what, "since": iso(now()), "progress": ""}
-        write_json(place("state", "running.json"), self.running)
+        self.run_now(what)
         self.worker = threading.Thread(target=self.work, args=(what, work), daemon=True, name=what)
         self.worker.start()
 
-    def work(self, what, work):
+    def attempt(self, what, work):
+        """Whether it went well."""
         try:
             work()
-            self.rests.pop(what, None)
-            self.why.pop(what, None)
         except Exception as failure:
             self.failed(what, str(failure) if isinstance(failure, Failed) else f"{type(failure).__name__}: {failure}")
-        write_json(place("state", "running.json"), {"what": None, "since": iso(now()), "progress": ""})
+            return False
+        self.rests.pop(what, None)
+        self.why.pop(what, None)
+        return True
+
+    def work(self, what, work):
+        self.attempt(what, work)
+        self.run_now(None)
         self.request = None
+
+    def run_now(self, what):
+        self.running = {"what": what, "since": iso(now()), "progress": ""}
+        self.write_running()
+
+    def write_running(self):
+        # What makes room on a full disk must run all the same
+        try:
+            write_json(place("state", "running.json"), self.running)
+        except OSError as error:
+            say(f"what is done now cannot be told: {error}")
 
     def failed(self, what, why):
         say(f"{what}: {why}")
@@ -166,7 +199,7 @@ class Keeper:
     def progress(self, text):
         say(text)
         self.running["progress"] = text
-        write_json(place("state", "running.json"), self.running)
+        self.write_running()
         if self.request:
             self.request.write(progress=text)
 
@@ -178,8 +211,6 @@ class Keeper:
         kinds = self.backups_due()
         if kinds:
             yield "backup", lambda: self.backup(kinds)
-        if not self.rests_now("files") and self.files_due():
-            yield "files", self.copy_files
         if time.monotonic() - self.expired_at > EXPIRE_SECONDS and self.seen:
             yield "expire", self.expire
         when = drill.due() if not self.rests_now("drill") else None
@@ -213,14 +244,6 @@ class Keeper:
             if kind and not self.rests_now("backup") and not self.rests_now(f"backup in {name}")
         }
 
-    def files_due(self):
-        every = settings()["filesEverySeconds"]
-        return self.files_at is None or time.monotonic() - self.files_at >= every
-
-    def copy_files(self):
-        self.files_at = time.monotonic()
-        files.copy()
-
     def backup(self, kinds):
         try:
             result = backups.make(kinds)
@@ -240,8 +263,10 @@ class Keeper:
     def expire(self):
         self.expired_at = time.monotonic()
         result = backups.expire()
-        known = ranges.survey()["backups"]
-        if known:
+        seen = ranges.survey()
+        known = seen["backups"]
+        # What one that is away has may need them yet
+        if known and not any(one["why"] for one in seen["repositories"].values()):
             oldest = min(moment(one["start"]) for one in known)
             for number in {one["lineage"] for one in known}:
                 ticks.expire(number, oldest - datetime.timedelta(days=1))
@@ -260,6 +285,10 @@ class Keeper:
             problems += [f"{name}: {gap['why']} ({gap['from']} to {gap['to'] or 'now'})" for gap in one["gaps"]]
         problems += files.check()
         return {"ok": not problems, "problems": problems}
+
+    def resume(self):
+        drill.clear()
+        restored.resume()
 
     # Requests
 
@@ -293,8 +322,8 @@ def main():
     requests.end_interrupted()
     keeper = Keeper()
     common.progress = keeper.progress
-    keeper.begin("start", restored.resume)
-    for work in (keeper.tick, keeper.look, keeper.share):
+    keeper.begin("start", keeper.resume)
+    for work in (keeper.tick, keeper.look, keeper.share, keeper.copy_files):
         threading.Thread(target=work, daemon=True, name=work.__name__).start()
     while True:
         try:

@@ -1,15 +1,13 @@
 """Which history of the database is recorded, and when the next one begins."""
-import re
-
 import identity
 import pgbackrest
 from common import Failed, iso, moment, now, place, read_json, say, write_json
+from identity import branches, branches_path
 
 # A cluster that is another one is seen so often before it is believed
 SEEN_ENOUGH = 2
-STANZA = re.compile(r"hastack-(\d+)")
-# A lineage that was seen to begin is what a request for one means that comes within this time
-CLAIM_SECONDS = 6 * 3600
+# A lineage that has begun is what a request for one means that comes within this time
+CLAIM_SECONDS = {"seen": 6 * 3600, "asked": 600}
 
 
 # In the directory of states: why no lineage has begun
@@ -66,8 +64,7 @@ class Lineages:
 
 def readable(repository):
     """The lineages that a repository has. Fails where it does not answer, or they cannot be read with the key."""
-    names = [name for kind in ("archive", "backup") for name in pgbackrest.ls(repository, kind)]
-    found = sorted({int(one.group(1)) for one in map(STANZA.fullmatch, names) if one})
+    found = pgbackrest.numbers_in(repository)
     for number in found[-1:]:
         try:
             pgbackrest.backups_in(repository, number)
@@ -78,15 +75,6 @@ def readable(repository):
                 f"{failure}: set hastack:backupRepositoryKey to that of the recovery kit, or give it another place"
             ) from None
     return found
-
-
-def branches_path(lineage):
-    return place("ticks", f"{pgbackrest.stanza(lineage)}.branches")
-
-
-def branches(lineage):
-    """The timelines of a lineage: {timeline: branch}."""
-    return {int(timeline): branch for timeline, branch in (read_json(branches_path(lineage)) or {}).items()}
 
 
 def begin(who, number, by, why):
@@ -108,11 +96,11 @@ def note_promoted(timeline, branch):
 
 
 def asked():
-    """A request for the next lineage. One that began by itself just now is the one that is meant."""
+    """A request for the next lineage. One that began just now, by itself or as this is repeated, is the one that is meant."""
     known = identity.record()
     who = identity.ask()
-    if known and known["by"] == "seen" and identity.stranger(who, known) is None:
-        if (now() - moment(known["at"])).total_seconds() < CLAIM_SECONDS:
+    if known and known["by"] in CLAIM_SECONDS and identity.stranger(who, known) is None:
+        if (now() - moment(known["at"])).total_seconds() < CLAIM_SECONDS[known["by"]]:
             write_json(place("state", "lineage.json"), {**known, "by": "asked"})
             return {"lineage": known["lineage"]}
     number = begin(who, known.get("lineage", 0) + 1, "asked", "it was asked for")

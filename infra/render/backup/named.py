@@ -106,14 +106,10 @@ def search(missing, take):
     failures = []
     for repository in settings()["repositories"] if left else []:
         try:
-            for snapshot in restic.snapshots(repository):
-                for shared in [one for one, paths in left.items() if paths]:
-                    found = listed(repository, snapshot, shared, left[shared])
-                    if found:
-                        take(repository, snapshot, shared, found)
-                        left[shared] -= found.keys()
-                if not any(left.values()):
-                    return []
+            with restic.alone():
+                search_in(repository, left, take)
+            if not any(left.values()):
+                return []
         except Failed as failure:
             say(f"files: {failure}")
             failures.append(str(failure))
@@ -121,6 +117,18 @@ def search(missing, take):
         count = sum(len(paths) for paths in left.values())
         raise Failed(f"{count} files are not in their place, and not all copies can be read: {'; '.join(failures)}")
     return [(shared, path) for shared, paths in left.items() for path in paths]
+
+
+def search_in(repository, left, take):
+    """Looks in the copies of one repository, and takes what it finds from `left`."""
+    for snapshot in restic.snapshots(repository):
+        for shared in [one for one, paths in left.items() if paths]:
+            found = listed(repository, snapshot, shared, left[shared])
+            if found:
+                take(repository, snapshot, shared, found)
+                left[shared] -= found.keys()
+        if not any(left.values()):
+            return
 
 
 def listed(repository, snapshot, shared, paths):
@@ -136,8 +144,7 @@ def listed(repository, snapshot, shared, paths):
     if root not in snapshot["paths"]:
         return found
     with restic.stream(repository, "ls", "--json", "--no-lock", "--recursive", snapshot["id"], root) as watch:
-        for line in watch.out:
-            watch.moved()
+        for line in watch.content:
             node = json.loads(line)
             if node.get("type") != "file":
                 continue
@@ -168,16 +175,15 @@ def fetch(repository, snapshot, shared, found, stored):
     if len(found) <= ONE_BY_ONE:
         for path, one in found.items():
             with restic.stream(repository, "dump", "--no-lock", snapshot["id"], one.path) as watch:
-                put(path, watch.out, Entry(*one[1:]))
+                put(path, watch.content, Entry(*one[1:]))
         return hindered
     root = settings()["shared"][shared]
     places = collections.defaultdict(list)
     for path, one in found.items():
         places[one.path.lstrip("/")].append(path)
     with restic.stream(repository, "dump", "--no-lock", "--archive", "tar", snapshot["id"], root) as watch:
-        with tarfile.open(fileobj=watch.out, mode="r|", errors="surrogateescape") as archive:
+        with tarfile.open(fileobj=watch.content, mode="r|", errors="surrogateescape") as archive:
             for member in archive:
-                watch.moved()
                 for path in places.pop(member.name.lstrip("/"), ()) if member.isreg() else ():
                     put(path, archive.extractfile(member), member)
                 # It would keep all that it has read

@@ -13,9 +13,13 @@ from common import (
     FOLDER, POSTGRES, Failed, at, moment, one_line, place, read_json, run, settings, write_text,
 )
 
+PASSED = "passed"
+STANZA = re.compile(r"hastack-(\d+)")
 # Another command of pgBackRest at the same stanza
 LOCKED, LOCK_SECONDS = "unable to acquire lock", 60
 PATIENCE_SECONDS = 120
+# Every file below a path: over SFTP each takes a round trip. pgBackRest itself ends where nothing comes any more
+ALL_SECONDS = 3600
 # A small text, or the names in one folder, take no time at all
 SMALL_SECONDS = 30
 # What `info` calls a stanza that it could not read
@@ -31,8 +35,8 @@ MEANING = (
     # What is decrypted with another key is no text, mostly without an error of the cipher
     (r"CryptoError|FormatError: key/value found outside of section", "what is in it is encrypted with another key"),
     (r"mismatch in known hosts", "the server has another host key than hastack:backup.sftp.hostKey"),
-    (r"public key authentication failed", "the server refuses the login with this key"),
-    (r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch", "the store refuses the key"),
+    (r"public key authentication failed", "the server refuses the login: see hastack:backup.sftp.user and hastack:backupSftpKey"),
+    (r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch", "the store refuses the key: see hastack:backup.s3.keyId and hastack:backupS3Secret"),
     (r"unable to load info file", "there is no stanza in it"),
 )
 
@@ -45,6 +49,23 @@ def stanza(lineage):
 def spool(lineage):
     """Where WAL of a lineage lies until every repository has it."""
     return place("spool", stanza(lineage))
+
+
+def in_spool(lineage):
+    """{name: path} of the files of a lineage in the spool, those included that nothing comes after any more."""
+    found = {}
+    for folder in (passed(lineage), spool(lineage)):
+        try:
+            found.update({name: os.path.join(folder, name) for name in os.listdir(folder)})
+        except FileNotFoundError:
+            continue
+    found.pop(PASSED, None)
+    return found
+
+
+def passed(lineage):
+    """Where whole segments wait for a repository, behind which WAL is gone: pg_receivewal must not see them."""
+    return os.path.join(spool(lineage), PASSED)
 
 
 def control(lineage):
@@ -156,14 +177,15 @@ def reason(text):
 def ls(repository, path="", recurse=False):
     """What lies in a repository: {name: {"type", "size", "time"}}; empty where there is no such path."""
     words = ["--output=json", *(["--recurse"] if recurse else []), *([path] if path else [])]
-    seconds = PATIENCE_SECONDS if recurse else SMALL_SECONDS
+    seconds = ALL_SECONDS if recurse else SMALL_SECONDS
     found = json.loads(call(None, "repo-ls", *words, repo=repository, seconds=seconds) or "{}")
     return {name: one for name, one in found.items() if name != "."}
 
 
 def rm(repository, path, recurse=False):
     """Removes a file, or with `recurse` a path and all below it, from a repository."""
-    call(None, "repo-rm", *(["--recurse"] if recurse else []), path, repo=repository)
+    seconds = ALL_SECONDS if recurse else PATIENCE_SECONDS
+    call(None, "repo-rm", *(["--recurse"] if recurse else []), path, repo=repository, seconds=seconds)
 
 
 def put(repository, path, text):
@@ -195,10 +217,15 @@ def lineages():
 def numbers(repository):
     """The lineages of one repository; none where it is away."""
     try:
-        names = ls(repository, "backup")
+        return numbers_in(repository)
     except Failed:
         return []
-    return [int(name.removeprefix("hastack-")) for name in names if re.fullmatch(r"hastack-\d+", name)]
+
+
+def numbers_in(repository):
+    """The same. Fails where it is away."""
+    names = [name for kind in ("archive", "backup") for name in ls(repository, kind)]
+    return sorted({int(one.group(1)) for one in map(STANZA.fullmatch, names) if one})
 
 
 def backups_in(repository, lineage):
@@ -228,7 +255,6 @@ def entry(one):
         "timeline": int(notes.get("timeline", 1)),
         "bytes": one["info"]["size"],
         "stored": one["info"]["repository"].get("delta", 0),
-        "needs": one.get("reference") or [],
     }
 
 

@@ -1,11 +1,13 @@
 """WAL on its way from the spool into the repositories: each repository goes at its own pace."""
 import os
 import re
+import shutil
 import threading
 import time
 
 import pgbackrest
 from common import Failed, iso, now, place, say
+from receiver import aside
 from segments import HISTORY, SIZE, WHOLE
 
 REST_SECONDS = 0.5
@@ -23,10 +25,7 @@ def lineages():
 
 def waiting(lineage):
     """Names of whole segments and of history files of a lineage that lie in the spool, in order."""
-    try:
-        names = os.listdir(pgbackrest.spool(lineage))
-    except FileNotFoundError:
-        return []
+    names = pgbackrest.in_spool(lineage)
     return sorted(name for name in names if WHOLE.fullmatch(name) or HISTORY.fullmatch(name))
 
 
@@ -69,15 +68,15 @@ class Pusher(threading.Thread):
                     self.push(lineage, name)
 
     def push(self, lineage, name):
-        path = os.path.join(pgbackrest.spool(lineage), name)
-        if WHOLE.fullmatch(name) and os.path.getsize(path) != SIZE:
+        path = pgbackrest.in_spool(lineage).get(name)
+        if path is None or (WHOLE.fullmatch(name) and os.path.getsize(path) != SIZE):
             return
         self.since = time.monotonic()
         try:
             self.give(lineage, path)
         finally:
             self.since = None
-        if not os.path.exists(path):
+        if name not in pgbackrest.in_spool(lineage):
             return
         self.done.add((lineage, name))
         self.pushed, self.at = name, iso(now())
@@ -114,11 +113,12 @@ class Pushers:
             for name in waiting(lineage):
                 keep = lineage == current and HISTORY.fullmatch(name)
                 if not keep and all((lineage, name) in one.done for one in self.all):
-                    os.remove(os.path.join(pgbackrest.spool(lineage), name))
+                    os.remove(pgbackrest.in_spool(lineage)[name])
                     for one in self.all:
                         one.done.discard((lineage, name))
-            if lineage < current and not os.listdir(pgbackrest.spool(lineage)):
-                os.rmdir(pgbackrest.spool(lineage))
+            if lineage < current and not pgbackrest.in_spool(lineage):
+                shutil.rmtree(pgbackrest.spool(lineage))
+                shutil.rmtree(aside(lineage), ignore_errors=True)
 
     def state(self):
         return {one.repository: one.state() for one in self.all}

@@ -124,14 +124,13 @@ def stored(repository, lineage):
 def spooled(lineage):
     """Whole segments in the spool, and how far the last one has come that is not whole."""
     present, last = set(), None
-    folder = pgbackrest.spool(lineage)
-    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+    for name, path in pgbackrest.in_spool(lineage).items():
         if WHOLE.fullmatch(name):
             present.add(parse(name))
         elif PARTIAL.fullmatch(name):
             timeline, number = parse(name)
             try:
-                reached = (timeline, number * SIZE + filled(os.path.join(folder, name)))
+                reached = (timeline, number * SIZE + filled(path))
             except FileNotFoundError:
                 continue
             last = max(last or reached, reached)
@@ -161,7 +160,7 @@ def survey_lineage(number, result):
     # The spool first: what leaves it meanwhile is seen in the repositories
     spool, last = spooled(number)
     if number != pgbackrest.lineage():
-        fetch_ticks(number)
+        tick_store.fetch(number)
     branches, seen = lineages.branches(number), ticks.all_ticks(number)
     everywhere, copies = set(spool), {}
     for name, told in result["repositories"].items():
@@ -186,14 +185,6 @@ def survey_lineage(number, result):
     result["ranges"] += ranges
     result["gaps"] += gaps
     result["backups"] += [shown(number, one) for one in backups]
-
-
-def fetch_ticks(number):
-    for name in pgbackrest.repositories():
-        try:
-            tick_store.fetch(name, number)
-        except Failed:
-            continue
 
 
 def shown(number, one):

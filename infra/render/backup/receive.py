@@ -14,7 +14,7 @@ import ticks
 from common import Failed, iso, moment, now, place, read_json, say, settings, write_json
 from lineage import WAITS
 from push import Pushers, lineages
-from receiver import AHEAD, FORKED, GONE, Receiver, end_lineage, meaning, set_aside, tidy
+from receiver import AHEAD, FORKED, GONE, Receiver, end_lineage, meaning, pass_by, set_aside, tidy
 from segments import PARTIAL, SIZE, WHOLE, filled, parse, position, text_of
 
 ROUND_SECONDS = 0.2
@@ -144,14 +144,16 @@ class Receive:
         self.receiver = None
         why = meaning(said)
         self.tell(False, why)
-        folder = pgbackrest.spool(self.lineage)
-        if FORKED in said or GONE in said:
-            set_aside(folder, self.branch, why)
+        if FORKED in said:
+            set_aside(self.lineage, self.branch, why)
+            self.received = None
+        elif GONE in said:
+            pass_by(self.lineage, why)
             self.received = None
         elif AHEAD in said:
             self.ahead = self.ahead or time.monotonic()
             if time.monotonic() - self.ahead > AHEAD_SECONDS:
-                set_aside(folder, self.branch, why)
+                set_aside(self.lineage, self.branch, why)
                 self.received = self.ahead = None
 
     def stop(self, why):
@@ -197,10 +199,9 @@ class Receive:
 def spool_bytes():
     total = 0
     for lineage in lineages():
-        folder = pgbackrest.spool(lineage)
-        for name in os.listdir(folder):
+        for path in pgbackrest.in_spool(lineage).values():
             try:
-                total += os.path.getsize(os.path.join(folder, name))
+                total += os.path.getsize(path)
             except FileNotFoundError:
                 pass
     return total

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 
+import pgbackrest
 from common import bin, conninfo, environment, iso, now, one_line, place, prepare, say
 from segments import PARTIAL, SIZE, WHOLE, parse, position
 
@@ -94,11 +95,12 @@ def tidy(folder):
             os.remove(path)
 
 
-def set_aside(folder, branch, why):
+def set_aside(lineage, branch, why):
     """
-    Moves away what is in nobody's history, or what WAL that is gone would have to come after, so that
-    receiving begins again where the slot is. What was set aside before goes.
+    Moves away what is in nobody's history, so that receiving begins again where the slot is. What was set aside
+    before goes.
     """
+    folder = pgbackrest.spool(lineage)
     left = {timeline: position(where) // SIZE for timeline, where in branch}
     moved = []
     for name in sorted(os.listdir(folder)):
@@ -107,13 +109,29 @@ def set_aside(folder, branch, why):
         timeline, number = parse(name)
         if PARTIAL.fullmatch(name) or number >= left.get(timeline, number + 1):
             moved.append(name)
-    aside = place("spool", f"aside-{os.path.basename(folder)}")
-    shutil.rmtree(aside, ignore_errors=True)
-    os.mkdir(aside, 0o700)
+    away = aside(lineage)
+    shutil.rmtree(away, ignore_errors=True)
+    os.mkdir(away, 0o700)
     for name in moved:
-        os.rename(os.path.join(folder, name), os.path.join(aside, name))
+        os.rename(os.path.join(folder, name), os.path.join(away, name))
     what = ", ".join(moved) or "nothing"
-    say(f"{iso(now())} {why}: {what} is set aside in {aside}; receiving begins again where the slot is")
+    say(f"{iso(now())} {why}: {what} is set aside in {away}; receiving begins again where the slot is")
+
+
+def pass_by(lineage, why):
+    """
+    The same where the primary has no more of what comes next: whole segments wait on for the repositories that lack
+    them, and only the last piece is moved away.
+    """
+    os.makedirs(pgbackrest.passed(lineage), mode=0o700, exist_ok=True)
+    for name, path in pgbackrest.in_spool(lineage).items():
+        if WHOLE.fullmatch(name):
+            os.rename(path, os.path.join(pgbackrest.passed(lineage), name))
+    set_aside(lineage, [], why)
+
+
+def aside(lineage):
+    return place("spool", f"aside-{pgbackrest.stanza(lineage)}")
 
 
 def end_lineage(folder):

@@ -2,7 +2,7 @@
 import os
 import re
 
-from common import iso, now, place, read_json, write_json
+from common import iso, now, place, read_json, say, write_json
 
 NAME = re.compile(r"([0-9a-z-]+)\.json")
 KEEP = 20
@@ -22,11 +22,23 @@ class Request:
             "id": name, "do": content.get("do"), "since": iso(now()), "phase": "waiting",
             "progress": "", "why": None, "result": None,
         }
-        self.write()
+        write_json(answer_path(name), self.answer)
+        self.is_written = True
 
     def write(self, **changes):
+        """Where a full disk hinders that, `rewrite` is to be called until it does not."""
         self.answer.update(changes)
-        write_json(answer_path(self.name), self.answer)
+        self.is_written = False
+        self.rewrite()
+
+    def rewrite(self):
+        if self.is_written:
+            return
+        try:
+            write_json(answer_path(self.name), self.answer)
+            self.is_written = True
+        except OSError as error:
+            say(f"the answer to {self.name} cannot be written: {error}")
 
     def fail(self, why):
         self.write(phase="failed", why=why, progress="")
@@ -36,21 +48,20 @@ class Request:
 
 
 def take():
-    """Takes all requests that have come, the oldest first. What is no request is answered at once."""
+    """Takes the requests that have come, one by one, the oldest first. What is no request is answered at once."""
     folder = place("requests")
     names = [name for name in os.listdir(folder) if NAME.fullmatch(name)]
-    taken = []
     for name in sorted(names, key=lambda one: os.path.getmtime(os.path.join(folder, one))):
         path = os.path.join(folder, name)
         content = read_json(path)
+        is_one = isinstance(content, dict) and isinstance(content.get("do"), str) and content["do"].isascii()
         # The answer is there before the request is gone, whenever this process is killed
-        request = Request(name.removesuffix(".json"), content if isinstance(content, dict) else {})
-        if isinstance(content, dict) and isinstance(content.get("do"), str):
-            taken.append(request)
+        request = Request(name.removesuffix(".json"), content if is_one else {})
+        os.remove(path)
+        if is_one:
+            yield request
         else:
             request.fail("this is no request")
-        os.remove(path)
-    return taken
 
 
 def end_interrupted():

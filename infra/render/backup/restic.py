@@ -16,7 +16,7 @@ INCOMPLETE = 3
 # What ssh says before restic says that it could not begin
 OF_SSH = (
     ("Host key verification failed", "the server has another host key than hastack:backup.sftp.hostKey"),
-    ("Permission denied (publickey", "the server refuses the login with this key"),
+    ("Permission denied (publickey", "the server refuses the login: see hastack:backup.sftp.user and hastack:backupSftpKey"),
 )
 TAG = "hastack"
 HUNG_SECONDS = 600
@@ -54,7 +54,7 @@ def secrets(repository):
 
 @contextlib.contextmanager
 def alone():
-    """While this is held no other process of this machine writes to a repository of files."""
+    """While this is held nobody else on this machine reads or writes a repository of files."""
     with open(cache("lock"), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -169,11 +169,32 @@ def stream(repository, *more):
             restic.stdout.close()
 
 
+class Reader:
+    """What a program prints, each piece of which is told."""
+
+    def __init__(self, out, moved):
+        self._out, self._moved = out, moved
+
+    def read(self, size=-1):
+        found = self._out.read(size)
+        self._moved()
+        return found
+
+    def __iter__(self):
+        for line in self._out:
+            self._moved()
+            yield line
+
+
 class Watch:
-    """Ends a program that gets no further: a repository or a store may hang for good."""
+    """
+    Ends a program that gets no further: a repository or a store may hang for good. What comes of `content` is
+    progress; of `out` only what `moved` is called for.
+    """
 
     def __init__(self, process):
         self.out = process.stdout
+        self.content = Reader(process.stdout, self.moved)
         self.hung = False
         self._process = process
         self._moved = time.monotonic()

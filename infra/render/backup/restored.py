@@ -39,7 +39,7 @@ def restore(to="newest"):
     @return what state/restored.json says. Fails where the moment cannot be restored
     """
     if state().get("phase") == "promoted":
-        raise Failed("a restored database is taking the stack's place; end that first, or discard it")
+        raise Failed("a restored database is ready to take the stack's place: npm run restore -- --in-place goes on, --discard removes it")
     chosen = choice.choose(to)
     begun, one = monotonic(), instance()
     discard()
@@ -57,9 +57,9 @@ def restore(to="newest"):
         with one.session() as restored:
             note(known, tables=compared(restored, known))
         note(known, files=files_of(one, known))
-    except Failed as failure:
+    except Exception as failure:
         one.remove()
-        note(known, phase="failed", why=str(failure))
+        note(known, phase="failed", why=str(failure) or type(failure).__name__)
         raise
     return note(known, phase="beside", seconds=round(monotonic() - begun))
 
@@ -90,7 +90,8 @@ def files_of(one, known):
     try:
         return named.look(one.conninfo())
     except Failed as failure:
-        note(known, why=f"the files could not be looked for: {failure}")
+        why = [known["why"], f"the files could not be looked for: {failure}"]
+        note(known, why="; ".join(filter(None, why)))
         return None
 
 
@@ -109,7 +110,7 @@ def promote():
         common.progress("promotes the restored database")
         with one.session("postgres") as session:
             if session.value("SELECT pg_promote(true, 600)") != "t":
-                raise Failed("the restored database was not promoted within 600 s; its log is restored/log")
+                raise Failed(f"the restored database was not promoted within 600 s; its log is in {place('restored', 'log')} of {settings()['member']}")
     if not (known.get("phase") == "promoted" and one.runs()):
         serve(one)
     note_history(one)
@@ -150,7 +151,7 @@ def wait_until_serving(one):
             if not one.runs():
                 raise
         sleep(0.5)
-    raise Failed("the promoted database did not start within 300 s; its log is restored/log")
+    raise Failed(f"the promoted database did not start within 300 s; its log is in {place('restored', 'log')} of {settings()['member']}")
 
 
 def bring_files():

@@ -46,7 +46,10 @@ class Session:
             raise Failed(one_line(said).removeprefix("psql: error: "))
 
     def close(self):
-        self._psql.stdin.close()
+        try:
+            self._psql.stdin.close()
+        except BrokenPipeError:
+            pass
         self._psql.stdout.close()
         self._psql.wait()
         self._errors.close()

@@ -16,7 +16,7 @@ MAKING = ".hastack-bring"
 
 
 class InTheWay(Failed):
-    """Something that is no directory has the name of one, such as a symbolic link."""
+    """Something that is no directory has the name of one, such as a symbolic link, or a directory that of a file."""
 
 
 def parts(path):
@@ -110,6 +110,8 @@ class Stored:
                 os.rename(names[-1], names[-1], src_dir_fd=trash, dst_dir_fd=folder)
             except FileNotFoundError:
                 return False
+            except OSError as error:
+                raise InTheWay(f"{names[-1]!r} is in the way: {error.strerror}") from None
         return True
 
     def put(self, path, content, entry):
@@ -130,13 +132,15 @@ class Stored:
                 os.fchmod(handle, entry.mode & 0o777)
                 os.utime(handle, (entry.mtime, entry.mtime))
                 os.fsync(handle)
-            os.rename(name, names[-1], src_dir_fd=making, dst_dir_fd=folder)
+            try:
+                os.rename(name, names[-1], src_dir_fd=making, dst_dir_fd=folder)
+            except OSError as error:
+                os.unlink(name, dir_fd=making)
+                raise InTheWay(f"{names[-1]!r} is in the way: {error.strerror}") from None
 
     def clean(self):
         """Removes what a `put` that was cut off has left."""
         with self._folder([MAKING]) as making:
             if making is None:
                 return
-            for name in os.listdir(making):
-                os.unlink(name, dir_fd=making)
-        os.rmdir(os.path.join(self.root, MAKING))
+        shutil.rmtree(os.path.join(self.root, MAKING), ignore_errors=True)

@@ -5,6 +5,7 @@ and the newest ones.
 """
 import datetime
 import os
+import re
 
 import pgbackrest
 from common import iso, now, place, query, read_json, write_json, write_text
@@ -14,6 +15,7 @@ KEEP_RECENT = 90
 # Ticks that are older are thinned to one a minute
 WHOLE_HOURS = 48
 MINUTE = len("2026-01-31T12:00")
+LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\d+) ([0-9A-F]+/[0-9A-F]+)\n")
 # The time is asked for before there is a commit, so that recovery to it finds one that is later.
 # It waits for no standby: it is told once it is received
 TICK = """SET synchronous_commit = local;
@@ -42,9 +44,12 @@ def line(tick):
 
 def add(lineage, tick):
     """Keeps a tick."""
-    with open(path_of(lineage), "a", encoding="utf-8") as file:
+    with open(path_of(lineage), "a+b") as file:
         os.fchmod(file.fileno(), 0o644)
-        file.write(line(tick))
+        # A full disk or a loss of power may have left a part of a line, which is none for good
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        end = b"" if file.read(1) in (b"", b"\n") else b"-\n"
+        file.write(end + line(tick).encode())
     write_json(recent_path(lineage), [*recent_ticks(lineage), tick][-KEEP_RECENT:])
 
 
@@ -56,9 +61,9 @@ def all_ticks(lineage):
     """All ticks of a lineage in the order in which they came."""
     found = []
     try:
-        with open(path_of(lineage), encoding="utf-8") as file:
-            words = [line.split() for line in file]
-        found = [{"at": one[0], "timeline": int(one[1]), "lsn": one[2]} for one in words if len(one) == 3]
+        with open(path_of(lineage), encoding="utf-8", errors="replace") as file:
+            lines = [LINE.fullmatch(one) for one in file]
+        found = [{"at": one[1], "timeline": int(one[2]), "lsn": one[3]} for one in lines if one]
     except FileNotFoundError:
         pass
     return sorted([*found, *recent_ticks(lineage)], key=lambda one: one["at"])

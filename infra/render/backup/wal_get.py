@@ -2,44 +2,74 @@
 PostgreSQL's restore_command: brings one file of the log, from a repository, or from what is received and not stored yet.
 
 Arguments: the file's name, where it is to lie, the lineage, and the place of the restored database
-(`restored` or `drill`). Exit code 1: it is nowhere, and the log shows why.
+(`restored` or `drill`). Exit code 1: it is nowhere, and the log shows why. A repository that does not answer is
+tried for a quarter of an hour; exit code 200 has PostgreSQL end then, as it would take any below 126 for the log's end.
 """
 import os
 import shutil
 import sys
+import time
 
 import answers
 import common
+import identity
 import pgbackrest
 from common import Failed
 
 PATIENCE_SECONDS = 120
+TRY_SECONDS, REST_SECONDS = 900, 10
+NOWHERE, UNKNOWN = 1, 200
 
 
-def fetch(name, target, lineage, separate):
-    """Whether the file lies at `target` now."""
-    data = common.place(separate, "data")
-    path = os.path.join(data, target)
-    whole = os.path.join(pgbackrest.spool(lineage), name)
-    if copied(whole, path):
-        return True
-    why = "no repository has it"
-    for repository in pgbackrest.repositories():
-        got = stored(repository, lineage, name, target, separate)
-        if got is None:
-            return True
-        why = got or why
-    # As far as it was received
-    if copied(f"{whole}.partial", path):
-        return True
+def fetch_patiently(name, target, lineage, separate):
+    """@return the exit code"""
+    end, tries = time.monotonic() + TRY_SECONDS, False
+    while True:
+        why = fetch(name, target, lineage, separate, tries)
+        if why is None:
+            return 0
+        is_known = name.removesuffix(".history") == name or int(name[:8], 16) in identity.branches(lineage)
+        if not is_known or not answers.is_away(why):
+            break
+        if time.monotonic() > end:
+            tell(name, why)
+            return UNKNOWN
+        tries = True
+        time.sleep(REST_SECONDS)
     if not name.endswith(".history"):
-        print(f"wal-get: {name} was not received, and {why}", file=sys.stderr)
-    return False
+        tell(name, why)
+    return NOWHERE
 
 
-def stored(repository, lineage, name, target, separate):
+def tell(name, why):
+    print(f"wal-get: {name} was not received, and {why}", file=sys.stderr)
+
+
+def fetch(name, target, lineage, separate, tries):
+    """
+    Brings the file to `target`.
+    @param tries whether a repository is asked that did not answer just now
+    @return None; else why it did not come
+    """
+    path = os.path.join(common.place(separate, "data"), target)
+    spool = pgbackrest.in_spool(lineage)
+    if name in spool and copied(spool[name], path):
+        return None
+    reasons = []
+    for repository in pgbackrest.repositories():
+        why = stored(repository, lineage, name, target, separate, tries)
+        if why is None:
+            return None
+        reasons.append(why)
+    # As far as it was received
+    if copied(os.path.join(pgbackrest.spool(lineage), f"{name}.partial"), path):
+        return None
+    return "; ".join(filter(None, reasons)) or "no repository has it"
+
+
+def stored(repository, lineage, name, target, separate, tries):
     """Brings the file from a repository. @return None where it came; else why it did not, which may be empty"""
-    why = answers.away(repository)
+    why = None if tries else answers.away(repository)
     if why:
         return why
     data = common.place(separate, "data")
@@ -67,4 +97,4 @@ def copied(source, path):
 
 
 if __name__ == "__main__":
-    sys.exit(0 if fetch(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]) else 1)
+    sys.exit(fetch_patiently(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))

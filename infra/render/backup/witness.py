@@ -6,7 +6,6 @@ A count belongs to a place in the log only where no transaction was in progress 
 commit that waits for the standby is in the log already, and not visible yet), and the log stood still meanwhile. The
 snapshot alone does not tell of the newest transaction: that may be in progress although its xmin is its xmax.
 """
-import datetime
 import glob
 import hashlib
 import json
@@ -15,7 +14,7 @@ import time
 
 import compare
 import pgbackrest
-from common import TIMELINE, Failed, conninfo, iso, moment, now, place, read_json, say, settings, write_json
+from common import TIMELINE, Failed, conninfo, iso, moment, now, place, read_json, say, write_json
 from session import Session
 
 # Larger tables are left out: counting them would burden the primary
@@ -27,7 +26,6 @@ TRY_SECONDS = 60
 # Between drawn moments, hours: at least, and by chance up to so many more
 LEAST_HOURS, MORE_HOURS = 2, 8
 AGAIN_SECONDS = 900
-KEPT_DAYS = 1
 IN_PROGRESS = (
     "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL) OR EXISTS (SELECT FROM pg_prepared_xacts)"
 )
@@ -96,22 +94,22 @@ def records():
 def due():
     """Whether a drawn moment has come: 2 to 10 hours after the last record."""
     tried = read_json(place("witness", "tried.json")) or {}
-    if tried.get("at") and age(tried["at"]) < AGAIN_SECONDS:
+    # A clock that was ahead must not keep records from being made
+    if tried.get("at") and 0 <= age(tried["at"]) < AGAIN_SECONDS:
         return False
     known = records()
     if not known:
         return True
     drawn = int(hashlib.sha256(json.dumps(known[-1]["time"]).encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
-    return age(known[-1]["time"]) > (LEAST_HOURS + drawn * MORE_HOURS) * 3600
+    return not 0 <= age(known[-1]["time"]) <= (LEAST_HOURS + drawn * MORE_HOURS) * 3600
 
 
 def age(text):
     return (now() - moment(text)).total_seconds()
 
 
-def expire(oldest=None):
-    """Removes records of before what can be restored. @param oldest a moment @default by the retention"""
-    oldest = oldest or now() - datetime.timedelta(days=settings()["retentionDays"] + KEPT_DAYS)
+def expire(oldest):
+    """Removes records of before a moment."""
     for path in glob.glob(os.path.join(glob.escape(place("witness")), "2*.json")):
         one = read_json(path)
         if one is None or moment(one["time"]) < oldest:

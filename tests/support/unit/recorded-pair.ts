@@ -29,6 +29,7 @@ const plain = {
   databaseMembers: [],
   restoredPort: 5440,
   retentionDays: 14,
+  filesDays: 22,
   fullEveryDays: 7,
   differentialEveryHours: 24,
   backupAt: "02:30",

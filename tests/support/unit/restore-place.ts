@@ -24,6 +24,7 @@ const backupJson = {
   databaseMembers: [{ name: "db-1", address: "127.0.0.1" }],
   restoredPort: 5440,
   retentionDays: 14,
+  filesDays: 22,
   repositories: ["local"],
   shared: { uploads },
   filesOfRows: { uploads: "SELECT path FROM pictures WHERE path IS NOT NULL" },

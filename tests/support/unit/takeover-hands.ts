@@ -97,10 +97,5 @@ export class PairHands implements Hands {
     return request.do === "bring-files" ? { brought: 1, missing: [] } : {};
   }
 
-  async begin(request: { readonly do: string }) {
-    this.#call(`begin ${request.do}`);
-    return async () => ({});
-  }
-
   say(): void {}
 }

@@ -69,6 +69,7 @@ describe("what the machine of backups is told", () => {
       },
       restoredPort: 5440,
       retentionDays: 14,
+      filesDays: 22,
       fullEveryDays: 7,
       differentialEveryHours: 24,
       backupAt: "02:30",

@@ -47,6 +47,11 @@ describe("what the backup member says", () => {
       /1 gap: .*\n.*\n.* 2026-11-27 13:00:00 +2026-11-27 14:00:00 +the spool was full/,
     );
     assert.match(textOfList(listedOf("dev")), /^no backup yet/);
+    const waits = readState("receive", JSON.stringify({ why: "s3: it does not answer" }));
+    assert.match(
+      textOfList(listedOf("dev", undefined, waits)),
+      /^no backup yet: .*: s3: it does not answer$/m,
+    );
   });
 
   it("O3: that cannot be read hides nothing else, whatever it is", () => {
@@ -103,6 +108,12 @@ describe("what the backup member says", () => {
     assert.match(
       text,
       /name 7, of which 2 are not there now: 1 are in the trash, 1 in the backups/,
+    );
+    assert.doesNotMatch(text, /not all could be compared/);
+    const why = "the live database could not be asked: it is away";
+    assert.match(
+      textOfDifferences({ ...restored, why }),
+      new RegExp(`^not all could be compared: ${why}$`, "m"),
     );
   });
 

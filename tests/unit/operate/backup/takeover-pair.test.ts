@@ -129,7 +129,11 @@ describe("a restore in the stack's place, on a pair under Patroni", function () 
     assert.equal((await rows()).trim(), "1,3");
     await pair.whole();
     assert.equal(hands.kept, undefined);
-    assert.equal(hands.calls.filter((one) => one === "begin lineage").length, 2);
+    assert.equal(hands.calls.filter((one) => one === "ask lineage").length, 2);
+    // What is acknowledged until the end is received, and what is written from the beginning on
+    const first = (call: string) => hands.calls.indexOf(call);
+    assert.ok(first("db-1: hold") < first("receive stop"), hands.calls.join("\n"));
+    assert.ok(first("receive start") < first("ask bring-files"), hands.calls.join("\n"));
   });
 
   it("O3: goes on where it was cut off once it serves, and is accepted", async () => {
@@ -150,7 +154,8 @@ describe("a restore in the stack's place, on a pair under Patroni", function () 
     await complete(hands, hands.kept ?? serves, signal);
     assert.equal((await rows()).trim(), "1,3");
     assert.equal(hands.calls.filter((one) => one === "ask bring-files").length, 1);
-    await accept(hands);
+    assert.ok(hands.kept);
+    await accept(hands, hands.kept);
     for (const member of ["db-1", "db-2"])
       assert.equal((await pair.on(member).run("ls /var/lib/postgresql/17")).trim(), "hastack");
     await pair.whole();

@@ -26,7 +26,7 @@ describe("the passphrase of a kit", () => {
       passphrase: typed,
       made: false,
     });
-    await assert.rejects(newPassphrase(answering(typed, `${typed}.`)), /two passphrases/);
+    await assert.rejects(newPassphrase(answering(typed, `${typed}.`)), /passphrases differ/);
     const { passphrase, made } = await newPassphrase(answering(""));
     assert.equal(made, true);
     assert.equal(checked(passphrase), passphrase);

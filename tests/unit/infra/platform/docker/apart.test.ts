@@ -64,7 +64,7 @@ describe("a tier in containers", function () {
       serve(as),
     );
     await container.run("touch /tmp/go");
-    await says(container, "serving as");
+    await says(container, "packets: ");
     return container;
   };
   const says = (container: Container, what: string, times = 1) =>

@@ -8,7 +8,7 @@ async function worth(expression: string, before = ""): Promise<unknown> {
   const text = `import datetime, json, sys
 sys.path.insert(0, "infra/render/backup")
 sys.dont_write_bytecode = True
-import choice, common, files, identity, ranges, schedule, segments
+import backups, choice, common, files, identity, ranges, schedule, segments
 day = lambda text: datetime.datetime.fromisoformat(text)
 def refusal(act):
   try:
@@ -61,6 +61,87 @@ lineage.note_promoted(2, [[1, "0/5800000"]])
 told += [who(*restored), who(*after), who(*other), who(1), len(kept["promoted"])]`;
     const has = "the primary has what was restored";
     assert.deepEqual(await worth("told", before), [null, has, has, null, null, 1]);
+  });
+
+  it("is another one where a timeline of the same number came to be in another way", async () => {
+    const before = `identity.branches = lambda number: {1: [], 2: [[1, "0/5800000"]]}
+kept = {"lineage": 1, "system": "7", "timeline": 1, "branch": []}
+who = lambda timeline, *branch: identity.stranger({"system": "7", "timeline": timeline, "branch": list(branch)}, kept)`;
+    assert.deepEqual(
+      await worth(
+        `[who(2, [1, "0/5800000"]), who(2, [1, "0/4000000"]), who(3, [1, "0/1"])]`,
+        before,
+      ),
+      [null, "the primary's timeline came to be in another way", null],
+    );
+  });
+
+  it("is restored from a backup that no failover has cut off", async () => {
+    const backups = `[${backup(3, "2026-01-01T00:00:00")}, ${backup(6, "2026-01-02T00:00:00")}, ${backup(6, "2026-01-03T00:00:00", 2)}]`;
+    const before = `identity.branches = lambda number: ${branches}
+choice.pgbackrest.info = lambda number: {"backups": ${backups}}`;
+    assert.deepEqual(await worth(`[one["stop"] for one in choice.usable(1)]`, before), [
+      "2026-01-01T00:00:00+00:00",
+      "2026-01-03T00:00:00+00:00",
+    ]);
+  });
+});
+
+describe("times of the database's log", () => {
+  it("are read although a full disk or a loss of power has torn some, and go on after them", async () => {
+    const before = `import tempfile, ticks
+folder = tempfile.mkdtemp()
+ticks.path_of = ticks.recent_path = lambda number: f"{folder}/{number}"
+ticks.recent_ticks = lambda number: []
+ticks.write_json = lambda *_: None
+tick = lambda at: {"at": at, "timeline": 1, "lsn": "0/1000000"}
+ticks.add(1, tick("2026-01-01T00:00:00.000Z"))
+with open(f"{folder}/1", "a") as file:
+    file.write("2")
+ticks.add(1, tick("2026-01-01T00:00:10.000Z"))
+with open(f"{folder}/1", "a") as file:
+    file.write("2026-01-01T00:00:20.000Z 1 0/10")
+read = lambda: [one["at"][17:19] for one in ticks.all_ticks(1)]
+told = [read()]
+ticks.add(1, tick("2026-01-01T00:00:30.000Z"))
+told.append(read())`;
+    assert.deepEqual(await worth("told", before), [
+      ["00", "10"],
+      ["00", "10", "30"],
+    ]);
+  });
+
+  it("are stored whole for the newest minutes, thinned before, and for all days that may be missing", async () => {
+    const before = `import tick_store, ticks
+known = [{"at": f"2026-01-0{2 + hour // 24}T{hour % 24:02}:{minute:02}:{second:02}.000Z", "timeline": 1, "lsn": "0/1"}
+    for hour in range(23, 25) for minute in range(60) for second in range(0, 60, 10)]
+ticks.all_ticks = lambda number: known
+tick_store.lineages.branches = lambda number: {1: []}
+stored = {}
+tick_store.pgbackrest.put = lambda repository, path, text: stored.update({path.split("/")[-1]: text.splitlines()})
+def share(last):
+    stored.clear()
+    return [tick_store.share("s3", 1, last), sorted(stored), len(stored.get("2026-01-03", []))]`;
+    const [first, later] = (await worth(
+      `[share("2026-01-02"), share("2026-01-03")]`,
+      before,
+    )) as unknown[];
+    // 60 minutes: the last 15 of them whole
+    assert.deepEqual(first, ["2026-01-03", ["2026-01-02", "2026-01-03", "branches"], 45 + 90]);
+    assert.deepEqual(later, ["2026-01-03", ["2026-01-03", "branches"], 45 + 90]);
+  });
+});
+
+describe("what is done every so often", () => {
+  it("is done although the clock was ahead", async () => {
+    const passed = (since: string) =>
+      worth(
+        `files.passed("${since}", 3600)`,
+        `files.now = lambda: day("2026-01-01T12:00:00+00:00")`,
+      );
+    assert.equal(await passed("2026-01-01T11:30:00.000Z"), false);
+    assert.equal(await passed("2026-01-01T10:30:00.000Z"), true);
+    assert.equal(await passed("2027-01-01T00:00:00.000Z"), true);
   });
 });
 
@@ -171,7 +252,7 @@ describe("the newest moment", () => {
     );
     const only = `[${range(1, "2026-01-02T00:00:00")}]`;
     assert.equal(
-      await newest(`{"lineage": 1, "by": "first", "at": "x"}`, only),
+      await newest(`{"lineage": 1, "by": "first", "at": "2026-01-01T00:00:00.000Z"}`, only),
       "2026-01-02T00:00:00+00:00",
     );
   });
@@ -185,11 +266,29 @@ describe("the newest moment", () => {
     });
 });
 
+describe("what is of before a loss of everything", () => {
+  const spares = (by: string, at: string) =>
+    worth(
+      `(setattr(identity, "record", lambda: {"lineage": 2, "by": "${by}", "at": "${at}"}), setattr(backups, "now", lambda: day("2026-03-20T12:00:00+00:00")), setattr(common, "settings", lambda: {"retentionDays": 14}), backups.spares_former())[3]`,
+    );
+
+  it("stays for as long as backups are kept once more, however long ago it was", async () => {
+    assert.equal(await spares("first", "2026-03-07T12:00:00.000Z"), true);
+    assert.equal(await spares("seen", "2026-03-07T12:00:00.000Z"), true);
+    assert.equal(await spares("first", "2026-03-06T11:00:00.000Z"), false);
+  });
+
+  it("goes with time where it was restored", async () => {
+    assert.equal(await spares("asked", "2026-03-19T12:00:00.000Z"), false);
+  });
+});
+
 describe("copies of files", () => {
   const copy = (id: string, time: string, files: number) =>
     `{"id": "${id}", "time": "${time}.123456789Z", "summary": {"total_files_processed": ${files}}}`;
-  const unneeded = (...copies: readonly string[]) =>
-    worth(`files.unneeded([${copies}], 14, day("2026-01-20T12:00:00+00:00"))`);
+  const unneededSince = (anewSince: string, ...copies: readonly string[]) =>
+    worth(`files.unneeded([${copies}], 15, day("2026-01-20T12:00:00+00:00"), ${anewSince})`);
+  const unneeded = (...copies: readonly string[]) => unneededSince("None", ...copies);
   const newer = ["11:59", "11:58", "11:57", "11:56", "11:55"].map((time, index) =>
     copy(`n${index}`, `2026-01-20T${time}:00`, 9),
   );
@@ -225,5 +324,15 @@ describe("copies of files", () => {
       ),
       ["before"],
     );
+  });
+
+  it("of before a loss of everything all stay, for as long as others do once more", async () => {
+    const before = [
+      copy("before", "2025-11-02T10:10:00", 9),
+      copy("before that", "2025-11-02T10:05:00", 9),
+    ];
+    const since = (at: string) => unneededSince(`day("${at}+00:00")`, ...newer, ...before);
+    assert.deepEqual(await since("2026-01-06T12:00:00"), []);
+    assert.deepEqual(await since("2026-01-05T11:00:00"), ["before", "before that"]);
   });
 });

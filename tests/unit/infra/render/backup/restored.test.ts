@@ -184,7 +184,10 @@ describe("O3: a restore beside the running stack", function () {
       await crash();
       await place.python(verb("resume"));
       assert.equal(await place.restored(rows), "9");
-      assert.match(await refusal(), /is taking the stack's place; end that first, or discard it/);
+      assert.match(
+        await refusal(),
+        /is ready to take the stack's place: npm run restore -- --in-place goes on, --discard/,
+      );
     });
 
     it("is removed", async () => {

@@ -339,7 +339,8 @@ describe("the database is recorded", function () {
     for (const [index, { from, to }] of (await ranges()).entries()) {
       assert.equal(from, known[index]?.from);
       const lost = Date.parse(known[index]?.to ?? "") - Date.parse(to);
-      assert.ok(lost < 70_000, `${lost} ms`);
+      // Ticks come every 10 s
+      assert.ok(lost <= 15_000, `${lost} ms`);
     }
   });
 
@@ -351,6 +352,17 @@ describe("the database is recorded", function () {
       pair.run(
         `cd ${second}; find . -type f ! -path './ticks/*' ! -name '*.lock' -exec sha256sum {} + | sort | sha256sum`,
       );
+    /** Replaces the key, also for what was on its way with the one before. @returns what is stored then */
+    async function replaceKey(): Promise<string> {
+      await another(own, "another");
+      await fill(1);
+      await receiving(
+        "it is told",
+        ({ repositories }) =>
+          repositories?.second?.why === "second: what is in it is encrypted with another key",
+      );
+      return stored();
+    }
     /** What it waits for, once the processes have begun anew. */
     const waits = () =>
       until("it is told why nothing is recorded", {
@@ -369,15 +381,8 @@ describe("the database is recorded", function () {
     afterEach(() => another("another", own));
 
     it("nothing is written to a repository, and it is told", async () => {
-      await allPushed();
-      const before = await stored();
-      await another(own, "another");
+      const before = await replaceKey();
       await fill(1);
-      await receiving(
-        "it is told",
-        ({ repositories }) =>
-          repositories?.second?.why === "second: what is in it is encrypted with another key",
-      );
       const { result } = await pair.request("other-key", { do: "backup", type: "full" });
       assert.deepEqual(result.failed, {
         second: "second: what is in it is encrypted with another key",
@@ -391,10 +396,8 @@ describe("the database is recorded", function () {
     });
 
     it("a machine that is new begins no history in it, and says where the key is", async () => {
-      await allPushed();
-      const before = await stored();
+      const before = await replaceKey();
       const { lineage: last = 0 } = await receive();
-      await another(own, "another");
       await pair.run(`mv ${directory}/state/lineage.json /tmp`);
       await pair.kill("keeper", "TERM");
       await pair.kill("receive", "TERM");
