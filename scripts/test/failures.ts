@@ -37,7 +37,12 @@ export function failureList(
       return `FAILED  ${step}: ${title}${place}\n${indented(error)}\n`;
     }),
   );
-  return entries.map((entry) => `${entry}\n`).join("");
+  const titles = results.flatMap(({ step, failures = [] }) =>
+    failures.map(({ title }) => `FAILED  ${step}: ${title}\n`),
+  );
+  // Who sees the last lines alone sees what failed
+  const short = titles.length > 1 ? `${titles.join("")}\n` : "";
+  return `${entries.map((entry) => `${entry}\n`).join("")}${short}`;
 }
 
 function indented(text: string): string {

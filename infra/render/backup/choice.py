@@ -30,7 +30,7 @@ def usable(lineage):
     newest = max(known, default=1)
     return [
         one for one in pgbackrest.info(lineage)["backups"]
-        if one["startLsn"] and holds(newest, known.get(newest, []), one["timeline"], position(one["startLsn"]))
+        if not one["startLsn"] or holds(newest, known.get(newest, []), one["timeline"], position(one["startLsn"]))
     ]
 
 

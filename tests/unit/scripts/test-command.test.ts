@@ -338,7 +338,9 @@ describe("npm test: what failed, told again at the end", () => {
         "  tests/unit/a.test.ts\n" +
         "    Error: no\n\n        at x\n\n" +
         "FAILED  unit: tsc failed with exit code 2\n" +
-        "    a.ts(1,1): wrong\n\n",
+        "    a.ts(1,1): wrong\n\n" +
+        "FAILED  unit: until keeps to its limit\n" +
+        "FAILED  unit: tsc failed with exit code 2\n\n",
     );
   });
 
