@@ -58,7 +58,7 @@ const others: Readonly<Record<string, string>> = {
   files: "def copy():\n    pass\n\n\ndef check():\n    return []\n",
   restored:
     "def resume():\n    pass\n\n\ndef restore(to):\n    pass\n\n\npromote = bring_files = discard = resume\n",
-  drill: "def due():\n    return None\n\n\ndef drill():\n    pass\n",
+  drill: "def due():\n    return None\n\n\ndef drill():\n    pass\n\n\ndef clear():\n    pass\n",
   witness:
     "def due():\n    return False\n\n\ndef record(why):\n    pass\n\n\ndef expire(oldest):\n    pass\n",
 };

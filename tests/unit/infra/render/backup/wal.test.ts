@@ -354,6 +354,14 @@ describe("the database is recorded", function () {
       );
     /** Replaces the key, also for what was on its way with the one before. @returns what is stored then */
     async function replaceKey(): Promise<string> {
+      await until("no backup is to be made, nor under way", {
+        probe: async () => ({
+          why: (await backups()).why,
+          running: JSON.parse(await pair.run(`cat ${directory}/state/running.json`)).what,
+        }),
+        done: ({ why, running }) => why === null && running === null,
+        limitSeconds: 240,
+      });
       await another(own, "another");
       await fill(1);
       await receiving(
