@@ -265,7 +265,7 @@ def expire_wal(repository, lineage, found):
     for inner, names in folders.items():
         old = [name for name in names if is_old(name)]
         removed += len(old)
-        # Each is a call, which takes a round trip or more
+        # Each is a call, over the network mostly
         if len(old) == len(names):
             pgbackrest.rm(repository, f"{folder}/{inner}", recurse=True)
             continue

@@ -18,7 +18,7 @@ STANZA = re.compile(r"hastack-(\d+)")
 # Another command of pgBackRest at the same stanza
 LOCKED, LOCK_SECONDS = "unable to acquire lock", 60
 PATIENCE_SECONDS = 120
-# Every file below a path: over SFTP each takes a round trip. pgBackRest itself ends where nothing comes any more
+# Every file below a path: over SFTP each is a call of its own. pgBackRest itself ends where nothing comes any more
 ALL_SECONDS = 3600
 # A small text, or the names in one folder, take no time at all
 SMALL_SECONDS = 30

@@ -266,7 +266,10 @@ describe("the database is recorded", function () {
     assert.deepEqual(after.gaps, []);
   });
 
-  it("on, with a gap, after the slot was lost", async () => {
+  it("on, with a gap, after the slot was lost, also while a repository is away", async () => {
+    await pair.run(`mv ${second} ${second}.away; touch ${second}`);
+    await fill(2);
+    await allReceived();
     const slot = (what: string) =>
       pair.sql(`SELECT ${what} FROM pg_replication_slots WHERE slot_name = 'keeper'`);
     const processes =
@@ -308,6 +311,11 @@ describe("the database is recorded", function () {
     await receiving("it receives again", ({ connected }) => connected === true);
     await fill(2);
     await allReceived();
+    const waits = await pair.run(`ls ${directory}/spool/hastack-1/passed`);
+    assert.match(waits, /^[0-9A-F]{24}$/m, "what was whole waits for the one that is away");
+    await pair.run(`rm ${second}; mv ${second}.away ${second}`);
+    await allPushed();
+    assert.equal(await pair.run(`ls ${directory}/spool/hastack-1/passed`), "");
     await until("the gap is told", {
       probe: backups,
       done: ({ gaps = [] }) => gaps.length === 1,
