@@ -112,19 +112,20 @@ export async function complete(
     now = { ...now, done: [...now.done, what] };
     await hands.note(now);
   };
-  // From now on; it is recorded as a history of its own within seconds, by itself or by `newLineage`
-  await hands.receive("start");
   let completed: Completed = {};
   const bringFiles = async () => {
     hands.say("bringing files back that its rows name");
     completed = { files: await hands.ask({ do: "bring-files" }, signal) };
   };
   // Visitors miss the files: they come before the backup that the member begins of itself
-  const [files, standbys] = await Promise.allSettled([
+  const [received, files, standbys] = await Promise.allSettled([
+    // It is recorded as a history of its own within seconds, by itself or by `newLineage`
+    hands.receive("start"),
     once("files", bringFiles),
     copyStandbys(hands, note, signal),
   ]);
   if (standbys.status === "rejected") throw standbys.reason;
+  if (received.status === "rejected") throw received.reason;
   if (files.status === "rejected") {
     // What is written now must be backed up all the same
     if (!(files.reason instanceof Failed)) throw files.reason;

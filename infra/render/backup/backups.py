@@ -217,7 +217,7 @@ def expire_lineage(repository, lineage):
     if not found:
         return 0
     # A backup does so, too; there is none while the disk is full
-    pgbackrest.call(lineage, "expire", repo=repository)
+    pgbackrest.call(lineage, "expire", repo=repository, seconds=pgbackrest.ALL_SECONDS)
     return expire_wal(repository, lineage, pgbackrest.backups_in(repository, lineage))
 
 
@@ -265,8 +265,8 @@ def expire_wal(repository, lineage, found):
     for inner, names in folders.items():
         old = [name for name in names if is_old(name)]
         removed += len(old)
-        # Each is a call, over the network mostly
-        if len(old) == len(names):
+        # Each is a call, over the network mostly. A folder has 256 of them; while newer ones may come into it, it stays
+        if len(old) == len(names) and parse(f"{old[0][:16]}000000FF")[1] < oldest:
             pgbackrest.rm(repository, f"{folder}/{inner}", recurse=True)
             continue
         for name in old:

@@ -160,6 +160,9 @@ def prepare(user):
     library = ctypes.CDLL(None)
 
     def become():
+        # It is still this program, and has its handlers
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
         if entry:
             os.setgroups(groups)
             os.setgid(entry.pw_gid)

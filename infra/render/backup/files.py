@@ -7,6 +7,7 @@ never an empty snapshot.
 import datetime
 import json
 
+import answers
 import identity
 import restic
 from common import Failed, iso, moment, now, one_line, place, read_json, run, say, settings, write_json
@@ -61,7 +62,8 @@ def copy_to_all(state):
             one["why"] = str(failure)
         try:
             # Where there is no room for a copy, this makes some
-            keep(name, one)
+            if not answers.is_away(one["why"] or ""):
+                keep(name, one)
         except Failed as failure:
             one["why"] = one["why"] or str(failure)
         if one["why"]:

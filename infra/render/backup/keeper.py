@@ -39,8 +39,9 @@ class Keeper:
     def __init__(self):
         self.jobs = collections.deque()
         self.worker = None
-        # What is carried out now, and what was the last
-        self.request = self.last = None
+        self.request = None
+        # Requests whose answers may not have been written, as the disk was full
+        self.unwritten = []
         self.look_now = threading.Event()
         self.seen = None
         self.lineages = lineage.Lineages()
@@ -102,7 +103,7 @@ class Keeper:
         for name in settings()["repositories"]:
             try:
                 # Of the one before the last ones may be missing; none come any more
-                if (name, number - 1) not in self.shared:
+                if (name, number - 1) not in self.shared and tick_store.is_own(number - 1):
                     self.shared[name, number - 1] = tick_store.share(name, number - 1)
                 self.shared[name, number] = tick_store.share(name, number, self.shared.get((name, number)))
             except Exception as failure:
@@ -138,10 +139,10 @@ class Keeper:
         if self.worker:
             self.worker = None
             self.look_now.set()
-        if self.last:
-            self.last.rewrite()
+        self.unwritten = [one for one in self.unwritten if not one.rewrite()]
         if self.jobs:
-            self.last = request = self.jobs.popleft()
+            request = self.jobs.popleft()
+            self.unwritten.append(request)
             self.begin(f"request {request.answer['do']}", lambda: self.carry_out(request), request)
             return
         for what, work in self.due():

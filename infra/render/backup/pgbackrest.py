@@ -54,7 +54,8 @@ def spool(lineage):
 def in_spool(lineage):
     """{name: path} of the files of a lineage in the spool, those included that nothing comes after any more."""
     found = {}
-    for folder in (passed(lineage), spool(lineage)):
+    # Files move from the first to the second
+    for folder in (spool(lineage), passed(lineage)):
         try:
             found.update({name: os.path.join(folder, name) for name in os.listdir(folder)})
         except FileNotFoundError:

@@ -51,7 +51,7 @@ class Pusher(threading.Thread):
                 wait = FIRST_WAIT_SECONDS
                 self.tell(None)
                 time.sleep(REST_SECONDS)
-            except (Failed, OSError) as failure:
+            except Exception as failure:
                 self.tell(str(failure))
                 time.sleep(wait)
                 wait = min(2 * wait, LAST_WAIT_SECONDS)
@@ -76,7 +76,8 @@ class Pusher(threading.Thread):
             self.give(lineage, path)
         finally:
             self.since = None
-        if name not in pgbackrest.in_spool(lineage):
+        # One that was moved meanwhile may have been gone for pgBackRest: it is given once more
+        if pgbackrest.in_spool(lineage).get(name) != path:
             return
         self.done.add((lineage, name))
         self.pushed, self.at = name, iso(now())

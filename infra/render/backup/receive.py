@@ -229,11 +229,19 @@ def main():
     receive = Receive()
 
     def end(*_):
-        receive.stop("ended")
-        os._exit(0)
+        # What is under way may hold what stopping needs
+        raise SystemExit
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    try:
+        go_on(receive)
+    finally:
+        receive.stop("ended")
+        os._exit(0)
+
+
+def go_on(receive):
     while True:
         try:
             receive.round()

@@ -70,7 +70,10 @@ class Receiver:
                 self._child.wait(END_SECONDS)
             except subprocess.TimeoutExpired:
                 self._child.kill()
-                self._child.wait()
+                try:
+                    self._child.wait(END_SECONDS)
+                except subprocess.TimeoutExpired:
+                    say(f"{iso(now())} pg_receivewal does not end: it waits for the disk")
 
 
 def meaning(said):

@@ -1,4 +1,5 @@
 """Requests that commands leave for the keeper, and what becomes of them."""
+import json
 import os
 import re
 
@@ -32,19 +33,25 @@ class Request:
         self.rewrite()
 
     def rewrite(self):
-        if self.is_written:
-            return
-        try:
-            write_json(answer_path(self.name), self.answer)
-            self.is_written = True
-        except OSError as error:
-            say(f"the answer to {self.name} cannot be written: {error}")
+        """@return whether the answer is written"""
+        if not self.is_written:
+            try:
+                write_json(answer_path(self.name), printable(self.answer))
+                self.is_written = True
+            except OSError as error:
+                say(f"the answer to {self.name} cannot be written: {error}")
+        return self.is_written
 
     def fail(self, why):
         self.write(phase="failed", why=why, progress="")
 
     def finish(self, result):
         self.write(phase="done", result=result, progress="")
+
+
+def printable(answer):
+    """The same, where names of files in it are no text."""
+    return json.loads(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace").decode())
 
 
 def take():

@@ -4,6 +4,7 @@ WAL reaches to. They are times and positions, and no secret.
 """
 import json
 import os
+import threading
 
 import lineage as lineages
 import pgbackrest
@@ -15,7 +16,7 @@ DAY = len("2026-01-31")
 WHOLE = 90
 BRANCHES = "branches"
 # (repository, lineage) whose ticks have been brought
-fetched = set()
+fetched, fetching = set(), threading.Lock()
 
 
 def folder(lineage):
@@ -42,9 +43,14 @@ def share(repository, lineage, last=None):
 
 
 def store_day(repository, lineage, day, known):
-    own = [ticks.line(one) for one in known if one["at"].startswith(day)]
+    own = list(dict.fromkeys(ticks.line(one) for one in known if one["at"].startswith(day)))
     thinned = {line[: ticks.MINUTE]: line for line in own[:-WHOLE]}
     pgbackrest.put(repository, f"{folder(lineage)}/{day}", "".join([*thinned.values(), *own[-WHOLE:]]))
+
+
+def is_own(lineage):
+    """Whether this machine has recorded a lineage itself, so that it knows all of its ticks."""
+    return os.path.exists(ticks.recent_path(lineage))
 
 
 def fetch(lineage):
@@ -52,16 +58,17 @@ def fetch(lineage):
     Brings the ticks of a lineage that this machine has not recorded itself: all that any repository has, as each
     may have been away for a while. One that is away now is asked again later.
     """
-    if os.path.exists(ticks.recent_path(lineage)):
+    if is_own(lineage):
         return
-    for repository in pgbackrest.repositories():
-        if (repository, lineage) in fetched:
-            continue
-        try:
-            fetch_from(repository, lineage)
-        except Failed:
-            continue
-        fetched.add((repository, lineage))
+    with fetching:
+        for repository in pgbackrest.repositories():
+            if (repository, lineage) in fetched:
+                continue
+            try:
+                fetch_from(repository, lineage)
+            except Failed:
+                continue
+            fetched.add((repository, lineage))
 
 
 def fetch_from(repository, lineage):
