@@ -18,7 +18,10 @@ export interface Part {
   readonly setUp?: "useful" | "unused";
   /** Why `npm test` leaves it to `npm run test:full`. @default it is part of both */
   readonly onlyFull?: string;
-  /** Parts that follow each other with the same number here run side by side, two at a time. @default alone */
+  /**
+   * Parts that follow each other with the same number here run side by side, two at a time. Whole stacks do not: two
+   * of them take as long together as one after the other, and what is measured is then the load. @default alone
+   */
   readonly sideBySide?: number;
 }
 
@@ -144,7 +147,6 @@ export const parts: readonly Part[] = [
     minutes: 18,
     limitMinutes: 60,
     files: () => ["tests/e2e/dev.test.ts"],
-    sideBySide: 2,
   },
   {
     name: "e2e-lab",
@@ -152,7 +154,6 @@ export const parts: readonly Part[] = [
     minutes: 10,
     limitMinutes: 60,
     files: () => ["tests/e2e/lab.test.ts"],
-    sideBySide: 2,
   },
   {
     name: "by-hand",
@@ -160,7 +161,6 @@ export const parts: readonly Part[] = [
     minutes: 1.5,
     limitMinutes: 20,
     files: () => ["tests/e2e/by-hand.test.ts"],
-    sideBySide: 2,
   },
   {
     name: "example-dev",
@@ -169,7 +169,6 @@ export const parts: readonly Part[] = [
     limitMinutes: 40,
     files: () => ["tests/e2e/example-dev.test.ts"],
     onlyFull: longRun,
-    sideBySide: 3,
   },
   {
     name: "example-lab",
@@ -178,7 +177,6 @@ export const parts: readonly Part[] = [
     limitMinutes: 40,
     files: () => ["tests/e2e/example-lab.test.ts"],
     onlyFull: longRun,
-    sideBySide: 3,
   },
   {
     name: "changes",
