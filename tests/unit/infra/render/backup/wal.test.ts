@@ -181,8 +181,14 @@ describe("the database is recorded", function () {
       await filling;
     }
     await write("j through kills");
+    const moment = await now();
     await allReceived();
     await allPushed();
+    await until("it can be restored", {
+      probe: backups,
+      done: ({ ranges: found = [] }) => found.some(({ to }) => to >= moment),
+      limitSeconds: 90,
+    });
     const { gaps, ranges } = await survey();
     assert.deepEqual(gaps, []);
     assert.equal(ranges.length, 1);
