@@ -57,36 +57,36 @@ const say = (...cells: readonly string[]) => console.log(`| ${cells.join(" | ")}
 const progress = (text: string) =>
   console.error(`${new Date().toISOString().slice(11, 19)} ${text}`);
 
+const watching = "/tmp/measured";
+
 /** Most memory of the programs there, without what the kernel keeps of files. */
 class Memory {
   readonly #stack: TestStack;
-  #peak = 0;
-  #goesOn = true;
-  readonly #ended: Promise<void>;
+  readonly #peak: Promise<number>;
 
   constructor(stack: TestStack) {
     this.#stack = stack;
-    this.#ended = this.#watch();
+    this.#peak = this.#watch();
   }
 
-  async #watch(): Promise<void> {
+  /** One program there for all of the time: a call for each look would burden what is measured. */
+  async #watch(): Promise<number> {
     // By the kernel's first or second kind of groups
-    const look =
-      "cat /sys/fs/cgroup/memory.stat /sys/fs/cgroup/memory/memory.stat 2> /dev/null || :";
-    while (this.#goesOn) {
-      const { stdout } = await attempt(this.#stack, keeper, ["sh", "-c", look]);
-      const parts = [...stdout.matchAll(/^(?:anon|shmem|rss) (\d+)$/gm)];
-      this.#peak = Math.max(
-        this.#peak,
-        parts.reduce((sum, [, bytes]) => sum + Number(bytes), 0),
-      );
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-    }
+    const look = `touch ${watching}; peak=0
+      while [ -e ${watching} ]; do
+        now=$(cat /sys/fs/cgroup/memory.stat /sys/fs/cgroup/memory/memory.stat 2> /dev/null |
+          awk '/^(anon|shmem|rss) / { sum += $2 } END { print sum + 0 }')
+        [ "$now" -le "$peak" ] || peak=$now
+        sleep 1
+      done
+      echo "$peak"`;
+    const options = { limitSeconds };
+    const { stdout } = await attempt(this.#stack, keeper, ["sh", "-c", look], options);
+    return Number(stdout);
   }
 
   async end(): Promise<number> {
-    this.#goesOn = false;
-    await this.#ended;
+    await attempt(this.#stack, keeper, ["rm", "-f", watching]);
     return this.#peak;
   }
 }

@@ -72,7 +72,8 @@ class Receive:
         if current == self.lineage:
             return
         self.stop(f"the database's history is recorded as {current} now")
-        for one in lineages():
+        # Where it is not known which one comes next, none has ended
+        for one in lineages() if current else ():
             if one != current:
                 end_lineage(pgbackrest.spool(one))
         self.lineage, self.received, self.timeline = current, None, None

@@ -13,6 +13,8 @@ from segments import PARTIAL, SIZE, WHOLE, parse, position
 SLOT = "keeper"
 STATUS_SECONDS = 5
 END_SECONDS = 10
+# A standby that hangs holds writes up, and is given up after 2 s; this one only waits for a busy disk now and then
+PATIENT = "-c wal_sender_timeout=10s"
 # What the server says of a position, and what is done about it then
 FORKED = "is not in this server's history"
 GONE = "has already been removed"
@@ -35,7 +37,7 @@ class Receiver:
     def __init__(self, folder):
         words = [
             bin("pg_receivewal"), f"--directory={folder}", f"--slot={SLOT}", "--no-loop", "--verbose",
-            "--no-password", f"--status-interval={STATUS_SECONDS}", f"--dbname={conninfo('primary')}",
+            "--no-password", f"--status-interval={STATUS_SECONDS}", f"--dbname={conninfo('primary', options=PATIENT)}",
         ]
         self.streaming = False
         self.since = time.monotonic()
