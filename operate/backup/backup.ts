@@ -99,7 +99,7 @@ export async function wish(
   const { name } = backupMember(stack);
   const id = await putRequest(stack, request);
   say(`${name} is asked (${id}); it goes on there if this command ends`);
-  const { noteEnd } = noteBegin(stack, what);
+  const noteEnd = noteBegin(stack, what);
   try {
     const { text, isWell } = told(await followRequest(stack, id, { signal }));
     await noteEnd({ outcome: isWell ? "done" : "failed", result: text });

@@ -15,18 +15,13 @@ export interface Noted {
  * Notes that it begins. A stack whose etcd cannot be asked does without: it is wanted all the more then.
  * @returns notes its end
  */
-export function noteBegin(
-  stack: OperatedStack,
-  what: string,
-): { readonly noteEnd: (end: Noted) => Promise<void> } {
+export function noteBegin(stack: OperatedStack, what: string): (end: Noted) => Promise<void> {
   const holder = holderOf(what);
   const begun = noted(stack, holder);
-  return {
-    async noteEnd({ outcome, result }) {
-      await begun;
-      const [line = ""] = result.split("\n");
-      await noted(stack, holder, { until: new Date().toISOString(), outcome, result: line });
-    },
+  return async ({ outcome, result }) => {
+    await begun;
+    const [line = ""] = result.split("\n");
+    await noted(stack, holder, { until: new Date().toISOString(), outcome, result: line });
   };
 }
 

@@ -64,7 +64,7 @@ export async function beside(
     if (!(error instanceof NoStore)) throw error;
     say("whether another restore waits cannot be told, as etcd cannot be asked");
   }
-  const { noteEnd } = noteBegin(stack, `restore --beside --to ${to}`);
+  const noteEnd = noteBegin(stack, `restore --beside --to ${to}`);
   let restored: Restored;
   try {
     restored = await restoreBeside(stack, to, signal);

@@ -24,6 +24,7 @@ WAL_SECONDS = 60
 # How often a copy is begun whose connection is cut, and how long after that
 COPIES, CUT_SECONDS = 3, 5
 CUT = re.compile("closed the connection|connection to server was lost|could not read COPY data|EOF detected|SSL connection has been closed")
+# Of what `verify` tells
 HEADING = re.compile(r"status: ok|^ *stanza: |^ *status: error$")
 PRIMARY_CLOCK = """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');"""
 

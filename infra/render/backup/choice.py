@@ -2,7 +2,7 @@
 import identity
 import pgbackrest
 from common import Failed, iso, moment
-from segments import holds, position
+from segments import on_way
 
 
 def choose(to):
@@ -25,12 +25,11 @@ def choose(to):
 
 
 def usable(lineage):
-    """The backups of a lineage that lie on the way to its newest timeline, the oldest first: a failover cuts off others."""
-    known = identity.branches(lineage)
-    newest = max(known, default=1)
+    """The backups of a lineage that no failover has cut off, the oldest first."""
+    is_on_way = on_way(identity.branches(lineage))
     return [
         one for one in pgbackrest.info(lineage)["backups"]
-        if not one["startLsn"] or holds(newest, known.get(newest, []), one["timeline"], position(one["startLsn"]))
+        if not one["startLsn"] or is_on_way(one["timeline"], one["startLsn"])
     ]
 
 

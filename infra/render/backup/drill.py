@@ -17,7 +17,7 @@ import restic
 import witness
 from common import POSTGRES, Failed, bin, iso, moment, now, place, read_json, say, settings, write_json
 from instance import Instance
-from segments import holds, position
+from segments import on_way
 from stored import parts
 
 SAMPLE = 10
@@ -97,11 +97,10 @@ def plan():
 
 def known_since(lineage, stop):
     """Records since a moment. What a failover has cut off of a timeline is in no backup's future."""
-    known = lineages.branches(lineage)
-    newest = max(known, default=1)
+    is_on_way = on_way(lineages.branches(lineage))
     return [
         one for one in witness.records() if one["lineage"] == lineage and moment(one["time"]) > stop
-        and holds(newest, known.get(newest, []), one["timeline"], position(one["lsn"]))
+        and is_on_way(one["timeline"], one["lsn"])
     ]
 
 

@@ -9,7 +9,7 @@ import pgbackrest
 import tick_store
 import ticks
 from common import Failed, iso
-from segments import PARTIAL, SIZE, WHOLE, filled, holds, name_of, parse, position
+from segments import PARTIAL, SIZE, WHOLE, filled, name_of, on_way, parse, position
 
 ENDLESS = 1 << 64
 
@@ -49,11 +49,11 @@ def walk(start, path, present, last=None):
 def pieces_of(backups, branches, present, last=None):
     """What can be restored, as pieces of the log: [{"from", "start", "reached", "missing"}], and the way to them."""
     path = path_of(branches)
-    newest = path[0][0]
+    is_on_way = on_way(branches)
     pieces = []
     for one in sorted((one for one in backups if one["startLsn"]), key=lambda one: position(one["startLsn"])):
         start = position(one["startLsn"])
-        if not holds(newest, branches.get(newest, []), one["timeline"], start):
+        if not is_on_way(one["timeline"], one["startLsn"]):
             continue
         if pieces and start < pieces[-1]["reached"]:
             continue
@@ -70,13 +70,9 @@ def compute(lineage, backups, branches, present, last, seen):
     @return ({"lineage", "from", "to"} …, {"lineage", "from", "to", "why"} …), with moments as text
     """
     pieces, path = pieces_of(backups, branches, present, last)
-    newest = path[0][0]
-    way = branches.get(newest, [])
-    on_way = [
-        (position(one["lsn"]), one["at"]) for one in seen
-        if holds(newest, way, one["timeline"], position(one["lsn"]))
-    ]
-    ends = [max((at for lsn, at in on_way if lsn <= one["reached"]), default=iso(one["from"])) for one in pieces]
+    is_on_way = on_way(branches)
+    there = [(position(one["lsn"]), one["at"]) for one in seen if is_on_way(one["timeline"], one["lsn"])]
+    ends = [max((at for lsn, at in there if lsn <= one["reached"]), default=iso(one["from"])) for one in pieces]
     found = [
         {"lineage": lineage, "from": iso(one["from"]), "to": max(iso(one["from"]), end)}
         for one, end in zip(pieces, ends)

@@ -55,6 +55,17 @@ def holds(timeline, branch, on, where):
     return any(one == on and where <= position(left) for one, left in branch)
 
 
+def on_way(branches):
+    """
+    What lies on the way to the newest timeline; the rest a failover has cut off.
+    @param branches {timeline: branch}
+    @return tells it of a timeline and a position as text
+    """
+    newest = max(branches, default=1)
+    way = branches.get(newest, [])
+    return lambda timeline, lsn: holds(newest, way, timeline, position(lsn))
+
+
 def filled(path):
     """
     How many bytes of a segment that is being received have come. What has not is zero.
