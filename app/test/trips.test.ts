@@ -511,13 +511,15 @@ describe("trips", function () {
       proxy.mode = "pass";
       // The session is looked up first; only the row must not get through.
       Object.assign(proxy, { cutAfter: "pg_advisory_xact_lock", cuts: 0 });
-      until("the row is on its way", () => proxy.cuts > 0).then(() => {
+      const isUnderWay = until("the row is on its way", () => proxy.cuts > 0).then(() => {
         proxy.mode = "silence";
       });
       const answer = client
         .send(path(), { method: "POST", body: form({ text: "Killed" }, picture) })
         .catch(() => "lost");
       await until("the file has its final name", stored, ([file]) => /^\w+\.png$/.test(file ?? ""));
+      // The file comes first: killed before its row is sent, the sweep's own lock would be cut.
+      await isUnderWay;
       server.child.kill("SIGKILL");
       assert.equal(await answer, "lost");
       await server.exit;
