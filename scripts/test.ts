@@ -20,7 +20,6 @@ import {
   totalLine,
 } from "./test/summary.ts";
 import { prove, whyNoProof } from "./test/toolchain-proof.ts";
-import { Turns } from "./test/turns.ts";
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
@@ -29,8 +28,6 @@ interface Way {
   readonly choice: Choice;
   /** Gets its output; without, it is shown as it comes. */
   readonly hear?: ((text: string) => void) | undefined;
-  /** Environment variables of its own. */
-  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** Counts as a test only when it fails: alone it proves nothing. */
@@ -62,7 +59,7 @@ async function check(
   return { ...nothing, failed: 1, failures: [{ title, error: ending(output) }] };
 }
 
-async function suite(part: Part, { choice, hear, env }: Way): Promise<Outcome> {
+async function suite(part: Part, { choice, hear }: Way): Promise<Outcome> {
   const { globalSetup, limitMinutes, files = () => [] } = part;
   const folder = mkdtempSync(join(tmpdir(), "hastack-test-"));
   const report = join(folder, "report.json");
@@ -75,7 +72,6 @@ async function suite(part: Part, { choice, hear, env }: Way): Promise<Outcome> {
     ];
     const all = {
       ...process.env,
-      ...env,
       HASTACK_TEST_REPORT: report,
       ...(choice.full ? { HASTACK_TEST_FULL: "1" } : {}),
     };
@@ -136,8 +132,6 @@ const atOnce = 2;
 async function sideBySide(wave: readonly Part[], choice: Choice): Promise<Result[]> {
   const [only] = wave;
   if (only && wave.length === 1) return [await recorded(only, { choice })];
-  const turns = new Turns();
-  await turns.start();
   const told = new Told(
     wave.map(({ name }) => name),
     (text) => process.stdout.write(text),
@@ -149,17 +143,12 @@ async function sideBySide(wave: readonly Part[], choice: Choice): Promise<Result
     for (let part = waiting.shift(); part; part = waiting.shift()) {
       const { name } = part;
       const hear = (text: string) => told.tell(name, text);
-      const env = { HASTACK_TEST_TURNS: turns.path };
-      results.set(part, await recorded(part, { choice, hear, env }));
+      results.set(part, await recorded(part, { choice, hear }));
       told.end(name);
     }
   };
-  try {
-    await Promise.all(Array.from({ length: atOnce }, runAll));
-    return wave.flatMap((part) => results.get(part) ?? []);
-  } finally {
-    turns.stop();
-  }
+  await Promise.all(Array.from({ length: atOnce }, runAll));
+  return wave.flatMap((part) => results.get(part) ?? []);
 }
 
 async function whyNot(

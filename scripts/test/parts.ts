@@ -19,10 +19,10 @@ export interface Part {
   /** Why `npm test` leaves it to `npm run test:full`. @default it is part of both */
   readonly onlyFull?: string;
   /**
-   * Parts that follow each other with the same number here run side by side, two at a time. Whole stacks do not: two
-   * of them take as long together as one after the other, and what is measured is then the load. @default alone
+   * It runs beside its neighbours that say so too, two at a time. Whole stacks do not: two of them take as long
+   * together as one after the other, and what is measured is then the load. @default false
    */
-  readonly sideBySide?: number;
+  readonly sideBySide?: boolean;
 }
 
 const all = (pattern: string) => globSync(pattern, { cwd: root }).sort();
@@ -59,7 +59,7 @@ export const parts: readonly Part[] = [
     minutes: 0.1,
     limitMinutes: 5,
     setUp: "unused",
-    sideBySide: 1,
+    sideBySide: true,
   },
   {
     name: "types",
@@ -67,7 +67,7 @@ export const parts: readonly Part[] = [
     minutes: 0.3,
     limitMinutes: 10,
     setUp: "unused",
-    sideBySide: 1,
+    sideBySide: true,
   },
   {
     name: "unit",
@@ -80,7 +80,7 @@ export const parts: readonly Part[] = [
           ![...renderTests, ...backupTests, ...pairTests].includes(file) && !startsMachines(file),
       ),
     setUp: "useful",
-    sideBySide: 1,
+    sideBySide: true,
   },
   {
     name: "unit-programs",
@@ -89,7 +89,7 @@ export const parts: readonly Part[] = [
     limitMinutes: 40,
     files: () => renderTests,
     setUp: "useful",
-    sideBySide: 1,
+    sideBySide: true,
   },
   {
     name: "unit-machines",
@@ -98,7 +98,7 @@ export const parts: readonly Part[] = [
     limitMinutes: 40,
     files: () => unitTests.filter(startsMachines),
     setUp: "useful",
-    sideBySide: 1,
+    sideBySide: true,
   },
   {
     name: "app",
@@ -107,7 +107,7 @@ export const parts: readonly Part[] = [
     limitMinutes: 40,
     files: () => all("app/test/**/*.test.ts"),
     globalSetup: inRoot("app/test/support/global-setup.ts"),
-    sideBySide: 1,
+    sideBySide: true,
   },
   {
     name: "unit-backups",
@@ -144,7 +144,7 @@ export const parts: readonly Part[] = [
   {
     name: "e2e-dev",
     about: "the whole stack on Docker, under faults",
-    minutes: 18,
+    minutes: 15,
     limitMinutes: 60,
     files: () => ["tests/e2e/dev.test.ts"],
   },
@@ -456,8 +456,7 @@ export function waves(list: readonly Part[]): Part[][] {
   const found: Part[][] = [];
   for (const part of list) {
     const last = found.at(-1);
-    const { sideBySide } = part;
-    if (last && sideBySide !== undefined && last[0]?.sideBySide === sideBySide) last.push(part);
+    if (part.sideBySide && last?.[0]?.sideBySide) last.push(part);
     else found.push([part]);
   }
   return found;

@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { runDocker, tryDocker } from "../../infra/platform/docker/engine.ts";
 import { inHastack, inRoot } from "../../lib/paths.ts";
 import type { Outcome } from "../../lib/run.ts";
-import { needEngine } from "../support/turns.ts";
 import { SmallProject } from "../toolchain/small-project.ts";
 
 const stack = "by-hand";
@@ -60,10 +59,7 @@ describe("what is done by hand to a stack on Docker", function () {
     return project;
   }
 
-  let giveBackEngine = async () => {};
-
   before(async () => {
-    giveBackEngine = await needEngine();
     await removeAll();
     own = await newProject();
     succeeded(await own.up(program()));
@@ -72,7 +68,6 @@ describe("what is done by hand to a stack on Docker", function () {
     await own?.destroy("--refresh");
     for (const project of projects) project.remove();
     await removeAll();
-    await giveBackEngine();
   });
 
   const word = () => runDocker(["exec", container, "cat", "/etc/hastack/word"]);

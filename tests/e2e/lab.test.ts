@@ -4,7 +4,6 @@ import { MachinePlace } from "../support/machine-place.ts";
 import { timed } from "../support/measure.ts";
 import { servingInstances } from "../support/members.ts";
 import { certificateFor, stackFolder, TestStack } from "../support/test-stack.ts";
-import { needEngine } from "../support/turns.ts";
 import { attacksSuite } from "./suites/attacks.ts";
 import { badMachinesSuite } from "./suites/bad-machines.ts";
 import { cacheSuite } from "./suites/cache.ts";
@@ -28,16 +27,12 @@ const stack = new TestStack(name, place);
 describe("lab on three machines, end to end", function () {
   this.timeout("20m");
 
-  let letGo = async () => {};
-
   before("start the machines", async () => {
-    letGo = await needEngine();
     await timed("machines started", () => stack.create());
     stack.serveWith(await certificateFor([place.vip, ...place.localHosts]));
   });
   after("leave nothing, whatever failed", async () => {
     await stack.destroyAll();
-    await letGo();
   });
 
   badMachinesSuite(stack, place);

@@ -12,7 +12,6 @@ import {
   travelVisits,
   type Visits,
 } from "./traffic.ts";
-import { undisturbed } from "./turns.ts";
 
 const quietSeconds = 2;
 
@@ -21,20 +20,11 @@ const quietSeconds = 2;
  * @param afterSeconds how long the load goes on at least
  * @param visits what the clients do
  */
-export function underLoad(
+export async function underLoad(
   site: Site,
   act: () => Promise<unknown>,
   afterSeconds = 3,
   visits: Visits = travelVisits,
-): Promise<Report> {
-  return undisturbed(() => measured(site, visits, act, afterSeconds));
-}
-
-async function measured(
-  site: Site,
-  visits: Visits,
-  act: () => Promise<unknown>,
-  afterSeconds: number,
 ): Promise<Report> {
   const traffic = new Traffic(site, visits);
   await sleep(quietSeconds * 1000);

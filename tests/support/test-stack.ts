@@ -19,7 +19,6 @@ import { makeCertificate, pemOf } from "./certificates.ts";
 import type { Configuration, Place } from "./place.ts";
 import { limits } from "./promises.ts";
 import { type Answer, type Door, type RequestOptions, request, type Site } from "./traffic.ts";
-import { busily } from "./turns.ts";
 
 /** A certificate to serve the site with. */
 export interface Certificate {
@@ -55,9 +54,6 @@ const sources = [
   "operate",
   "toolchain",
 ];
-
-/** Pulumi's commands that keep a machine busy. */
-const heavy = ["up", "preview", "refresh", "destroy"];
 
 /** The copy of the checkout that a stack is made from. */
 export function stackFolder(name: string): string {
@@ -131,7 +127,7 @@ export class TestStack implements Site {
     }
     this.usePulumi(inRoot(".hastack/pulumi"));
     this.configure({});
-    if (as === "copy") await busily(() => this.place.prepare());
+    if (as === "copy") await this.place.prepare();
   }
 
   /**
@@ -171,7 +167,7 @@ export class TestStack implements Site {
   /** Runs a command of the project in the copy, by npm as its user does. */
   npm(args: readonly string[], limitSeconds: number): Promise<Outcome> {
     const options = { cwd: this.folder, env: this.env, limitSeconds };
-    return busily(() => run(["npm", ...args], options));
+    return run(["npm", ...args], options);
   }
 
   /** From now on the CLI and the plugins are those of this home. */
@@ -226,8 +222,7 @@ export class TestStack implements Site {
 
   pulumi(args: readonly string[], limitSeconds: number, env: NodeJS.ProcessEnv = {}) {
     const options = { cwd: this.folder, env: { ...this.env, ...env }, limitSeconds };
-    const act = () => run(this.command(args), options);
-    return heavy.includes(args[0] ?? "") ? busily(act) : act();
+    return run(this.command(args), options);
   }
 
   async must(args: readonly string[], limitSeconds: number = limits.preview): Promise<string> {
@@ -267,11 +262,9 @@ export class TestStack implements Site {
   /** Leaves nothing of the stack, kept data neither. */
   async destroyAll(): Promise<void> {
     const isThere = existsSync(`${this.folder}Pulumi.yaml`);
-    await busily(() =>
-      this.place.wipe(async () => {
-        if (isThere) await this.destroy();
-      }),
-    );
+    await this.place.wipe(async () => {
+      if (isThere) await this.destroy();
+    });
   }
 
   async outputs(): Promise<Record<string, unknown>> {

@@ -7,7 +7,6 @@ import { healed } from "../../support/members.ts";
 import { slack } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { destination, request } from "../../support/traffic.ts";
-import { undisturbed } from "../../support/turns.ts";
 import { Visitor } from "../../support/visitor.ts";
 
 /** Within which a page is there, whatever others do. */
@@ -43,14 +42,11 @@ export function abuseSuite(stack: TestStack): void {
       body?: Buffer,
     ): Promise<Counts> {
       const all = { clients, seconds, addresses, ...options };
-      const { pages, counts } = await undisturbed(async () => {
-        const [pages, counts] = await Promise.all([
-          // The clients need a while to come, and are gone at the end
-          sleep(3000).then(() => look(stack, all.seconds - 4)),
-          abusers.run(kind, all, body),
-        ]);
-        return { pages, counts };
-      });
+      const [pages, counts] = await Promise.all([
+        // The clients need a while to come, and are gone at the end
+        sleep(3000).then(() => look(stack, all.seconds - 4)),
+        abusers.run(kind, all, body),
+      ]);
       const where = all.addresses === 1 ? "one address" : `${all.addresses} addresses`;
       console.log(
         `      ${all.clients} that ${kind}, from ${where}: ${show(pages)}; they got ${JSON.stringify(counts)}`,

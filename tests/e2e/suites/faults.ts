@@ -18,7 +18,6 @@ import {
 import { limits, promises } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { missingWrites, postDestination } from "../../support/traffic.ts";
-import { withoutOthers } from "../../support/turns.ts";
 
 /** Long enough that everything that follows from a lost member has happened. */
 const awaySeconds = 5;
@@ -123,11 +122,8 @@ export function engineSuite(stack: TestStack): void {
         this.skip();
       }
       const { id, image } = await postDestination(stack, "before the engine's restart");
-      let start = Date.now();
-      await withoutOthers(() => {
-        start = Date.now();
-        return restartEngine();
-      });
+      const start = Date.now();
+      await restartEngine();
       const answered = Date.now();
       await until("the site answers with all its members", {
         probe: () => healed(stack),

@@ -6,7 +6,6 @@ import { healed, startMember } from "../../support/members.ts";
 import { command } from "../../support/operation.ts";
 import { slack } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
-import { undisturbed } from "../../support/turns.ts";
 
 /** Whatever state the stack is in: promised are 3 s. */
 const mostSeconds = 3 * slack;
@@ -32,7 +31,7 @@ export function statusSuite(stack: TestStack): void {
 
     it("O1: is ok with 0, within its time, once all is as promised", async () => {
       const { picture } = await until("status is ok", {
-        probe: () => undisturbed(look),
+        probe: look,
         done: ({ code, picture }) => code === 0 && picture.seconds <= mostSeconds,
         describe: ({ picture }) => JSON.stringify([picture.subjects, picture.members]),
         limitSeconds: 240,
@@ -44,7 +43,7 @@ export function statusSuite(stack: TestStack): void {
       const sharing = [...stack.place.sharing(lost)].toSorted();
       await stack.place.lose(lost);
       await until(`status names ${sharing.join(", ")}`, {
-        probe: () => undisturbed(look),
+        probe: look,
         done: ({ code, picture: { seconds, members } }) =>
           code === 1 && seconds <= mostSeconds && unreachable(members).join() === sharing.join(),
         describe: ({ code, picture }) =>

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inRoot, root } from "../../../lib/paths.ts";
@@ -25,7 +24,6 @@ import {
   summaryTable,
   totalLine,
 } from "../../../scripts/test/summary.ts";
-import { Turns } from "../../../scripts/test/turns.ts";
 
 const namesOf = (list: readonly { readonly name: string }[]) => list.map(({ name }) => name);
 
@@ -67,12 +65,11 @@ describe("npm test: which parts", () => {
   });
 
   it("run side by side with their neighbours where they say so", () => {
-    const part = (name: string, sideBySide?: number) => ({
-      ...{ name, about: "", minutes: 1, limitMinutes: 1 },
-      ...(sideBySide !== undefined && { sideBySide }),
+    const part = (name: string, sideBySide = false) => ({
+      ...{ name, about: "", minutes: 1, limitMinutes: 1, sideBySide },
     });
-    const list = [part("a"), part("b"), part("c", 1), part("d", 1), part("e", 2), part("f", 2)];
-    assert.deepEqual(waves(list).map(namesOf), [["a"], ["b"], ["c", "d"], ["e", "f"]]);
+    const list = [part("a"), part("b"), part("c", true), part("d", true), part("e")];
+    assert.deepEqual(waves(list).map(namesOf), [["a"], ["b"], ["c", "d"], ["e"]]);
   });
 });
 
@@ -172,63 +169,6 @@ describe("npm test: parts side by side", () => {
     told.tell("b", "b2 ");
     told.end("b");
     assert.equal(shown, "a1 a2 b1 b2 c1 ");
-  });
-
-  describe("take turns", function () {
-    this.timeout(30_000);
-    let turns: Turns;
-    beforeEach(async () => {
-      turns = new Turns();
-      await turns.start();
-    });
-    afterEach(() => turns.stop());
-
-    /** Asks for a turn as another process would. */
-    function ask(turn: string) {
-      const socket = connect(turns.path);
-      const asked = { has: false, end: () => socket.destroy() };
-      socket.on("data", () => {
-        asked.has = true;
-      });
-      socket.write(turn);
-      return asked;
-    }
-    const settled = () => new Promise((resolve) => setTimeout(resolve, 100));
-
-    it("all at once who want no more than that, and alone who wants that", async () => {
-      const [first, second] = [ask("work together"), ask("work together")];
-      await settled();
-      const alone = ask("work alone");
-      await settled();
-      const late = ask("work together");
-      await settled();
-      const has = () => [first, second, alone, late].map((one) => one.has);
-      assert.deepEqual(has(), [true, true, false, false], "nobody overtakes who waits");
-      first.end();
-      await settled();
-      assert.deepEqual(has(), [true, true, false, false]);
-      second.end();
-      await settled();
-      assert.deepEqual(has(), [true, true, true, false]);
-      alone.end();
-      await settled();
-      assert.deepEqual(has(), [true, true, true, true]);
-    });
-
-    it("at one thing without regard to another, and without those who gave up", async () => {
-      const work = ask("work alone");
-      await settled();
-      const waiting = ask("work alone");
-      await settled();
-      const last = ask("work together");
-      const engine = ask("engine alone");
-      await settled();
-      assert.deepEqual([waiting.has, last.has, engine.has], [false, false, true]);
-      waiting.end();
-      work.end();
-      await settled();
-      assert.deepEqual([waiting.has, last.has], [false, true]);
-    });
   });
 });
 
