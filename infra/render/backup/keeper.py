@@ -56,7 +56,7 @@ class Keeper:
     # Threads that go on whatever is under way
 
     def tick(self):
-        told = None
+        told = "nothing yet"
         while True:
             began = time.monotonic()
             try:
