@@ -12,6 +12,8 @@ import type { Finding } from "./picture.ts";
 
 /** It writes what it has received every few seconds. */
 const silentSeconds = 60;
+/** A primary that changes, and a connection that breaks, are behind it by then. */
+const reconnectSeconds = 15;
 /** A backup begins when the one before has ended, and takes its time. */
 const lateSeconds = 3600;
 /** A drill waits for a backup, and takes hours on a large database. */
@@ -128,7 +130,7 @@ function receiveFindings(said: Said, restart: string): Finding[] {
         restart,
       ),
     );
-  else if (receive.connected !== true)
+  else if (receive.connected !== true && ageOf(said, receive.since) > reconnectSeconds)
     findings.push(
       degraded(
         `it receives no log of the database, ${ago(said, receive.since)} the last${why}`,

@@ -166,6 +166,8 @@ describe("O1, O3: status of the backups", () => {
 
   it("waits for what is late only a little", () => {
     const soon = { ...backups, due: { full: past(hour / 2) } };
+    const again = { ...receive, connected: false, since: past(10) };
+    assert.deepEqual(judged({ receive: again }).whats, []);
     assert.deepEqual(judged({ backups: soon, drill: { ...drill, due: past(hour) } }).whats, []);
   });
 
