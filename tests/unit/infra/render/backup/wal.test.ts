@@ -313,6 +313,9 @@ describe("the database is recorded", function () {
       done: (count) => count === "0",
       limitSeconds: 30,
     });
+    // The slot would be lost again with the next two files
+    await pair.sql("ALTER SYSTEM RESET max_slot_wal_keep_size");
+    await pair.sql("SELECT pg_reload_conf()");
     await pair.sql("SELECT pg_create_physical_replication_slot('keeper', true)");
     await receiving("it receives again", ({ connected }) => connected === true);
     await fill(2);
