@@ -65,11 +65,12 @@ describe("npm test: which parts", () => {
   });
 
   it("run side by side with their neighbours where they say so", () => {
-    const part = (name: string, sideBySide = false) => ({
-      ...{ name, about: "", minutes: 1, limitMinutes: 1, sideBySide },
-    });
-    const list = [part("a"), part("b"), part("c", true), part("d", true), part("e")];
-    assert.deepEqual(waves(list).map(namesOf), [["a"], ["b"], ["c", "d"], ["e"]]);
+    const part = (name: string, sideBySide = false) => {
+      return { name, about: "", minutes: 1, limitMinutes: 1, sideBySide };
+    };
+    const beside = (name: string) => part(name, true);
+    const list = [part("a"), part("b"), beside("c"), beside("d"), part("e"), beside("f")];
+    assert.deepEqual(waves(list).map(namesOf), [["a"], ["b"], ["c", "d"], ["e"], ["f"]]);
   });
 });
 
