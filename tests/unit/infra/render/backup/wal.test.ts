@@ -220,6 +220,9 @@ describe("the database is recorded", function () {
     await allReceived();
     await allPushed();
     assert.deepEqual((await survey()).gaps, []);
+    await pair.place();
+    await pair.kill("receive", "TERM");
+    await receiving("it receives with its usual limit", ({ connected }) => connected === true);
   });
 
   it("and a WAL file that is missing is told as a gap, until a backup begins anew after it", async () => {
