@@ -175,7 +175,9 @@ export class RecordedPair {
 
   /** Starts a process, which is started anew whenever it ends, as the stack's supervisors do. */
   async begin(process: Process): Promise<void> {
-    const user = process === "receive" ? "runuser -u postgres --" : "";
+    // It becomes that user itself, as under the stack's supervisors: one between would stop with it, and not go on
+    const user =
+      process === "receive" ? "setpriv --reuid=postgres --regid=postgres --init-groups" : "";
     await this.run(
       `cat > /tmp/${process}.sh; chmod +x /tmp/${process}.sh
       setsid /tmp/${process}.sh > /dev/null 2>&1 < /dev/null & echo $! > /tmp/${process}.pid`,
