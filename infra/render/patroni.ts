@@ -9,6 +9,8 @@ import { dataCare } from "./standby-care.ts";
 
 const clusterName = "hastack";
 export const databaseName = "hastack";
+/** The database, and the role, that there are for as long as `npm run prove` runs. */
+export const proofName = "hastack_prove";
 export const socketDirectory = "/run/postgresql";
 export const binDirectory = "/usr/lib/postgresql/17/bin";
 export const dataDirectory = "/var/lib/postgresql/17/hastack";
@@ -215,6 +217,7 @@ function accessRules(topology: Topology, changing: MemberLogins["changing"]): st
     ...fetched.flatMap((one) => rules(one, keeper, members.loadBalancer, "cert")),
     `host all ${reserved.join(",")} all reject`,
     ...rules(databaseName, "all", members.loadBalancer),
+    ...rules(proofName, proofName, members.loadBalancer),
     // Migrations run before the load balancers are there
     `hostssl ${databaseName} migrator ${network.backend.subnet} scram-sha-256`,
     "host all all all reject",

@@ -70,12 +70,14 @@ describe("patroni.yml", () => {
 
   it("D6: lets no application in but through the load balancers, and nobody without SCRAM", () => {
     const rules = accessRules(rendered());
-    assert.equal(rules.length, 11);
+    assert.equal(rules.length, 13);
     const byName = /^(\S+ \S+ (postgres|replicator|rewinder|migrator) |include)/;
     const others = rules.filter((rule) => !byName.test(rule) && !rule.endsWith(" reject"));
     assert.deepEqual(others, [
       "hostssl hastack all 10.2.0.11/32 scram-sha-256",
       "hostssl hastack all 10.2.0.12/32 scram-sha-256",
+      "hostssl hastack_prove hastack_prove 10.2.0.11/32 scram-sha-256",
+      "hostssl hastack_prove hastack_prove 10.2.0.12/32 scram-sha-256",
     ]);
     for (const rule of rules.filter((one) => one.startsWith("host"))) {
       assert.match(rule, /^(hostssl .* scram-sha-256( clientcert=verify-full)?|host .* reject)$/);
@@ -866,6 +868,8 @@ postgresql:
     - host all postgres,replicator,rewinder all reject
     - hostssl hastack all 10.2.0.11/32 scram-sha-256
     - hostssl hastack all 10.2.0.12/32 scram-sha-256
+    - hostssl hastack_prove hastack_prove 10.2.0.11/32 scram-sha-256
+    - hostssl hastack_prove hastack_prove 10.2.0.12/32 scram-sha-256
     - hostssl hastack migrator 10.2.0.0/24 scram-sha-256
     - host all all all reject
 tags:
