@@ -59,8 +59,9 @@ const systemCodes = new Set(
   ),
 );
 const clientMessages = /^(Connection terminated|Client has encountered|Client was closed)/;
-// 08 connection, 57P0x shutdown or start-up, 25006 read-only transaction: a standby, or soon one.
-const lostStates = /^(08...|57P0.|25006)$/;
+// 08 connection, 57P0x shutdown or start-up, 25006 read-only transaction: a standby, or soon one. 25P03: this instance
+// was silent within a transaction for too long, and the server has ended it.
+const lostStates = /^(08...|57P0.|25006|25P03)$/;
 // Serialization (also a standby's conflict with replay), deadlock, lock not available, too many connections.
 const passingStates = /^(40001|40P01|55P03|53300)$/;
 
