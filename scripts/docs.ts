@@ -2,12 +2,19 @@
 import { writeFileSync } from "node:fs";
 import { inRoot } from "../lib/paths.ts";
 import { descriptionDocuments } from "./docs/description.ts";
+import { faultsDocuments } from "./docs/faults.ts";
 import type { Generated } from "./docs/generated.ts";
+import { provedDocuments } from "./docs/proved.ts";
 import { settingsDocuments } from "./docs/settings.ts";
 
 /** All generated files. */
 export function generatedDocuments(): Generated[] {
-  return [...settingsDocuments(), ...descriptionDocuments()];
+  return [
+    ...settingsDocuments(),
+    ...descriptionDocuments(),
+    ...faultsDocuments(),
+    ...provedDocuments(),
+  ];
 }
 
 export function main(): void {

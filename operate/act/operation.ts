@@ -109,14 +109,15 @@ export async function undoLeft(stack: OperatedStack, stopped: Stopped = "refuse"
 async function carry(
   stack: OperatedStack,
   holder: Holder,
-  { undo = [], run, last }: Plan,
+  { undo = [], run, last, hasOutput = false }: Plan,
   lock: Lock | undefined,
 ): Promise<number> {
   const stop = new AbortController();
   const interrupt = () => stop.abort(new Error("it was interrupted"));
   for (const name of signals) process.on(name, interrupt);
   const end = async (outcome: "done" | "failed" | "undone", result: string) => {
-    (outcome === "done" ? process.stdout : process.stderr).write(`${printable(result)}\n`);
+    const isTold = outcome === "done" && !hasOutput;
+    (isTold ? process.stdout : process.stderr).write(`${printable(result)}\n`);
     if (!lock) return;
     const until = new Date().toISOString();
     await note(stack, holder, { until, outcome, result }).catch((error: Error) =>

@@ -14,6 +14,8 @@ export interface Plan {
   readonly costs: readonly string[];
   /** What is asked before it is done, on any stack. @default the call is asked back, and on `dev` nothing */
   readonly question?: string;
+  /** Whether its standard output is for what it writes there itself. @default its result is told there */
+  readonly hasOutput?: boolean;
   /** What puts back the state before, in its order. @default there is nothing to put back */
   readonly undo?: readonly Undo[];
   /**

@@ -1,6 +1,7 @@
 /** Puts back what an operation left. */
 import { allMembers, type Member } from "../../infra/topology.ts";
 import { haveFormerData } from "../backup/former.ts";
+import { removeDatabase } from "../prove/database.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import { memberNamed, type OperatedStack } from "../stack.ts";
 import { undrain } from "./drain.ts";
@@ -27,6 +28,10 @@ export async function carryOut(
     }
     if (one.do === "former-data") {
       await haveFormerData(stack);
+      continue;
+    }
+    if (one.do === "remove-proof") {
+      await removeDatabase(stack);
       continue;
     }
     const members =

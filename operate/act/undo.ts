@@ -24,6 +24,8 @@ const undo = z.discriminatedUnion("do", [
   z.object({ do: z.literal("raise") }),
   /** Has the data from before a restore serve again, where restored data was on its way into its place. */
   z.object({ do: z.literal("former-data") }),
+  /** Removes the database that `prove` has made. */
+  z.object({ do: z.literal("remove-proof") }),
 ]);
 /** One thing that is put back. It must be safe to do it where nothing is to be done. */
 export type Undo = z.output<typeof undo>;
@@ -75,5 +77,6 @@ export function describeUndo(one: Undo): string {
   if (one.do === "resume") return "resume automatic failover";
   if (one.do === "raise") return "start the whole stack";
   if (one.do === "former-data") return "have the data from before the restore serve";
+  if (one.do === "remove-proof") return "remove the database of npm run prove";
   return `${one.do} ${one.members.join(", ")}`;
 }

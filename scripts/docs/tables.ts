@@ -1,5 +1,6 @@
 /** From a JSON schema to tables in Markdown: one row for each value that can be set. */
 import type { JsonSchema } from "./json-schema.ts";
+import { markdownTable } from "./markdown-table.ts";
 
 const header = ["type", "default", "what it is"];
 
@@ -9,18 +10,7 @@ const header = ["type", "default", "what it is"];
  * @param kind what the table calls a value
  */
 export function tableOf(path: string, schema: JsonSchema, kind = "setting"): string {
-  const rows = [[kind, ...header], ...rowsOf(path, schema, false)];
-  const widths = ["", ...header].map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? "").length)),
-  );
-  const line = (cells: readonly string[], fill = " ") =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0, fill)).join(" | ")} |`;
-  const [first = [], ...others] = rows;
-  const rule = line(
-    widths.map(() => ""),
-    "-",
-  );
-  return `${[line(first), rule, ...others.map((row) => line(row))].join("\n")}\n`;
+  return `${markdownTable([kind, ...header], rowsOf(path, schema, false))}\n`;
 }
 
 function rowsOf(path: string, schema: JsonSchema, required: boolean): string[][] {

@@ -1,0 +1,57 @@
+/** All that must never be, looked for in a history and in what was read back after it. */
+import { type Kept, placesAtFirst, stocks } from "../database.ts";
+import type { Operation } from "../history.ts";
+import type { Run, Violation } from "../proof.ts";
+import { wrongEntries, wrongPurchases } from "./entries.ts";
+import { checkRegisters } from "./linearizable.ts";
+import type { ByMember } from "./rows.ts";
+import { staleVisits } from "./visits.ts";
+
+export interface Findings {
+  readonly violations: readonly Violation[];
+  readonly checked: Run["checked"];
+  /** Why it cannot be told; absent where it can. */
+  readonly undecided?: string;
+}
+
+/** @param kept of each member of the database, once the standby has all that the primary has */
+export function findingsIn(operations: readonly Operation[], kept: ByMember<Kept>): Findings {
+  const registers = checkRegisters([...operations, ...lastReads(operations, kept)]);
+  const places = new Map(stocks.map((name) => [name, placesAtFirst]));
+  const { undecided } = registers;
+  return {
+    checked: registers.checked,
+    violations: [
+      ...registers.violations,
+      ...wrongEntries(operations, kept),
+      ...wrongPurchases(operations, places, kept),
+      ...staleVisits(operations).map((what) => ({ rule: "stale read", what })),
+      ...lostFiles(operations).map((what) => ({ rule: "lost file", what })),
+    ],
+    ...(undecided.length > 0 && {
+      undecided: `the order of what happened to ${undecided.join(", ")} could not be decided in time`,
+    }),
+  };
+}
+
+/** What each member has in the end is read by one more client. */
+function lastReads(operations: readonly Operation[], kept: ByMember<Kept>): Operation[] {
+  const end = Math.max(0, ...operations.map(({ ended }) => ended)) + 1;
+  const keys = new Set(
+    operations.filter(({ kind }) => kind === "write").map(({ key = "" }) => key),
+  );
+  return [...kept].flatMap(([member, { registers }], index) =>
+    [...keys].map((key): Operation => {
+      const value = registers.get(key);
+      const times = { due: end + index, began: end + index, ended: end + index + 0.5 };
+      const read = { kind: "read", client: `read back at ${member}`, outcome: "ok" } as const;
+      return { ...read, ...times, key, from: member, ...(value !== undefined && { value }) };
+    }),
+  );
+}
+
+/** Those that were acknowledged, and not found on another machine. */
+const lostFiles = (operations: readonly Operation[]): string[] =>
+  operations.flatMap(({ kind, outcome, key, why }) =>
+    kind === "upload" && outcome === "ok" && why !== undefined ? [`${key}: ${why}`] : [],
+  );

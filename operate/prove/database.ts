@@ -1,0 +1,130 @@
+/**
+ * A database of its own in the stack's cluster, with a role that may enter nothing else: the application's is never
+ * touched. Both are there for as long as `prove` runs.
+ */
+import { randomBytes } from "node:crypto";
+import { authorityFile } from "../../infra/certificates/domains.ts";
+import { proofName } from "../../infra/render/patroni.ts";
+import { askCluster, leaderOf } from "../act/patroni.ts";
+import { mustOn } from "../act/processes.ts";
+import { folderOf } from "../folder.ts";
+import { isUnreachable, onMachineOf } from "../reach.ts";
+import { memberNamed, type OperatedStack } from "../stack.ts";
+
+/** What clients need to connect. */
+export interface Access {
+  readonly password: string;
+  /** PEM of who vouches for the database. */
+  readonly authority: string;
+}
+
+/** Of all clients together. */
+const connectionLimit = 48;
+
+/** Stocks, and how many places each has at first. */
+export const stocks = ["stock 1", "stock 2", "stock 3"] as const;
+export const placesAtFirst = 1_000_000;
+
+const tables = `
+CREATE TABLE register (key text PRIMARY KEY, value text);
+CREATE TABLE entry (key text PRIMARY KEY, value text NOT NULL);
+CREATE TABLE stock (name text PRIMARY KEY, places integer NOT NULL CHECK (places >= 0));
+CREATE TABLE purchase (key text PRIMARY KEY, stock text NOT NULL REFERENCES stock, places integer NOT NULL);
+CREATE TABLE visitor (name text PRIMARY KEY, counter integer NOT NULL);
+CREATE TABLE heartbeat (member text PRIMARY KEY, beat bigint NOT NULL);`;
+
+/** Text that psql reads as its input: what is secret must be in no log and no process list. */
+const quietly = (text: string) => `SET log_statement = none;
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = panic;
+${text}`;
+
+const psql = (database: string) =>
+  `cd / && exec runuser -u postgres -- psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --dbname=${database}`;
+
+const dropped = `DROP DATABASE IF EXISTS ${proofName} WITH (FORCE);
+DROP ROLE IF EXISTS ${proofName};
+`;
+
+/** @throws where there is no primary, or with what PostgreSQL said */
+async function atPrimary(stack: OperatedStack, database: string, text: string): Promise<string> {
+  const leader = leaderOf(await askCluster(stack));
+  if (leader === undefined) throw new Error("there is no primary: see npm run status");
+  const { machine } = memberNamed(stack, leader.name);
+  const limits = { limitSeconds: 60, input: quietly(text) };
+  const outcome = await onMachineOf(stack, machine, psql(database), limits);
+  if (isUnreachable(outcome)) throw new Error(`${leader.name}: ${outcome.unreachable}`);
+  if (outcome.code === 0) return outcome.stdout;
+  throw new Error(`${leader.name}: PostgreSQL says: ${outcome.stderr.trim()}`);
+}
+
+/** Makes it anew. @throws where there is no primary */
+export async function makeDatabase(stack: OperatedStack): Promise<Access> {
+  const password = randomBytes(24).toString("hex");
+  await atPrimary(
+    stack,
+    "postgres",
+    `${dropped}CREATE ROLE ${proofName} LOGIN PASSWORD '${password}' CONNECTION LIMIT ${connectionLimit};
+CREATE DATABASE ${proofName} OWNER ${proofName};
+REVOKE ALL ON DATABASE ${proofName} FROM PUBLIC;
+`,
+  );
+  await atPrimary(stack, proofName, `SET ROLE ${proofName};${tables}`);
+  return { password, authority: await authorityOf(stack) };
+}
+
+export async function removeDatabase(stack: OperatedStack): Promise<void> {
+  await atPrimary(stack, "postgres", dropped);
+}
+
+/** Empties all tables, and gives each stock its places. */
+export async function emptyTables(stack: OperatedStack): Promise<void> {
+  const values = stocks.map((name) => `('${name}', ${placesAtFirst})`).join(", ");
+  await atPrimary(
+    stack,
+    proofName,
+    `TRUNCATE register, entry, purchase, stock, visitor, heartbeat;
+INSERT INTO stock VALUES ${values};
+`,
+  );
+}
+
+/** Those that instances have, too. */
+async function authorityOf(stack: OperatedStack): Promise<string> {
+  const [instance] = Object.values(stack.topology.tiers).flat();
+  if (instance === undefined) throw new Error("the application has no instance");
+  const file = `${folderOf(stack, instance)}/${authorityFile("database")}`;
+  return mustOn(stack, instance, `cat ${file}`, "the database's authority", 10);
+}
+
+/** What a member of the database has, asked on its own machine. */
+export interface Kept {
+  readonly registers: ReadonlyMap<string, string>;
+  readonly entries: readonly { readonly key: string; readonly value: string }[];
+  readonly purchases: readonly {
+    readonly key: string;
+    readonly stock: string;
+    readonly places: number;
+  }[];
+  readonly stocks: readonly { readonly name: string; readonly places: number }[];
+  readonly visitors: ReadonlyMap<string, number>;
+}
+
+const everything = `SELECT json_build_object(
+  'registers', (SELECT coalesce(json_agg(json_build_array(key, value)), '[]') FROM register),
+  'entries', (SELECT coalesce(json_agg(entry), '[]') FROM entry),
+  'purchases', (SELECT coalesce(json_agg(purchase), '[]') FROM purchase),
+  'stocks', (SELECT coalesce(json_agg(stock), '[]') FROM stock),
+  'visitors', (SELECT coalesce(json_agg(json_build_array(name, counter)), '[]') FROM visitor));`;
+
+/** Reads all back from one member. @throws with the member, and what it said */
+export async function readBack(stack: OperatedStack, name: string): Promise<Kept> {
+  const member = memberNamed(stack, name);
+  const script = `${psql(proofName)} --command="${everything.replaceAll("\n", " ")}"`;
+  const kept = JSON.parse(await mustOn(stack, member, script, "reading back", 60));
+  return {
+    ...kept,
+    registers: new Map(kept.registers),
+    visitors: new Map(kept.visitors),
+  };
+}

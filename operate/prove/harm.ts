@@ -1,0 +1,252 @@
+/**
+ * Ways to harm a machine, each with what mends it. Whatever becomes of this command, it is mended: what was done on a
+ * machine is taken back there after a while, and what was done from here by a process that outlives this one.
+ */
+import { spawn } from "node:child_process";
+import { runDocker, tryDocker } from "../../infra/platform/docker/engine.ts";
+import { dockerNames } from "../../infra/platform/docker/names.ts";
+import { quote } from "../../infra/platform/shell.ts";
+import type { Member } from "../../infra/topology.ts";
+import { mustOn } from "../act/processes.ts";
+import { folderOf } from "../folder.ts";
+import type { OperatedStack } from "../stack.ts";
+
+/** After this it is mended even where nobody is there any more to do it. */
+export const mostSeconds = 120;
+
+/** Mends what was harmed. Safe where it is mended already. */
+export type Mend = () => Promise<void>;
+
+/** Shell text that says a process's id. */
+const processId = ({ settings }: OperatedStack, process: string) =>
+  settings.platform === "docker"
+    ? `s6-svstat -o pid services/${process}`
+    : `systemctl show --property=MainPID --value hastack-${process}.service`;
+
+const onMember = (stack: OperatedStack, member: Member, script: string, what: string) =>
+  mustOn(stack, member, `cd ${folderOf(stack, member)} && {\n${script}\n}`, what, 20);
+
+/** Kills a process; its supervisor starts it again. */
+export async function killProcess(stack: OperatedStack, member: Member, process: string) {
+  const script = `pid=$(${processId(stack, process)}); [ "$pid" -gt 1 ] && kill -KILL "$pid"`;
+  await onMember(stack, member, script, `kill ${process}`);
+}
+
+/** Kills PostgreSQL's first process, past Patroni. */
+export async function killPostmaster(stack: OperatedStack, member: Member): Promise<void> {
+  const file = "/var/lib/postgresql/17/hastack/postmaster.pid";
+  await onMember(stack, member, `kill -KILL "$(head -1 ${file})"`, "kill PostgreSQL");
+}
+
+const treeOf = (first: string) => `first=$(${first}); [ "$first" -gt 1 ] || exit 1
+all=$first; next=$first
+while [ -n "$next" ]; do
+  next=$(for one in $next; do cat /proc/$one/task/*/children 2> /dev/null; done)
+  all="$all $next"
+done`;
+
+/**
+ * Stops a process and all that it has started in their tracks.
+ * @param without what it has started goes on, as PostgreSQL does beneath Patroni
+ */
+export async function hangProcess(
+  stack: OperatedStack,
+  member: Member,
+  process: string,
+  { alone = false } = {},
+): Promise<Mend> {
+  return hang(stack, member, processId(stack, process), process, alone);
+}
+
+/** The same of PostgreSQL, past Patroni. */
+export async function hangPostgres(stack: OperatedStack, member: Member): Promise<Mend> {
+  const first = "head -1 /var/lib/postgresql/17/hastack/postmaster.pid";
+  return hang(stack, member, first, "PostgreSQL", false);
+}
+
+async function hang(
+  stack: OperatedStack,
+  member: Member,
+  first: string,
+  what: string,
+  alone: boolean,
+): Promise<Mend> {
+  const script = `${treeOf(first)}
+${alone ? "all=$first" : ""}
+setsid sh -c "sleep ${mostSeconds}; kill -CONT $(echo $all)" > /dev/null 2>&1 < /dev/null &
+kill -STOP $all
+echo $all`;
+  const pids = (await onMember(stack, member, script, `hang ${what}`)).trim().replaceAll("\n", " ");
+  return async () => {
+    await onMember(stack, member, `kill -CONT ${pids} 2> /dev/null || :`, `let ${what} go on`);
+  };
+}
+
+/** The container that a machine is, or that stands in for it. @returns nothing where it is a real one */
+export async function containerOf(
+  stack: OperatedStack,
+  machine: string,
+): Promise<string | undefined> {
+  const name = dockerNames(stack.name).container(machine);
+  if (stack.settings.platform === "docker") return name;
+  const format = '--format={{index .Config.Labels "hastack.machines"}}';
+  const { code, stdout } = await tryDocker(["container", "inspect", format, name]);
+  return code === 0 && stdout.trim() === stack.name ? name : undefined;
+}
+
+/** Runs a command from here after a while, whatever becomes of this process. @returns what calls it off */
+function later(command: readonly string[]): () => void {
+  const script = `sleep ${mostSeconds}; exec "$@"`;
+  const child = spawn("sh", ["-c", script, "sh", ...command], { stdio: "ignore", detached: true });
+  child.on("error", () => {});
+  child.unref();
+  return () => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid);
+    } catch {
+      // It has done it already
+    }
+  };
+}
+
+/** Stops all of a machine in its tracks, its answers to connections too, but not its system's. */
+export async function pauseMachine(container: string): Promise<Mend> {
+  const callOff = later(["docker", "unpause", container]);
+  await runDocker(["pause", container]);
+  return async () => {
+    callOff();
+    await tryDocker(["unpause", container]);
+  };
+}
+
+/** Takes a machine's power: its network is dead before its processes are, so that no goodbye gets out. */
+export async function cutPower(
+  stack: OperatedStack,
+  container: string,
+  machine: string,
+): Promise<Mend> {
+  const callOff = later(["docker", "start", container]);
+  await cutNetwork(stack, machine, { all: true });
+  await runDocker(["kill", container]);
+  return async () => {
+    callOff();
+    await runDocker(["start", container]);
+  };
+}
+
+/** What does not get through. */
+export interface Cut {
+  /** Whom nothing is heard of, or told. @default nobody */
+  readonly addresses?: readonly string[];
+  /** Everything but logins for administration. @default false */
+  readonly all?: boolean;
+  /** All that comes and goes by the interface with this address of the machine's own. @default whichever */
+  readonly interfaceOf?: string;
+  /** @default both */
+  readonly direction?: "in" | "out";
+}
+
+/** nftables' table of this: it has a name of its own, and others' stay as they are. */
+const table = "inet hastack_prove";
+
+/** Shell text that has a machine's system drop packets. */
+export function cutScript({ addresses = [], all = false, interfaceOf, direction }: Cut): string {
+  const of = (side: "saddr" | "daddr") => {
+    if (all) return "drop";
+    if (interfaceOf !== undefined)
+      return `${side === "saddr" ? "iifname" : "oifname"} "$name" drop`;
+    return `ip ${side} { ${addresses.join(", ")} } drop`;
+  };
+  const chain = (
+    name: string,
+    hook: "input" | "output",
+    side: "saddr" | "daddr",
+    skip: string,
+  ) => `  chain ${name} {
+    type filter hook ${hook} priority -200;
+    ${skip} accept
+    ${hook === "input" ? "tcp dport 22" : "tcp sport 22"} accept
+    ${of(side)}
+  }`;
+  const chains = [
+    ...(direction === "out" ? [] : [chain("into", "input", "saddr", "iif lo")]),
+    ...(direction === "in" ? [] : [chain("out", "output", "daddr", "oif lo")]),
+  ];
+  const named =
+    interfaceOf === undefined
+      ? ""
+      : `name=$(ip -oneline -4 address show to ${interfaceOf}/32 | awk '{ print $2; exit }'); [ -n "$name" ] || exit 1
+`;
+  return `${named}nft -f - << END
+table ${table} {
+${chains.join("\n")}
+}
+END`;
+}
+
+const healScript = `nft delete table ${table} 2> /dev/null || :`;
+
+/** Cuts a machine off. */
+export async function cutNetwork(stack: OperatedStack, machine: string, cut: Cut): Promise<Mend> {
+  if (stack.settings.platform === "docker") {
+    const beside = await besideContainer(stack, machine);
+    const callOff = later(["docker", ...beside, healScript]);
+    await runDocker([...beside, cutScript(cut)]);
+    return async () => {
+      callOff();
+      await tryDocker([...beside, healScript]);
+    };
+  }
+  const on = { name: machine, machine } as Member;
+  const script = `setsid sh -c 'sleep ${mostSeconds}; ${healScript}' > /dev/null 2>&1 < /dev/null &
+${cutScript(cut)}`;
+  await mustOn(stack, on, script, "cut the network", 20);
+  return async () => {
+    await mustOn(stack, on, healScript, "mend the network", 20);
+  };
+}
+
+/** Cuts a machine off, again and again. */
+export async function flapNetwork(
+  stack: OperatedStack,
+  machine: string,
+  cut: Cut,
+  { downSeconds, upSeconds }: { readonly downSeconds: number; readonly upSeconds: number },
+): Promise<Mend> {
+  const rounds = Math.floor(mostSeconds / (downSeconds + upSeconds));
+  const script = `for round in $(seq ${rounds}); do
+${cutScript(cut)}
+sleep ${downSeconds}
+${healScript}
+sleep ${upSeconds}
+done`;
+  if (stack.settings.platform === "docker") {
+    const [run = "", ...beside] = await besideContainer(stack, machine);
+    const id = (await runDocker([run, "--detach", ...beside, script])).trim();
+    return async () => {
+      await tryDocker(["kill", id]);
+      await tryDocker([run, ...beside, healScript]);
+    };
+  }
+  const on = { name: machine, machine } as Member;
+  const started = `setsid sh -c ${quote(script)} > /dev/null 2>&1 < /dev/null & echo $!`;
+  const pid = (await mustOn(stack, on, started, "have the network flap", 20)).trim();
+  return async () => {
+    const ended = `kill -- -${pid} 2> /dev/null || :\n${healScript}`;
+    await mustOn(stack, on, ended, "mend the network", 20);
+  };
+}
+
+/** The load balancers' image has nftables; a container's own processes may not change its network. */
+async function besideContainer(stack: OperatedStack, machine: string): Promise<string[]> {
+  const { container } = dockerNames(stack.name);
+  const [balancer] = stack.topology.members.loadBalancer;
+  return besideWords(container(machine), container(balancer?.machine ?? ""));
+}
+
+/** Words of Docker that run shell text in a container's network. @param balancer whose image it is run in */
+export async function besideWords(container: string, balancer: string): Promise<string[]> {
+  const image = (await runDocker(["inspect", "--format={{.Image}}", balancer])).trim();
+  const options = ["--rm", `--network=container:${container}`, "--cap-add=NET_ADMIN"];
+  return ["run", ...options, "--entrypoint=sh", image, "-c"];
+}

@@ -1,0 +1,37 @@
+/** Proofs as files: one that is cut off has what it has seen, and can go on. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { inHastack } from "../../lib/paths.ts";
+import { Refusal } from "../act/plan.ts";
+import type { Proof } from "./proof.ts";
+import { pageOf } from "./report/page.ts";
+import { summaryOf } from "./report/summary.ts";
+
+const folderOf = (stack: string) => inHastack("prove", stack);
+
+/** Writes down what there is so far. @returns where it is */
+export function keepProof(proof: Proof): string {
+  const folder = folderOf(proof.stack);
+  mkdirSync(folder, { recursive: true });
+  const name = proof.began.replaceAll(/[:.]/g, "-");
+  writeFileSync(`${folder}/${name}.json`, JSON.stringify(proof));
+  writeFileSync(`${folder}/${name}.html`, pageOf(proof));
+  writeFileSync(`${folder}/summary.json`, `${JSON.stringify(summaryOf(proof), null, 2)}\n`);
+  return `${folder}/${name}.html, and .json beside it`;
+}
+
+/** The last proof of a stack. @throws Refusal where there is none, or it has all its runs */
+export function proofToResume(stack: string): Proof {
+  const folder = folderOf(stack);
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const last = names
+    .filter((name) => /^\d.*\.json$/.test(name))
+    .toSorted()
+    .at(-1);
+  if (last === undefined) throw new Refusal(`--resume: nothing was proved of ${stack} yet`);
+  const proof: Proof = JSON.parse(readFileSync(`${folder}/${last}`, "utf8"));
+  const isDone = (name: string) =>
+    (proof.faults.find((one) => one.name === name)?.runs.length ?? 0) >= proof.runs;
+  if (proof.chosen.every(isDone))
+    throw new Refusal(`--resume: the last proof of ${stack} has all its runs (${folder}/${last})`);
+  return proof;
+}

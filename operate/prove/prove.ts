@@ -1,0 +1,195 @@
+/** `npm run prove`: breaks a running stack in many ways under load, and judges what is promised of it. */
+import http from "node:http";
+import { cpus, setPriority } from "node:os";
+import { type Plan, Refusal, say, Unfinished } from "../act/plan.ts";
+import type { OperatedStack } from "../stack.ts";
+import { makeDatabase, removeDatabase } from "./database.ts";
+import type { Fault } from "./fault.ts";
+import { faults } from "./faults.ts";
+import { countedOf, exitStatusOf, verdictOfProof } from "./judge.ts";
+import { keepProof, proofToResume } from "./kept.ts";
+import { rates } from "./load/load.ts";
+import type { Site } from "./load/pages.ts";
+import { promisedTogether } from "./promises.ts";
+import type { FaultResult, Proof } from "./proof.ts";
+import { progressOf, tableText } from "./report/table.ts";
+import { type Outcome, runOnce, whole } from "./run.ts";
+import { sceneOf } from "./scene.ts";
+
+export interface ProveOptions {
+  /** How often each fault is tried. */
+  readonly runs: number;
+  /** Names of faults. @default all */
+  readonly only?: readonly string[];
+  /** How many faults are drawn from these. @default all are tried */
+  readonly draw?: number;
+  /** Goes on with the last proof of this stack, where it was cut off. @default false */
+  readonly resume?: boolean;
+  readonly json: boolean;
+  /** Gets the exit status of what was found. */
+  readonly tell: (status: number) => void;
+}
+
+/** @throws with what there is, for a name that is none */
+export function chosenFaults(only: readonly string[] | undefined): readonly Fault[] {
+  if (only === undefined) return faults;
+  return only.map((name) => {
+    const found = faults.find((one) => one.name === name);
+    if (found) return found;
+    throw new Error(`--only ${name}: there is ${faults.map((one) => one.name).join(", ")}`);
+  });
+}
+
+/** So many of them, each at most once, in any order. */
+export function drawn<One>(all: readonly One[], count = all.length): readonly One[] {
+  if (count >= all.length) return all;
+  const left = [...all];
+  return Array.from({ length: count }, () =>
+    left.splice(Math.floor(Math.random() * left.length), 1),
+  ).flat();
+}
+
+/** A stack that was changed a moment ago may not be whole yet, seconds. */
+const soonSeconds = 20;
+
+/** Of one run: quiet before and after, the fault, and what has to heal. */
+const minutesOfRun = 1;
+
+export async function planProof(stack: OperatedStack, options: ProveOptions): Promise<Plan> {
+  const before = options.resume ? proofToResume(stack.name) : undefined;
+  const runs = before?.runs ?? options.runs;
+  const chosen = chosenFaults(before?.chosen ?? options.only);
+  const site = await siteOf(stack);
+  const picture = await whole(stack, new AbortController().signal, soonSeconds).catch(
+    (error: Error) => {
+      throw new Refusal(`only a stack that is whole can be proved: ${error.message}`);
+    },
+  );
+  const scene = await sceneOf(stack, picture);
+  const reasons = await Promise.all(
+    chosen.map(async (one) => (await one.whyNot?.(scene)) ?? noneThere(one, scene)),
+  );
+  const possible = chosen.filter((_one, index) => reasons[index] === undefined);
+  const tried = before ? possible : drawn(possible, options.draw);
+  const skipped = chosen.flatMap(({ name }, index) => {
+    const why = reasons[index];
+    return why === undefined ? [] : [{ name, why }];
+  });
+  const done = (before?.faults ?? []).reduce((sum, one) => sum + one.runs.length, 0);
+  const count = tried.length * runs - done;
+  return {
+    costs: [
+      `${tried.length} faults, ${runs === 1 ? "once" : `${runs} times`} each${done > 0 ? `, of which ${done} runs are done` : ""}: about ${Math.ceil(count * minutesOfRun)} minutes.`,
+      ...(options.draw === undefined
+        ? []
+        : [`Drawn: ${tried.map(({ name }) => name).join(", ")}.`]),
+      "Visitors see each of them, as far as the stack lets them: pages and writes stand still for up to 30 s at a time.",
+      "Clients make about a hundred requests a second, and write to a database of their own, which is removed afterwards.",
+    ],
+    hasOutput: true,
+    undo: [{ do: "remove-proof" }],
+    run: (signal) =>
+      prove(stack, { ...options, runs, tried, skipped, site, signal, ...(before && { before }) }),
+  };
+}
+
+const noneThere = ({ name, hits }: Fault, scene: Parameters<Fault["hits"]>[0]) =>
+  name !== "nothing" && hits(scene).length === 0 ? "the stack has none" : undefined;
+
+/** Pages that every application has: its first one, and what tells of each tier's health. */
+async function siteOf({ topology }: OperatedStack): Promise<Site> {
+  const host = topology.network.frontend.vip;
+  const location = await new Promise<string | undefined>((resolve, reject) => {
+    const call = http.get({ host, path: "/", timeout: 5000 }, (answer) => {
+      answer.resume();
+      resolve(answer.headers.location);
+    });
+    call.on("timeout", () => call.destroy(new Error("no answer within 5 s")));
+    call.on("error", reject);
+  }).catch((error: Error) => {
+    throw new Refusal(
+      `the site at ${host} cannot be reached from here (${error.message}): run it where the frontend's virtual address can be reached`,
+    );
+  });
+  return { origin: `${location?.startsWith("https:") ? "https" : "http"}://${host}`, paths: ["/"] };
+}
+
+interface Chosen extends ProveOptions {
+  readonly tried: readonly Fault[];
+  readonly skipped: Proof["skipped"];
+  readonly site: Site;
+  readonly signal: AbortSignal;
+  /** What was found before it was cut off. */
+  readonly before?: Proof;
+}
+
+async function prove(stack: OperatedStack, chosen: Chosen): Promise<string> {
+  const { tried, skipped, site, signal, runs, json, tell, before } = chosen;
+  const access = await makeDatabase(stack);
+  const results = new Map(before?.faults.map((one) => [one.name, one]));
+  const proof = (): Proof => ({
+    version: 1,
+    stack: stack.name,
+    platform: stack.settings.platform,
+    application: stack.application.name,
+    began,
+    ended: new Date().toISOString(),
+    client: { cores: cpus().length, node: process.version },
+    rates,
+    faults: [...results.values()],
+    chosen: tried.map(({ name }) => name),
+    runs,
+    skipped,
+  });
+  const began = before?.began ?? new Date().toISOString();
+  beforeOthers();
+  try {
+    for (const fault of tried)
+      for (let one = results.get(fault.name); isWanted(one, runs); ) {
+        const outcome = await runOnce({ stack, site, access, signal }, fault);
+        one = withRun(fault, one, outcome);
+        results.set(fault.name, one);
+        say(progressOf(one, runs, process.stderr.isTTY === true));
+        keepProof(proof());
+      }
+  } finally {
+    await removeDatabase(stack);
+  }
+  const files = keepProof(proof());
+  const text = json ? JSON.stringify(proof(), null, 2) : tableText(proof(), hasColour());
+  process.stdout.write(`${text}\n`);
+  tell(exitStatusOf(proof()));
+  const result = `${verdictOfProof(proof())}: ${files}`;
+  if (exitStatusOf(proof()) === 0) return result;
+  throw new Unfinished(result);
+}
+
+/** What is measured must not wait for who measures, where both share a machine, and one may have it so. */
+function beforeOthers(): void {
+  try {
+    setPriority(-10);
+  } catch {
+    // Only root may, and a run in which the clients are too late says so
+  }
+}
+
+/** Runs that do not count are tried again, so often at most. */
+const mostVoid = 2;
+
+function isWanted(done: FaultResult | undefined, runs: number): boolean {
+  if (done === undefined) return true;
+  return countedOf(done).length < runs && done.runs.length < runs + mostVoid;
+}
+
+/** One run more; what is promised is what holds for whoever was hit in any of them. */
+function withRun({ name, what }: Fault, before: FaultResult | undefined, outcome: Outcome) {
+  const promises = [outcome.promised, ...(before ? [before.promised] : [])];
+  return {
+    name,
+    what,
+    promised: promisedTogether(promises),
+    runs: [...(before?.runs ?? []), outcome.run],
+  };
+}
+
+const hasColour = () => process.stdout.isTTY === true && !process.env.NO_COLOR;

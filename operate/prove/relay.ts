@@ -1,0 +1,229 @@
+/**
+ * A way into a stack from one of the application's machines: connections to where the application connects to,
+ * and files where it has its own. The inner networks let nobody else in.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { Duplex } from "node:stream";
+import { inRoot } from "../../lib/paths.ts";
+import { withCommandOn } from "../attach.ts";
+import type { OperatedStack } from "../stack.ts";
+
+/** In Perl, which every Debian has. */
+export const program = readFileSync(inRoot("operate/prove/relay.pl"), "utf8");
+const headBytes = 9;
+
+type Letter = "O" | "D" | "C" | "P" | "G" | "R" | "A" | "E";
+
+interface Frame {
+  readonly number: number;
+  readonly letter: Letter;
+  readonly text: Buffer;
+}
+
+/** @returns the frames that are whole, and what is left */
+export function framesIn(bytes: Buffer): { frames: Frame[]; rest: Buffer } {
+  const frames: Frame[] = [];
+  let at = 0;
+  while (bytes.length - at >= headBytes) {
+    const end = at + headBytes + bytes.readUInt32BE(at + 5);
+    if (bytes.length < end) break;
+    const letter = String.fromCharCode(bytes[at + 4] ?? 0) as Letter;
+    frames.push({
+      number: bytes.readUInt32BE(at),
+      letter,
+      text: bytes.subarray(at + headBytes, end),
+    });
+    at = end;
+  }
+  return { frames, rest: bytes.subarray(at) };
+}
+
+export function frameOf(number: number, letter: Letter, text: string | Buffer = ""): Buffer {
+  const body = Buffer.from(text as string);
+  const head = Buffer.alloc(headBytes);
+  head.writeUInt32BE(number, 0);
+  head.write(letter, 4, "latin1");
+  head.writeUInt32BE(body.length, 5);
+  return Buffer.concat([head, body]);
+}
+
+/** Whoever waits for what comes under a number. */
+interface Listener {
+  hear(letter: Letter, text: Buffer): void;
+  lost(why: Error): void;
+}
+
+export class Relay {
+  readonly machine: string;
+  readonly #child: ChildProcess;
+  readonly #listeners = new Map<number, Listener>();
+  #next = 1;
+  #rest: Buffer = Buffer.alloc(0);
+  #lost: Error | undefined;
+
+  /** @param child that runs the program, with pipes */
+  constructor(machine: string, child: ChildProcess) {
+    this.machine = machine;
+    this.#child = child;
+    let said = "";
+    child.stderr?.on("data", (text) => {
+      said = `${said}${text}`.slice(-500);
+    });
+    child.stdout?.on("data", (bytes: Buffer) => this.#hear(bytes));
+    child.stdin?.on("error", () => {});
+    child.on("error", (error) => this.#lose(error));
+    child.on("close", () => this.#lose(new Error(`${machine}: ${said.trim() || "it is gone"}`)));
+  }
+
+  /** Starts one. What it cannot do is told by whatever is asked of it. */
+  static start(stack: OperatedStack, machine: string): Promise<Relay> {
+    const command = ["perl", "-e", program];
+    return new Promise((resolve, reject) => {
+      withCommandOn(stack, machine, command, false, ([name = "", ...args]) => {
+        const child = spawn(name, args, { stdio: "pipe", detached: true });
+        resolve(new Relay(machine, child));
+        // What the command line needs is there until then
+        return new Promise<void>((ended) => child.on("close", () => ended()));
+      }).catch(reject);
+    });
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== undefined;
+  }
+
+  /** A connection from that machine, for `pg`: it opens once `connect` is called. */
+  socket(): RelayedSocket {
+    const number = this.#number();
+    return new RelayedSocket({
+      open: (listener, target) => {
+        this.#listeners.set(number, listener);
+        this.#send(number, "O", target);
+      },
+      send: (bytes) => this.#send(number, "D", bytes),
+      close: () => {
+        if (this.#listeners.delete(number)) this.#send(number, "C");
+      },
+    });
+  }
+
+  /** Writes a file, on its disk before this ends. @throws where it could not */
+  async put(path: string, text: string): Promise<void> {
+    await this.#ask("P", `${path}\0${text}`);
+  }
+
+  /** @throws where it is not there */
+  async get(path: string): Promise<string> {
+    return (await this.#ask("G", path)).toString();
+  }
+
+  /** Removes a folder with its files. */
+  async remove(folder: string): Promise<void> {
+    await this.#ask("R", folder);
+  }
+
+  end(): void {
+    this.#child.stdin?.end();
+    this.#child.kill();
+  }
+
+  #number(): number {
+    this.#next += 1;
+    return this.#next;
+  }
+
+  #ask(letter: Letter, text: string): Promise<Buffer> {
+    const number = this.#number();
+    return new Promise((resolve, reject) => {
+      this.#listeners.set(number, {
+        hear: (answer, body) => {
+          this.#listeners.delete(number);
+          if (answer === "A") resolve(body);
+          else reject(new Error(body.toString()));
+        },
+        lost: reject,
+      });
+      this.#send(number, letter, text);
+    });
+  }
+
+  #send(number: number, letter: Letter, text: string | Buffer = ""): void {
+    if (this.#lost) this.#listeners.get(number)?.lost(this.#lost);
+    else this.#child.stdin?.write(frameOf(number, letter, text));
+  }
+
+  #hear(bytes: Buffer): void {
+    const { frames, rest } = framesIn(Buffer.concat([this.#rest, bytes]));
+    this.#rest = rest;
+    for (const { number, letter, text } of frames) {
+      const listener = this.#listeners.get(number);
+      // Nothing comes after it
+      if (letter === "C") this.#listeners.delete(number);
+      listener?.hear(letter, text);
+    }
+  }
+
+  #lose(why: Error): void {
+    this.#lost ??= why;
+    for (const listener of this.#listeners.values()) listener.lost(this.#lost);
+    this.#listeners.clear();
+  }
+}
+
+interface Wire {
+  open(listener: Listener, target: string): void;
+  send(bytes: Buffer): void;
+  close(): void;
+}
+
+/** As much of a `net.Socket` as `pg` and TLS need. */
+export class RelayedSocket extends Duplex {
+  readonly #wire: Wire;
+
+  constructor(wire: Wire) {
+    super();
+    this.#wire = wire;
+  }
+
+  connect(port: number, host: string): this {
+    const hear = (letter: Letter, text: Buffer) => {
+      if (letter === "O") this.emit("connect");
+      else if (letter === "D") this.push(text);
+      else if (text.length > 0) this.destroy(new Error(text.toString()));
+      else this.push(null);
+    };
+    this.#wire.open({ hear, lost: (why) => this.destroy(why) }, `${host} ${port}`);
+    return this;
+  }
+
+  override _read(): void {}
+
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    this.#wire.send(bytes);
+    done();
+  }
+
+  override _final(done: () => void): void {
+    this.#wire.close();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#wire.close();
+    done(error);
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+  setKeepAlive(): this {
+    return this;
+  }
+  ref(): this {
+    return this;
+  }
+  unref(): this {
+    return this;
+  }
+}

@@ -1,0 +1,225 @@
+/** One fault, once: load, the fault, until all is as before, and then everything is read back and judged. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { sharedPath } from "../../infra/application/environment.ts";
+import { allMembers, type Member } from "../../infra/topology.ts";
+import { until } from "../../lib/until.ts";
+import { askCluster, leaderOf, standbyOf } from "../act/patroni.ts";
+import type { OperatedStack } from "../stack.ts";
+import type { Picture } from "../status/picture.ts";
+import { lookAt } from "../status/status.ts";
+import { findingsIn } from "./check/check.ts";
+import { type Access, emptyTables, readBack } from "./database.ts";
+import { eventsSince, stagesOf } from "./events.ts";
+import { type Fault, outlast, promisedAt, type Struck, strike } from "./fault.ts";
+import { isRead, type Operation } from "./history.ts";
+import { Load } from "./load/load.ts";
+import type { Site } from "./load/pages.ts";
+import { missingFiles, uploadsFolder } from "./load/uploads.ts";
+import type { Promised, Run } from "./proof.ts";
+import { Relays } from "./relays.ts";
+import { type Scene, sceneOf } from "./scene.ts";
+import { longestGap, seenOf, seriesOf } from "./seen.ts";
+import { overlapsOf, readWatch, startWatch, type Watched } from "./watch.ts";
+
+/** Before the fault, and after all is as before. */
+const quietSeconds = 4;
+/** A standby that has to be made anew takes longest. */
+const wholeSeconds = 240;
+/** No run is longer: watches end by themselves. */
+const longestSeconds = 400;
+
+export interface RunContext {
+  readonly stack: OperatedStack;
+  readonly site: Site;
+  readonly access: Access;
+  readonly signal: AbortSignal;
+}
+
+/** Roles whose state has no part in what is promised here. */
+const besides = ["backup"];
+
+const notWhole = ({ members }: Picture): string[] =>
+  members
+    .filter(({ role, state }) => state !== "ok" && !besides.includes(role))
+    .map(({ name, findings }) => `${name}: ${findings.map(({ what }) => what).join("; ")}`);
+
+/** Waits until every member is as it should be. @throws with those that are not */
+export async function whole(
+  stack: OperatedStack,
+  signal: AbortSignal,
+  limitSeconds = wholeSeconds,
+): Promise<Picture> {
+  return until("every member is as it should be (npm run status)", {
+    probe: () => lookAt(stack),
+    done: (picture) => notWhole(picture).length === 0,
+    describe: (picture) => notWhole(picture).join("; "),
+    limitSeconds,
+    intervalSeconds: 0.5,
+    signal,
+  });
+}
+
+/** What happened, and when, in milliseconds since the load began. */
+interface Times {
+  readonly broken: number;
+  readonly mended?: number;
+}
+
+/** What a run found, and what was promised of the fault at the stack as it was then. */
+export interface Outcome {
+  readonly run: Run;
+  readonly promised: Promised;
+}
+
+/** @throws where the stack is not whole before, or what was broken could not be mended */
+export async function runOnce(context: RunContext, fault: Fault): Promise<Outcome> {
+  const { stack, site, access, signal } = context;
+  const scene = await sceneOf(stack, await whole(stack, signal));
+  await emptyTables(stack);
+  const [relays, fileRelays] = await Promise.all([Relays.start(stack), Relays.start(stack)]);
+  const [directory] = stack.application.shared.map(sharedPath);
+  const { database } = stack.topology.members;
+  await Promise.all(database.map((one) => startWatch(stack, one, longestSeconds)));
+  const load = new Load({
+    site,
+    ways: waysOf(stack, access, relays),
+    ...(directory !== undefined && { directory }),
+    fileRelays: () => fileRelays.there,
+  });
+  try {
+    await sleep(quietSeconds * 1000, undefined, { signal });
+    const { struck, times } = await suffer(context, scene, fault, load, (machines) => {
+      for (const one of [relays, fileRelays]) one.spare(machines);
+    });
+    await sleep(quietSeconds * 1000, undefined, { signal });
+    const end = load.now();
+    const { operations, whyVoid } = await load.end();
+    const notWhole = await whole(stack, signal).then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    signal.throwIfAborted();
+    const watched = await Promise.all(database.map((one) => readWatch(stack, one)));
+    const [fileRelay] = fileRelays.there;
+    const missing = fileRelay ? await missingFiles(operations, fileRelay) : [];
+    const happened = { load, struck, times, operations, watched, missing, end, whyVoid, notWhole };
+    return { run: await judged(context, happened), promised: promisedAt(scene, fault) };
+  } finally {
+    await load.end();
+    await Promise.all(database.map((one) => readWatch(stack, one)));
+    if (directory !== undefined)
+      await fileRelays.there[0]?.remove(`${directory}/${uploadsFolder}`).catch(() => {});
+    relays.end();
+    fileRelays.end();
+  }
+}
+
+function waysOf({ topology }: OperatedStack, access: Access, relays: Relays) {
+  const members = allMembers(topology);
+  return {
+    access,
+    vip: topology.network.backend.vip,
+    relay: () => relays.next(),
+    memberAt: (address: string) =>
+      members.find(({ role, backend }) => role === "database" && backend === address)?.name ??
+      address,
+  };
+}
+
+/** Breaks it, waits, mends it, and waits until all is as before. */
+async function suffer(
+  { stack, signal }: RunContext,
+  scene: Scene,
+  fault: Fault,
+  load: Load,
+  spare: (machines: readonly string[]) => void,
+): Promise<{ struck: Struck; times: Times }> {
+  spare(fault.hits(scene).map(({ machine }) => machine));
+  const struck = await strike(scene, fault);
+  const broken = load.now();
+  let mended: number | undefined;
+  try {
+    await outlast(scene, fault, signal);
+  } finally {
+    await struck.mend?.();
+    if (struck.mend) mended = load.now();
+  }
+  const { database } = stack.topology.members;
+  // A watch ends with its machine
+  await Promise.all(
+    database
+      .filter(({ name }) => struck.members.some((one) => one.name === name))
+      .map((one) => startWatch(stack, one, longestSeconds)),
+  );
+  await isPair(stack, signal);
+  return { struck, times: { broken, ...(mended !== undefined && { mended }) } };
+}
+
+/** Asked of Patroni alone: a look at everything would take the processors from what is measured. */
+async function isPair(stack: OperatedStack, signal: AbortSignal): Promise<void> {
+  await until("there is a primary with its synchronous standby", {
+    probe: () => askCluster(stack),
+    done: (cluster) => leaderOf(cluster) !== undefined && standbyOf(cluster) !== undefined,
+    limitSeconds: wholeSeconds,
+    intervalSeconds: 1,
+    signal,
+  }).catch(() => signal.throwIfAborted());
+}
+
+interface Happened {
+  readonly load: Load;
+  readonly struck: Struck;
+  readonly times: Times;
+  readonly operations: readonly Operation[];
+  readonly watched: readonly Watched[];
+  /** Files. */
+  readonly missing: readonly string[];
+  readonly end: number;
+  readonly whyVoid: string | undefined;
+  readonly notWhole: string | undefined;
+}
+
+async function judged({ stack }: RunContext, happened: Happened): Promise<Run> {
+  const { load, struck, times, operations, watched, missing, end, whyVoid, notWhole } = happened;
+  const kept = new Map(
+    await Promise.all(
+      stack.topology.members.database.map(
+        async ({ name }) => [name, await readBack(stack, name)] as const,
+      ),
+    ),
+  );
+  const events = await eventsSince(stack, loggers(stack), load.began);
+  const seconds = end / 1000;
+  const span = [quietSeconds * 1000, end] as const;
+  const gap = longestGap(
+    operations.filter(({ kind }) => !isRead(kind)),
+    span,
+  );
+  const { violations, checked, undecided } = findingsIn(operations, kept);
+  const isVoid = whyVoid ?? undecided;
+  return {
+    at: new Date(load.began).toISOString(),
+    seconds,
+    brokenAt: times.broken / 1000,
+    ...(times.mended !== undefined && { mendedAt: times.mended / 1000 }),
+    members: struck.members.map(({ name }) => name),
+    ...(isVoid !== undefined && { void: isVoid }),
+    reads: seenOf(operations, true, span),
+    writes: seenOf(operations, false, span),
+    violations: [
+      ...violations,
+      ...missing.map((what) => ({ rule: "lost file", what })),
+      ...(notWhole === undefined ? [] : [{ rule: "not whole again", what: notWhole }]),
+    ],
+    stages: gap.seconds > 0.5 ? stagesOf(events, times.broken / 1000, gap.end / 1000) : [],
+    events,
+    series: seriesOf(operations, seconds),
+    overlaps: overlapsOf(watched),
+    checked,
+  };
+}
+
+/** Whose logs tell of an outage. */
+function loggers({ topology: { members } }: OperatedStack): readonly Member[] {
+  return [...members.loadBalancer, ...members.database, ...members.quorum];
+}

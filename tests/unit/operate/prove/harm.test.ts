@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { cutScript } from "../../../../operate/prove/harm.ts";
+
+describe("a machine that is cut off", () => {
+  it("from some neither hears nor tells them anything", () => {
+    assert.equal(
+      cutScript({ addresses: ["10.2.0.21", "10.2.0.22"] }),
+      `nft -f - << END
+table inet hastack_prove {
+  chain into {
+    type filter hook input priority -200;
+    iif lo accept
+    tcp dport 22 accept
+    ip saddr { 10.2.0.21, 10.2.0.22 } drop
+  }
+  chain out {
+    type filter hook output priority -200;
+    oif lo accept
+    tcp sport 22 accept
+    ip daddr { 10.2.0.21, 10.2.0.22 } drop
+  }
+}
+END`,
+    );
+  });
+
+  it("from all can still be logged in to, so that it can be mended", () => {
+    const script = cutScript({ all: true });
+    assert.match(script, /tcp dport 22 accept\n {4}drop\n/);
+    assert.match(script, /tcp sport 22 accept\n {4}drop\n/);
+  });
+
+  it("in one direction alone has nothing in the way of the other", () => {
+    const [into, out] = [
+      cutScript({ all: true, direction: "in" }),
+      cutScript({ all: true, direction: "out" }),
+    ];
+    assert.ok(into.includes("chain into") && !into.includes("chain out"));
+    assert.ok(out.includes("chain out") && !out.includes("chain into"));
+  });
+});

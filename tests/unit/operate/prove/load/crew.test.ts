@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Arrivals } from "../../../../../operate/prove/load/arrivals.ts";
+import { type Client, Crew } from "../../../../../operate/prove/load/crew.ts";
+
+describe("arrivals", () => {
+  it("are due at their rate, whatever else goes on", async () => {
+    const due: number[] = [];
+    const arrivals = new Arrivals(100, (at) => due.push(at));
+    await sleep(500);
+    arrivals.stop();
+    const all = due.length;
+    await sleep(50);
+    assert.equal(due.length, all, "it has ended");
+    const gaps = due.slice(1).map((at, index) => Math.round(at - (due[index] ?? 0)));
+    assert.deepEqual([...new Set(gaps)], [10]);
+    assert.ok(all >= 40 && all <= 60, `${all}`);
+  });
+
+  it("are void once the generator itself is late", async () => {
+    const arrivals = new Arrivals(100, () => {});
+    await sleep(20);
+    assert.equal(arrivals.whyVoid, undefined);
+    const end = performance.now() + 600;
+    while (performance.now() < end);
+    await sleep(50);
+    arrivals.stop();
+    assert.match(
+      arrivals.whyVoid ?? "",
+      /^the load generator could not keep up: \d\d\.\d % of \d+ arrivals were more than 200 ms late$/,
+    );
+  });
+});
+
+describe("a crew", () => {
+  it("does what is due one after the other where all are busy, and counts from when it was due", async () => {
+    const served: string[] = [];
+    const client = (name: string): Client => ({
+      name,
+      async serve(due) {
+        await sleep(20);
+        served.push(`${name} ${due}`);
+      },
+      async end() {
+        served.push(`${name} ended`);
+      },
+    });
+    const crew = new Crew([client("a"), client("b")]);
+    for (const due of [1, 2, 3, 4]) crew.arrive(due);
+    await crew.end();
+    assert.deepEqual(served, ["a 1", "b 2", "a 3", "b 4", "a ended", "b ended"]);
+  });
+});

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { frameOf, framesIn, program, Relay } from "../../../../operate/prove/relay.ts";
+
+describe("frames of a relay", () => {
+  it("are read as they were written, and what is not whole waits", () => {
+    const bytes = Buffer.concat([frameOf(1, "O", "10.0.0.1 5000"), frameOf(70_000, "D", "text")]);
+    const { frames, rest } = framesIn(bytes.subarray(0, bytes.length - 1));
+    assert.deepEqual(
+      frames.map(({ number, letter, text }) => [number, letter, text.toString()]),
+      [[1, "O", "10.0.0.1 5000"]],
+    );
+    const { frames: second, rest: none } = framesIn(
+      Buffer.concat([rest, bytes.subarray(bytes.length - 1)]),
+    );
+    assert.deepEqual(
+      second.map(({ number, text }) => [number, text.toString()]),
+      [[70_000, "text"]],
+    );
+    assert.equal(none.length, 0);
+  });
+});
+
+describe("a relay", function () {
+  this.timeout(20_000);
+  let relay: Relay;
+  let server: Server;
+  let port: number;
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), "hastack-relay-"));
+    relay = new Relay("here", spawn("perl", ["-e", program], { stdio: "pipe" }));
+    // Says everything twice, and ends where it is told to
+    server = createServer((socket) => {
+      socket.on("data", (text) => {
+        socket.write(Buffer.concat([text, text]));
+        if (String(text).endsWith("end")) socket.end();
+      });
+      socket.on("error", () => {});
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    port = (server.address() as AddressInfo).port;
+  });
+  afterEach(async () => {
+    relay.end();
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  async function said(text: string | Buffer): Promise<string> {
+    const socket = relay.socket().connect(port, "127.0.0.1");
+    await once(socket, "connect");
+    socket.write(text);
+    const parts: Buffer[] = [];
+    for await (const part of socket) parts.push(part);
+    return Buffer.concat(parts).toString();
+  }
+
+  it("carries a connection both ways, to its end", async () => {
+    assert.equal(await said("hello, end"), "hello, endhello, end");
+  });
+
+  it("carries many at once, and more than fits into a pipe", async () => {
+    const texts = Array.from({ length: 8 }, (_one, index) => `${String(index).repeat(300_000)}end`);
+    const answers = await Promise.all(texts.map(said));
+    for (const [index, answer] of answers.entries())
+      assert.ok(answer.startsWith(String(index)) && answer.length >= 300_003, `${answer.length}`);
+  });
+
+  it("tells why nobody answers there", async () => {
+    server.close();
+    await once(server, "close");
+    const socket = relay.socket().connect(port, "127.0.0.1");
+    const [error] = await once(socket, "error");
+    assert.equal(error.message, "Connection refused");
+  });
+
+  it("writes a file, reads it, and removes its folder", async () => {
+    const path = join(folder, "own", "a file");
+    await relay.put(path, "text\0and more");
+    assert.equal(readFileSync(path, "utf8"), "text\0and more");
+    assert.equal(await relay.get(path), "text\0and more");
+    await relay.remove(join(folder, "own"));
+    assert.equal(existsSync(join(folder, "own")), false);
+    await assert.rejects(relay.get(path), /^Error: it is not there$/);
+    await assert.rejects(relay.put(join(folder, "no/where/at all"), "x"), /No such file/);
+  });
+
+  it("that is lost ends all that goes on in it, and tells so whoever comes later", async () => {
+    const socket = relay.socket().connect(port, "127.0.0.1");
+    await once(socket, "connect");
+    const ended = once(socket, "error");
+    relay.end();
+    assert.match((await ended)[0].message, /^here: /);
+    assert.equal(relay.isLost, true);
+    await assert.rejects(relay.get("/etc/hostname"), /^Error: here: /);
+  });
+});

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { overlapsOf, readTimes, together } from "../../../../operate/prove/watch.ts";
+
+describe("what a member of the database was seen to do", () => {
+  it("is read from the lines of its watch, also where one was cut off", () => {
+    const text = "primary 10.0200\nwrite 10.0300\nprimary 10.0400\nwri";
+    assert.deepEqual(readTimes("db-1", text), {
+      member: "db-1",
+      primary: [10_020, 10_040],
+      write: [10_030],
+    });
+  });
+});
+
+describe("two members that do what only one may", () => {
+  it("did not where one began after the other's last time", () => {
+    assert.equal(together([0, 20, 40], [60, 80]), 0);
+    assert.equal(together([], [60, 80]), 0);
+  });
+
+  it("did for as long as their times lie between each other's", () => {
+    assert.equal(together([0, 20, 40, 60], [50, 70]), 10);
+    assert.equal(together([0, 100], [50]), 1);
+  });
+
+  it("did not where one was the primary again after a while", () => {
+    assert.equal(together([0, 20, 5000, 5020], [1000, 4000]), 0);
+  });
+
+  it("are told with what it was, and for how long", () => {
+    const one = { member: "db-1", primary: [0, 20, 40], write: [0, 20] };
+    const other = { member: "db-2", primary: [30, 50], write: [30, 50] };
+    assert.deepEqual(overlapsOf([one, other]), [
+      { what: "serves reads as the primary", members: ["db-1", "db-2"], milliseconds: 10 },
+    ]);
+  });
+});
