@@ -1,5 +1,7 @@
 /** A test's stack on the Docker engine: each member is a container. */
+
 import { mustRun, run } from "../../lib/run.ts";
+import { besideWords, cutScript } from "../../operate/prove/harm.ts";
 import {
   type Configuration,
   instancesOf,
@@ -191,7 +193,10 @@ export class ContainerPlace implements Place {
     return stdout + stderr;
   }
 
+  /** Its network is dead before its processes are, as without power: no connection is closed. */
   async lose(member: string): Promise<void> {
+    const beside = await besideWords(this.container(member), this.container("lb-1"));
+    await mustRun(["docker", ...beside, cutScript({ all: true })]);
     await mustRun(["docker", "kill", this.container(member)]);
   }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { healed } from "./members.ts";
-import { noiseSeconds, type Promised, slack } from "./promises.ts";
+import { mostSeconds, type Promised } from "./promises.ts";
 import type { TestStack } from "./test-stack.ts";
 import {
   missingWrites,
@@ -49,15 +49,20 @@ export async function timed<T>(what: string, act: () => Promise<T>): Promise<T> 
 }
 
 /** Prints what was measured beside what is promised. */
-export function show(what: string, { reads, writes }: Report, promised?: Promised): void {
+export function show(
+  what: string,
+  { reads, databaseReads, writes }: Report,
+  promised?: Promised,
+): void {
   const beside = (seconds: number | undefined) =>
     seconds === undefined ? "" : ` (promised ${seconds} s)`;
   const line = (name: string, seen: typeof reads, promise: number | undefined) =>
     `${name}: longest gap ${seen.gapSeconds.toFixed(2)} s${beside(promise)} until ${seen.gapEnd.toISOString().slice(11, 19)}, ` +
-    `${seen.good} good, ${seen.failed} failed ${seen.failed ? JSON.stringify(seen.failures) : ""}`;
+    `${seen.good} good, ${seen.failed} failed ${seen.failed ? `over ${seen.failingSeconds} s ${JSON.stringify(seen.failures)}` : ""}`;
   console.log(`      ${what}`);
-  console.log(`        ${line("reads ", reads, promised?.reads)}`);
-  console.log(`        ${line("writes", writes, promised?.writes)}`);
+  console.log(`        ${line("reads         ", reads, promised?.reads)}`);
+  console.log(`        ${line("database reads", databaseReads, promised?.reads)}`);
+  console.log(`        ${line("writes        ", writes, promised?.writes)}`);
 }
 
 /**
@@ -79,16 +84,25 @@ export async function fault(
   return report;
 }
 
-/** The gaps are within the promise, with the slack of a test, and there were writes at all. */
+const kinds = ["reads", "databaseReads", "writes"] as const;
+
+/** Every request had its answer. */
+export function assertNoneFailed(report: Report, of: readonly (typeof kinds)[number][] = kinds) {
+  for (const kind of of) {
+    const { failed, failures } = report[kind];
+    assert.equal(failed, 0, `${kind}: ${JSON.stringify(failures)}`);
+  }
+}
+
+/** What was seen is within the promise, with the slack of a test, and there were writes at all. */
 export function assertWithin(report: Report, promised: Promised): void {
   assert.ok(report.acknowledged.length > 0, "no write was acknowledged at all");
-  const bound = (seconds: number) => Math.max(seconds * slack, noiseSeconds);
-  assert.ok(
-    report.reads.gapSeconds <= bound(promised.reads),
-    `reads stood still for ${report.reads.gapSeconds} s`,
-  );
-  assert.ok(
-    report.writes.gapSeconds <= bound(promised.writes),
-    `writes stood still for ${report.writes.gapSeconds} s`,
-  );
+  for (const kind of kinds) {
+    const { gapSeconds, failures, failingSeconds } = report[kind];
+    const most = mostSeconds(promised, kind === "writes" ? "writes" : "reads");
+    assert.ok(gapSeconds <= most, `${kind} stood still for ${gapSeconds} s: at most ${most} s`);
+    const failing = `${kind} failed over ${failingSeconds} s: ${JSON.stringify(failures)}`;
+    assert.ok(failingSeconds <= most, `${failing}: at most ${most} s`);
+  }
+  if (promised.noneFails) assertNoneFailed(report);
 }

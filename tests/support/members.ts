@@ -109,6 +109,12 @@ const lossPromises: Readonly<Record<string, Promised>> = {
   arbiter: promises.arbiterLost,
 };
 
+/** What is promised of the primary: whichever member of etcd is lost with it may lead the others. */
+const whereEtcd = (lost: readonly string[]): Promised =>
+  lost.some((one) => one.startsWith("etcd"))
+    ? promises.primaryAndLeaderLost
+    : promises.primaryMachineLost;
+
 /** What is promised when a member is lost with all that shares its machine. */
 export async function promisedWithout(stack: TestStack, member: string): Promise<Promised> {
   const lost = stack.place.sharing(member);
@@ -116,7 +122,7 @@ export async function promisedWithout(stack: TestStack, member: string): Promise
   const all = lost.map((one) => lossPromises[one.replace(/-\d$/, "")]);
   return worstOf([
     ...all.filter((one) => one !== undefined),
-    ...(lost.includes(first) ? [promises.primaryMachineLost] : []),
+    ...(lost.includes(first) ? [whereEtcd(lost)] : []),
   ]);
 }
 

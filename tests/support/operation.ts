@@ -1,7 +1,7 @@
 /** The operator's commands, typed by hand while clients go on. */
 import assert from "node:assert/strict";
 import { lastWords, type Outcome } from "../../lib/run.ts";
-import { show, underLoad } from "./measure.ts";
+import { assertNoneFailed, show, underLoad } from "./measure.ts";
 import { type Promised, slack } from "./promises.ts";
 import type { TestStack } from "./test-stack.ts";
 import { missingWrites, patientVisits } from "./traffic.ts";
@@ -48,8 +48,7 @@ export async function operation(
   };
   const report = await underLoad(stack, act, 1, patientVisits);
   show(words.join(" "), report, costs);
-  assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-  assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+  assertNoneFailed(report);
   assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
   for (const kind of ["reads", "writes"] as const) {
     const most = Math.max(costs[kind] * slack, busySeconds);

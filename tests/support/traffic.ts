@@ -124,6 +124,8 @@ export interface Seen {
   readonly gapSeconds: number;
   /** When that ended, to look for in logs. */
   readonly gapEnd: Date;
+  /** How long requests failed: tenths of a second in which one did, in seconds. */
+  readonly failingSeconds: number;
   /** Failures by their message, with how often. */
   readonly failures: Readonly<Record<string, number>>;
 }
@@ -137,7 +139,10 @@ export interface Acknowledged {
 }
 
 export interface Report {
+  /** Of pages, which may come from the cache. */
   readonly reads: Seen;
+  /** Past the cache: what the database answered. */
+  readonly databaseReads: Seen;
   readonly writes: Seen;
   readonly acknowledged: readonly Acknowledged[];
 }
@@ -150,6 +155,7 @@ export class Watch {
   #gapEnd = Date.now();
   #last = Date.now();
   readonly #failures: Record<string, number> = {};
+  readonly #failing = new Set<number>();
 
   success(): void {
     this.#look();
@@ -167,6 +173,7 @@ export class Watch {
   failure(error: unknown): void {
     const text = error instanceof Error ? error.message : String(error);
     this.#failed += 1;
+    this.#failing.add(Math.floor(Date.now() / 100));
     this.#failures[text] = (this.#failures[text] ?? 0) + 1;
   }
 
@@ -177,6 +184,7 @@ export class Watch {
       failed: this.#failed,
       gapSeconds: this.#gap / 1000,
       gapEnd: new Date(this.#gapEnd),
+      failingSeconds: this.#failing.size / 10,
       failures: this.#failures,
     };
   }
@@ -185,15 +193,20 @@ export class Watch {
 /** What clients do at a site, each time anew. Both throw unless it went well. */
 export interface Visits {
   read(site: Site): Promise<void>;
+  /** Reads something that is in no cache. @default what is read is in none either */
+  readDatabase?(site: Site): Promise<void>;
   /** @param key the same when a write that got no answer is sent again */
   write(site: Site, quote: string, key: string): Promise<{ id: number; image: string }>;
 }
 
+async function mustGet({ url, ca }: Site, path: string, connectMilliseconds: number) {
+  const { status } = await request(`${url}${path}`, { ca, connectMilliseconds });
+  if (status !== 200) throw new Error(`status ${status}`);
+}
+
 const visitsThatConnectWithin = (connectMilliseconds: number): Visits => ({
-  async read({ url, ca }) {
-    const { status } = await request(`${url}api/content?limit=3`, { ca, connectMilliseconds });
-    if (status !== 200) throw new Error(`status ${status}`);
-  },
+  read: (site) => mustGet(site, "api/content?limit=3", connectMilliseconds),
+  readDatabase: (site) => mustGet(site, "api/time", connectMilliseconds),
   write: (site, quote, key) => postDestination(site, quote, { key, connectMilliseconds }),
 });
 
@@ -203,7 +216,7 @@ export const travelVisits = visitsThatConnectWithin(usualConnectMilliseconds);
 /** The same, and the system may ask for a connection twice, as it does for a browser. */
 export const patientVisits = visitsThatConnectWithin(5000);
 
-const readers = 3;
+const readers = 2;
 const readPauseMilliseconds = 20;
 const writePauseMilliseconds = 100;
 /** Whatever a test forgets: clients end after this. */
@@ -214,6 +227,7 @@ export class Traffic {
   readonly #site: Site;
   readonly #visits: Visits;
   readonly #reads = new Watch();
+  readonly #databaseReads = new Watch();
   readonly #writes = new Watch();
   readonly #acknowledged: Acknowledged[] = [];
   readonly #end = Date.now() + longestSeconds * 1000;
@@ -223,7 +237,12 @@ export class Traffic {
   constructor(site: Site, visits: Visits) {
     this.#site = site;
     this.#visits = visits;
-    this.#clients = [...Array.from({ length: readers }, () => this.#read()), this.#write()];
+    const { read, readDatabase = read } = visits;
+    this.#clients = [
+      ...Array.from({ length: readers }, () => this.#read(read, this.#reads)),
+      this.#read(readDatabase, this.#databaseReads),
+      this.#write(),
+    ];
   }
 
   async stop(): Promise<Report> {
@@ -231,6 +250,7 @@ export class Traffic {
     await Promise.all(this.#clients);
     return {
       reads: this.#reads.seen,
+      databaseReads: this.#databaseReads.seen,
       writes: this.#writes.seen,
       acknowledged: this.#acknowledged,
     };
@@ -240,13 +260,13 @@ export class Traffic {
     return this.#running && Date.now() < this.#end;
   }
 
-  async #read(): Promise<void> {
+  async #read(read: Visits["read"], watch: Watch): Promise<void> {
     while (this.#goesOn) {
       try {
-        await this.#visits.read(this.#site);
-        this.#reads.success();
+        await read(this.#site);
+        watch.success();
       } catch (error) {
-        this.#reads.failure(error);
+        watch.failure(error);
       }
       await pause(readPauseMilliseconds);
     }

@@ -1,7 +1,7 @@
 /** Changes while a machine is lost, and what is refused of a stack that runs. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { show, timed, underLoad } from "../../support/measure.ts";
+import { assertNoneFailed, show, timed, underLoad } from "../../support/measure.ts";
 import {
   fileOf,
   healed,
@@ -135,7 +135,6 @@ const identitiesOf = (stack: TestStack, members: readonly string[]) =>
 
 async function nothingFailed(stack: TestStack, what: string, report: Report): Promise<void> {
   show(what, report, promises.release);
-  assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-  assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+  assertNoneFailed(report);
   assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
 }

@@ -7,7 +7,7 @@ import { lastWords } from "../../../lib/run.ts";
 import { until } from "../../../lib/until.ts";
 import { keeper, listed, reachable, restoreSeconds, well } from "../../support/backups.ts";
 import type { MachinePlace } from "../../support/machine-place.ts";
-import { show, timed, underLoad } from "../../support/measure.ts";
+import { assertNoneFailed, show, timed, underLoad } from "../../support/measure.ts";
 import { fileOf, healed, inside, sql, startMember } from "../../support/members.ts";
 import { command, mustCommand, operation } from "../../support/operation.ts";
 import { type Promised, promises, slack } from "../../support/promises.ts";
@@ -112,7 +112,7 @@ export function backupMachineSuite(stack: TestStack, place: MachinePlace): void 
       await keepsReceiving("after the settings", async () => {
         const report = await underLoad(stack, () => stack.mustUp());
         show("other settings of backups", report, promises.release);
-        assert.equal(report.reads.failed + report.writes.failed, 0, JSON.stringify(report));
+        assertNoneFailed(report);
         assert.ok(report.writes.gapSeconds <= promises.release.writes * slack * 2);
       });
       assert.deepEqual(await starts(), before);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../lib/until.ts";
-import { fault } from "../../support/measure.ts";
+import { assertNoneFailed, fault } from "../../support/measure.ts";
 import {
   fileOf,
   healed,
@@ -91,9 +91,7 @@ export function cacheFaultsSuite(stack: TestStack): void {
 
     /** A fault that no request may notice. */
     async function whole(what: string, promised: Promised, act: () => Promise<unknown>) {
-      const { reads, writes } = await fault(stack, what, promised, act);
-      assert.equal(reads.failed, 0, JSON.stringify(reads.failures));
-      assert.equal(writes.failed, 0, JSON.stringify(writes.failures));
+      assertNoneFailed(await fault(stack, what, promised, act));
     }
   });
 }

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { until } from "../../../lib/until.ts";
 import { shownNow, toBeShown } from "../../support/attacks/shown.ts";
 import { secretsOf } from "../../support/attacks/state.ts";
-import { show, timed, underLoad } from "../../support/measure.ts";
+import { assertNoneFailed, show, timed, underLoad } from "../../support/measure.ts";
 import { fileOf, healed, startTimes } from "../../support/members.ts";
 import { promises } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
@@ -96,8 +96,7 @@ async function change(stack: TestStack, what: string, cutOff = false): Promise<v
     await timed(what, () => stack.mustUp());
   });
   show(what, report, promises.release);
-  assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-  assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+  assertNoneFailed(report);
   assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
 }
 

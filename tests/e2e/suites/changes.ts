@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { until } from "../../../lib/until.ts";
-import { show, timed, underLoad } from "../../support/measure.ts";
+import { assertNoneFailed, show, timed, underLoad } from "../../support/measure.ts";
 import {
   fileOf,
   healed,
@@ -25,8 +25,7 @@ export function changesSuite(stack: TestStack): void {
       stack.edit("app/src/http/views.ts", (text) => `${text}\n// another release\n`);
       const report = await underLoad(stack, () => timed("a release", () => stack.mustUp()));
       show("new release", report, promises.release);
-      assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-      assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+      assertNoneFailed(report);
       assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
       const after = await releases(stack);
       assert.equal(after.length, 1);
@@ -41,8 +40,7 @@ export function changesSuite(stack: TestStack): void {
       assert.match(preview, /[-+~].*balance leastconn/, "the changed line is visible");
       const report = await underLoad(stack, () => timed("a changed line", () => stack.mustUp()));
       show("HAProxy's configuration", report, promises.release);
-      assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-      assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+      assertNoneFailed(report);
       assert.match(await fileOf(stack, "lb-2", "haproxy.cfg"), /leastconn/);
       assert.notEqual(await configurationRead(stack, "lb-2"), read, "the new file is in force");
       assert.deepEqual(await startTimes(stack, ["lb-1", "lb-2"]), started);
@@ -76,8 +74,7 @@ export function brokenReleaseSuite(stack: TestStack): void {
         assert.match(stdout, /broken on purpose/, "the last log lines are in the error");
       });
       show("broken release", report, promises.release);
-      assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-      assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+      assertNoneFailed(report);
       assert.deepEqual(await servingInstances(stack), stack.place.servingAfterBadRelease);
       assert.deepEqual(await releases(stack), [good]);
       for (const instance of stack.place.servingAfterBadRelease) {

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../lib/until.ts";
 import { fault, timed } from "../../support/measure.ts";
 import { attempt, healed, inside, primaries, primary, sql } from "../../support/members.ts";
-import { limits, promises, worstOf } from "../../support/promises.ts";
+import { limits, mostSeconds, promises, worstOf } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { destination, postDestination, request } from "../../support/traffic.ts";
 
@@ -180,7 +180,7 @@ export function fullDisksSuite(stack: TestStack): void {
             return primaries(stack);
           },
           done: (found) => found.length === 1 && found[0] !== full,
-          limitSeconds: promises.primaryMachineLost.writes * 3,
+          limitSeconds: mostSeconds(promises.primaryMachineLost, "writes"),
         });
         await sleep(noticedSeconds * 1000);
         await makeRoom(stack, full);

@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { connect } from "node:tls";
 import { mustRun } from "../../../lib/run.ts";
-import { show, underLoad } from "../../support/measure.ts";
+import { assertNoneFailed, show, underLoad } from "../../support/measure.ts";
 import { inside, startTimes } from "../../support/members.ts";
 import { promises } from "../../support/promises.ts";
 import { type Certificate, certificateFor, type TestStack } from "../../support/test-stack.ts";
@@ -81,8 +81,7 @@ export function httpsSuite(stack: TestStack): void {
       await configure(stack, { ...renewed, ca: `${stack.ca}${renewed.ca}` });
       const report = await underLoad(stack, () => stack.mustUp());
       show("another certificate", report, promises.release);
-      assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-      assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+      assertNoneFailed(report);
       assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
       const expected = new X509Certificate(renewed.chainAndKey).fingerprint256;
       assert.notEqual(expected, before);

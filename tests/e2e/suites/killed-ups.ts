@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { drawnFrom, seedOfRun } from "../../support/drawn.ts";
-import { timed, underLoad } from "../../support/measure.ts";
+import { assertNoneFailed, timed, underLoad } from "../../support/measure.ts";
 import { healed, inside, instances } from "../../support/members.ts";
 import { mustCommand } from "../../support/operation.ts";
 import type { TestStack } from "../../support/test-stack.ts";
@@ -46,8 +46,7 @@ export function killedUpsSuite(stack: TestStack): void {
           await timed("up, to the end", () => stack.mustUp());
         });
         await healed(stack);
-        assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-        assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+        assertNoneFailed(report);
         assert.deepEqual(await missingWrites(stack, report.acknowledged), []);
         await isWhole();
       });

@@ -4,7 +4,7 @@ import { createHmac } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type StackSecrets, secretsOf } from "../../support/attacks/state.ts";
-import { show, timed, underLoad } from "../../support/measure.ts";
+import { assertNoneFailed, show, timed, underLoad } from "../../support/measure.ts";
 import {
   attempt,
   healed,
@@ -58,8 +58,7 @@ export function rotateSuite(stack: TestStack): void {
         report,
         promises.release,
       );
-      assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-      assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+      assertNoneFailed(report);
       assert.deepEqual(sessions.lost, []);
       assert.ok(sessions.good > 100, `${sessions.good} looks`);
       assert.deepEqual(await missingWrites(stack, report.acknowledged), []);

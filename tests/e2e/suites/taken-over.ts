@@ -54,10 +54,10 @@ const mostCut = 20;
  * move ends, as with any move; nothing else may fail.
  */
 function assertOnlyMoved(
-  { reads, writes }: Report,
+  { reads, databaseReads, writes }: Report,
   booked: Pick<Seen, "failed" | "failures">,
 ): void {
-  const all = [reads, writes, booked];
+  const all = [reads, databaseReads, writes, booked];
   const others = all
     .flatMap(({ failures }) => Object.keys(failures))
     .filter((why) => !/^(read ECONNRESET|socket hang up|the answer was cut off)$/.test(why));

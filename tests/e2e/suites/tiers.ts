@@ -1,7 +1,7 @@
 /** Tiers that are renamed, added and removed while the stack runs, under load. */
 import assert from "node:assert/strict";
 import { addOffer, Bookers } from "../../support/bookers.ts";
-import { show, timed, underLoad } from "../../support/measure.ts";
+import { assertNoneFailed, show, timed, underLoad } from "../../support/measure.ts";
 import {
   admins,
   inside,
@@ -63,8 +63,7 @@ class TierChanges {
     const booked = await bookers.stop();
     show(what, report, promises.release);
     console.log(`        booked: ${bookers.acknowledged}, ${booked.failed} failed`);
-    assert.equal(report.reads.failed, 0, JSON.stringify(report.reads.failures));
-    assert.equal(report.writes.failed, 0, JSON.stringify(report.writes.failures));
+    assertNoneFailed(report);
     const failures = Object.keys(booked.failures);
     assert.deepEqual(
       failures.filter((why) => !(loggedOut && why.startsWith('401 {"error":"login-needed"'))),

@@ -16,7 +16,7 @@ import {
   startMember,
   storefronts,
 } from "../../support/members.ts";
-import { promises } from "../../support/promises.ts";
+import { mostSeconds, promises } from "../../support/promises.ts";
 import type { TestStack } from "../../support/test-stack.ts";
 import { pause } from "../../support/traffic.ts";
 import { type Refused, Visitor } from "../../support/visitor.ts";
@@ -90,7 +90,7 @@ export function visitorsSuite(stack: TestStack): void {
       await until("the other member is primary", {
         probe: () => primaries(stack),
         done: (found) => found.length === 1 && found[0] !== before,
-        limitSeconds: promises.primaryProcessKilled.writes * 3,
+        limitSeconds: mostSeconds(promises.primaryProcessKilled, "writes"),
       });
       await healed(stack);
       assert.deepEqual(await knownAt(visitor), storefronts);
@@ -112,7 +112,7 @@ export function visitorsSuite(stack: TestStack): void {
         await until("the standby is promoted", {
           probe: () => primaries(stack),
           done: (found) => found.length === 1 && found[0] !== member,
-          limitSeconds: promises.primaryMachineLost.writes * 3,
+          limitSeconds: mostSeconds(promises.primaryMachineLost, "writes"),
         });
         await sleep(3000);
         await startMember(stack, member);
