@@ -324,6 +324,22 @@ export const parts: readonly Part[] = [
     onlyFull: longRun,
   },
   {
+    name: "prove",
+    about: "npm run prove on Docker: one fault of each kind, and what it leaves",
+    minutes: 12,
+    limitMinutes: 45,
+    files: () => ["tests/e2e/prove.test.ts"],
+    onlyFull: longRun,
+  },
+  {
+    name: "mutants",
+    about: "npm run prove on stacks that are broken in secret, and 20 times on one that is not",
+    minutes: 60,
+    limitMinutes: 120,
+    files: () => ["tests/e2e/mutants.test.ts"],
+    onlyFull: longRun,
+  },
+  {
     name: "sleep",
     about:
       "a stack on Docker that sleeps for a quarter of an hour, and 100 looks for changes by hand",
