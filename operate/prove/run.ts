@@ -35,13 +35,15 @@ export interface RunContext {
   readonly signal: AbortSignal;
 }
 
-/** Roles whose state has no part in what is promised here. */
-const besides = ["backup"];
+/** Roles and subjects whose state has no part in what is promised here. */
+const besides = ["backup", "disks", "certificates", "operations"];
 
-const notWhole = ({ members }: Picture): string[] =>
-  members
-    .filter(({ role, state }) => state !== "ok" && !besides.includes(role))
-    .map(({ name, findings }) => `${name}: ${findings.map(({ what }) => what).join("; ")}`);
+/** What is not as it should be, of members and of what only several of them together can do. */
+export const notWhole = ({ members, subjects }: Pick<Picture, "members" | "subjects">): string[] =>
+  [
+    ...members.filter(({ role, state }) => state !== "ok" && !besides.includes(role)),
+    ...subjects.filter(({ name, findings }) => findings.length > 0 && !besides.includes(name)),
+  ].map(({ name, findings }) => `${name}: ${findings.map(({ what }) => what).join("; ")}`);
 
 /** Waits until every member is as it should be. @throws with those that are not */
 export async function whole(

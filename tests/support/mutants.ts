@@ -93,7 +93,7 @@ const inProof =
 /** Has a trigger do something to one row in some. */
 const trigger = (when: string, table: string, oneIn: number, then: string) =>
   inProof(
-    `CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$
+    `CREATE OR REPLACE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN IF random() < 1.0 / ${oneIn} THEN ${then} END IF; RETURN NEW; END $$`,
     `CREATE TRIGGER spoil ${when} ON ${table} FOR EACH ROW EXECUTE FUNCTION spoil()`,
   );
