@@ -151,6 +151,8 @@ async function isAlone({ stack, primary }: Scene, lost: "primary" | "standby"): 
       done: (name) => name !== undefined && name !== primary.name,
       limitSeconds: 40,
       intervalSeconds: 0.5,
+    }).catch(() => {
+      // What then stands still is what is judged
     });
   await sleep(aloneSeconds * 1000);
 }

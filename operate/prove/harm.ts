@@ -3,6 +3,7 @@
  * machine is taken back there after a while, and what was done from here by a process that outlives this one.
  */
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { runDocker, tryDocker } from "../../infra/platform/docker/engine.ts";
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { quote } from "../../infra/platform/shell.ts";
@@ -37,6 +38,9 @@ export async function killPostmaster(stack: OperatedStack, member: Member): Prom
   const file = "/var/lib/postgresql/17/hastack/postmaster.pid";
   await onMember(stack, member, `kill -KILL "$(head -1 ${file})"`, "kill PostgreSQL");
 }
+
+/** Shell text that ends what would mend a fault later: it must not mend the next one. */
+const calledOff = (group: string) => `kill -- "-${group}" 2> /dev/null || :`;
 
 const treeOf = (first: string) => `first=$(${first}); [ "$first" -gt 1 ] || exit 1
 all=$first; next=$first
@@ -75,10 +79,12 @@ async function hang(
 ${alone ? "all=$first" : ""}
 setsid sh -c "sleep ${mostSeconds}; kill -CONT $(echo $all)" > /dev/null 2>&1 < /dev/null &
 kill -STOP $all
-echo $all`;
-  const pids = (await onMember(stack, member, script, `hang ${what}`)).trim().replaceAll("\n", " ");
+echo $! $all`;
+  const said = await onMember(stack, member, script, `hang ${what}`);
+  const [later = "", ...pids] = said.trim().split(/\s+/);
   return async () => {
-    await onMember(stack, member, `kill -CONT ${pids} 2> /dev/null || :`, `let ${what} go on`);
+    const mend = `kill -CONT ${pids.join(" ")} 2> /dev/null || :\n${calledOff(later)}`;
+    await onMember(stack, member, mend, `let ${what} go on`);
   };
 }
 
@@ -114,8 +120,8 @@ export async function pauseMachine(container: string): Promise<Mend> {
   const callOff = later(["docker", "unpause", container]);
   await runDocker(["pause", container]);
   return async () => {
-    callOff();
     await tryDocker(["unpause", container]);
+    callOff();
   };
 }
 
@@ -126,11 +132,13 @@ export async function cutPower(
   machine: string,
 ): Promise<Mend> {
   const callOff = later(["docker", "start", container]);
-  await cutNetwork(stack, machine, { all: true });
+  const forget = await cutNetwork(stack, machine, { all: true });
   await runDocker(["kill", container]);
   return async () => {
-    callOff();
     await runDocker(["start", container]);
+    callOff();
+    // The cut went with the container's network
+    await forget();
   };
 }
 
@@ -146,11 +154,14 @@ export interface Cut {
   readonly direction?: "in" | "out";
 }
 
-/** nftables' table of this: it has a name of its own, and others' stay as they are. */
-const table = "inet hastack_prove";
+/** nftables' table of a cut: each has its own, so that what mends one late leaves the next one alone. */
+const newTable = () => `inet hastack_prove_${randomBytes(4).toString("hex")}`;
 
 /** Shell text that has a machine's system drop packets. */
-export function cutScript({ addresses = [], all = false, interfaceOf, direction }: Cut): string {
+export function cutScript(
+  { addresses = [], all = false, interfaceOf, direction }: Cut,
+  table = newTable(),
+): string {
   const of = (side: "saddr" | "daddr") => {
     if (all) return "drop";
     if (interfaceOf !== undefined)
@@ -184,25 +195,28 @@ ${chains.join("\n")}
 END`;
 }
 
-const healScript = `nft delete table ${table} 2> /dev/null || :`;
+const healScript = (table: string) => `nft delete table ${table} 2> /dev/null || :`;
 
 /** Cuts a machine off. */
 export async function cutNetwork(stack: OperatedStack, machine: string, cut: Cut): Promise<Mend> {
+  const table = newTable();
+  const heal = healScript(table);
   if (stack.settings.platform === "docker") {
     const beside = await besideContainer(stack, machine);
-    const callOff = later(["docker", ...beside, healScript]);
-    await runDocker([...beside, cutScript(cut)]);
+    const callOff = later(["docker", ...beside, heal]);
+    await runDocker([...beside, cutScript(cut, table)]);
     return async () => {
+      await tryDocker([...beside, heal]);
       callOff();
-      await tryDocker([...beside, healScript]);
     };
   }
   const on = { name: machine, machine } as Member;
-  const script = `setsid sh -c 'sleep ${mostSeconds}; ${healScript}' > /dev/null 2>&1 < /dev/null &
-${cutScript(cut)}`;
-  await mustOn(stack, on, script, "cut the network", 20);
+  const script = `setsid sh -c 'sleep ${mostSeconds}; ${heal}' > /dev/null 2>&1 < /dev/null &
+${cutScript(cut, table)}
+echo $!`;
+  const group = (await mustOn(stack, on, script, "cut the network", 20)).trim();
   return async () => {
-    await mustOn(stack, on, healScript, "mend the network", 20);
+    await mustOn(stack, on, `${heal}\n${calledOff(group)}`, "mend the network", 20);
   };
 }
 
@@ -214,10 +228,12 @@ export async function flapNetwork(
   { downSeconds, upSeconds }: { readonly downSeconds: number; readonly upSeconds: number },
 ): Promise<Mend> {
   const rounds = Math.floor(mostSeconds / (downSeconds + upSeconds));
+  const table = newTable();
+  const heal = healScript(table);
   const script = `for round in $(seq ${rounds}); do
-${cutScript(cut)}
+${cutScript(cut, table)}
 sleep ${downSeconds}
-${healScript}
+${heal}
 sleep ${upSeconds}
 done`;
   if (stack.settings.platform === "docker") {
@@ -225,14 +241,14 @@ done`;
     const id = (await runDocker([run, "--detach", ...beside, script])).trim();
     return async () => {
       await tryDocker(["kill", id]);
-      await tryDocker([run, ...beside, healScript]);
+      await tryDocker([run, ...beside, heal]);
     };
   }
   const on = { name: machine, machine } as Member;
   const started = `setsid sh -c ${quote(script)} > /dev/null 2>&1 < /dev/null & echo $!`;
   const pid = (await mustOn(stack, on, started, "have the network flap", 20)).trim();
   return async () => {
-    const ended = `kill -- -${pid} 2> /dev/null || :\n${healScript}`;
+    const ended = `${calledOff(pid)}\n${heal}`;
     await mustOn(stack, on, ended, "mend the network", 20);
   };
 }

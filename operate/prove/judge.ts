@@ -50,9 +50,10 @@ export function violationsOf({ violations, overlaps }: Run): Violation[] {
   return [...violations, ...both];
 }
 
+/** What must never be is as wrong where clients were late. */
 export function verdictOfRun(run: Run, promised: Promised): Verdict {
-  if (run.void !== undefined) return "void";
   if (violationsOf(run).length > 0) return "violated";
+  if (run.void !== undefined) return "void";
   return missesOf(run, promised).length > 0 ? "missed" : "held";
 }
 
@@ -60,9 +61,13 @@ export function verdictOfRun(run: Run, promised: Promised): Verdict {
 export const countedOf = ({ runs }: Pick<FaultResult, "runs">): Run[] =>
   runs.filter((run) => run.void === undefined);
 
-/** The worst of the runs that count; `void` where none does. */
+/** The worst of the runs that count, and of what must never be in any; `void` where there is neither. */
 export const verdictOfFault = (fault: Pick<FaultResult, "promised" | "runs">): Verdict =>
-  worst(countedOf(fault).map((run) => verdictOfRun(run, fault.promised)));
+  worst(
+    fault.runs
+      .map((run) => verdictOfRun(run, fault.promised))
+      .filter((verdict) => verdict !== "void"),
+  );
 
 /** The worst of all faults: one of which no run counts is worse than one that held. `void` where there is none. */
 export const verdictOfProof = ({ faults }: Pick<Proof, "faults">): Verdict =>

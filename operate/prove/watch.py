@@ -25,10 +25,12 @@ def ask(database, text, values, says, until):
                     host="/run/postgresql", user="postgres", dbname=database, connect_timeout=2, options=QUIET,
                 )
                 connection.autocommit = True
+            # An answer may be waited for while the machine hangs, and say what was so before
+            asked = time.time()
             with connection.cursor() as cursor:
                 cursor.execute(text, values)
                 if says(cursor):
-                    print(says.__name__, f"{time.time():.4f}", flush=True)
+                    print(says.__name__, f"{asked:.4f}", flush=True)
         except psycopg2.errors.ReadOnlySqlTransaction:
             pass
         except psycopg2.Error:

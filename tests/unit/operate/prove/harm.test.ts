@@ -4,9 +4,9 @@ import { cutScript } from "../../../../operate/prove/harm.ts";
 describe("a machine that is cut off", () => {
   it("from some neither hears nor tells them anything", () => {
     assert.equal(
-      cutScript({ addresses: ["10.2.0.21", "10.2.0.22"] }),
+      cutScript({ addresses: ["10.2.0.21", "10.2.0.22"] }, "inet of-this-cut"),
       `nft -f - << END
-table inet hastack_prove {
+table inet of-this-cut {
   chain into {
     type filter hook input priority -200;
     iif lo accept
@@ -28,6 +28,12 @@ END`,
     const script = cutScript({ all: true });
     assert.match(script, /tcp dport 22 accept\n {4}drop\n/);
     assert.match(script, /tcp sport 22 accept\n {4}drop\n/);
+  });
+
+  it("has a table of its own, so that what mends it late leaves the next one alone", () => {
+    const tables = [1, 2].map(() => /^table .*$/m.exec(cutScript({ all: true }))?.[0]);
+    assert.match(tables[0] ?? "", /^table inet hastack_prove_[0-9a-f]{8} \{$/);
+    assert.notEqual(tables[0], tables[1]);
   });
 
   it("in one direction alone has nothing in the way of the other", () => {

@@ -46,7 +46,8 @@ describe("the verdict of a run", () => {
       { ...missed, violations: violated.violations },
       "violated",
     ],
-    ["void: whatever else was seen", { ...violated, void: "late" }, "void"],
+    ["violated: also where the clients were late", { ...violated, void: "late" }, "violated"],
+    ["void: whatever was missed", { ...missed, void: "late" }, "void"],
     ["void: also where the reason is empty", { ...held, void: "" }, "void"],
   ];
   for (const [title, run, verdict] of cases)
