@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { inHastack } from "../../lib/paths.ts";
 import { Refusal } from "../act/plan.ts";
-import type { Proof } from "./proof.ts";
+import { countedOf } from "./judge.ts";
+import type { FaultResult, Proof } from "./proof.ts";
 import { pageOf } from "./report/page.ts";
 import { summaryOf } from "./report/summary.ts";
 
@@ -19,6 +20,15 @@ export function keepProof(proof: Proof): string {
   return `${folder}/${name}.html, and .json beside it`;
 }
 
+/** Runs that do not count are tried again, so often at most. */
+const mostVoid = 2;
+
+/** Whether a fault has fewer runs than it is to have. */
+export function isWanted(done: FaultResult | undefined, runs: number): boolean {
+  if (done === undefined) return true;
+  return countedOf(done).length < runs && done.runs.length < runs + mostVoid;
+}
+
 /** The last proof of a stack. @throws Refusal where there is none, or it has all its runs */
 export function proofToResume(stack: string): Proof {
   const folder = folderOf(stack);
@@ -30,7 +40,10 @@ export function proofToResume(stack: string): Proof {
   if (last === undefined) throw new Refusal(`--resume: nothing was proved of ${stack} yet`);
   const proof: Proof = JSON.parse(readFileSync(`${folder}/${last}`, "utf8"));
   const isDone = (name: string) =>
-    (proof.faults.find((one) => one.name === name)?.runs.length ?? 0) >= proof.runs;
+    !isWanted(
+      proof.faults.find((one) => one.name === name),
+      proof.runs,
+    );
   if (proof.chosen.every(isDone))
     throw new Refusal(`--resume: the last proof of ${stack} has all its runs (${folder}/${last})`);
   return proof;

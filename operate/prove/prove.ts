@@ -6,8 +6,8 @@ import type { OperatedStack } from "../stack.ts";
 import { makeDatabase, removeDatabase } from "./database.ts";
 import type { Fault } from "./fault.ts";
 import { faults } from "./faults.ts";
-import { countedOf, exitStatusOf, verdictOfProof } from "./judge.ts";
-import { keepProof, proofToResume } from "./kept.ts";
+import { exitStatusOf, verdictOfProof } from "./judge.ts";
+import { isWanted, keepProof, proofToResume } from "./kept.ts";
 import { rates } from "./load/load.ts";
 import type { Site } from "./load/pages.ts";
 import { promisedTogether } from "./promises.ts";
@@ -75,6 +75,7 @@ export async function planProof(stack: OperatedStack, options: ProveOptions): Pr
     const why = reasons[index];
     return why === undefined ? [] : [{ name, why }];
   });
+  const allSkipped = [...(before?.skipped ?? []), ...skipped];
   const done = (before?.faults ?? []).reduce((sum, one) => sum + one.runs.length, 0);
   const count = tried.length * runs - done;
   return {
@@ -89,7 +90,11 @@ export async function planProof(stack: OperatedStack, options: ProveOptions): Pr
     hasOutput: true,
     undo: [{ do: "remove-proof" }],
     run: (signal) =>
-      prove(stack, { ...options, runs, tried, skipped, site, signal, ...(before && { before }) }),
+      prove(stack, {
+        ...options,
+        ...{ runs, tried, skipped: allSkipped, site, signal },
+        ...(before && { before }),
+      }),
   };
 }
 
@@ -171,14 +176,6 @@ function beforeOthers(): void {
   } catch {
     // Only root may, and a run in which the clients are too late says so
   }
-}
-
-/** Runs that do not count are tried again, so often at most. */
-const mostVoid = 2;
-
-function isWanted(done: FaultResult | undefined, runs: number): boolean {
-  if (done === undefined) return true;
-  return countedOf(done).length < runs && done.runs.length < runs + mostVoid;
 }
 
 /** One run more; what is promised is what holds for whoever was hit in any of them. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { inHastack } from "../../../../lib/paths.ts";
-import { keepProof, proofToResume } from "../../../../operate/prove/kept.ts";
+import { isWanted, keepProof, proofToResume } from "../../../../operate/prove/kept.ts";
 import type { FaultResult } from "../../../../operate/prove/proof.ts";
 import { drawnProof as proof } from "../../../support/unit/proof.ts";
 
@@ -22,6 +22,16 @@ describe("a proof that is kept", () => {
     assert.equal(proofToResume(stack).runs, runs + 1);
     keepProof({ ...half, chosen: [first.name] });
     assert.throws(() => proofToResume(stack), /the last proof of kept-.* has all its runs/);
+  });
+
+  it("goes on, too, where a run did not count, a few times", () => {
+    const [run] = first.runs;
+    assert.ok(run);
+    const late = { ...run, void: "late" };
+    assert.equal(isWanted({ ...first, runs: [late] }, 1), true);
+    assert.equal(isWanted({ ...first, runs: [late, run] }, 1), false);
+    assert.equal(isWanted({ ...first, runs: [late, late, late] }, 1), false);
+    assert.equal(isWanted(undefined, 1), true);
   });
 
   it("is the last one that began", () => {
