@@ -1,12 +1,10 @@
 /** A fault: what it is, and how it begins, lasts and ends. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { allMembers, type Member } from "../../infra/topology.ts";
-import { until } from "../../lib/until.ts";
-import { askCluster, leaderOf } from "../act/patroni.ts";
 import type { Mend } from "./harm.ts";
 import { ofRole, promisedTogether } from "./promises.ts";
 import type { Promised } from "./proof.ts";
-import type { Scene } from "./scene.ts";
+import { anotherPrimary, type Scene } from "./scene.ts";
 
 export interface Fault {
   /** As in `--only`. */
@@ -63,19 +61,11 @@ export async function strike(scene: Scene, { hits, harm }: Fault): Promise<Struc
 
 /** Waits while a fault lasts. */
 export async function outlast(
-  { stack, primary }: Scene,
+  scene: Scene,
   { lasts = usuallyLasts, untilPromoted }: Fault,
   signal: AbortSignal,
 ): Promise<void> {
-  if (untilPromoted) {
-    await until("there is another primary", {
-      probe: async () => leaderOf(await askCluster(stack))?.name,
-      done: (name) => name !== undefined && name !== primary.name,
-      limitSeconds: lasts,
-      intervalSeconds: 0.5,
-      signal,
-    }).catch(() => signal.throwIfAborted());
-  }
+  if (untilPromoted) await anotherPrimary(scene, lasts, signal);
   // With another primary, load balancers still have to see it
   await sleep((untilPromoted ? usuallyLasts : lasts) * 1000, undefined, { signal });
 }

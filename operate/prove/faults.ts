@@ -1,8 +1,6 @@
 /** The faults, one row each: what fails, what is promised, whom it hits and how long it lasts. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Member } from "../../infra/topology.ts";
-import { until } from "../../lib/until.ts";
-import { askCluster, leaderOf } from "../act/patroni.ts";
 import type { Fault } from "./fault.ts";
 import {
   type Cut,
@@ -28,7 +26,7 @@ import {
   unnoticed,
   within,
 } from "./promises.ts";
-import type { Scene } from "./scene.ts";
+import { anotherPrimary, type Scene } from "./scene.ts";
 
 /** A lease of 20 s has to end, and etcd's leader may be lost with it. */
 const untilPromoted = { untilPromoted: true, lasts: 40 } as const;
@@ -144,16 +142,8 @@ function bothDown(first: "primary" | "standby", back: "primary" | "standby"): Fa
 }
 
 /** Until the other one takes writes without it. */
-async function isAlone({ stack, primary }: Scene, lost: "primary" | "standby"): Promise<void> {
-  if (lost === "primary")
-    await until("the standby is promoted", {
-      probe: async () => leaderOf(await askCluster(stack))?.name,
-      done: (name) => name !== undefined && name !== primary.name,
-      limitSeconds: 40,
-      intervalSeconds: 0.5,
-    }).catch(() => {
-      // What then stands still is what is judged
-    });
+async function isAlone(scene: Scene, lost: "primary" | "standby"): Promise<void> {
+  if (lost === "primary") await anotherPrimary(scene, untilPromoted.lasts);
   await sleep(aloneSeconds * 1000);
 }
 

@@ -18,6 +18,8 @@ export const mostSeconds = 120;
 /** Mends what was harmed. Safe where it is mended already. */
 export type Mend = () => Promise<void>;
 
+const postmasterFile = "/var/lib/postgresql/17/hastack/postmaster.pid";
+
 /** Shell text that says a process's id. */
 const processId = ({ settings }: OperatedStack, process: string) =>
   settings.platform === "docker"
@@ -35,8 +37,7 @@ export async function killProcess(stack: OperatedStack, member: Member, process:
 
 /** Kills PostgreSQL's first process, past Patroni. */
 export async function killPostmaster(stack: OperatedStack, member: Member): Promise<void> {
-  const file = "/var/lib/postgresql/17/hastack/postmaster.pid";
-  await onMember(stack, member, `kill -KILL "$(head -1 ${file})"`, "kill PostgreSQL");
+  await onMember(stack, member, `kill -KILL "$(head -1 ${postmasterFile})"`, "kill PostgreSQL");
 }
 
 /** Shell text that ends what would mend a fault later: it must not mend the next one. */
@@ -51,7 +52,7 @@ done`;
 
 /**
  * Stops a process and all that it has started in their tracks.
- * @param without what it has started goes on, as PostgreSQL does beneath Patroni
+ * @param alone what it has started goes on, as PostgreSQL does beneath Patroni
  */
 export async function hangProcess(
   stack: OperatedStack,
@@ -64,8 +65,7 @@ export async function hangProcess(
 
 /** The same of PostgreSQL, past Patroni. */
 export async function hangPostgres(stack: OperatedStack, member: Member): Promise<Mend> {
-  const first = "head -1 /var/lib/postgresql/17/hastack/postmaster.pid";
-  return hang(stack, member, first, "PostgreSQL", false);
+  return hang(stack, member, `head -1 ${postmasterFile}`, "PostgreSQL", false);
 }
 
 async function hang(

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { sharedPath } from "../../infra/application/environment.ts";
 import { allMembers, type Member } from "../../infra/topology.ts";
 import { until } from "../../lib/until.ts";
-import { askCluster, leaderOf, standbyOf } from "../act/patroni.ts";
+import { replicates } from "../act/whole.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Picture } from "../status/picture.ts";
 import { lookAt } from "../status/status.ts";
@@ -153,19 +153,11 @@ async function suffer(
       .filter(({ name }) => struck.members.some((one) => one.name === name))
       .map((one) => startWatch(stack, one, longestSeconds)),
   );
-  await isPair(stack, signal);
+  // Asked of Patroni alone: a look at everything would take the processors from what is measured
+  await replicates(stack, database.length, wholeSeconds, signal).catch(() =>
+    signal.throwIfAborted(),
+  );
   return { struck, times: { broken, ...(mended !== undefined && { mended }) } };
-}
-
-/** Asked of Patroni alone: a look at everything would take the processors from what is measured. */
-async function isPair(stack: OperatedStack, signal: AbortSignal): Promise<void> {
-  await until("there is a primary with its synchronous standby", {
-    probe: () => askCluster(stack),
-    done: (cluster) => leaderOf(cluster) !== undefined && standbyOf(cluster) !== undefined,
-    limitSeconds: wholeSeconds,
-    intervalSeconds: 1,
-    signal,
-  }).catch(() => signal.throwIfAborted());
 }
 
 interface Happened {

@@ -1,5 +1,6 @@
 /** A stack as it is before a fault: who does what. */
 import type { Member } from "../../infra/topology.ts";
+import { until } from "../../lib/until.ts";
 import { askCluster, leaderOf, standbyOf } from "../act/patroni.ts";
 import { memberNamed, type OperatedStack } from "../stack.ts";
 import type { Picture } from "../status/picture.ts";
@@ -32,4 +33,19 @@ export async function sceneOf(stack: OperatedStack, picture: Picture): Promise<S
     active: named(active, "load balancer with its addresses"),
     etcdLeader: named(leader, "leader of etcd"),
   };
+}
+
+/** Waits until another member is the primary, or the time is up: what then stands still is what is judged. */
+export async function anotherPrimary(
+  { stack, primary }: Scene,
+  limitSeconds: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  await until("there is another primary", {
+    probe: async () => leaderOf(await askCluster(stack))?.name,
+    done: (name) => name !== undefined && name !== primary.name,
+    limitSeconds,
+    intervalSeconds: 0.5,
+    ...(signal && { signal }),
+  }).catch(() => signal?.throwIfAborted());
 }
