@@ -1,7 +1,7 @@
 /** Puts back what an operation left. */
 import { allMembers, type Member } from "../../infra/topology.ts";
 import { haveFormerData } from "../backup/former.ts";
-import { removeDatabase } from "../prove/database.ts";
+import { removeProof } from "../prove/leftovers.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import { memberNamed, type OperatedStack } from "../stack.ts";
 import { undrain } from "./drain.ts";
@@ -31,7 +31,7 @@ export async function carryOut(
       continue;
     }
     if (one.do === "remove-proof") {
-      await removeDatabase(stack);
+      await removeProof(stack);
       continue;
     }
     const members =

@@ -77,6 +77,6 @@ export function describeUndo(one: Undo): string {
   if (one.do === "resume") return "resume automatic failover";
   if (one.do === "raise") return "start the whole stack";
   if (one.do === "former-data") return "have the data from before the restore serve";
-  if (one.do === "remove-proof") return "remove the database of npm run prove";
+  if (one.do === "remove-proof") return "remove the database and the files of npm run prove";
   return `${one.do} ${one.members.join(", ")}`;
 }

@@ -4,7 +4,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { authorityFile } from "../../infra/certificates/domains.ts";
+import { quote } from "../../infra/platform/shell.ts";
 import { proofName } from "../../infra/render/patroni.ts";
+import { until } from "../../lib/until.ts";
 import { askCluster, leaderOf } from "../act/patroni.ts";
 import { mustOn } from "../act/processes.ts";
 import { folderOf } from "../folder.ts";
@@ -117,11 +119,34 @@ const everything = `SELECT json_build_object(
   'stocks', (SELECT coalesce(json_agg(stock), '[]') FROM stock),
   'visitors', (SELECT coalesce(json_agg(json_build_array(name, counter)), '[]') FROM visitor));`;
 
-/** Reads all back from one member. @throws with the member, and what it said */
-export async function readBack(stack: OperatedStack, name: string): Promise<Kept> {
+/** How far the primary has written its log. @throws where there is none */
+export const positionAtPrimary = async (stack: OperatedStack): Promise<string> =>
+  (await atPrimary(stack, "postgres", "SELECT pg_current_wal_flush_lsn();")).trim();
+
+/** What a standby has received it applies at once, unless something holds it up. */
+const applyingSeconds = 30;
+
+/**
+ * Reads all back from one member, once it has applied all that the primary had written.
+ * @param position of the primary's log
+ * @throws with the member, and what it said
+ */
+export async function readBack(
+  stack: OperatedStack,
+  name: string,
+  position: string,
+): Promise<Kept> {
   const member = memberNamed(stack, name);
-  const script = `${psql(proofName)} --command="${everything.replaceAll("\n", " ")}"`;
-  const kept = JSON.parse(await mustOn(stack, member, script, "reading back", 60));
+  const ask = (text: string) =>
+    mustOn(stack, member, `${psql(proofName)} --command=${quote(text)}`, "reading back", 60);
+  const hasAll = `SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= '${position}'`;
+  await until(`${name} has applied all that was written`, {
+    probe: async () => (await ask(hasAll)).trim(),
+    done: (said) => said === "t",
+    limitSeconds: applyingSeconds,
+    intervalSeconds: 0.2,
+  });
+  const kept = JSON.parse(await ask(everything));
   return {
     ...kept,
     registers: new Map(kept.registers),

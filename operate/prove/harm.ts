@@ -15,6 +15,10 @@ import type { OperatedStack } from "../stack.ts";
 /** After this it is mended even where nobody is there any more to do it. */
 export const mostSeconds = 120;
 
+/** Ctrl-C at the terminal is not for what harms and mends: half of it would be done. */
+const mustDocker = (args: readonly string[]) => runDocker(args, "", 60, true);
+const docker = (args: readonly string[]) => tryDocker(args, "", 60, true);
+
 /** Mends what was harmed. Safe where it is mended already. */
 export type Mend = () => Promise<void>;
 
@@ -96,7 +100,7 @@ export async function containerOf(
   const name = dockerNames(stack.name).container(machine);
   if (stack.settings.platform === "docker") return name;
   const format = '--format={{index .Config.Labels "hastack.machines"}}';
-  const { code, stdout } = await tryDocker(["container", "inspect", format, name]);
+  const { code, stdout } = await docker(["container", "inspect", format, name]);
   return code === 0 && stdout.trim() === stack.name ? name : undefined;
 }
 
@@ -118,9 +122,9 @@ function later(command: readonly string[]): () => void {
 /** Stops all of a machine in its tracks, its answers to connections too, but not its system's. */
 export async function pauseMachine(container: string): Promise<Mend> {
   const callOff = later(["docker", "unpause", container]);
-  await runDocker(["pause", container]);
+  await mustDocker(["pause", container]);
   return async () => {
-    await tryDocker(["unpause", container]);
+    await docker(["unpause", container]);
     callOff();
   };
 }
@@ -133,9 +137,9 @@ export async function cutPower(
 ): Promise<Mend> {
   const callOff = later(["docker", "start", container]);
   const forget = await cutNetwork(stack, machine, { all: true });
-  await runDocker(["kill", container]);
+  await mustDocker(["kill", container]);
   return async () => {
-    await runDocker(["start", container]);
+    await mustDocker(["start", container]);
     callOff();
     // The cut went with the container's network
     await forget();
@@ -204,9 +208,9 @@ export async function cutNetwork(stack: OperatedStack, machine: string, cut: Cut
   if (stack.settings.platform === "docker") {
     const beside = await besideContainer(stack, machine);
     const callOff = later(["docker", ...beside, heal]);
-    await runDocker([...beside, cutScript(cut, table)]);
+    await mustDocker([...beside, cutScript(cut, table)]);
     return async () => {
-      await tryDocker([...beside, heal]);
+      await docker([...beside, heal]);
       callOff();
     };
   }
@@ -238,10 +242,10 @@ sleep ${upSeconds}
 done`;
   if (stack.settings.platform === "docker") {
     const [run = "", ...beside] = await besideContainer(stack, machine);
-    const id = (await runDocker([run, "--detach", ...beside, script])).trim();
+    const id = (await mustDocker([run, "--detach", ...beside, script])).trim();
     return async () => {
-      await tryDocker(["kill", id]);
-      await tryDocker([run, ...beside, heal]);
+      await docker(["kill", id]);
+      await docker([run, ...beside, heal]);
     };
   }
   const on = { name: machine, machine } as Member;
@@ -262,7 +266,7 @@ async function besideContainer(stack: OperatedStack, machine: string): Promise<s
 
 /** Words of Docker that run shell text in a container's network. @param balancer whose image it is run in */
 export async function besideWords(container: string, balancer: string): Promise<string[]> {
-  const image = (await runDocker(["inspect", "--format={{.Image}}", balancer])).trim();
+  const image = (await mustDocker(["inspect", "--format={{.Image}}", balancer])).trim();
   const options = ["--rm", `--network=container:${container}`, "--cap-add=NET_ADMIN"];
   return ["run", ...options, "--entrypoint=sh", image, "-c"];
 }

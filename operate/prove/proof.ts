@@ -28,7 +28,7 @@ export interface Seen {
 
 /** Something that must never be: a write that is lost, two primaries at once. Seconds are no violation, but a promise. */
 export interface Violation {
-  /** `lost write`, `duplicate`, `refused write is there`, `nobody wrote this`, `stock`, `not linearizable`, `stale read`, `two primaries`, `lost file`. */
+  /** `lost write`, `duplicate`, `refused write is there`, `nobody wrote this`, `stock`, `not linearizable`, `stale read`, `two primaries`, `lost file`, `not read back`, `not whole again`. */
   readonly rule: string;
   /** What was seen, with the keys and members. */
   readonly what: string;

@@ -3,11 +3,12 @@ import http from "node:http";
 import { cpus, setPriority } from "node:os";
 import { type Plan, Refusal, say, Unfinished } from "../act/plan.ts";
 import type { OperatedStack } from "../stack.ts";
-import { makeDatabase, removeDatabase } from "./database.ts";
+import { makeDatabase } from "./database.ts";
 import type { Fault } from "./fault.ts";
 import { faults } from "./faults.ts";
 import { exitStatusOf, verdictOfProof } from "./judge.ts";
 import { isWanted, keepProof, proofToResume } from "./kept.ts";
+import { removeProof } from "./leftovers.ts";
 import { rates } from "./load/load.ts";
 import type { Site } from "./load/pages.ts";
 import { promisedTogether } from "./promises.ts";
@@ -148,6 +149,8 @@ async function prove(stack: OperatedStack, chosen: Chosen): Promise<string> {
   });
   const began = before?.began ?? new Date().toISOString();
   beforeOthers();
+  // One that is cut off in its first run is the one to go on with
+  if (before === undefined) keepProof(proof());
   try {
     for (const fault of tried)
       for (let one = results.get(fault.name); isWanted(one, runs); ) {
@@ -158,7 +161,7 @@ async function prove(stack: OperatedStack, chosen: Chosen): Promise<string> {
         keepProof(proof());
       }
   } finally {
-    await removeDatabase(stack);
+    await removeProof(stack);
   }
   const files = keepProof(proof());
   const text = json ? JSON.stringify(proof(), null, 2) : tableText(proof(), hasColour());

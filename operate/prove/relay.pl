@@ -4,7 +4,7 @@
 #
 # A frame is a number (32 bit), a letter, the length of what follows (32 bit), and that.
 #   to here:   O HOST PORT  opens a connection under the number;  D  is for it;  C  closes it
-#              P PATH\0TEXT puts a file under its name at once;  G PATH  gets one;  R PATH  removes a folder of files
+#              P PATH\0TEXT puts a file under its name at once;  G PATH  gets one
 #   from here: O  it is open;  D  came from it;  C WHY  it is closed;  A  done, with the file's text;  E WHY  it failed
 use strict;
 use warnings;
@@ -71,19 +71,11 @@ sub get {
     defined $text ? answer($number, undef, $text) : answer($number, "$path: $!");
 }
 
-sub remove {
-    my ($number, $folder) = @_;
-    unlink glob "$folder/*";
-    rmdir $folder or $! == ENOENT or return answer($number, "$folder: $!");
-    answer($number);
-}
-
 sub obey {
     my ($number, $kind, $text) = @_;
     return start($number, split ' ', $text) if $kind eq 'O';
     return answer($number, put(split /\0/, $text, 2)) if $kind eq 'P';
     return get($number, $text) if $kind eq 'G';
-    return remove($number, $text) if $kind eq 'R';
     return unless $socket{$number};
     return shut($number, '') if $kind eq 'C';
     $waiting{$number} .= $text;

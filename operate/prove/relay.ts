@@ -13,7 +13,7 @@ import type { OperatedStack } from "../stack.ts";
 export const program = readFileSync(inRoot("operate/prove/relay.pl"), "utf8");
 const headBytes = 9;
 
-type Letter = "O" | "D" | "C" | "P" | "G" | "R" | "A" | "E";
+type Letter = "O" | "D" | "C" | "P" | "G" | "A" | "E";
 
 interface Frame {
   readonly number: number;
@@ -54,17 +54,25 @@ interface Listener {
   lost(why: Error): void;
 }
 
+/** Storage that lost a copy answers again after ten seconds. */
+const fileMilliseconds = 30_000;
+
 export class Relay {
   readonly machine: string;
+  readonly #fileMilliseconds: number;
   readonly #child: ChildProcess;
   readonly #listeners = new Map<number, Listener>();
   #next = 1;
   #rest: Buffer = Buffer.alloc(0);
   #lost: Error | undefined;
 
-  /** @param child that runs the program, with pipes */
-  constructor(machine: string, child: ChildProcess) {
+  /**
+   * @param child that runs the program, with pipes
+   * @param limit milliseconds in which a file has to be written, read or removed
+   */
+  constructor(machine: string, child: ChildProcess, limit = fileMilliseconds) {
     this.machine = machine;
+    this.#fileMilliseconds = limit;
     this.#child = child;
     let said = "";
     child.stderr?.on("data", (text) => {
@@ -118,11 +126,6 @@ export class Relay {
     return (await this.#ask("G", path)).toString();
   }
 
-  /** Removes a folder with its files. */
-  async remove(folder: string): Promise<void> {
-    await this.#ask("R", folder);
-  }
-
   end(): void {
     this.#child.stdin?.end();
     this.#child.kill();
@@ -135,17 +138,21 @@ export class Relay {
 
   #ask(letter: Letter, text: string): Promise<Buffer> {
     const number = this.#number();
-    return new Promise((resolve, reject) => {
+    const limit = this.#fileMilliseconds;
+    return new Promise<Buffer>((resolve, reject) => {
+      const late = () => reject(new Error(`${this.machine}: no answer in ${limit / 1000} s`));
+      const timer = setTimeout(late, limit);
+      const end = (act: () => void) => {
+        clearTimeout(timer);
+        act();
+      };
       this.#listeners.set(number, {
-        hear: (answer, body) => {
-          this.#listeners.delete(number);
-          if (answer === "A") resolve(body);
-          else reject(new Error(body.toString()));
-        },
-        lost: reject,
+        hear: (answer, body) =>
+          end(() => (answer === "A" ? resolve(body) : reject(new Error(body.toString())))),
+        lost: (why) => end(() => reject(why)),
       });
       this.#send(number, letter, text);
-    });
+    }).finally(() => this.#listeners.delete(number));
   }
 
   #send(number: number, letter: Letter, text: string | Buffer = ""): void {

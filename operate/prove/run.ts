@@ -1,6 +1,5 @@
 /** One fault, once: load, the fault, until all is as before, and then everything is read back and judged. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { sharedPath } from "../../infra/application/environment.ts";
 import { allMembers, type Member } from "../../infra/topology.ts";
 import { until } from "../../lib/until.ts";
 import { replicates } from "../act/whole.ts";
@@ -8,14 +7,15 @@ import type { OperatedStack } from "../stack.ts";
 import type { Picture } from "../status/picture.ts";
 import { lookAt } from "../status/status.ts";
 import { findingsIn } from "./check/check.ts";
-import { type Access, emptyTables, readBack } from "./database.ts";
+import { type Access, emptyTables, type Kept, positionAtPrimary, readBack } from "./database.ts";
 import { eventsSince, stagesOf } from "./events.ts";
 import { type Fault, outlast, promisedAt, type Struck, strike } from "./fault.ts";
 import { isRead, type Operation } from "./history.ts";
+import { uploadsFolder } from "./leftovers.ts";
 import { Load } from "./load/load.ts";
 import type { Site } from "./load/pages.ts";
-import { missingFiles, uploadsFolder } from "./load/uploads.ts";
-import type { Promised, Run } from "./proof.ts";
+import { missingFiles } from "./load/uploads.ts";
+import type { Promised, Run, Violation } from "./proof.ts";
 import { Relays } from "./relays.ts";
 import { type Scene, sceneOf } from "./scene.ts";
 import { longestGap, seenOf, seriesOf } from "./seen.ts";
@@ -65,6 +65,8 @@ export async function whole(
 interface Times {
   readonly broken: number;
   readonly mended?: number;
+  /** When the members of the database were as before; absent where they were not in time. */
+  readonly whole?: number;
 }
 
 /** What a run found, and what was promised of the fault at the stack as it was then. */
@@ -78,17 +80,16 @@ export async function runOnce(context: RunContext, fault: Fault): Promise<Outcom
   const { stack, site, access, signal } = context;
   const scene = await sceneOf(stack, await whole(stack, signal));
   await emptyTables(stack);
-  const [relays, fileRelays] = await Promise.all([Relays.start(stack), Relays.start(stack)]);
-  const [directory] = stack.application.shared.map(sharedPath);
+  const [relays, fileRelays] = await startAll(stack);
   const { database } = stack.topology.members;
-  await Promise.all(database.map((one) => startWatch(stack, one, longestSeconds)));
   const load = new Load({
     site,
     ways: waysOf(stack, access, relays),
-    ...(directory !== undefined && { directory }),
+    folder: uploadsFolder(stack),
     fileRelays: () => fileRelays.there,
   });
   try {
+    await Promise.all(database.map((one) => startWatch(stack, one, longestSeconds)));
     await sleep(quietSeconds * 1000, undefined, { signal });
     const { struck, times } = await suffer(context, scene, fault, load, (machines) => {
       for (const one of [relays, fileRelays]) one.spare(machines);
@@ -109,10 +110,19 @@ export async function runOnce(context: RunContext, fault: Fault): Promise<Outcom
   } finally {
     await load.end();
     await Promise.all(database.map((one) => readWatch(stack, one)));
-    if (directory !== undefined)
-      await fileRelays.there[0]?.remove(`${directory}/${uploadsFolder}`).catch(() => {});
     relays.end();
     fileRelays.end();
+  }
+}
+
+/** Those of connections, and those of files. */
+async function startAll(stack: OperatedStack): Promise<[Relays, Relays]> {
+  const relays = await Relays.start(stack);
+  try {
+    return [relays, await Relays.start(stack)];
+  } catch (error) {
+    relays.end();
+    throw error;
   }
 }
 
@@ -154,10 +164,20 @@ async function suffer(
       .map((one) => startWatch(stack, one, longestSeconds)),
   );
   // Asked of Patroni alone: a look at everything would take the processors from what is measured
-  await replicates(stack, database.length, wholeSeconds, signal).catch(() =>
-    signal.throwIfAborted(),
+  const isWhole = await replicates(stack, database.length, wholeSeconds, signal).then(
+    () => true,
+    () => false,
   );
-  return { struck, times: { broken, ...(mended !== undefined && { mended }) } };
+  signal.throwIfAborted();
+  const whole = isWhole ? load.now() : undefined;
+  return {
+    struck,
+    times: {
+      broken,
+      ...(mended !== undefined && { mended }),
+      ...(whole !== undefined && { whole }),
+    },
+  };
 }
 
 interface Happened {
@@ -166,8 +186,8 @@ interface Happened {
   readonly times: Times;
   readonly operations: readonly Operation[];
   readonly watched: readonly Watched[];
-  /** Files. */
-  readonly missing: readonly string[];
+  /** Of files. */
+  readonly missing: readonly Violation[];
   readonly end: number;
   readonly whyVoid: string | undefined;
   readonly notWhole: string | undefined;
@@ -175,13 +195,7 @@ interface Happened {
 
 async function judged({ stack }: RunContext, happened: Happened): Promise<Run> {
   const { load, struck, times, operations, watched, missing, end, whyVoid, notWhole } = happened;
-  const kept = new Map(
-    await Promise.all(
-      stack.topology.members.database.map(
-        async ({ name }) => [name, await readBack(stack, name)] as const,
-      ),
-    ),
-  );
+  const { kept, notRead } = await allReadBack(stack);
   const events = await eventsSince(stack, loggers(stack), load.began);
   const seconds = end / 1000;
   const span = [quietSeconds * 1000, end] as const;
@@ -196,13 +210,15 @@ async function judged({ stack }: RunContext, happened: Happened): Promise<Run> {
     seconds,
     brokenAt: times.broken / 1000,
     ...(times.mended !== undefined && { mendedAt: times.mended / 1000 }),
+    ...(times.whole !== undefined && { wholeAt: times.whole / 1000 }),
     members: struck.members.map(({ name }) => name),
     ...(isVoid !== undefined && { void: isVoid }),
     reads: seenOf(operations, true, span),
     writes: seenOf(operations, false, span),
     violations: [
       ...violations,
-      ...missing.map((what) => ({ rule: "lost file", what })),
+      ...missing,
+      ...notRead,
       ...(notWhole === undefined ? [] : [{ rule: "not whole again", what: notWhole }]),
     ],
     stages: gap.seconds > 0.5 ? stagesOf(events, times.broken / 1000, gap.end / 1000) : [],
@@ -211,6 +227,24 @@ async function judged({ stack }: RunContext, happened: Happened): Promise<Run> {
     overlaps: overlapsOf(watched),
     checked,
   };
+}
+
+/** A member that did not come back must not hide what the other one has. */
+async function allReadBack(stack: OperatedStack) {
+  const kept = new Map<string, Kept>();
+  const notRead: Violation[] = [];
+  const position = await positionAtPrimary(stack);
+  const members = stack.topology.members.database;
+  await Promise.all(
+    members.map(async ({ name }) => {
+      try {
+        kept.set(name, await readBack(stack, name, position));
+      } catch (error) {
+        notRead.push({ rule: "not read back", what: (error as Error).message });
+      }
+    }),
+  );
+  return { kept, notRead };
 }
 
 /** Whose logs tell of an outage. */

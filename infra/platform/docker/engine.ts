@@ -21,8 +21,13 @@ export async function tryDocker(
 }
 
 /** The same, for calls that must succeed. @throws Error with what docker said */
-export async function runDocker(args: readonly string[], input = "", limitSeconds = 120) {
-  const { code, stdout, stderr } = await tryDocker(args, input, limitSeconds);
+export async function runDocker(
+  args: readonly string[],
+  input = "",
+  limitSeconds = 120,
+  apart = false,
+) {
+  const { code, stdout, stderr } = await tryDocker(args, input, limitSeconds, apart);
   if (code !== 0) throw new Error(stderr.trim() || `docker ${args[0]} ended with ${code}`);
   return stdout;
 }

@@ -28,8 +28,8 @@ const clients = 2;
 export interface LoadOptions {
   readonly site: Site;
   readonly ways: Ways;
-  /** A shared directory of the application. @default it has none, and nothing is uploaded */
-  readonly directory?: string;
+  /** For files, in a shared directory of the application. @default it has none, and nothing is uploaded */
+  readonly folder?: string | undefined;
   /** For files alone: storage that hangs must keep no connection. */
   readonly fileRelays: () => readonly Relay[];
 }
@@ -42,7 +42,7 @@ export class Load {
   /** When it began, milliseconds since 1970. */
   readonly began = Date.now();
 
-  constructor({ site, ways, directory, fileRelays }: LoadOptions) {
+  constructor({ site, ways, folder, fileRelays }: LoadOptions) {
     const recorder = this.#recorder;
     this.#pages = new Pages(site, recorder);
     this.#arrive("page", (due) => this.#pages.arrive(due, false));
@@ -53,8 +53,8 @@ export class Load {
     this.#crew("entry", (name) => new Enterer(name, recorder, ways));
     this.#crew("purchase", (name) => new Buyer(name, recorder, ways));
     this.#crew("visit", (name) => new Visitor(name, recorder, ways));
-    if (directory !== undefined)
-      this.#crew("upload", (name) => new Uploader(name, recorder, directory, fileRelays));
+    if (folder !== undefined)
+      this.#crew("upload", (name) => new Uploader(name, recorder, folder, fileRelays));
   }
 
   /** Milliseconds since it began. */

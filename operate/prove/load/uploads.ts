@@ -1,12 +1,10 @@
 /** Files in a directory that the application's machines share: written on one, read on another. */
 import { randomUUID } from "node:crypto";
 import type { Operation } from "../history.ts";
+import type { Violation } from "../proof.ts";
 import type { Relay } from "../relay.ts";
 import type { Client } from "./crew.ts";
 import type { Recorder } from "./recorder.ts";
-
-/** In the shared directory, and removed afterwards. */
-export const uploadsFolder = ".hastack-prove";
 
 const bytes = 2048;
 /** Not there, or another one; all else tells of the way there. */
@@ -19,11 +17,11 @@ export class Uploader implements Client {
   readonly #folder: string;
   readonly #relays: () => readonly Relay[];
 
-  /** @param directory that is shared @param relays of machines that have it, for files alone */
-  constructor(name: string, recorder: Recorder, directory: string, relays: () => readonly Relay[]) {
+  /** @param folder that is shared @param relays of machines that have it, for files alone */
+  constructor(name: string, recorder: Recorder, folder: string, relays: () => readonly Relay[]) {
     this.name = name;
     this.#recorder = recorder;
-    this.#folder = `${directory}/${uploadsFolder}`;
+    this.#folder = folder;
     this.#relays = relays;
   }
 
@@ -52,17 +50,22 @@ export class Uploader implements Client {
   async end(): Promise<void> {}
 }
 
-/** Reads all back that were acknowledged, once all is as before. @returns what is not there, or is another file */
+/**
+ * Reads all back that were acknowledged, once all is as before.
+ * @returns a violation for each that is not there, or is another file, and one for the first that cannot be read
+ */
 export async function missingFiles(
   operations: readonly Operation[],
-  relay: Relay,
-): Promise<string[]> {
-  const missing: string[] = [];
+  relay: Pick<Relay, "get" | "machine">,
+): Promise<Violation[]> {
+  const missing: Violation[] = [];
   for (const { kind, outcome, key = "", value } of operations) {
     if (kind !== "upload" || outcome !== "ok") continue;
     const read = await relay.get(key).catch((error: Error) => error.message);
-    if (read !== fileOf(value ?? "") && isMissing(read))
-      missing.push(`${key}: at the end, at ${relay.machine}: ${read.slice(0, 80)}`);
+    if (read === fileOf(value ?? "")) continue;
+    const what = `${key}: at the end, at ${relay.machine}: ${read.slice(0, 80)}`;
+    if (!isMissing(read)) return [...missing, { rule: "not read back", what }];
+    missing.push({ rule: "lost file", what });
   }
   return missing;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -81,15 +81,19 @@ describe("a relay", function () {
     assert.equal(error.message, "Connection refused");
   });
 
-  it("writes a file, reads it, and removes its folder", async () => {
+  it("writes a file, and reads it", async () => {
     const path = join(folder, "own", "a file");
     await relay.put(path, "text\0and more");
     assert.equal(readFileSync(path, "utf8"), "text\0and more");
     assert.equal(await relay.get(path), "text\0and more");
-    await relay.remove(join(folder, "own"));
-    assert.equal(existsSync(join(folder, "own")), false);
-    await assert.rejects(relay.get(path), /^Error: it is not there$/);
+    await assert.rejects(relay.get(join(folder, "other")), /^Error: it is not there$/);
     await assert.rejects(relay.put(join(folder, "no/where/at all"), "x"), /No such file/);
+  });
+
+  it("waits for a file only so long", async () => {
+    const silent = new Relay("there", spawn("sleep", ["30"], { stdio: "pipe" }), 50);
+    await assert.rejects(silent.get("/etc/hostname"), /^Error: there: no answer in 0.05 s$/);
+    silent.end();
   });
 
   it("that is lost ends all that goes on in it, and tells so whoever comes later", async () => {
