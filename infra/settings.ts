@@ -491,7 +491,9 @@ export const settingsSchema = z.strictObject({
         .strictObject({
           connectMilliseconds: milliseconds
             .default(500)
-            .describe("For a connection to an instance or a database member."),
+            .describe(
+              "For a connection to an instance, or to a member of the database, which gets 200 at most.",
+            ),
           clientSeconds: timeLimit
             .default(30)
             .describe("For a client that neither sends nor takes a byte."),

@@ -403,6 +403,14 @@ function ofAllKinds(one: Served, { loadBalancer }: HaproxySettings, places: numb
   ];
 }
 
+/**
+ * A refused connection is tried again only after `timeout connect`, or a second: so long a client waits beside a new
+ * primary. Members answer a connection within a millisecond.
+ */
+const databaseConnectMilliseconds = 200;
+/** For two seconds, as a primary that is killed has another one by then. */
+const databaseRetries = 10;
+
 /** TCP listeners in the backend network: Patroni's health checks say which member serves which. */
 function database(topology: Topology, self: LoadBalancerMember, settings: HaproxySettings): string {
   const vip = topology.network.backend.vip;
@@ -419,7 +427,10 @@ ${routes}`;
   const backend = (name: string, path: string, members: readonly Member[]) => `backend ${name}
   mode tcp
   option srvtcpka
+  timeout connect ${Math.min(databaseConnectMilliseconds, settings.loadBalancer.timeouts.connectMilliseconds)}ms
   timeout server 1h
+  option redispatch 1
+  retries ${databaseRetries}
   option httpchk
   http-check send meth OPTIONS uri ${path}
   http-check expect status 200

@@ -198,10 +198,16 @@ export class RelayedSocket extends Duplex {
       if (letter === "O") this.emit("connect");
       else if (letter === "D") this.push(text);
       else if (text.length > 0) this.destroy(new Error(text.toString()));
-      else this.push(null);
+      else this.#ended();
     };
     this.#wire.open({ hear, lost: (why) => this.destroy(why) }, `${host} ${port}`);
     return this;
+  }
+
+  /** Half a connection is of no use: TLS would wait for the other half, and whoever asked for an answer. */
+  #ended(): void {
+    this.once("end", () => this.destroy());
+    this.push(null);
   }
 
   override _read(): void {}

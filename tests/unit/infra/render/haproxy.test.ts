@@ -1171,7 +1171,10 @@ frontend replicas
 backend primary
   mode tcp
   option srvtcpka
+  timeout connect 200ms
   timeout server 1h
+  option redispatch 1
+  retries 10
   option httpchk
   http-check send meth OPTIONS uri /primary
   http-check expect status 200
@@ -1182,7 +1185,10 @@ backend primary
 backend standby
   mode tcp
   option srvtcpka
+  timeout connect 200ms
   timeout server 1h
+  option redispatch 1
+  retries 10
   option httpchk
   http-check send meth OPTIONS uri /replica?lag=1048576
   http-check expect status 200

@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { type AddressInfo, createServer, type Server } from "node:net";
+import { type AddressInfo, createServer, type Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { frameOf, framesIn, program, Relay } from "../../../../operate/prove/relay.ts";
+import { makeCertificate } from "../../../support/certificates.ts";
 
 describe("frames of a relay", () => {
   it("are read as they were written, and what is not whole waits", () => {
@@ -71,6 +73,29 @@ describe("a relay", function () {
     const answers = await Promise.all(texts.map(said));
     for (const [index, answer] of answers.entries())
       assert.ok(answer.startsWith(String(index)) && answer.length >= 300_003, `${answer.length}`);
+  });
+
+  it("closes a connection within TLS as soon as it is closed there, with an answer still awaited", async () => {
+    const { certificate: cert, key } = await makeCertificate({ names: ["IP:127.0.0.1"] });
+    const secured = createTlsServer({ cert, key }, (socket) => {
+      socket.on("error", () => {});
+      // Without TLS's own goodbye, as a load balancer between them ends it
+      socket.once("data", () => raw.end());
+    });
+    let raw = new Socket();
+    secured.on("connection", (socket: Socket) => {
+      raw = socket;
+    });
+    await new Promise<void>((resolve) => secured.listen(0, "127.0.0.1", resolve));
+    const under = relay.socket().connect((secured.address() as AddressInfo).port, "127.0.0.1");
+    await once(under, "connect");
+    const socket = connectTls({ socket: under as unknown as Socket, ca: cert, host: "127.0.0.1" });
+    socket.on("error", () => {});
+    socket.resume();
+    await once(socket, "secureConnect");
+    socket.write("a query");
+    await once(socket, "close", { signal: AbortSignal.timeout(2000) });
+    secured.close();
   });
 
   it("tells why nobody answers there", async () => {
