@@ -15,8 +15,12 @@ export interface Fault {
   readonly isOfMachines?: true;
   /** Whom it hits, all at once; clients do not come from their machines meanwhile. */
   readonly hits: (scene: Scene) => readonly Member[];
-  /** Harms one of them. @returns what mends it; nothing where it mends itself */
-  readonly harm: (scene: Scene, member: Member) => Promise<Mend | undefined>;
+  /**
+   * Harms one of them.
+   * @param struck is called at the moment at which it is harmed, where that is not the last thing that is done
+   * @returns what mends it; nothing where it mends itself
+   */
+  readonly harm: (scene: Scene, member: Member, struck: () => void) => Promise<Mend | undefined>;
   /** How long it lasts, seconds, before it is mended. @default 6, where there is anything to mend */
   readonly lasts?: number;
   /** Whether it lasts until there is another primary, and those seconds at most. @default false */
@@ -43,10 +47,20 @@ export interface Struck {
   readonly mend?: Mend;
 }
 
-/** Hits all of them at once. */
-export async function strike(scene: Scene, { hits, harm }: Fault): Promise<Struck> {
+/** Hits all of them at once. @param struck is called at the moment at which each of them is harmed, or after it */
+export async function strike(
+  scene: Scene,
+  { hits, harm }: Fault,
+  struck: () => void,
+): Promise<Struck> {
   const members = hits(scene);
-  const done = await Promise.allSettled(members.map((member) => harm(scene, member)));
+  const done = await Promise.allSettled(
+    members.map(async (member) => {
+      const mend = await harm(scene, member, struck);
+      struck();
+      return mend;
+    }),
+  );
   const mends = done.flatMap((one) => (one.status === "fulfilled" && one.value ? [one.value] : []));
   const mend = async () => {
     await Promise.all(mends.map((one) => one()));

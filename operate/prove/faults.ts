@@ -60,8 +60,8 @@ const oneOfEachMachine = (members: readonly Member[]) =>
 const paused: Harm = async ({ stack }, { machine }) =>
   pauseMachine((await containerOf(stack, machine)) ?? "");
 
-const withoutPower: Harm = async ({ stack }, { machine }) =>
-  cutPower(stack, (await containerOf(stack, machine)) ?? "", machine);
+const withoutPower: Harm = async ({ stack }, { machine }, struck) =>
+  cutPower(stack, (await containerOf(stack, machine)) ?? "", machine, struck);
 
 const killed =
   (process: string): Harm =>
@@ -104,12 +104,12 @@ const brick = ({ stack: { topology } }: Scene) => topology.members.brick.slice(0
 const unheardMilliseconds = 400;
 
 /** What is acknowledged meanwhile is nowhere else: nothing may be. A pause would not do, as the system goes on to receive. */
-const withoutPowerUnheard: Harm = async (scene, member) => {
+const withoutPowerUnheard: Harm = async (scene, member, struck) => {
   const { stack, standby } = scene;
   const mend = await cutNetwork(stack, standby.machine, { addresses: [member.backend] });
   try {
     await sleep(unheardMilliseconds);
-    return await withoutPower(scene, member);
+    return await withoutPower(scene, member, struck);
   } finally {
     await mend();
   }
@@ -130,9 +130,9 @@ function bothDown(first: "primary" | "standby", back: "primary" | "standby"): Fa
     hits: (scene) => [scene.primary, scene.standby],
     whyNot: (scene) => whyNoContainer(scene, [scene.primary, scene.standby]),
     lasts: 2,
-    harm: async (scene, member) => {
+    harm: async (scene, member, struck) => {
       if (member.name !== nameOf(scene, first)) await isAlone(scene, first);
-      const mend = await withoutPower(scene, member);
+      const mend = await withoutPower(scene, member, struck);
       return async () => {
         if (member.name !== nameOf(scene, back)) await sleep(backAloneSeconds * 1000);
         await mend?.();
@@ -162,7 +162,7 @@ export const faults: readonly Fault[] = [
     what: "an application process is killed",
     promised: unnoticed,
     hits: instance,
-    harm: (scene, member) => killed(member.role)(scene, member),
+    harm: (scene, member, struck) => killed(member.role)(scene, member, struck),
   },
   ofMachines({
     name: "instance-power-cut",

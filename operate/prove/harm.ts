@@ -129,14 +129,19 @@ export async function pauseMachine(container: string): Promise<Mend> {
   };
 }
 
-/** Takes a machine's power: its network is dead before its processes are, so that no goodbye gets out. */
+/**
+ * Takes a machine's power: its network is dead before its processes are, so that no goodbye gets out.
+ * @param struck is called once it is: processes take the engine some more time
+ */
 export async function cutPower(
   stack: OperatedStack,
   container: string,
   machine: string,
+  struck: () => void,
 ): Promise<Mend> {
   const callOff = later(["docker", "start", container]);
   const forget = await cutNetwork(stack, machine, { all: true });
+  struck();
   await mustDocker(["kill", container]);
   return async () => {
     await mustDocker(["start", container]);

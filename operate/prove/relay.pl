@@ -11,7 +11,7 @@ use warnings;
 use Errno qw(EINPROGRESS EAGAIN EWOULDBLOCK EINTR ENOENT);
 use Fcntl qw(F_GETFL F_SETFL O_NONBLOCK O_WRONLY O_CREAT O_EXCL);
 use IO::Handle;
-use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY);
+use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY TCP_KEEPIDLE TCP_KEEPINTVL TCP_KEEPCNT);
 
 my $most = 1 << 20;
 my ($in, $out) = ('', '');
@@ -40,6 +40,9 @@ sub start {
     socket(my $one, PF_INET, SOCK_STREAM, IPPROTO_TCP) or return frame($number, 'C', "$!");
     unblock($one);
     setsockopt($one, IPPROTO_TCP, TCP_NODELAY, 1);
+    # Whoever waits for the answer of a machine that is lost hears of it from the one that has its address now
+    setsockopt($one, SOL_SOCKET, SO_KEEPALIVE, 1);
+    setsockopt($one, IPPROTO_TCP, $_->[0], $_->[1]) for [TCP_KEEPIDLE, 1], [TCP_KEEPINTVL, 1], [TCP_KEEPCNT, 3];
     my $there = connect($one, pack_sockaddr_in($port, inet_aton($host)));
     return frame($number, 'C', "$!") unless $there || $! == EINPROGRESS;
     $socket{$number} = $one;

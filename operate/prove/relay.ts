@@ -101,10 +101,13 @@ export class Relay {
     return this.#lost !== undefined;
   }
 
-  /** A connection from that machine, for `pg`: it opens once `connect` is called. */
-  socket(): RelayedSocket {
+  /**
+   * A connection from that machine, for `pg`: it opens once `connect` is called.
+   * @param limit milliseconds until the first answer @default none
+   */
+  socket(limit?: number): RelayedSocket {
     const number = this.#number();
-    return new RelayedSocket({
+    return new RelayedSocket(limit, {
       open: (listener, target) => {
         this.#listeners.set(number, listener);
         this.#send(number, "O", target);
@@ -186,15 +189,21 @@ interface Wire {
 
 /** As much of a `net.Socket` as `pg` and TLS need. */
 export class RelayedSocket extends Duplex {
+  readonly #limit: number | undefined;
   readonly #wire: Wire;
+  #silent: NodeJS.Timeout | undefined;
 
-  constructor(wire: Wire) {
+  constructor(limit: number | undefined, wire: Wire) {
     super();
+    this.#limit = limit;
     this.#wire = wire;
   }
 
   connect(port: number, host: string): this {
+    const late = () => this.destroy(new Error(`no answer in ${this.#limit} ms`));
+    this.#silent = this.#limit === undefined ? undefined : setTimeout(late, this.#limit);
     const hear = (letter: Letter, text: Buffer) => {
+      if (letter === "D") clearTimeout(this.#silent);
       if (letter === "O") this.emit("connect");
       else if (letter === "D") this.push(text);
       else if (text.length > 0) this.destroy(new Error(text.toString()));
@@ -223,6 +232,7 @@ export class RelayedSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    clearTimeout(this.#silent);
     this.#wire.close();
     done(error);
   }

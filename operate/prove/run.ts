@@ -147,8 +147,9 @@ async function suffer(
   spare: (machines: readonly string[]) => void,
 ): Promise<{ struck: Struck; times: Times }> {
   spare(fault.hits(scene).map(({ machine }) => machine));
-  const struck = await strike(scene, fault);
-  const broken = load.now();
+  const hits: number[] = [];
+  const struck = await strike(scene, fault, () => hits.push(load.now()));
+  const broken = hits[0] ?? load.now();
   let mended: number | undefined;
   try {
     await outlast(scene, fault, signal);

@@ -19,8 +19,12 @@ export interface Ways {
   memberAt(address: string): string;
 }
 
-/** Milliseconds that an answer is waited for: an application needs such limits, and the one that is shipped has these. */
-const limits = { connect: 1000, read: 800, begin: 1000, write: 7000 } as const;
+/**
+ * Milliseconds that an answer is waited for, as an application has to have such limits. Whoever hangs answers a
+ * connection all the same, by its system: so the first byte has a limit of its own, and it is short, since what a
+ * client waits for in vain is added to every outage.
+ */
+const limits = { firstByte: 400, connect: 1000, read: 800, begin: 400, write: 7000 } as const;
 
 /** The same on the server's side: who hangs in a transaction keeps its rows from others for no longer. */
 const serverLimits = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";
@@ -107,7 +111,7 @@ export class Link {
 
   async #connect(): Promise<pg.Client> {
     const { access, vip } = this.#ways;
-    const socket = this.#ways.relay().socket();
+    const socket = this.#ways.relay().socket(limits.firstByte);
     const client = new pg.Client({
       host: vip,
       port: this.#port,

@@ -52,6 +52,7 @@ describe("a fault that hits several", () => {
       fault(async (name) => async () => {
         mended.push(name);
       }),
+      () => {},
     );
     await struck.mend?.();
     assert.deepEqual(mended.toSorted(), ["a", "b"]);
@@ -65,8 +66,26 @@ describe("a fault that hits several", () => {
         mended.push(name);
       };
     });
-    await assert.rejects(strike({} as never, half), /b is gone/);
+    await assert.rejects(
+      strike({} as never, half, () => {}),
+      /b is gone/,
+    );
     assert.deepEqual(mended, ["a"]);
+  });
+
+  it("is told of when it hits, also by one that goes on to do something", async () => {
+    const told: string[] = [];
+    const slow = {
+      ...fault(async () => undefined),
+      harm: async (_scene: unknown, { name }: { name: string }, struck: () => void) => {
+        if (name === "a") struck();
+        told.push(name);
+        return undefined;
+      },
+    };
+    await strike({} as never, slow, () => told.push("struck"));
+    assert.deepEqual(told.slice(0, 2), ["struck", "a"]);
+    assert.equal(told.filter((one) => one === "struck").length, 3);
   });
 
   it("has nothing to mend where each mends itself", async () => {
@@ -75,6 +94,7 @@ describe("a fault that hits several", () => {
         await strike(
           {} as never,
           fault(async () => undefined),
+          () => {},
         )
       ).mend,
       undefined,

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { frameOf, framesIn, program, Relay } from "../../../../operate/prove/relay.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
@@ -104,6 +105,22 @@ describe("a relay", function () {
     const socket = relay.socket().connect(port, "127.0.0.1");
     const [error] = await once(socket, "error");
     assert.equal(error.message, "Connection refused");
+  });
+
+  it("gives a connection up that is taken, and where nothing is answered", async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const { port: there } = silent.address() as AddressInfo;
+    const [error] = await once(relay.socket(50).connect(there, "127.0.0.1"), "error");
+    assert.equal(error.message, "no answer in 50 ms");
+    const answered = relay.socket(200).connect(port, "127.0.0.1");
+    await once(answered, "connect");
+    answered.write("hello");
+    await once(answered, "data");
+    await sleep(300);
+    assert.equal(answered.destroyed, false);
+    answered.destroy();
+    silent.close();
   });
 
   it("writes a file, and reads it", async () => {
