@@ -4,6 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { targets } from "../../infra/inventory.ts";
 import { runDocker, tryDocker } from "../../infra/platform/docker/engine.ts";
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { quote } from "../../infra/platform/shell.ts";
@@ -166,10 +167,14 @@ export interface Cut {
 /** nftables' table of a cut: each has its own, so that what mends one late leaves the next one alone. */
 const newTable = () => `inet hastack_prove_${randomBytes(4).toString("hex")}`;
 
-/** Shell text that has a machine's system drop packets. */
+/**
+ * Shell text that has a machine's system drop packets.
+ * @param logins ports by which it is administered, which stay open
+ */
 export function cutScript(
   { addresses = [], all = false, interfaceOf, direction }: Cut,
   table = newTable(),
+  logins: readonly number[] = [22],
 ): string {
   const of = (side: "saddr" | "daddr") => {
     if (all) return "drop";
@@ -185,7 +190,7 @@ export function cutScript(
   ) => `  chain ${name} {
     type filter hook ${hook} priority -200;
     ${skip} accept
-    ${hook === "input" ? "tcp dport 22" : "tcp sport 22"} accept
+    tcp ${hook === "input" ? "dport" : "sport"} { ${logins.join(", ")} } accept
     ${of(side)}
   }`;
   const chains = [
@@ -202,6 +207,12 @@ table ${table} {
 ${chains.join("\n")}
 }
 END`;
+}
+
+/** Where it is another one than 22, a machine may have it behind a port that is passed on to its 22. */
+function loginsOf({ settings }: OperatedStack, machine: string): readonly number[] {
+  const { port = 22 } = targets(settings).find(({ name }) => name === machine) ?? {};
+  return [...new Set([22, port])];
 }
 
 const healScript = (table: string) => `nft delete table ${table} 2> /dev/null || :`;
@@ -221,7 +232,7 @@ export async function cutNetwork(stack: OperatedStack, machine: string, cut: Cut
   }
   const on = { name: machine, machine } as Member;
   const script = `setsid sh -c 'sleep ${mostSeconds}; ${heal}' > /dev/null 2>&1 < /dev/null &
-${cutScript(cut, table)}
+${cutScript(cut, table, loginsOf(stack, machine))}
 echo $!`;
   const group = (await mustOn(stack, on, script, "cut the network", 20)).trim();
   return async () => {
@@ -240,7 +251,7 @@ export async function flapNetwork(
   const table = newTable();
   const heal = healScript(table);
   const script = `for round in $(seq ${rounds}); do
-${cutScript(cut, table)}
+${cutScript(cut, table, loginsOf(stack, machine))}
 sleep ${downSeconds}
 ${heal}
 sleep ${upSeconds}

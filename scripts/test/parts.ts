@@ -35,9 +35,13 @@ const backupTests = [
   "tests/unit/operate/backup/takeover-pair.test.ts",
 ];
 /** Pairs of members that take minutes to lose each other, or to go over from an earlier release. */
-const pairTests = ["etcd-bridge", "full-database", "plaintext-bridge", "standby-care"].map(
-  (name) => `tests/unit/infra/render/${name}.test.ts`,
-);
+const pairTests = [
+  "etcd-bridge",
+  "full-database",
+  "plaintext-bridge",
+  "power-loss",
+  "standby-care",
+].map((name) => `tests/unit/infra/render/${name}.test.ts`);
 const renderTests = all("tests/unit/infra/render/**/*.test.ts").filter(
   (file) => ![...backupTests, ...pairTests].includes(file),
 );
@@ -120,7 +124,7 @@ export const parts: readonly Part[] = [
   {
     name: "unit-pairs",
     about:
-      "database and etcd members: a standby that is copied anew, a full disk, earlier releases",
+      "database and etcd members: a standby that is copied anew, a full disk, a power cut, earlier releases",
     minutes: 8,
     limitMinutes: 45,
     files: () => pairTests,

@@ -11,7 +11,7 @@ import { command } from "../support/operation.ts";
 import { TestStack } from "../support/test-stack.ts";
 
 const stack = new TestStack("e2e", new ContainerPlace("e2e"));
-/** Of all mutants; one that a machine without power would show needs a disk that forgets. */
+/** Of all mutants. That nothing is synced only a disk that forgets can show: power-loss.test.ts has one. */
 const leastFound = 18;
 /** So often nothing is found where nothing is broken. */
 const trueRuns = 20;

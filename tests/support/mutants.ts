@@ -276,13 +276,4 @@ export const mutants: readonly Mutant[] = [
     found: /missed reads/,
     put: haproxy("/^frontend web/a\\  http-request deny deny_status 503 if { rand(20) eq 0 }"),
   },
-  {
-    what: "commits are not synced (fsync = off)",
-    fault: "primary-power-cut",
-    found: /lost write/,
-    put: patroni(
-      { postgresql: { parameters: { fsync: "off" } } },
-      { postgresql: { parameters: { fsync: null } } },
-    ),
-  },
 ];

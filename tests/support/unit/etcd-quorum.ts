@@ -13,13 +13,13 @@ import { taskOf, workloadOf } from "./stack.ts";
 import { makeNetwork, root, StackContainers, stackIn } from "./stack-containers.ts";
 
 export class EtcdQuorum extends StackContainers {
-  /** Starts the containers, without etcd in them. */
-  static async start(): Promise<EtcdQuorum> {
+  /** Starts the containers, without etcd in them. @param options of `docker run` @default none */
+  static async start(options: readonly string[] = []): Promise<EtcdQuorum> {
     const stack = await stackIn(214, 215);
     const quorum = new EtcdQuorum(stack, await makeNetwork(stack, "etcd"));
     const image = await imageFor(workloadOf(stack, "etcd-1"));
     for (const { name, backend } of stack.topology.members.quorum) {
-      await quorum.startContainer(name, image, backend);
+      await quorum.startContainer(name, image, backend, options);
     }
     return quorum;
   }

@@ -38,31 +38,34 @@ export interface PairOptions {
   readonly isKept?: boolean;
   /** Size of each member's file system for data, in memory. @default that of the engine's disk */
   readonly dataMegabytes?: number;
+  /** Options of `docker run` for the containers of the database. @default none */
+  readonly options?: readonly string[];
 }
 
 export class PatroniPair extends StackContainers {
   readonly #dataMegabytes: number | undefined;
+  readonly #options: readonly string[];
 
-  private constructor(stack: Description, network: string, dataMegabytes?: number) {
+  private constructor(
+    stack: Description,
+    network: string,
+    { dataMegabytes, options = [] }: PairOptions,
+  ) {
     super(stack, network);
     this.#dataMegabytes = dataMegabytes;
+    this.#options = options;
   }
 
   /** Starts the containers and etcd, without a database in them. */
-  static async start({
-    parameters = {},
-    settings = {},
-    isKept = false,
-    dataMegabytes,
-  }: PairOptions = {}): Promise<PatroniPair> {
-    const stack = await PatroniPair.stackWith({ parameters, settings, isKept });
-    const pair = new PatroniPair(stack, await makeNetwork(stack, "patroni"), dataMegabytes);
+  static async start(options: PairOptions = {}): Promise<PatroniPair> {
+    const stack = await PatroniPair.stackWith(options);
+    const pair = new PatroniPair(stack, await makeNetwork(stack, "patroni"), options);
     for (const name of [quorum, "db-1", "db-2", "lb-1", "client"]) await pair.#container(name);
     return pair;
   }
 
   /** The stack that such a pair is of. */
-  static stackWith({ parameters, settings, isKept }: PairOptions): Promise<Description> {
+  static stackWith({ parameters = {}, settings = {}, isKept }: PairOptions): Promise<Description> {
     return stackIn(216, 217, {
       database: { ...settings, parameters },
       ...(isKept && { members: { backup: 1 } }),
@@ -80,6 +83,7 @@ export class PatroniPair extends StackContainers {
     const used = await imageFor(workloadOf(this.stack, image[name] ?? name));
     const options = [
       ...disks,
+      ...(name.startsWith("db-") ? this.#options : []),
       ...(capabilities ?? []).map((one) => `--cap-add=${one}`),
       "--shm-size=128m",
       "--sysctl=net.ipv4.ip_nonlocal_bind=1",

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../../lib/until.ts";
-import { PatroniPair, passwordOf } from "../../../support/unit/patroni-pair.ts";
+import { makeTable, writeInto } from "../../../support/unit/pair-writer.ts";
+import { PatroniPair } from "../../../support/unit/patroni-pair.ts";
 
 type Name = "db-1" | "db-2";
 const disk = "/var/lib/postgresql";
@@ -29,8 +30,7 @@ describe("a database whose disk is full", function () {
     await pair.startQuorum("https");
     await pair.placeAll();
     await pair.whole();
-    const table = "CREATE TABLE written (n int, text text); GRANT ALL ON written TO app_storefront";
-    await pair.sql(await pair.primary(), table, "hastack");
+    await makeTable(pair);
   });
   after(() => pair?.remove());
 
@@ -52,33 +52,7 @@ fallocate -l $((there / 1048576 + $(df --output=avail -B1M ${disk} | tail -1) - 
     pair.on(member).run(`rm /tmp/filling; while [ -e ${filler} ]; do sleep 0.1; done`);
   const makeRoom = (member: Name) => pair.on(member).run(`rm ${filler}`);
 
-  /** Writes through the load balancer, one transaction after the other, until it is stopped. */
-  async function write(name: string): Promise<() => Promise<{ longest: number; lost: string }>> {
-    const client = pair.on("client");
-    const server = `host=${pair.address("lb-1")} port=5000 user=app_storefront dbname=hastack connect_timeout=2`;
-    await client.run(`touch /tmp/${name}
-      { i=0; while [ -e /tmp/${name} ]; do
-        i=$((i + 1))
-        PGPASSWORD=${passwordOf("app_storefront")} timeout 10 psql -XqAt "${server}" -c "
-          INSERT INTO written VALUES ($i, '${name}')" &&
-          echo "$i $(date +%s.%N)" >> /tmp/${name}.acknowledged || sleep 0.2
-      done; touch /tmp/${name}.ended; } > /tmp/${name}.log 2>&1 &`);
-    return async () => {
-      await client.run(`rm /tmp/${name}; until [ -e /tmp/${name}.ended ]; do sleep 0.1; done`);
-      const lines = (await client.run(`cat /tmp/${name}.acknowledged`)).split("\n");
-      const [numbers, times] = [0, 1].map((column) =>
-        lines.map((line) => Number(line.split(" ")[column])),
-      ) as [number[], number[]];
-      const gaps = times.map((time, index) => time - (times[index - 1] ?? time));
-      const lost = await pair.sql(
-        await pair.primary(),
-        `SELECT string_agg(number::text, ' ') FROM unnest(ARRAY[${numbers}]) number
-         WHERE (SELECT count(*) FROM written WHERE n = number AND text = '${name}') <> 1`,
-        "hastack",
-      );
-      return { longest: Math.max(...gaps), lost };
-    };
-  }
+  const write = (name: string) => writeInto(pair, name);
 
   describe("a standby that is away", () => {
     let standby: Name;

@@ -10,13 +10,13 @@ table inet of-this-cut {
   chain into {
     type filter hook input priority -200;
     iif lo accept
-    tcp dport 22 accept
+    tcp dport { 22 } accept
     ip saddr { 10.2.0.21, 10.2.0.22 } drop
   }
   chain out {
     type filter hook output priority -200;
     oif lo accept
-    tcp sport 22 accept
+    tcp sport { 22 } accept
     ip daddr { 10.2.0.21, 10.2.0.22 } drop
   }
 }
@@ -25,9 +25,9 @@ END`,
   });
 
   it("from all can still be logged in to, so that it can be mended", () => {
-    const script = cutScript({ all: true });
-    assert.match(script, /tcp dport 22 accept\n {4}drop\n/);
-    assert.match(script, /tcp sport 22 accept\n {4}drop\n/);
+    const script = cutScript({ all: true }, "inet of-this-cut", [22, 2222]);
+    assert.match(script, /tcp dport { 22, 2222 } accept\n {4}drop\n/);
+    assert.match(script, /tcp sport { 22, 2222 } accept\n {4}drop\n/);
   });
 
   it("has a table of its own, so that what mends it late leaves the next one alone", () => {
