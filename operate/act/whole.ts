@@ -95,12 +95,13 @@ export async function replicates(
   members: number,
   limitSeconds = 120,
   signal?: AbortSignal,
+  intervalSeconds = 0.5,
 ): Promise<void> {
   await until("the database has a primary with a synchronous standby (npm run status)", {
     probe: () => askCluster(stack),
     done: (cluster) => Boolean(leaderOf(cluster) && (members < 2 || standbyOf(cluster))),
     limitSeconds,
-    intervalSeconds: 0.5,
+    intervalSeconds,
     ...(signal && { signal }),
   });
 }

@@ -17,10 +17,12 @@ import type { Site } from "./load/pages.ts";
 import { missingFiles } from "./load/uploads.ts";
 import type { Promised, Run, Violation } from "./proof.ts";
 import { Relays } from "./relays.ts";
-import { type Scene, sceneOf } from "./scene.ts";
+import { lookSeconds, type Scene, sceneOf } from "./scene.ts";
 import { longestGap, seenOf, seriesOf } from "./seen.ts";
 import { overlapsOf, readWatch, startWatch, type Watched } from "./watch.ts";
 
+/** Logins to look at each machine have their processors busy: nothing is measured until that is over. */
+const calmSeconds = 4;
 /** Before the fault, and after all is as before. */
 const quietSeconds = 4;
 /** A standby that has to be made anew takes longest. */
@@ -36,7 +38,7 @@ export interface RunContext {
 }
 
 /** Roles and subjects whose state has no part in what is promised here. */
-const besides = ["backup", "disks", "certificates", "operations"];
+const besides = ["backup", "kit", "disks", "certificates", "operations"];
 
 /** What is not as it should be, of members and of what only several of them together can do. */
 export const notWhole = ({ members, subjects }: Pick<Picture, "members" | "subjects">): string[] =>
@@ -56,7 +58,7 @@ export async function whole(
     done: (picture) => notWhole(picture).length === 0,
     describe: (picture) => notWhole(picture).join("; "),
     limitSeconds,
-    intervalSeconds: 0.5,
+    intervalSeconds: lookSeconds,
     signal,
   });
 }
@@ -77,11 +79,31 @@ export interface Outcome {
 
 /** @throws where the stack is not whole before, or what was broken could not be mended */
 export async function runOnce(context: RunContext, fault: Fault): Promise<Outcome> {
-  const { stack, site, access, signal } = context;
+  const { stack, signal } = context;
   const scene = await sceneOf(stack, await whole(stack, signal));
   await emptyTables(stack);
   const [relays, fileRelays] = await startAll(stack);
   const { database } = stack.topology.members;
+  try {
+    await Promise.all(database.map((one) => startWatch(stack, one, longestSeconds)));
+    await sleep(calmSeconds * 1000, undefined, { signal });
+    const run = await measured(context, scene, fault, [relays, fileRelays]);
+    return { run, promised: promisedAt(scene, fault) };
+  } finally {
+    await Promise.all(database.map((one) => readWatch(stack, one)));
+    relays.end();
+    fileRelays.end();
+  }
+}
+
+/** Load, the fault, and a look at what is left of both. */
+async function measured(
+  context: RunContext,
+  scene: Scene,
+  fault: Fault,
+  [relays, fileRelays]: readonly [Relays, Relays],
+): Promise<Run> {
+  const { stack, site, access, signal } = context;
   const load = new Load({
     site,
     ways: waysOf(stack, access, relays),
@@ -89,7 +111,6 @@ export async function runOnce(context: RunContext, fault: Fault): Promise<Outcom
     fileRelays: () => fileRelays.there,
   });
   try {
-    await Promise.all(database.map((one) => startWatch(stack, one, longestSeconds)));
     await sleep(quietSeconds * 1000, undefined, { signal });
     const { struck, times } = await suffer(context, scene, fault, load, (machines) => {
       for (const one of [relays, fileRelays]) one.spare(machines);
@@ -102,16 +123,14 @@ export async function runOnce(context: RunContext, fault: Fault): Promise<Outcom
       (error: Error) => error.message,
     );
     signal.throwIfAborted();
+    const { database } = stack.topology.members;
     const watched = await Promise.all(database.map((one) => readWatch(stack, one)));
     const [fileRelay] = fileRelays.there;
     const missing = fileRelay ? await missingFiles(operations, fileRelay) : [];
     const happened = { load, struck, times, operations, watched, missing, end, whyVoid, notWhole };
-    return { run: await judged(context, happened), promised: promisedAt(scene, fault) };
+    return await judged(context, happened);
   } finally {
     await load.end();
-    await Promise.all(database.map((one) => readWatch(stack, one)));
-    relays.end();
-    fileRelays.end();
   }
 }
 
@@ -165,7 +184,7 @@ async function suffer(
       .map((one) => startWatch(stack, one, longestSeconds)),
   );
   // Asked of Patroni alone: a look at everything would take the processors from what is measured
-  const isWhole = await replicates(stack, database.length, wholeSeconds, signal).then(
+  const isWhole = await replicates(stack, database.length, wholeSeconds, signal, lookSeconds).then(
     () => true,
     () => false,
   );

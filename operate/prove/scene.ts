@@ -35,6 +35,9 @@ export async function sceneOf(stack: OperatedStack, picture: Picture): Promise<S
   };
 }
 
+/** Between two looks while the load goes on: each is a login, which takes a machine's processor. */
+export const lookSeconds = 2;
+
 /** Waits until another member is the primary, or the time is up: what then stands still is what is judged. */
 export async function anotherPrimary(
   { stack, primary }: Scene,
@@ -45,7 +48,7 @@ export async function anotherPrimary(
     probe: async () => leaderOf(await askCluster(stack))?.name,
     done: (name) => name !== undefined && name !== primary.name,
     limitSeconds,
-    intervalSeconds: 0.5,
+    intervalSeconds: lookSeconds,
     ...(signal && { signal }),
   }).catch(() => signal?.throwIfAborted());
 }

@@ -29,7 +29,9 @@ describe("a stack that is to be proved", () => {
 
   it("is whole all the same while backups, disks or certificates want something", () => {
     const members = [member("backup-1", "backup", "receives no log")];
-    const subjects = ["backup", "disks", "certificates"].map((name) => subject(name, "wants care"));
+    const subjects = ["backup", "kit", "disks", "certificates"].map((name) =>
+      subject(name, "wants care"),
+    );
     assert.deepEqual(notWhole({ members, subjects }), []);
   });
 });
