@@ -19,6 +19,7 @@ import {
   createDatabase,
   type Postgres,
   passwords,
+  startOldPrimary,
   startPrimary,
   startStandby,
 } from "./support/postgres.ts";
@@ -267,6 +268,19 @@ describe("database", function () {
       // A forged one counts as none: nobody can send every read to the primary.
       assert.equal(await see(cookie.replace(/=[0-9A-F]+/, "=FFFFFFFF")), 404);
       await Promise.all([admin.close(), storefront.close(), rm(uploads, { recursive: true })]);
+    });
+
+    it("A11: not at an old primary that was cut off, though its own log is further than that", async () => {
+      const old = await startOldPrimary(primary);
+      try {
+        const { position } = await database.write(insert("own-4"), { idempotent: false });
+        reader.target = old;
+        reader.closeAll();
+        assert.equal(await database.read(where), "standby");
+        assert.equal(await database.read(where, position), "primary");
+      } finally {
+        await old.remove();
+      }
     });
 
     it("A11: with an unknown position only the primary will do", async () => {

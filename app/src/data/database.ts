@@ -1,7 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseFull, HttpError, OutcomeUnknown, Unavailable } from "../lib/errors.ts";
 import { databaseRetries, type PoolCounts } from "../lib/metrics.ts";
-import { committedSql, latestSql, logPlace, type Position, unknownPosition } from "./horizon.ts";
+import {
+  committedSql,
+  hasAllSql,
+  latestSql,
+  logPlace,
+  type Position,
+  unknownPosition,
+} from "./horizon.ts";
 import { CannotConnect, type Lease, Member, type Query } from "./member.ts";
 
 export { type Position, unknownPosition } from "./horizon.ts";
@@ -246,12 +253,8 @@ export class Database {
   async #catchUp(query: Query, after: Position): Promise<void> {
     const giveUp = Date.now() + this.#limits.catchUpMs;
     for (;;) {
-      const [row] = await query<{ behind: boolean }>(
-        `SELECT pg_is_in_recovery()
-            AND coalesce(pg_last_wal_replay_lsn() < $1::pg_lsn, true) AS behind`,
-        [logPlace(after)],
-      );
-      if (row?.behind === false) return;
+      const [row] = await query<{ has: boolean }>(hasAllSql, [logPlace(after)]);
+      if (row?.has) return;
       if (Date.now() >= giveUp) throw new Behind("the standby has not replayed the caller's write");
       await sleep(20);
     }

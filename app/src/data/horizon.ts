@@ -58,13 +58,20 @@ export const committedSql = positionSql("pg_snapshot_xmax(pg_current_snapshot())
 export const latestSql = positionSql("pg_current_xact_id()");
 
 /**
+ * Of a standby: whether it has replayed the place $1, in the log of the primary that gave that place out. A standby
+ * does not know its timeline; but an old primary with a log of its own has more than it received.
+ */
+const hasReplayedSql = `pg_last_wal_replay_lsn() >= $1::pg_lsn
+     AND pg_last_wal_receive_lsn() >= pg_last_wal_replay_lsn()`;
+
+/** Asks any member whether it has all up to the place $1. */
+export const hasAllSql = `SELECT NOT pg_is_in_recovery() OR coalesce(${hasReplayedSql}, false) AS has`;
+
+/**
  * Asks any member, just before a read, for the horizon of that read; $1 is a place in the log and $2
- * the timeline it is on. A standby does not know its timeline. It has the one of $2 where it has
- * replayed $1, unless it is an old primary with a log of its own: that has more than it received.
- * Then the horizon is null, and so it is for a standby that has not got there.
+ * the timeline it is on. It is null where a standby has not got there.
  */
 export const readHorizonSql = `SELECT CASE
     WHEN NOT pg_is_in_recovery() THEN ${timelineSql}
-    WHEN pg_last_wal_replay_lsn() >= $1::pg_lsn
-     AND pg_last_wal_receive_lsn() >= pg_last_wal_replay_lsn() THEN $2::text
+    WHEN ${hasReplayedSql} THEN $2::text
   END || ${idSql("pg_snapshot_xmin(pg_current_snapshot())")} AS horizon`;

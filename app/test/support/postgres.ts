@@ -114,6 +114,25 @@ export async function startStandby(
   return server;
 }
 
+/**
+ * Starts one that was a primary as well, wrote what nobody else got, and is a standby since that gets nothing: its log
+ * is further than that of `primary`, and another one.
+ */
+export function startOldPrimary(primary: Postgres): Promise<Postgres> {
+  const control = `su postgres -c "${bin}/pg_ctl -D ${data} -w -l /tmp/old.log`;
+  return start(
+    "old",
+    `${clone(primary)}
+rm ${data}/standby.signal
+echo "synchronous_standby_names = ''" >> ${data}/postgresql.auto.conf
+${control} start" > /dev/null
+su postgres -c "psql -qc \\"SELECT pg_logical_emit_message(true, '', repeat('x', 1000000))\\"" > /dev/null
+${control} stop" > /dev/null
+echo "primary_conninfo = ''" >> ${data}/postgresql.auto.conf
+touch ${data}/standby.signal`,
+  );
+}
+
 function some(rows: unknown[]): boolean {
   return rows.length > 0;
 }

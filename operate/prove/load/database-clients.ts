@@ -224,7 +224,9 @@ export class Visitor extends DatabaseClient {
 
   async #read(position: string): Promise<number> {
     const end = performance.now() + catchUpMilliseconds;
-    const text = `SELECT counter, NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $2::pg_lsn AS "isThere"
+    // An old primary that was cut off has a log of its own, which is further than what it has received
+    const text = `SELECT counter, NOT pg_is_in_recovery() OR coalesce(pg_last_wal_replay_lsn() >= $2::pg_lsn
+        AND pg_last_wal_receive_lsn() >= pg_last_wal_replay_lsn(), false) AS "isThere"
       FROM visitor WHERE name = $1`;
     while (performance.now() < end) {
       const rows = await this.#standby
