@@ -68,7 +68,7 @@ export class Relay {
 
   /**
    * @param child that runs the program, with pipes
-   * @param limit milliseconds in which a file has to be written, read or removed
+   * @param limit milliseconds in which a file has to be written or read
    */
   constructor(machine: string, child: ChildProcess, limit = fileMilliseconds) {
     this.machine = machine;

@@ -1,6 +1,6 @@
 // Command forgetful mounts a directory as a disk that loses, on SIGUSR1, all that was written and not synced, and ends.
-// It tells names and sizes of files that are new from what is in them: names are there at once, as those of a file
-// system with a journal soon are; what is in a file is there once that file was synced.
+// Names are kept at once, as a file system with a journal soon does; what is in a file, and its size, once that file
+// was synced.
 package main
 
 import (

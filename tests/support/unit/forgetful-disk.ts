@@ -3,18 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runDocker } from "../../../infra/platform/docker/engine.ts";
-import { inRoot } from "../../../lib/paths.ts";
-import { mustRun, run } from "../../../lib/run.ts";
-import { goSettings } from "../../../scripts/setup/built-parts.ts";
 import type { Container } from "./containers.ts";
+import { buildGo } from "./go-program.ts";
 
 /** What a container needs to mount one. */
 export const forgetfulOptions = ["--device=/dev/fuse", "--cap-add=SYS_ADMIN"] as const;
-
-const env = { ...process.env, ...goSettings };
-
-export const isGoThere = async (): Promise<boolean> =>
-  (await run(["go", "version"], { env })).code === 0;
 
 /** Puts such disks under paths of containers that have nothing there yet. @returns one for each container */
 export function forgetfulDisks(
@@ -36,9 +29,8 @@ export function forgetfulDisks(
 async function withProgram<T>(act: (program: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "forgetful-"));
   const program = join(folder, "forgetful");
-  const build = ["go", "build", "-mod=readonly", "-buildvcs=false", "-o", program, "."];
   try {
-    await mustRun(build, { cwd: inRoot("tests/support/forgetful"), env });
+    await buildGo("tests/support/forgetful", program);
     return await act(program);
   } finally {
     rmSync(folder, { recursive: true });

@@ -7,19 +7,13 @@ import {
   type ForgetfulDisk,
   forgetfulDisks,
   forgetfulOptions,
-  isGoThere,
 } from "../../../support/unit/forgetful-disk.ts";
+import { needsGo } from "../../../support/unit/go-program.ts";
 import { makeTable, writeInto } from "../../../support/unit/pair-writer.ts";
 import { PatroniPair } from "../../../support/unit/patroni-pair.ts";
 
 /** So long clients write before the power goes. */
 const writingSeconds = 5;
-
-async function needsGo(test: Mocha.Context): Promise<void> {
-  if (await isGoThere()) return;
-  console.log("      not tried: there is no go on PATH to build the disk with");
-  test.skip();
-}
 
 describe("both members of the database lose their power at once", function () {
   this.timeout(300_000);
@@ -28,7 +22,7 @@ describe("both members of the database lose their power at once", function () {
 
   before(async function () {
     this.timeout(900_000);
-    await needsGo(this);
+    await needsGo(this, "not tried");
     pair = await PatroniPair.start({ options: forgetfulOptions });
     const containers = ["db-1", "db-2"].map((member) => pair.on(member));
     disks = await forgetfulDisks(containers, "/var/lib/postgresql");
@@ -72,7 +66,7 @@ describe("all members of etcd lose their power at once", function () {
 
   beforeEach(async function () {
     this.timeout(600_000);
-    await needsGo(this);
+    await needsGo(this, "not tried");
     quorum = await EtcdQuorum.start(forgetfulOptions);
     disks = await forgetfulDisks(
       members.map((member) => quorum.on(member)),

@@ -361,13 +361,15 @@ describe("operations that are told as those that contradict each other", () => {
         const deadline = performance.now() + 500;
         if (canHaveHappened(history, deadline) !== false) return;
         const { operations, areSome } = culpritsOf(history, deadline);
-        if (areSome) return;
         const can = (known: readonly Operation[]) =>
           canHaveHappened(without(history, new Set(known)), deadline);
-        assert.notEqual(can(operations), true);
-        for (const one of operations)
-          assert.notEqual(can(operations.filter((other) => other !== one)), false);
-        if (performance.now() < deadline) broken += 1;
+        const all = can(operations);
+        const others = operations.map((one) => can(operations.filter((other) => other !== one)));
+        if (performance.now() > deadline) return;
+        broken += 1;
+        assert.equal(areSome, false);
+        assert.equal(all, false);
+        for (const one of others) assert.equal(one, true);
       }),
       { numRuns: 500 },
     );

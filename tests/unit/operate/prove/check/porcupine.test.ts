@@ -3,15 +3,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { inRoot } from "../../../../../lib/paths.ts";
-import { mustRun, run } from "../../../../../lib/run.ts";
+import { mustRun } from "../../../../../lib/run.ts";
 import { canHaveHappened } from "../../../../../operate/prove/check/search.ts";
 import type { Operation } from "../../../../../operate/prove/history.ts";
-import { goSettings } from "../../../../../scripts/setup/built-parts.ts";
 import { seedOfRun } from "../../../../support/drawn.ts";
+import { buildGo, needsGo } from "../../../../support/unit/go-program.ts";
 import { anyHistories, bentHistories, realHistories } from "../../../../support/unit/registers.ts";
-
-const env = { ...process.env, ...goSettings };
 
 /** With how many at least have to be linearizable, and not. */
 const drawn = [
@@ -31,12 +28,8 @@ describe("the checker of registers and Porcupine", () => {
   before(async function () {
     folder = mkdtempSync(join(tmpdir(), "porcupine-"));
     program = join(folder, "porcupine");
-    if ((await run(["go", "version"], { env })).code !== 0) {
-      console.log("      not compared: there is no go on PATH");
-      this.skip();
-    }
-    const build = ["go", "build", "-mod=readonly", "-buildvcs=false", "-o", program, "."];
-    await mustRun(build, { cwd: inRoot("tests/support/porcupine"), env });
+    await needsGo(this, "not compared");
+    await buildGo("tests/support/porcupine", program);
   });
 
   after(() => rmSync(folder, { recursive: true }));
