@@ -12,6 +12,7 @@ import {
 import { errorTextsFile, renderErrorTexts } from "../render/haproxy-errors.ts";
 import { openFilesOf, renderHaproxyStart } from "../render/haproxy-start.ts";
 import {
+  haproxyHasServers,
   keepalivedNotify,
   loadBalancerHealth,
   oneHolderProgram,
@@ -182,6 +183,7 @@ function files(
     { path: "bin/keepalived-end", content: renderKeepalivedEnd(topology), mode: "0755" },
     { path: "bin/keepalived-notify", content: keepalivedNotify, mode: "0755" },
     { path: "bin/haproxy-answers", content: renderHaproxyAnswers(self), mode: "0755" },
+    { path: "bin/haproxy-has-servers", content: haproxyHasServers, mode: "0755" },
     { path: "bin/one-holder", content: oneHolderProgram, mode: "0755" },
     {
       path: "keepalived.conf",

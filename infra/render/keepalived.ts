@@ -27,6 +27,9 @@ export const vrrpStateFile = "/run/hastack/keepalived-state";
  */
 const routerId = 52;
 
+/** More than there is between the priorities of two load balancers. */
+const weightOfServers = 20;
+
 /**
  * Where a load balancer's adverts come from and go to: by the backend also where there is a management
  * network. Were that one cut, both would take the addresses, or nobody, while their networks are whole.
@@ -66,6 +69,17 @@ vrrp_script haproxy {
   rise 3
 }
 
+# Whoever was cut off finds itself beside the one that took over meanwhile, both with the addresses: it must
+# be the one that gives way, as it needs some time more until it knows that its servers are there again
+vrrp_script servers {
+  script "\${FILES}/bin/haproxy-has-servers"
+  interval 1
+  timeout 2
+  fall 2
+  rise 2
+  weight -${weightOfServers}
+}
+
 vrrp_instance pair {
   state BACKUP
   interface $ADVERT_INTERFACE
@@ -91,6 +105,7 @@ ${peers.map((peer) => `    ${advertAddress(peer)} min_ttl 255 max_ttl 255`).join
   }
   track_script {
     haproxy
+    servers
   }
   notify \${FILES}/bin/keepalived-notify
 }
@@ -124,6 +139,12 @@ answer=$(echo 'show version' | socat -t 0.3 - UNIX-CONNECT:${statsSocket})
 [ -n "$answer" ]
 `;
 }
+
+/** Script by which keepalived sees whether HAProxy has any server that answers to its checks. */
+export const haproxyHasServers = `#!/bin/sh -eu
+echo 'show stat -1 4 -1' | socat -t 0.3 - UNIX-CONNECT:${statsSocket} |
+  awk -F, '$18 ~ /^UP/ { up = 1 } END { exit !up }'
+`;
 
 /** Script that keepalived calls as `keepalived-notify INSTANCE name STATE priority`. */
 export const keepalivedNotify = `#!/bin/sh -eu

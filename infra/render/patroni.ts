@@ -56,8 +56,9 @@ function parameters(
   return {
     max_connections: database.maxConnections,
     shared_buffers: `${database.sharedBuffersMegabytes}MB`,
-    // A standby or a primary that hangs is noticed after this, instead of a minute
-    wal_sender_timeout: "2s",
+    // A standby or a primary that hangs is noticed after this, instead of a minute. Patroni needs another second
+    // until writes wait for a lost standby no longer, and three are promised
+    wal_sender_timeout: "1800ms",
     wal_receiver_timeout: "3s",
     wal_keep_size: "128MB",
     max_wal_size: "512MB",

@@ -17,8 +17,11 @@ import {
 import {
   balancerLost,
   brickLost,
+  haproxyHung,
   instanceLost,
   noLimit,
+  patroniKilled,
+  postgresHung,
   primaryAndLeaderLost,
   primaryLost,
   primaryProcessLost,
@@ -231,7 +234,7 @@ export const faults: readonly Fault[] = [
   {
     name: "haproxy-hung",
     what: "HAProxy of the active load balancer hangs",
-    promised: within(1.3, 1.3),
+    promised: haproxyHung,
     hits: active,
     harm: hung("haproxy"),
   },
@@ -255,7 +258,7 @@ export const faults: readonly Fault[] = [
   {
     name: "postgres-hung",
     what: "the primary's PostgreSQL hangs",
-    promised: primaryLost,
+    promised: postgresHung,
     hits: primary,
     harm: ({ stack }, member) => hangPostgres(stack, member),
     ...untilPromoted,
@@ -263,7 +266,7 @@ export const faults: readonly Fault[] = [
   {
     name: "patroni-killed",
     what: "the primary's Patroni is killed",
-    promised: primaryProcessLost,
+    promised: patroniKilled,
     hits: primary,
     harm: killed("patroni"),
   },

@@ -16,9 +16,16 @@ export const within = (reads: number, writes: number): Promised => ({
   writes: { seconds: writes },
 });
 
-export const balancerLost = within(1, 1);
+/** Pages within a second; a client of the database has to find out that its connection is lost, and make another. */
+export const balancerLost = within(1, 1.5);
+/** The system beneath goes on to take connections, so nobody is refused one. */
+export const haproxyHung = within(1.3, 1.8);
 export const instanceLost = within(1, 1);
 export const primaryProcessLost = within(1, 3);
+/** Started again after a second, Patroni waits for another one before it asks for its own lease. */
+export const patroniKilled = within(1, 4);
+/** A Patroni that waits for an answer of PostgreSQL still renews its lease meanwhile. */
+export const postgresHung = within(1, 25);
 export const primaryLost = within(1, 23);
 /** A new leader of etcd lets every lease begin anew. */
 export const primaryAndLeaderLost = within(1, 30);

@@ -14,6 +14,9 @@ export interface Findings {
   readonly undecided?: string;
 }
 
+/** Of one rule that is broken by the hundred, a person looks at the first ones. */
+const mostOfRule = 10;
+
 /** @param kept of each member of the database, once the standby has all that the primary has */
 export function findingsIn(operations: readonly Operation[], kept: ByMember<Kept>): Findings {
   const registers = checkRegisters([...operations, ...lastReads(operations, kept)]);
@@ -21,17 +24,26 @@ export function findingsIn(operations: readonly Operation[], kept: ByMember<Kept
   const { undecided } = registers;
   return {
     checked: registers.checked,
-    violations: [
+    violations: fewOfEach([
       ...registers.violations,
       ...wrongEntries(operations, kept),
       ...wrongPurchases(operations, places, kept),
       ...staleVisits(operations).map((what) => ({ rule: "stale read", what })),
       ...lostFiles(operations).map((what) => ({ rule: "lost file", what })),
-    ],
+    ]),
     ...(undecided.length > 0 && {
       undecided: `the order of what happened to ${undecided.join(", ")} could not be decided in time`,
     }),
   };
+}
+
+/** The first ones of each rule, and how many more there are. */
+function fewOfEach(violations: readonly Violation[]): Violation[] {
+  return [...Map.groupBy(violations, ({ rule }) => rule)].flatMap(([rule, all]) => {
+    const more = all.length - mostOfRule;
+    const first = all.slice(0, mostOfRule);
+    return more > 0 ? [...first, { rule, what: `and ${more} more` }] : first;
+  });
 }
 
 /** What each member has in the end is read by one more client. */

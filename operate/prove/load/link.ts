@@ -24,7 +24,7 @@ export interface Ways {
  * connection all the same, by its system: so the first byte has a limit of its own, and it is short, since what a
  * client waits for in vain is added to every outage.
  */
-const limits = { firstByte: 400, connect: 1000, read: 400, begin: 400, write: 7000 } as const;
+const limits = { firstByte: 250, connect: 1000, read: 300, begin: 300, write: 7000 } as const;
 
 /** The same on the server's side: who hangs in a transaction keeps its rows from others for no longer. */
 const serverLimits = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";

@@ -46,7 +46,11 @@ describe("keepalived.conf", () => {
 
   it("L4: takes the times of adverts and checks from the settings", () => {
     const text = rendered(0, { loadBalancer: { advertSeconds: 1.5, trackSeconds: 0.75 } });
-    assert.deepEqual(text.match(/(advert_int|interval) .*/g), ["interval 0.75", "advert_int 1.5"]);
+    assert.deepEqual(text.match(/(advert_int|interval) .*/g), [
+      "interval 0.75",
+      "interval 1",
+      "advert_int 1.5",
+    ]);
   });
 
   it("L4: holds no secret: VRRP version 3 has none", () => {
@@ -115,6 +119,22 @@ describe("keepalived's start, with the real keepalived", function () {
     assert.notEqual(code, 0);
     assert.match(stdout + stderr, /Unknown keyword 'priotity'/);
     assert.equal(await machine.run("rm -r /tmp/bad; ls /tmp"), "");
+  });
+
+  it("L4: see whether any of the real HAProxy's servers answers, but not by those that nobody checks", async () => {
+    const ask = async () => (await machine.attempt("/srv/files/bin/haproxy-has-servers")).code;
+    assert.equal(await ask(), 1, "without HAProxy");
+    await machine.run("install -d /run/haproxy && cat > /tmp/haproxy.cfg", threeServers);
+    await machine.run("haproxy -D -p /tmp/haproxy.pid -f /tmp/haproxy.cfg");
+    assert.equal(await ask(), 0, "with one that answers");
+    const down = "set server tier/there state maint";
+    await machine.run(`echo ${down} | socat - UNIX-CONNECT:/run/haproxy/admin.sock`);
+    await until("the other one is seen to be down", {
+      probe: ask,
+      done: (code) => code === 1,
+      limitSeconds: 10,
+    });
+    await machine.run("kill $(cat /tmp/haproxy.pid); rm -r /run/haproxy");
   });
 
   it("L4: forgets what an earlier keepalived has told when it really starts", async () => {
@@ -225,6 +245,27 @@ describe("health of a load balancer", () => {
   });
 });
 
+/** One that answers, one that does not, and one that nobody asks. */
+const threeServers = `global
+  stats socket /run/haproxy/admin.sock level admin
+
+defaults
+  mode tcp
+  timeout connect 1s
+  timeout client 1s
+  timeout server 1s
+
+listen there
+  bind 127.0.0.1:8001
+
+backend tier
+  server there 127.0.0.1:8001 check
+  server gone 127.0.0.1:8002 check inter 100ms fall 1
+
+backend mail
+  server mail 127.0.0.1:8003
+`;
+
 const whole = `global_defs {
   vrrp_version 3
   script_user root
@@ -238,6 +279,17 @@ vrrp_script haproxy {
   timeout 2
   fall 2
   rise 3
+}
+
+# Whoever was cut off finds itself beside the one that took over meanwhile, both with the addresses: it must
+# be the one that gives way, as it needs some time more until it knows that its servers are there again
+vrrp_script servers {
+  script "\${FILES}/bin/haproxy-has-servers"
+  interval 1
+  timeout 2
+  fall 2
+  rise 2
+  weight -20
 }
 
 vrrp_instance pair {
@@ -265,6 +317,7 @@ vrrp_instance pair {
   }
   track_script {
     haproxy
+    servers
   }
   notify \${FILES}/bin/keepalived-notify
 }

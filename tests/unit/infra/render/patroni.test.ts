@@ -797,7 +797,7 @@ bootstrap:
       parameters:
         max_connections: 100
         shared_buffers: 128MB
-        wal_sender_timeout: 2s
+        wal_sender_timeout: 1800ms
         wal_receiver_timeout: 3s
         wal_keep_size: 128MB
         max_wal_size: 512MB
@@ -879,7 +879,7 @@ tags:
 
 const parameters = `max_connections = '100'
 shared_buffers = '128MB'
-wal_sender_timeout = '2s'
+wal_sender_timeout = '1800ms'
 wal_receiver_timeout = '3s'
 wal_keep_size = '128MB'
 max_wal_size = '512MB'

@@ -54,4 +54,14 @@ describe("what is found in a history and what was read back", () => {
     const lost = { ...done("upload", "f", "t"), why: "not there at storefront-2" };
     assert.deepEqual(rulesOf([lost], both({})), ["lost file"]);
   });
+
+  it("is the first ten of what is found by the hundred, and how many more there are", () => {
+    const visits = Array.from({ length: 99 }, (_, at) => done("visit", "v", `${at + 2}/1`));
+    const found = findingsIn([...visits, done("entry", "k", "v")], both({})).violations;
+    const stale = found.filter(({ rule }) => rule === "stale read");
+    assert.equal(stale.length, 11);
+    assert.match(stale[0]?.what ?? "", /^v read 1 .*although it had written 2$/);
+    assert.equal(stale.at(-1)?.what, "and 89 more");
+    assert.equal(found.filter(({ rule }) => rule === "lost write").length, 1);
+  });
 });
