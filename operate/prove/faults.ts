@@ -23,7 +23,9 @@ import {
   patroniKilled,
   postgresHung,
   primaryAndLeaderLost,
+  primaryDeaf,
   primaryLost,
+  primaryLostUnheard,
   primaryProcessLost,
   standbyLost,
   unnoticed,
@@ -315,7 +317,7 @@ export const faults: readonly Fault[] = [
   {
     name: "primary-deaf",
     what: "nothing gets to the primary",
-    promised: primaryLost,
+    promised: primaryDeaf,
     isOfMachines: true,
     hits: primary,
     harm: cutOff(() => ({ all: true, direction: "in" })),
@@ -458,7 +460,7 @@ export const faults: readonly Fault[] = [
   ofMachines({
     name: "primary-power-cut-unheard",
     what: "the primary's machine loses its power a second after its standby has heard it last",
-    promised: primaryLost,
+    promised: primaryLostUnheard,
     hits: primary,
     harm: withoutPowerUnheard,
     ...untilPromoted,

@@ -16,10 +16,10 @@ export const within = (reads: number, writes: number): Promised => ({
   writes: { seconds: writes },
 });
 
-/** Pages within a second; a client of the database has to find out that its connection is lost, and make another. */
-export const balancerLost = within(1, 1.5);
-/** The system beneath goes on to take connections, so nobody is refused one. */
-export const haproxyHung = within(1.3, 1.8);
+/** A transaction that was under way there keeps its rows until PostgreSQL ends it: 2 s for the clients here. */
+export const balancerLost = within(1, 3);
+/** Its system goes on to take connections, so nobody is refused one. */
+export const haproxyHung = within(1.5, 3);
 export const instanceLost = within(1, 1);
 export const primaryProcessLost = within(1, 3);
 /** Started again after a second, Patroni waits for another one before it asks for its own lease. */
@@ -27,6 +27,10 @@ export const patroniKilled = within(1, 4);
 /** A Patroni that waits for an answer of PostgreSQL still renews its lease meanwhile. */
 export const postgresHung = within(1, 25);
 export const primaryLost = within(1, 23);
+/** What is under way when it hears nothing any more renews its lease once more. */
+export const primaryDeaf = within(1, 25);
+/** Writes wait from the moment at which the standby hears it no more, before its power is cut. */
+export const primaryLostUnheard = within(1, 24);
 /** A new leader of etcd lets every lease begin anew. */
 export const primaryAndLeaderLost = within(1, 30);
 export const standbyLost: Promised = { reads: unnoticedOf, writes: { seconds: 3, failed: 0 } };

@@ -149,9 +149,10 @@ export class Member {
       // The server limits only what cannot be a commit. Everything else is limited on this side, by
       // dropping the connection: that cancels nothing. A commit whose wait for the standby is
       // cancelled would report success for a row that only one member has.
-      // An instance that is lost within a transaction keeps its rows from the others for so long.
+      // An instance or a load balancer that is lost within a transaction keeps its rows from the others until
+      // PostgreSQL ends the silent session. Nothing here waits for anything but the database within one.
       // A day begins and ends with UTC, for `current_date` as for the pages, whatever the machine's own.
-      options: "-c lock_timeout=5s -c idle_in_transaction_session_timeout=5s -c TimeZone=UTC",
+      options: "-c lock_timeout=5s -c idle_in_transaction_session_timeout=2s -c TimeZone=UTC",
       onConnect: (client) => this.#check(client),
     });
     pool.on("error", this.#options.onError);

@@ -26,8 +26,8 @@ export interface Ways {
  */
 const limits = { firstByte: 250, connect: 1000, read: 300, begin: 300, write: 7000 } as const;
 
-/** The same on the server's side: who hangs in a transaction keeps its rows from others for no longer. */
-const serverLimits = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";
+/** The same on the server's side: who is lost within a transaction keeps its rows from others for 2 s. */
+const serverLimits = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=2s";
 
 /** Nothing was done, for certain. */
 export class Refused extends Error {}
