@@ -16,13 +16,13 @@ const own = {
 
 /**
  * `npm run prove`: what is promised, measured on the running stack, one fault after the other. It ends
- * with 0 where all promises were kept, 1 where one was missed or something happened that must never be, and 2 where no
- * run counts.
+ * with 0 where all promises were kept, 1 where one was missed or something happened that must never be, and 2 where
+ * nothing was, but of some fault no run counts.
  */
 export async function main(args: readonly string[]): Promise<number> {
   const { stack: name, yes, options } = readOperationCall(args, usage, { own, names: 0 });
   const stack = openStack(name);
-  const runs = readCount("runs", options.runs) ?? 1;
+  const runs = readCount("runs", options.runs);
   const draw = readCount("draw", options.draw);
   const only = typeof options.only === "string" ? options.only.split(",") : undefined;
   let status = 1;
@@ -30,15 +30,16 @@ export async function main(args: readonly string[]): Promise<number> {
     status = found;
   };
   const wanted = {
-    runs,
     json: options.json === true,
     resume: options.resume === true,
+    ...(runs !== undefined && { runs }),
     ...(only && { only }),
     ...(draw !== undefined && { draw }),
     tell,
   };
   const code = await operate(stack, { what: "prove", yes }, () => planProof(stack, wanted));
-  return code === 0 ? 0 : status;
+  // Whatever was found, what could not be taken away afterwards is no success
+  return code === 0 ? 0 : status || 1;
 }
 
 /** @throws for what is no number */

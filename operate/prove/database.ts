@@ -121,25 +121,35 @@ const everything = `SELECT json_build_object(
 
 /** How far the primary has written its log. @throws where there is none */
 export const positionAtPrimary = async (stack: OperatedStack): Promise<string> =>
-  (await atPrimary(stack, "postgres", "SELECT pg_current_wal_flush_lsn();")).trim();
+  positionIn(await atPrimary(stack, "postgres", "SELECT pg_current_wal_flush_lsn();"));
+
+/** It goes into what another member is asked: one machine must not tell another one what to do. @throws for anything else */
+export function positionIn(said: string): string {
+  const [position] = /^[0-9A-F]+\/[0-9A-F]+$/.exec(said.trim()) ?? [];
+  if (position === undefined) throw new Error(`"${said.trim().slice(0, 80)}" is no position of a log`);
+  return position;
+}
 
 /** What a standby has received it applies at once, unless something holds it up. */
 const applyingSeconds = 30;
 
 /**
  * Reads all back from one member, once it has applied all that the primary had written.
- * @param position of the primary's log
+ * @param position of the primary's log; undefined where there is no primary
  * @throws with the member, and what it said
  */
 export async function readBack(
   stack: OperatedStack,
   name: string,
-  position: string,
+  position: string | undefined,
 ): Promise<Kept> {
   const member = memberNamed(stack, name);
   const ask = (text: string) =>
     mustOn(stack, member, `${psql(proofName)} --command=${quote(text)}`, "reading back", 60);
-  const hasAll = `SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= '${position}'`;
+  const hasAll =
+    position === undefined
+      ? "SELECT true"
+      : `SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= '${position}'`;
   await until(`${name} has applied all that was written`, {
     probe: async () => (await ask(hasAll)).trim(),
     done: (said) => said === "t",

@@ -13,7 +13,9 @@ export interface Fault {
   readonly promised: Promised;
   /** Whether their machines are lost as a whole, with all that is on them. @default false */
   readonly isOfMachines?: true;
-  /** Whom it hits, all at once; clients do not come from their machines meanwhile. */
+  /** Whether no client can come from their machines meanwhile. @default where they are lost as a whole */
+  readonly strandsClients?: true;
+  /** Whom it hits, all at once. */
   readonly hits: (scene: Scene) => readonly Member[];
   /**
    * Harms one of them.
@@ -40,6 +42,11 @@ export function promisedAt(scene: Scene, { promised, isOfMachines, hits }: Fault
   return promisedTogether([promised, ...lost.map((member) => ofRole(scene, member))]);
 }
 
+/** Machines that clients do not come from while it lasts. */
+export function strandedAt(scene: Scene, { strandsClients, isOfMachines, hits }: Fault): string[] {
+  return strandsClients || isOfMachines ? hits(scene).map(({ machine }) => machine) : [];
+}
+
 /** What a fault did. */
 export interface Struck {
   readonly members: readonly Member[];
@@ -63,7 +70,8 @@ export async function strike(
   );
   const mends = done.flatMap((one) => (one.status === "fulfilled" && one.value ? [one.value] : []));
   const mend = async () => {
-    await Promise.all(mends.map((one) => one()));
+    const mended = await Promise.allSettled(mends.map((one) => one()));
+    for (const one of mended) if (one.status === "rejected") throw one.reason;
   };
   const failed = done.find((one) => one.status === "rejected");
   if (failed) {

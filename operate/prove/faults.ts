@@ -132,6 +132,7 @@ function bothDown(first: "primary" | "standby", back: "primary" | "standby"): Fa
     name: `both-down-${first}-first-${back}-back-first`,
     what: `both database machines lose their power, the ${first}'s first, and the ${back}'s is back first`,
     promised: noLimit,
+    strandsClients: true,
     hits: (scene) => [scene.primary, scene.standby],
     whyNot: (scene) => whyNoContainer(scene, [scene.primary, scene.standby]),
     lasts: 2,
@@ -210,6 +211,7 @@ export const faults: readonly Fault[] = [
     what: "the active load balancer is cut off from its clients alone, with its link up",
     // Nothing within the stack can tell this from an hour without visitors
     promised: noLimit,
+    strandsClients: true,
     hits: active,
     harm: cutOff(({ active: { name }, stack: { topology } }) => {
       const { frontend = "" } =
@@ -222,6 +224,7 @@ export const faults: readonly Fault[] = [
     name: "balancer-link-flaps",
     what: "the active load balancer's link goes and comes",
     promised: noLimit,
+    strandsClients: true,
     hits: active,
     harm: flapping,
     lasts: 20,
@@ -327,6 +330,7 @@ export const faults: readonly Fault[] = [
     name: "primary-cut-off-from-etcd-and-standby",
     what: "the primary is cut off from etcd and its standby",
     promised: primaryLost,
+    strandsClients: true,
     hits: primary,
     harm: cutOff((scene) => ({ addresses: addressesOf([scene.standby, ...etcd(scene)]) })),
     ...untilPromoted,
@@ -335,6 +339,7 @@ export const faults: readonly Fault[] = [
     name: "primary-cut-off-from-etcd",
     what: "the primary is cut off from etcd alone",
     promised: unnoticed,
+    strandsClients: true,
     hits: primary,
     harm: cutOff((scene) => ({ addresses: addressesOf(etcd(scene)) })),
     lasts: 25,
@@ -343,6 +348,7 @@ export const faults: readonly Fault[] = [
     name: "primary-cut-off-from-standby",
     what: "the primary is cut off from its standby alone",
     promised: primaryProcessLost,
+    strandsClients: true,
     hits: primary,
     harm: cutOff((scene) => ({ addresses: addressesOf([scene.standby]) })),
     lasts: 15,
@@ -352,6 +358,7 @@ export const faults: readonly Fault[] = [
     what: "the primary is cut off from the load balancers alone",
     // Patroni asks etcd and the standby, and both say that all is well
     promised: noLimit,
+    strandsClients: true,
     hits: primary,
     harm: cutOff(({ stack: { topology } }) => ({
       addresses: addressesOf(topology.members.loadBalancer),
@@ -362,6 +369,7 @@ export const faults: readonly Fault[] = [
     name: "primary-link-flaps",
     what: "the primary's link goes and comes",
     promised: noLimit,
+    strandsClients: true,
     hits: primary,
     harm: flapping,
     lasts: 20,
@@ -459,7 +467,7 @@ export const faults: readonly Fault[] = [
   }),
   ofMachines({
     name: "primary-power-cut-unheard",
-    what: "the primary's machine loses its power a second after its standby has heard it last",
+    what: "the primary's machine loses its power half a second after its standby has heard it last",
     promised: primaryLostUnheard,
     hits: primary,
     harm: withoutPowerUnheard,

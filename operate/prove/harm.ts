@@ -120,14 +120,28 @@ function later(command: readonly string[]): () => void {
   };
 }
 
+/** Half a fault is mended at once: what would mend it later could meet the next one. @throws what harming threw */
+async function orMended(mend: Mend, harm: () => Promise<unknown>): Promise<Mend> {
+  try {
+    await harm();
+    return mend;
+  } catch (error) {
+    await mend().catch(() => {});
+    throw error;
+  }
+}
+
 /** Stops all of a machine in its tracks, its answers to connections too, but not its system's. */
 export async function pauseMachine(container: string): Promise<Mend> {
   const callOff = later(["docker", "unpause", container]);
-  await mustDocker(["pause", container]);
-  return async () => {
-    await docker(["unpause", container]);
+  const mend = async () => {
+    const { code, stderr } = await docker(["unpause", container]);
+    // What cannot be mended now is mended later
+    if (code !== 0 && !stderr.includes("is not paused"))
+      throw new Error(`${container} still hangs: ${stderr.trim()}`);
     callOff();
   };
+  return orMended(mend, () => mustDocker(["pause", container]));
 }
 
 /**
@@ -140,16 +154,16 @@ export async function cutPower(
   machine: string,
   struck: () => void,
 ): Promise<Mend> {
-  const callOff = later(["docker", "start", container]);
   const forget = await cutNetwork(stack, machine, { all: true });
-  struck();
-  await mustDocker(["kill", container]);
-  return async () => {
+  const callOff = later(["docker", "start", container]);
+  const mend = async () => {
     await mustDocker(["start", container]);
     callOff();
     // The cut went with the container's network, and a machine that boots cannot be asked yet
     await forget().catch(() => {});
   };
+  struck();
+  return orMended(mend, () => mustDocker(["kill", container]));
 }
 
 /** What does not get through. */
@@ -224,11 +238,11 @@ export async function cutNetwork(stack: OperatedStack, machine: string, cut: Cut
   if (stack.settings.platform === "docker") {
     const beside = await besideContainer(stack, machine);
     const callOff = later(["docker", ...beside, heal]);
-    await mustDocker([...beside, cutScript(cut, table)]);
-    return async () => {
-      await docker([...beside, heal]);
+    const mend = async () => {
+      await mustDocker([...beside, heal]);
       callOff();
     };
+    return orMended(mend, () => mustDocker([...beside, cutScript(cut, table)]));
   }
   const on = { name: machine, machine } as Member;
   const script = `setsid sh -c 'sleep ${mostSeconds}; ${heal}' > /dev/null 2>&1 < /dev/null &
@@ -260,8 +274,10 @@ done`;
     const [run = "", ...beside] = await besideContainer(stack, machine);
     const id = (await mustDocker([run, "--detach", ...beside, script])).trim();
     return async () => {
+      const callOff = later(["docker", run, ...beside, heal]);
       await docker(["kill", id]);
-      await docker([run, ...beside, heal]);
+      await mustDocker([run, ...beside, heal]);
+      callOff();
     };
   }
   const on = { name: machine, machine } as Member;

@@ -50,6 +50,10 @@ export function violationsOf({ violations, overlaps }: Run): Violation[] {
   return [...violations, ...both];
 }
 
+/** What was promised of a run. */
+export const promisedOf = (fault: Pick<FaultResult, "promised">, run: Run): Promised =>
+  run.promised ?? fault.promised;
+
 /** What must never be is as wrong where clients were late. */
 export function verdictOfRun(run: Run, promised: Promised): Verdict {
   if (violationsOf(run).length > 0) return "violated";
@@ -65,7 +69,7 @@ export const countedOf = ({ runs }: Pick<FaultResult, "runs">): Run[] =>
 export const verdictOfFault = (fault: Pick<FaultResult, "promised" | "runs">): Verdict =>
   worst(
     fault.runs
-      .map((run) => verdictOfRun(run, fault.promised))
+      .map((run) => verdictOfRun(run, promisedOf(fault, run)))
       .filter((verdict) => verdict !== "void"),
   );
 

@@ -1,5 +1,5 @@
 /** Proofs as files: one that is cut off has what it has seen, and can go on. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { inHastack } from "../../lib/paths.ts";
 import { Refusal } from "../act/plan.ts";
 import { countedOf } from "./judge.ts";
@@ -14,10 +14,16 @@ export function keepProof(proof: Proof): string {
   const folder = folderOf(proof.stack);
   mkdirSync(folder, { recursive: true });
   const name = proof.began.replaceAll(/[:.]/g, "-");
-  writeFileSync(`${folder}/${name}.json`, JSON.stringify(proof));
-  writeFileSync(`${folder}/${name}.html`, pageOf(proof));
-  writeFileSync(`${folder}/summary.json`, `${JSON.stringify(summaryOf(proof), null, 2)}\n`);
+  writeWhole(`${folder}/${name}.json`, JSON.stringify(proof));
+  writeWhole(`${folder}/${name}.html`, pageOf(proof));
+  writeWhole(`${folder}/summary.json`, `${JSON.stringify(summaryOf(proof), null, 2)}\n`);
   return `${folder}/${name}.html, and .json beside it`;
+}
+
+/** Whoever is cut off while writing leaves what was there. */
+function writeWhole(file: string, text: string): void {
+  writeFileSync(`${file}.part`, text);
+  renameSync(`${file}.part`, file);
 }
 
 /** Runs that do not count are tried again, so often at most. */

@@ -11,6 +11,9 @@ export function uploadsFolder({ application }: OperatedStack): string | undefine
   return directory === undefined ? undefined : `${directory}/.hastack-prove`;
 }
 
+/** Storage on several machines takes a while for the files of a hundred runs. */
+const removingSeconds = 300;
+
 /** Safe where nothing is there. @throws where there is no primary, or no machine with the shared directory answers */
 export async function removeProof(stack: OperatedStack): Promise<void> {
   await removeDatabase(stack);
@@ -19,7 +22,7 @@ export async function removeProof(stack: OperatedStack): Promise<void> {
   const said: string[] = [];
   for (const { name, machine } of Object.values(stack.topology.tiers).flat()) {
     const remove = `rm -rf -- ${quote(folder)}`;
-    const outcome = await onMachineOf(stack, machine, remove, { limitSeconds: 30 });
+    const outcome = await onMachineOf(stack, machine, remove, { limitSeconds: removingSeconds });
     if (!isUnreachable(outcome) && outcome.code === 0) return;
     said.push(`${name}: ${isUnreachable(outcome) ? outcome.unreachable : outcome.stderr.trim()}`);
   }

@@ -28,7 +28,7 @@ export interface Seen {
 
 /** Something that must never be: a write that is lost, two primaries at once. Seconds are no violation, but a promise. */
 export interface Violation {
-  /** `lost write`, `duplicate`, `refused write is there`, `nobody wrote this`, `stock`, `not linearizable`, `stale read`, `two primaries`, `lost file`, `not read back`, `not whole again`. */
+  /** `lost write`, `duplicate`, `refused write is there`, `nobody wrote this`, `stock`, `not linearizable`, `stale read`, `two primaries`, `lost file`, `members differ`, `not read back`, `not watched`, `not whole again`. */
   readonly rule: string;
   /** What was seen, with the keys and members. */
   readonly what: string;
@@ -40,7 +40,7 @@ export interface Stage {
   readonly seconds: number;
 }
 
-/** What a program of the stack wrote in its log, in seconds since the measurement began. */
+/** What a program of the stack wrote in its log, or what the proof itself did, in seconds since the measurement began. */
 export interface Event {
   readonly at: number;
   readonly member: string;
@@ -74,6 +74,8 @@ export interface Run {
   readonly mendedAt?: number;
   /** When all was as before. */
   readonly wholeAt?: number;
+  /** Of all that was on the machines that it hit, which need not be the same each time. @default as of the fault */
+  readonly promised?: Promised;
   /** Whom it hit: `db-1`. */
   readonly members: readonly string[];
   /** Why it does not count, such as a load generator that could not keep up. */
@@ -97,7 +99,7 @@ export interface FaultResult {
   readonly name: string;
   /** For people: `the primary's machine is lost`. */
   readonly what: string;
-  /** Of all that is on the machines that it hits. */
+  /** Of all that is on the machines that it hits: the longest of all runs. Each run is judged by its own. */
   readonly promised: Promised;
   readonly runs: readonly Run[];
 }

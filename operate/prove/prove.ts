@@ -1,12 +1,13 @@
 /** `npm run prove`: breaks a running stack in many ways under load, and judges what is promised of it. */
 import http from "node:http";
+import https from "node:https";
 import { cpus, setPriority } from "node:os";
-import { type Plan, Refusal, say, Unfinished } from "../act/plan.ts";
+import { type Plan, Refusal, Unfinished } from "../act/plan.ts";
 import type { OperatedStack } from "../stack.ts";
 import { makeDatabase } from "./database.ts";
 import type { Fault } from "./fault.ts";
 import { faults } from "./faults.ts";
-import { exitStatusOf, verdictOfProof } from "./judge.ts";
+import { countedOf, exitStatusOf, verdictOfProof } from "./judge.ts";
 import { isWanted, keepProof, proofToResume } from "./kept.ts";
 import { removeProof } from "./leftovers.ts";
 import { rates } from "./load/load.ts";
@@ -18,8 +19,8 @@ import { type Outcome, runOnce, whole } from "./run.ts";
 import { sceneOf } from "./scene.ts";
 
 export interface ProveOptions {
-  /** How often each fault is tried. */
-  readonly runs: number;
+  /** How often each fault is tried. @default once */
+  readonly runs?: number;
   /** Names of faults. @default all */
   readonly only?: readonly string[];
   /** How many faults are drawn from these. @default all are tried */
@@ -34,7 +35,7 @@ export interface ProveOptions {
 /** @throws with what there is, for a name that is none */
 export function chosenFaults(only: readonly string[] | undefined): readonly Fault[] {
   if (only === undefined) return faults;
-  return only.map((name) => {
+  return [...new Set(only)].map((name) => {
     const found = faults.find((one) => one.name === name);
     if (found) return found;
     throw new Error(`--only ${name}: there is ${faults.map((one) => one.name).join(", ")}`);
@@ -57,8 +58,11 @@ const soonSeconds = 20;
 const minutesOfRun = 1;
 
 export async function planProof(stack: OperatedStack, options: ProveOptions): Promise<Plan> {
+  const other = (["only", "draw", "runs"] as const).find((name) => options[name] !== undefined);
+  if (options.resume && other !== undefined)
+    throw new Refusal(`--resume goes on with the faults of the last proof: leave --${other} out`);
   const before = options.resume ? proofToResume(stack.name) : undefined;
-  const runs = before?.runs ?? options.runs;
+  const runs = before?.runs ?? options.runs ?? 1;
   const chosen = chosenFaults(before?.chosen ?? options.only);
   const site = await siteOf(stack);
   const picture = await whole(stack, new AbortController().signal, soonSeconds).catch(
@@ -77,16 +81,16 @@ export async function planProof(stack: OperatedStack, options: ProveOptions): Pr
     return why === undefined ? [] : [{ name, why }];
   });
   const allSkipped = [...(before?.skipped ?? []), ...skipped];
-  const done = (before?.faults ?? []).reduce((sum, one) => sum + one.runs.length, 0);
-  const count = tried.length * runs - done;
+  const done = (before?.faults ?? []).reduce((sum, one) => sum + countedOf(one).length, 0);
+  const count = Math.max(0, tried.length * runs - done);
   return {
     costs: [
       `${tried.length} faults, ${runs === 1 ? "once" : `${runs} times`} each${done > 0 ? `, of which ${done} runs are done` : ""}: about ${Math.ceil(count * minutesOfRun)} minutes.`,
       ...(options.draw === undefined
         ? []
         : [`Drawn: ${tried.map(({ name }) => name).join(", ")}.`]),
-      "Visitors see each of them, as far as the stack lets them: pages and writes stand still for up to 30 s at a time.",
-      "Clients make about a hundred requests a second, and write to a database of their own, which is removed afterwards.",
+      "Visitors see each of them, as far as the stack lets them: pages and writes stand still for up to a minute at a time.",
+      "Clients make some 85 requests a second, and write to a database of their own, which is removed afterwards.",
     ],
     hasOutput: true,
     undo: [{ do: "remove-proof" }],
@@ -102,25 +106,39 @@ export async function planProof(stack: OperatedStack, options: ProveOptions): Pr
 const noneThere = ({ name, hits }: Fault, scene: Parameters<Fault["hits"]>[0]) =>
   name !== "nothing" && hits(scene).length === 0 ? "the stack has none" : undefined;
 
-/** Pages that every application has: its first one, and what tells of each tier's health. */
+/** The page that every application has: its first one. */
 async function siteOf({ topology }: OperatedStack): Promise<Site> {
   const host = topology.network.frontend.vip;
-  const location = await new Promise<string | undefined>((resolve, reject) => {
-    const call = http.get({ host, path: "/", timeout: 5000 }, (answer) => {
+  const plain = `http://${host}`;
+  try {
+    const { headers, statusCode = 0 } = await answerOf(plain);
+    const isSecured = headers.location?.startsWith("https:") === true;
+    const origin = isSecured ? `https://${host}` : plain;
+    const status = isSecured ? ((await answerOf(origin)).statusCode ?? 0) : statusCode;
+    if (status < 400) return { origin, paths: ["/"] };
+    throw new Error(`${origin}/ answers ${status}`);
+  } catch (error) {
+    throw new Refusal(
+      `the site's first page cannot be had (${(error as Error).message}): it has to answer with less than 400, and this command has to run where ${host} can be reached`,
+    );
+  }
+}
+
+function answerOf(origin: string): Promise<http.IncomingMessage> {
+  const { get } = origin.startsWith("https:") ? https : http;
+  return new Promise((resolve, reject) => {
+    // Whose certificate it is, is no matter here
+    const call = get(`${origin}/`, { timeout: 5000, rejectUnauthorized: false }, (answer) => {
       answer.resume();
-      resolve(answer.headers.location);
+      resolve(answer);
     });
     call.on("timeout", () => call.destroy(new Error("no answer within 5 s")));
     call.on("error", reject);
-  }).catch((error: Error) => {
-    throw new Refusal(
-      `the site at ${host} cannot be reached from here (${error.message}): run it where the frontend's virtual address can be reached`,
-    );
   });
-  return { origin: `${location?.startsWith("https:") ? "https" : "http"}://${host}`, paths: ["/"] };
 }
 
 interface Chosen extends ProveOptions {
+  readonly runs: number;
   readonly tried: readonly Fault[];
   readonly skipped: Proof["skipped"];
   readonly site: Site;
@@ -157,16 +175,16 @@ async function prove(stack: OperatedStack, chosen: Chosen): Promise<string> {
         const outcome = await runOnce({ stack, site, access, signal }, fault);
         one = withRun(fault, one, outcome);
         results.set(fault.name, one);
-        say(progressOf(one, runs, process.stderr.isTTY === true));
+        process.stderr.write(`${progressOf(one, runs, hasColour(process.stderr))}\n`);
         keepProof(proof());
       }
+    const text = json ? JSON.stringify(proof(), null, 2) : tableText(proof(), hasColour());
+    process.stdout.write(`${text}\n`);
+    tell(exitStatusOf(proof()));
   } finally {
     await removeProof(stack);
   }
   const files = keepProof(proof());
-  const text = json ? JSON.stringify(proof(), null, 2) : tableText(proof(), hasColour());
-  process.stdout.write(`${text}\n`);
-  tell(exitStatusOf(proof()));
   const result = `${verdictOfProof(proof())}: ${files}`;
   if (exitStatusOf(proof()) === 0) return result;
   throw new Unfinished(result);
@@ -188,8 +206,9 @@ function withRun({ name, what }: Fault, before: FaultResult | undefined, outcome
     name,
     what,
     promised: promisedTogether(promises),
-    runs: [...(before?.runs ?? []), outcome.run],
+    runs: [...(before?.runs ?? []), { ...outcome.run, promised: outcome.promised }],
   };
 }
 
-const hasColour = () => process.stdout.isTTY === true && !process.env.NO_COLOR;
+const hasColour = (stream: NodeJS.WriteStream = process.stdout) =>
+  stream.isTTY === true && !process.env.NO_COLOR;

@@ -6,20 +6,20 @@ import { replicates } from "../act/whole.ts";
 import type { OperatedStack } from "../stack.ts";
 import type { Picture } from "../status/picture.ts";
 import { lookAt } from "../status/status.ts";
-import { findingsIn } from "./check/check.ts";
+import { fewOfEach, findingsIn } from "./check/check.ts";
 import { type Access, emptyTables, type Kept, positionAtPrimary, readBack } from "./database.ts";
 import { eventsSince, stagesOf } from "./events.ts";
-import { type Fault, outlast, promisedAt, type Struck, strike } from "./fault.ts";
+import { type Fault, outlast, promisedAt, type Struck, strandedAt, strike } from "./fault.ts";
 import { isRead, type Operation } from "./history.ts";
 import { uploadsFolder } from "./leftovers.ts";
 import { Load } from "./load/load.ts";
 import type { Site } from "./load/pages.ts";
 import { missingFiles } from "./load/uploads.ts";
-import type { Promised, Run, Violation } from "./proof.ts";
+import type { Event, Promised, Run, Violation } from "./proof.ts";
 import { Relays } from "./relays.ts";
 import { lookSeconds, type Scene, sceneOf } from "./scene.ts";
 import { longestGap, seenOf, seriesOf } from "./seen.ts";
-import { overlapsOf, readWatch, startWatch, type Watched } from "./watch.ts";
+import { notWatched, overlapsOf, readWatch, startWatch, type Watched } from "./watch.ts";
 
 /** Logins to look at each machine have their processors busy: nothing is measured until that is over. */
 const calmSeconds = 4;
@@ -125,12 +125,28 @@ async function measured(
     signal.throwIfAborted();
     const { database } = stack.topology.members;
     const watched = await Promise.all(database.map((one) => readWatch(stack, one)));
-    const [fileRelay] = fileRelays.there;
-    const missing = fileRelay ? await missingFiles(operations, fileRelay) : [];
-    const happened = { load, struck, times, operations, watched, missing, end, whyVoid, notWhole };
+    const missing = await filesReadBack(stack, operations);
+    const happened = { fault, load, struck, times, operations, watched, missing, end, whyVoid, notWhole };
     return await judged(context, happened);
   } finally {
     await load.end();
+  }
+}
+
+/** By a way of its own: those that clients had may have been lost with their machines. */
+async function filesReadBack(
+  stack: OperatedStack,
+  operations: readonly Operation[],
+): Promise<Violation[]> {
+  try {
+    const relays = await Relays.start(stack);
+    try {
+      return await missingFiles(operations, relays.next());
+    } finally {
+      relays.end();
+    }
+  } catch (error) {
+    return [{ rule: "not read back", what: (error as Error).message }];
   }
 }
 
@@ -165,7 +181,7 @@ async function suffer(
   load: Load,
   spare: (machines: readonly string[]) => void,
 ): Promise<{ struck: Struck; times: Times }> {
-  spare(fault.hits(scene).map(({ machine }) => machine));
+  spare(strandedAt(scene, fault));
   const hits: number[] = [];
   const struck = await strike(scene, fault, () => hits.push(load.now()));
   const broken = hits[0] ?? load.now();
@@ -201,6 +217,7 @@ async function suffer(
 }
 
 interface Happened {
+  readonly fault: Fault;
   readonly load: Load;
   readonly struck: Struck;
   readonly times: Times;
@@ -215,8 +232,10 @@ interface Happened {
 
 async function judged({ stack }: RunContext, happened: Happened): Promise<Run> {
   const { load, struck, times, operations, watched, missing, end, whyVoid, notWhole } = happened;
+  const { fault } = happened;
   const { kept, notRead } = await allReadBack(stack);
-  const events = await eventsSince(stack, loggers(stack), load.began);
+  const told = await eventsSince(stack, loggers(stack), load.began);
+  const events = [...told, ...ownEvents(fault, struck, times)];
   const seconds = end / 1000;
   const span = [quietSeconds * 1000, end] as const;
   const gap = longestGap(
@@ -235,12 +254,13 @@ async function judged({ stack }: RunContext, happened: Happened): Promise<Run> {
     ...(isVoid !== undefined && { void: isVoid }),
     reads: seenOf(operations, true, span),
     writes: seenOf(operations, false, span),
-    violations: [
+    violations: fewOfEach([
       ...violations,
       ...missing,
       ...notRead,
+      ...notWatched(watched),
       ...(notWhole === undefined ? [] : [{ rule: "not whole again", what: notWhole }]),
-    ],
+    ]),
     stages: gap.seconds > 0.5 ? stagesOf(events, times.broken / 1000, gap.end / 1000) : [],
     events,
     series: seriesOf(operations, seconds),
@@ -249,11 +269,24 @@ async function judged({ stack }: RunContext, happened: Happened): Promise<Run> {
   };
 }
 
+/** What was done from here, beside what programs wrote of it. */
+function ownEvents({ what }: Fault, { members }: Struck, { broken, mended }: Times): Event[] {
+  return members.flatMap(({ name: member }): Event[] => [
+    { at: broken / 1000, member, program: "prove", text: what },
+    ...(mended === undefined
+      ? []
+      : [{ at: mended / 1000, member, program: "prove" as const, text: "it is mended" }]),
+  ]);
+}
+
 /** A member that did not come back must not hide what the other one has. */
 async function allReadBack(stack: OperatedStack) {
   const kept = new Map<string, Kept>();
   const notRead: Violation[] = [];
-  const position = await positionAtPrimary(stack);
+  const position = await positionAtPrimary(stack).catch((error: Error) => {
+    notRead.push({ rule: "not read back", what: `as far as the primary has written: ${error.message}` });
+    return undefined;
+  });
   const members = stack.topology.members.database;
   await Promise.all(
     members.map(async ({ name }) => {

@@ -4,9 +4,10 @@ import { commandLine } from "../../infra/platform/shell.ts";
 import { proofName } from "../../infra/render/patroni.ts";
 import type { Member } from "../../infra/topology.ts";
 import { inRoot } from "../../lib/paths.ts";
+import { until } from "../../lib/until.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
-import type { Overlap } from "./proof.ts";
+import type { Overlap, Violation } from "./proof.ts";
 
 const program = readFileSync(inRoot("operate/prove/watch.py"), "utf8");
 const fileOf = ({ name }: Member) => `/run/hastack-prove-${name}`;
@@ -15,7 +16,10 @@ const fileOf = ({ name }: Member) => `/run/hastack-prove-${name}`;
 const ended = (file: string) =>
   `{ [ ! -e ${file}.pid ] || kill -- "-$(cat ${file}.pid)" 2> /dev/null || :; }`;
 
-/** Starts it on a member's machine, where it ends by itself. It can be started again after the machine was. */
+/**
+ * Starts it on a member's machine, where it ends by itself. It can be started again after the machine was.
+ * @throws where it could not within half a minute, as a machine that boots takes
+ */
 export async function startWatch(
   stack: OperatedStack,
   member: Member,
@@ -27,7 +31,13 @@ export async function startWatch(
   // It is the first of a group of processes, which ends as one
   const started = `setsid sh -c 'echo $$ > ${file}.pid; exec "$@"' sh ${command}`;
   const script = `cd / && ${ended(file)} && { ${started} >> ${file} 2> /dev/null < /dev/null & }`;
-  await onMachineOf(stack, member.machine, script, { limitSeconds: 10 });
+  await until(`${member.name} is watched`, {
+    probe: () => onMachineOf(stack, member.machine, script, { limitSeconds: 10 }),
+    done: (outcome) => !isUnreachable(outcome) && outcome.code === 0,
+    describe: (outcome) =>
+      isUnreachable(outcome) ? outcome.unreachable : `code ${outcome.code} ${outcome.stderr.trim()}`,
+    limitSeconds: 30,
+  });
 }
 
 /** What one member was seen to do, as times in milliseconds since 1970. */
@@ -52,6 +62,13 @@ export function readTimes(member: string, text: string): Watched {
       ([, seconds]) => Number(seconds) * 1000,
     );
   return { member, primary: of("primary"), write: of("write") };
+}
+
+/** Some member took writes before the fault: where none was seen to, nobody was watched. */
+export function notWatched(watched: readonly Watched[]): Violation[] {
+  if (watched.some(({ write }) => write.length > 0)) return [];
+  const names = watched.map(({ member }) => member).join(" and ");
+  return [{ rule: "not watched", what: `of ${names} nothing was seen on their machines` }];
 }
 
 /**

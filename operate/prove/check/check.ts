@@ -24,13 +24,15 @@ export function findingsIn(operations: readonly Operation[], kept: ByMember<Kept
   const { undecided } = registers;
   return {
     checked: registers.checked,
-    violations: fewOfEach([
+    violations: [
       ...registers.violations,
       ...wrongEntries(operations, kept),
       ...wrongPurchases(operations, places, kept),
       ...staleVisits(operations).map((what) => ({ rule: "stale read", what })),
       ...lostFiles(operations).map((what) => ({ rule: "lost file", what })),
-    ]),
+      ...lostVisits(operations, kept).map((what) => ({ rule: "lost write", what })),
+      ...differing(kept).map((what) => ({ rule: "members differ", what })),
+    ],
     ...(undecided.length > 0 && {
       undecided: `the order of what happened to ${undecided.join(", ")} could not be decided in time`,
     }),
@@ -38,7 +40,7 @@ export function findingsIn(operations: readonly Operation[], kept: ByMember<Kept
 }
 
 /** The first ones of each rule, and how many more there are. */
-function fewOfEach(violations: readonly Violation[]): Violation[] {
+export function fewOfEach(violations: readonly Violation[]): Violation[] {
   return [...Map.groupBy(violations, ({ rule }) => rule)].flatMap(([rule, all]) => {
     const more = all.length - mostOfRule;
     const first = all.slice(0, mostOfRule);
@@ -60,6 +62,29 @@ function lastReads(operations: readonly Operation[], kept: ByMember<Kept>): Oper
       return { ...read, ...times, key, from: member, ...(value !== undefined && { value }) };
     }),
   );
+}
+
+/** Visitors of whom a member has less than what was acknowledged to them last. */
+function lostVisits(operations: readonly Operation[], kept: ByMember<Kept>): string[] {
+  const own = operations.filter(({ kind, outcome }) => kind === "visit" && outcome === "ok");
+  return [...Map.groupBy(own, ({ key = "" }) => key)].flatMap(([visitor, visits]) => {
+    const wrote = Math.max(...visits.map(({ value = "" }) => Number(value.split("/")[0])));
+    return [...kept].flatMap(([member, { visitors }]) => {
+      const has = visitors.get(visitor) ?? 0;
+      return has < wrote ? [`${visitor} wrote ${wrote}, and ${member} has ${has}`] : [];
+    });
+  });
+}
+
+/** What one member has and the other one has not, once both have applied all. */
+function differing(kept: ByMember<Kept>): string[] {
+  const [[first, one] = [], [second, other] = []] = [...kept];
+  if (one === undefined || other === undefined) return [];
+  const textOf = (of: Kept, what: keyof Kept) =>
+    JSON.stringify([...of[what]].map((row) => JSON.stringify(row)).toSorted());
+  return (Object.keys(one) as (keyof Kept)[])
+    .filter((what) => textOf(one, what) !== textOf(other, what))
+    .map((what) => `${first} and ${second} have not the same ${what}`);
 }
 
 /** Those that were acknowledged, and not found on another machine. */

@@ -20,7 +20,7 @@ const registerNow = (recorder: Recorder): string => {
 const pauseMilliseconds = 300;
 
 /** How one try ended. */
-type Tried = Pick<Ended, "value" | "outcome">;
+type Tried = Pick<Ended, "value" | "outcome" | "from">;
 
 /**
  * Tries until it is acknowledged, for as long as a visitor would wait.
@@ -202,7 +202,8 @@ export class Visitor extends DatabaseClient {
     const once = async (): Promise<Tried> => {
       const position = await this.#write(wanted);
       written ??= this.recorder.now();
-      return { outcome: "ok", value: `${wanted}/${await this.#read(position)}` };
+      const { counter, from } = await this.#read(position);
+      return { outcome: "ok", value: `${wanted}/${counter}`, from };
     };
     await this.note("visit", due, { key: this.name, value: `${wanted}/` }, async () => ({
       ...(await patiently(due, true, once)),
@@ -222,7 +223,7 @@ export class Visitor extends DatabaseClient {
     return row?.position ?? "";
   }
 
-  async #read(position: string): Promise<number> {
+  async #read(position: string): Promise<{ counter: number; from: string }> {
     const end = performance.now() + catchUpMilliseconds;
     // An old primary that was cut off has a log of its own, which is further than what it has received
     const text = `SELECT counter, NOT pg_is_in_recovery() OR coalesce(pg_last_wal_replay_lsn() >= $2::pg_lsn
@@ -233,14 +234,14 @@ export class Visitor extends DatabaseClient {
         .read<{ counter: number; isThere: boolean }>(text, [this.name, position])
         .catch(() => []);
       const [row] = rows;
-      if (row?.isThere) return row.counter;
+      if (row?.isThere) return { counter: row.counter, from: this.#standby.member };
       await sleep(20);
     }
     const [row] = await this.link.read<{ counter: number }>(
       "SELECT counter FROM visitor WHERE name = $1",
       [this.name],
     );
-    return row?.counter ?? 0;
+    return { counter: row?.counter ?? 0, from: this.link.member };
   }
 
   override async end(): Promise<void> {

@@ -7,9 +7,33 @@ import type { Client } from "./crew.ts";
 import type { Recorder } from "./recorder.ts";
 
 const bytes = 2048;
-/** Not there, or another one; all else tells of the way there. */
-const isMissing = (read: string) => read === "it is not there" || read.length === bytes;
 const fileOf = (value: string) => value.padEnd(bytes, ".");
+
+/** As the program on the machine says it. */
+const notThere = "it is not there";
+
+/** What is wrong with a file that was read. */
+interface Wrong {
+  readonly what: string;
+  /** Not there, or another one. All else tells of the way there, and nothing of the file. */
+  readonly isLost: boolean;
+}
+
+/** @returns undefined where it is as it was written */
+async function wrongWith(
+  relay: Pick<Relay, "get" | "machine">,
+  key: string,
+  value: string,
+): Promise<Wrong | undefined> {
+  try {
+    const read = await relay.get(key);
+    if (read === fileOf(value)) return undefined;
+    return { what: `${read.length} bytes: ${read.slice(0, 80)}`, isLost: true };
+  } catch (error) {
+    const { message } = error as Error;
+    return { what: message, isLost: message === notThere };
+  }
+}
 
 export class Uploader implements Client {
   readonly name: string;
@@ -38,12 +62,10 @@ export class Uploader implements Client {
       } catch (error) {
         return { outcome: "unknown", why: (error as Error).message };
       }
-      const read = await second.get(key).catch((error: Error) => error.message);
-      if (read === text) return { outcome: "ok", from: second.machine };
-      return {
-        outcome: "ok",
-        why: `not there at ${second.machine}: ${read.slice(0, 80)}`,
-      };
+      const wrong = await wrongWith(second, key, value);
+      // What could not be read is read once more in the end
+      if (!wrong?.isLost) return { outcome: "ok", from: second.machine };
+      return { outcome: "ok", why: `not there at ${second.machine}: ${wrong.what}` };
     });
   }
 
@@ -61,10 +83,10 @@ export async function missingFiles(
   const missing: Violation[] = [];
   for (const { kind, outcome, key = "", value } of operations) {
     if (kind !== "upload" || outcome !== "ok") continue;
-    const read = await relay.get(key).catch((error: Error) => error.message);
-    if (read === fileOf(value ?? "")) continue;
-    const what = `${key}: at the end, at ${relay.machine}: ${read.slice(0, 80)}`;
-    if (!isMissing(read)) return [...missing, { rule: "not read back", what }];
+    const wrong = await wrongWith(relay, key, value ?? "");
+    if (wrong === undefined) continue;
+    const what = `${key}: at the end, at ${relay.machine}: ${wrong.what}`;
+    if (!wrong.isLost) return [...missing, { rule: "not read back", what }];
     missing.push({ rule: "lost file", what });
   }
   return missing;

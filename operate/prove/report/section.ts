@@ -4,6 +4,7 @@ import {
   classes,
   countedOf,
   verdictOfFault,
+  promisedOf,
   verdictOfRun,
   violationsOf,
 } from "../judge.ts";
@@ -46,7 +47,7 @@ const summary = (fault: FaultResult): Html => html`<table class="summary">
 function runPart(fault: FaultResult, run: Run, at: number, id: string): Html {
   const name = runName(run, at, fault.runs.length);
   return html`<article id="${id}">
-<h3>${name[0]?.toUpperCase()}${name.slice(1)} ${pill(verdictOfRun(run, fault.promised))} <small>${utc(run.at)}</small></h3>
+<h3>${name[0]?.toUpperCase()}${name.slice(1)} ${pill(verdictOfRun(run, promisedOf(fault, run)))} <small>${utc(run.at)}</small></h3>
 ${notes(fault, run)}
 <dl>${classes.map((of) => seenPart(run, of))}
 <div><dt>checked</dt><dd>${some(run.checked.operations, "operation")} on ${some(run.checked.registers, "register")}</dd></div></dl>
@@ -62,7 +63,7 @@ function notes(fault: FaultResult, run: Run): Html | undefined {
   const all = [
     ...(run.void === undefined ? [] : [note("void", "does not count", run.void)]),
     ...violationsOf(run).map(({ rule, what }) => note("violated", rule, what)),
-    ...(run.void === undefined ? missed(run, fault.promised) : []).map((text) =>
+    ...(run.void === undefined ? missed(run, promisedOf(fault, run)) : []).map((text) =>
       note("missed", "missed", text),
     ),
     ...run.overlaps

@@ -7,6 +7,7 @@ import {
   classes,
   countedOf,
   measuredOf,
+  promisedOf,
   verdictOfFault,
   verdictOfProof,
   verdictOfRun,
@@ -84,7 +85,7 @@ export function tableText(proof: Proof, colour: boolean): string {
 export function progressOf(fault: FaultResult, of: number, colour: boolean): string {
   const run = fault.runs.at(-1);
   if (run === undefined) return cut(printable(`${fault.name}: no run yet`), columns);
-  const verdict = verdictOfRun(run, fault.promised);
+  const verdict = verdictOfRun(run, promisedOf(fault, run));
   const found = [
     ...(run.void === undefined ? [] : [run.void]),
     ...violationsOf(run).map(({ rule, what }) => `${rule}: ${what}`),
@@ -159,7 +160,7 @@ function failures(fault: FaultResult): string[] {
     if (run.void !== undefined) return [];
     const texts = [
       ...violationsOf(run).map(({ rule, what }) => `violated: ${rule}: ${what}`),
-      ...missed(run, fault.promised).map((text) => `missed: ${text}`),
+      ...missed(run, promisedOf(fault, run)).map((text) => `missed: ${text}`),
     ];
     const name = runName(run, at, fault.runs.length);
     return texts.flatMap((text) => item(`${name}: ${text}`, 2));

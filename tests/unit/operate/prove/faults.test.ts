@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Fault, promisedAt, strike } from "../../../../operate/prove/fault.ts";
+import { type Fault, promisedAt, strandedAt, strike } from "../../../../operate/prove/fault.ts";
 import { faults } from "../../../../operate/prove/faults.ts";
 import type { Promised } from "../../../../operate/prove/proof.ts";
 import { chosenFaults, drawn } from "../../../../operate/prove/prove.ts";
@@ -26,6 +26,28 @@ describe("the faults", () => {
     ))
       for (const limits of [promised.reads, promised.writes])
         assert.ok(limits.seconds !== undefined, name);
+  });
+
+  it("are chosen once, however often they are named", () => {
+    assert.equal(chosenFaults(["nothing", "nothing"]).length, 1);
+  });
+
+  it("keep clients from machines that are lost or cut off, and not where a process fails", () => {
+    const scene = {
+      stack: { topology: { members: { quorum: [{ name: "etcd-1", machine: "app-1" }] } } },
+      primary: { name: "db-1", machine: "node-1" },
+      standby: { name: "db-2", machine: "node-2" },
+    } as unknown as Scene;
+    const of = (name: string) => {
+      const [fault] = chosenFaults([name]);
+      assert.ok(fault);
+      return strandedAt(scene, fault);
+    };
+    assert.deepEqual(of("etcd-all-hung"), []);
+    assert.deepEqual(of("postgres-hung"), []);
+    assert.deepEqual(of("primary-power-cut"), ["node-1"]);
+    assert.deepEqual(of("primary-cut-off-from-etcd"), ["node-1"]);
+    assert.deepEqual(of("both-down-primary-first-primary-back-first"), ["node-1", "node-2"]);
   });
 
   it("are drawn, each once at most", () => {
@@ -56,6 +78,21 @@ describe("a fault that hits several", () => {
     );
     await struck.mend?.();
     assert.deepEqual(mended.toSorted(), ["a", "b"]);
+  });
+
+  it("mends the others where one cannot be mended, and says which", async () => {
+    const mended: string[] = [];
+    const struck = await strike(
+      {} as never,
+      fault(async (name) => async () => {
+        if (name === "a") throw new Error("a still hangs");
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        mended.push(name);
+      }),
+      () => {},
+    );
+    await assert.rejects(async () => struck.mend?.(), /a still hangs/);
+    assert.deepEqual(mended, ["b"]);
   });
 
   it("that cannot hit one mends the others, and says why", async () => {

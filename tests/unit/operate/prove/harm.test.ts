@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { cutScript } from "../../../../operate/prove/harm.ts";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cutScript, pauseMachine } from "../../../../operate/prove/harm.ts";
 
 describe("a machine that is cut off", () => {
   it("from some neither hears nor tells them anything", () => {
@@ -43,5 +46,47 @@ END`,
     ];
     assert.ok(into.includes("chain into") && !into.includes("chain out"));
     assert.ok(out.includes("chain out") && !out.includes("chain into"));
+  });
+});
+
+describe("a machine that is paused", () => {
+  const path = process.env.PATH;
+  let folder: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "hastack-docker-"));
+    process.env.PATH = `${folder}:${path}`;
+  });
+  afterEach(() => {
+    process.env.PATH = path;
+    rmSync(folder, { recursive: true });
+  });
+
+  /** A `docker` that notes what it is asked for. @param says shell text that follows */
+  const pretend = (says: string) =>
+    writeFileSync(join(folder, "docker"), `#!/bin/sh\necho "$*" >> ${folder}/asked\n${says}\n`, {
+      mode: 0o755,
+    });
+  const asked = () => readFileSync(join(folder, "asked"), "utf8").trim().split("\n");
+
+  it("goes on once it is mended", async () => {
+    pretend("exit 0");
+    const mend = await pauseMachine("db-1");
+    await mend();
+    assert.deepEqual(asked(), ["pause db-1", "unpause db-1"]);
+  });
+
+  it("is said to hang still where it cannot be mended", async () => {
+    pretend('[ "$1" = pause ] || { echo "the engine is busy" >&2; exit 1; }');
+    const mend = await pauseMachine("db-1");
+    await assert.rejects(mend, /^Error: db-1 still hangs: the engine is busy$/);
+    pretend('echo "Container db-1 is not paused" >&2; exit 1');
+    await mend();
+  });
+
+  it("goes on at once where it was not paused for certain", async () => {
+    pretend('[ "$1" = unpause ] || { echo "no answer" >&2; exit 1; }');
+    await assert.rejects(pauseMachine("db-1"), /no answer/);
+    assert.deepEqual(asked(), ["pause db-1", "unpause db-1"]);
   });
 });

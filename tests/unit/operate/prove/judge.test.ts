@@ -98,6 +98,15 @@ describe("the verdict of a fault", () => {
   }
 });
 
+describe("the verdict of a fault that hit a machine with more on it in one of its runs", () => {
+  it("is of each run by what was promised of that one", () => {
+    const longer: Promised = { reads: { seconds: 90 }, writes: { seconds: 90 } };
+    const joined = { promised: longer, runs: [{ ...missed, promised }] };
+    assert.equal(verdictOfFault(joined), "missed");
+    assert.equal(verdictOfFault({ promised: longer, runs: [missed] }), "held");
+  });
+});
+
 describe("the verdict of a proof, and its exit status", () => {
   const faults = {
     held: faultOf(held),

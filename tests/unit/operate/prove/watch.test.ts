@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { overlapsOf, readTimes, together } from "../../../../operate/prove/watch.ts";
+import { notWatched, overlapsOf, readTimes, together } from "../../../../operate/prove/watch.ts";
 
 describe("what a member of the database was seen to do", () => {
   it("is read from the lines of its watch, also where one was cut off", () => {
@@ -9,6 +9,17 @@ describe("what a member of the database was seen to do", () => {
       primary: [10_020, 10_040],
       write: [10_030],
     });
+  });
+});
+
+describe("members of whom nothing was seen", () => {
+  const seen = (member: string, write: number[]) => ({ member, primary: [], write });
+
+  it("are told, since then nobody knows whether two took writes", () => {
+    assert.deepEqual(notWatched([seen("db-1", []), seen("db-2", [])]), [
+      { rule: "not watched", what: "of db-1 and db-2 nothing was seen on their machines" },
+    ]);
+    assert.deepEqual(notWatched([seen("db-1", []), seen("db-2", [40])]), []);
   });
 });
 

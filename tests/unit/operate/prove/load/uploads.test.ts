@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import type { Operation } from "../../../../../operate/prove/history.ts";
-import { missingFiles } from "../../../../../operate/prove/load/uploads.ts";
+import { Recorder } from "../../../../../operate/prove/load/recorder.ts";
+import { missingFiles, Uploader } from "../../../../../operate/prove/load/uploads.ts";
+import type { Relay } from "../../../../../operate/prove/relay.ts";
 
 describe("files that were acknowledged", () => {
   const upload = (key: string, outcome: Operation["outcome"] = "ok"): Operation => ({
@@ -20,10 +22,17 @@ describe("files that were acknowledged", () => {
     assert.deepEqual(
       (await readBack(read, ...all)).map(({ rule, what }) => [rule, what.slice(0, 30)]),
       [
-        ["lost file", "b: at the end, at app-1: other"],
+        ["lost file", "b: at the end, at app-1: 2048 "],
         ["lost file", "c: at the end, at app-1: it is"],
       ],
     );
+  });
+
+  it("are lost where one is cut short, and those after it are read all the same", async () => {
+    const read = async (path: string) => (path === "a" ? "" : whole(path));
+    assert.deepEqual(await readBack(read, upload("a"), upload("b")), [
+      { rule: "lost file", what: "a: at the end, at app-1: 0 bytes: " },
+    ]);
   });
 
   it("are not all waited for where storage does not answer", async () => {
@@ -36,5 +45,37 @@ describe("files that were acknowledged", () => {
       { rule: "not read back", what: "a: at the end, at app-1: app-1: no answer in 30 s" },
     ]);
     assert.equal(asked, 1);
+  });
+});
+
+describe("a client that writes a file on one machine and reads it on another", () => {
+  /** What becomes of one, by what the other machine says. */
+  async function operationOf(get: (text: string) => Promise<string>): Promise<Operation> {
+    const recorder = new Recorder();
+    let text = "";
+    const put = async (_path: string, written: string) => {
+      text = written;
+    };
+    const relays = [
+      { machine: "app-1", put },
+      { machine: "app-2", get: () => get(text) },
+    ] as unknown as readonly Relay[];
+    await new Uploader("one", recorder, "/files", () => relays).serve(recorder.now());
+    const [operation] = recorder.operations;
+    assert.ok(operation);
+    return operation;
+  }
+
+  it("has lost it where another one is there", async () => {
+    const { outcome, why } = await operationOf(async () => "another");
+    assert.equal(outcome, "ok");
+    assert.equal(why, "not there at app-2: 7 bytes: another");
+  });
+
+  it("has not lost it where that machine cannot be asked", async () => {
+    const { outcome, why } = await operationOf(async () => {
+      throw new Error("app-2: it is gone");
+    });
+    assert.deepEqual([outcome, why], ["ok", undefined]);
   });
 });
