@@ -419,7 +419,11 @@ function database(topology: Topology, self: LoadBalancerMember, settings: Haprox
   const listener = (name: string, port: number, routes: string) => `frontend ${name}
   mode tcp
   option tcplog
+  # Clients whose address has moved on to the other load balancer are heard no more: their sessions end within 5 s
   option clitcpka
+  clitcpka-idle 2s
+  clitcpka-intvl 1s
+  clitcpka-cnt 3
   timeout client 1h
 ${listens("backend", [self.backend, vip], port)}
   ${onlyFrom(clients)}

@@ -126,7 +126,8 @@ export const positionAtPrimary = async (stack: OperatedStack): Promise<string> =
 /** It goes into what another member is asked: one machine must not tell another one what to do. @throws for anything else */
 export function positionIn(said: string): string {
   const [position] = /^[0-9A-F]+\/[0-9A-F]+$/.exec(said.trim()) ?? [];
-  if (position === undefined) throw new Error(`"${said.trim().slice(0, 80)}" is no position of a log`);
+  if (position === undefined)
+    throw new Error(`"${said.trim().slice(0, 80)}" is no position of a log`);
   return position;
 }
 

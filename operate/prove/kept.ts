@@ -1,5 +1,12 @@
 /** Proofs as files: one that is cut off has what it has seen, and can go on. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { inHastack } from "../../lib/paths.ts";
 import { Refusal } from "../act/plan.ts";
 import { countedOf } from "./judge.ts";

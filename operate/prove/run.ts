@@ -126,7 +126,18 @@ async function measured(
     const { database } = stack.topology.members;
     const watched = await Promise.all(database.map((one) => readWatch(stack, one)));
     const missing = await filesReadBack(stack, operations);
-    const happened = { fault, load, struck, times, operations, watched, missing, end, whyVoid, notWhole };
+    const happened = {
+      fault,
+      load,
+      struck,
+      times,
+      operations,
+      watched,
+      missing,
+      end,
+      whyVoid,
+      notWhole,
+    };
     return await judged(context, happened);
   } finally {
     await load.end();
@@ -284,7 +295,10 @@ async function allReadBack(stack: OperatedStack) {
   const kept = new Map<string, Kept>();
   const notRead: Violation[] = [];
   const position = await positionAtPrimary(stack).catch((error: Error) => {
-    notRead.push({ rule: "not read back", what: `as far as the primary has written: ${error.message}` });
+    notRead.push({
+      rule: "not read back",
+      what: `as far as the primary has written: ${error.message}`,
+    });
     return undefined;
   });
   const members = stack.topology.members.database;

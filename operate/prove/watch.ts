@@ -35,7 +35,9 @@ export async function startWatch(
     probe: () => onMachineOf(stack, member.machine, script, { limitSeconds: 10 }),
     done: (outcome) => !isUnreachable(outcome) && outcome.code === 0,
     describe: (outcome) =>
-      isUnreachable(outcome) ? outcome.unreachable : `code ${outcome.code} ${outcome.stderr.trim()}`,
+      isUnreachable(outcome)
+        ? outcome.unreachable
+        : `code ${outcome.code} ${outcome.stderr.trim()}`,
     limitSeconds: 30,
   });
 }

@@ -3,8 +3,8 @@ import {
   type Class,
   classes,
   countedOf,
-  verdictOfFault,
   promisedOf,
+  verdictOfFault,
   verdictOfRun,
   violationsOf,
 } from "../judge.ts";

@@ -1150,7 +1150,11 @@ backend admin_uploads
 frontend primary
   mode tcp
   option tcplog
+  # Clients whose address has moved on to the other load balancer are heard no more: their sessions end within 5 s
   option clitcpka
+  clitcpka-idle 2s
+  clitcpka-intvl 1s
+  clitcpka-cnt 3
   timeout client 1h
   bind 10.2.0.11:5000,10.2.0.100:5000 interface "\${BACKEND_INTERFACE}"
   bind 10.2.0.11:5000,10.2.0.100:5000 interface lo
@@ -1160,7 +1164,11 @@ frontend primary
 frontend replicas
   mode tcp
   option tcplog
+  # Clients whose address has moved on to the other load balancer are heard no more: their sessions end within 5 s
   option clitcpka
+  clitcpka-idle 2s
+  clitcpka-intvl 1s
+  clitcpka-cnt 3
   timeout client 1h
   bind 10.2.0.11:5001,10.2.0.100:5001 interface "\${BACKEND_INTERFACE}"
   bind 10.2.0.11:5001,10.2.0.100:5001 interface lo
