@@ -190,7 +190,7 @@ export const mutants: readonly Mutant[] = [
     found: /missed writes [5-9]|missed writes \d\d/,
     put: patroni(
       { postgresql: { parameters: { wal_sender_timeout: "60s" } } },
-      { postgresql: { parameters: { wal_sender_timeout: "2s" } } },
+      { postgresql: { parameters: { wal_sender_timeout: "1800ms" } } },
     ),
   },
   {
