@@ -112,6 +112,10 @@ ${peers.map((peer) => `    ${advertAddress(peer)} min_ttl 255 max_ttl 255`).join
 `;
 }
 
+/** Shell text that asks this machine's HAProxy, and bounds itself: keepalived's own limit must not end it. */
+const asked = (question: string) =>
+  `echo '${question}' | socat -t 0.3 - UNIX-CONNECT:${statsSocket}`;
+
 /**
  * Script by which keepalived sees whether this machine can serve: it has its own addresses (without the
  * one of the adverts it would hear none, and take the virtual ones besides the other), and HAProxy
@@ -135,14 +139,14 @@ stale=
 follow ${boundFile} haproxy
 follow ${keepalivedBoundFile} keepalived
 [ -z "$stale" ]
-answer=$(echo 'show version' | socat -t 0.3 - UNIX-CONNECT:${statsSocket})
+answer=$(${asked("show version")})
 [ -n "$answer" ]
 `;
 }
 
 /** Script by which keepalived sees whether HAProxy has any server that answers to its checks. */
 export const haproxyHasServers = `#!/bin/sh -eu
-echo 'show stat -1 4 -1' | socat -t 0.3 - UNIX-CONNECT:${statsSocket} |
+${asked("show stat -1 4 -1")} |
   awk -F, '$18 ~ /^UP/ { up = 1 } END { exit !up }'
 `;
 

@@ -1,8 +1,8 @@
 /** Of what the last kit was made, and when: noted here, and on the stack for other checkouts. */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import { inHastack } from "../../lib/paths.ts";
+import { writeWhole } from "../../lib/write-whole.ts";
 import { callStore, encoded, foundIn, granted, putOf, storePrefix } from "../act/store.ts";
 import { readJson } from "../json.ts";
 import type { OperatedStack } from "../stack.ts";
@@ -46,11 +46,7 @@ export function newest(...records: readonly (KitRecord | undefined)[]): KitRecor
 }
 
 export function noteHere(stack: string, record: KitRecord): void {
-  const file = recordFile(stack);
-  mkdirSync(dirname(file), { recursive: true });
-  const temporary = `${file}.${process.pid}`;
-  writeFileSync(temporary, `${JSON.stringify(record)}\n`);
-  renameSync(temporary, file);
+  writeWhole(recordFile(stack), `${JSON.stringify(record)}\n`);
 }
 
 /** @throws NoStore */

@@ -1,13 +1,7 @@
 /** Proofs as files: one that is cut off has what it has seen, and can go on. */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { inHastack } from "../../lib/paths.ts";
+import { writeWhole } from "../../lib/write-whole.ts";
 import { Refusal } from "../act/plan.ts";
 import { countedOf } from "./judge.ts";
 import type { FaultResult, Proof } from "./proof.ts";
@@ -19,18 +13,11 @@ const folderOf = (stack: string) => inHastack("prove", stack);
 /** Writes down what there is so far. @returns where it is */
 export function keepProof(proof: Proof): string {
   const folder = folderOf(proof.stack);
-  mkdirSync(folder, { recursive: true });
   const name = proof.began.replaceAll(/[:.]/g, "-");
   writeWhole(`${folder}/${name}.json`, JSON.stringify(proof));
   writeWhole(`${folder}/${name}.html`, pageOf(proof));
   writeWhole(`${folder}/summary.json`, `${JSON.stringify(summaryOf(proof), null, 2)}\n`);
   return `${folder}/${name}.html, and .json beside it`;
-}
-
-/** Whoever is cut off while writing leaves what was there. */
-function writeWhole(file: string, text: string): void {
-  writeFileSync(`${file}.part`, text);
-  renameSync(`${file}.part`, file);
 }
 
 /** Runs that do not count are tried again, so often at most. */

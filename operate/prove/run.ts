@@ -149,6 +149,7 @@ async function filesReadBack(
   stack: OperatedStack,
   operations: readonly Operation[],
 ): Promise<Violation[]> {
+  if (uploadsFolder(stack) === undefined) return [];
   try {
     const relays = await Relays.start(stack);
     try {

@@ -5,7 +5,7 @@ import type { Run, Violation } from "../proof.ts";
 import { wrongEntries, wrongPurchases } from "./entries.ts";
 import { checkRegisters } from "./linearizable.ts";
 import type { ByMember } from "./rows.ts";
-import { staleVisits } from "./visits.ts";
+import { lostVisits, staleVisits } from "./visits.ts";
 
 export interface Findings {
   readonly violations: readonly Violation[];
@@ -62,18 +62,6 @@ function lastReads(operations: readonly Operation[], kept: ByMember<Kept>): Oper
       return { ...read, ...times, key, from: member, ...(value !== undefined && { value }) };
     }),
   );
-}
-
-/** Visitors of whom a member has less than what was acknowledged to them last. */
-function lostVisits(operations: readonly Operation[], kept: ByMember<Kept>): string[] {
-  const own = operations.filter(({ kind, outcome }) => kind === "visit" && outcome === "ok");
-  return [...Map.groupBy(own, ({ key = "" }) => key)].flatMap(([visitor, visits]) => {
-    const wrote = Math.max(...visits.map(({ value = "" }) => Number(value.split("/")[0])));
-    return [...kept].flatMap(([member, { visitors }]) => {
-      const has = visitors.get(visitor) ?? 0;
-      return has < wrote ? [`${visitor} wrote ${wrote}, and ${member} has ${has}`] : [];
-    });
-  });
 }
 
 /** What one member has and the other one has not, once both have applied all. */

@@ -1,5 +1,7 @@
-/** Whether visitors always read at the standby what they wrote, and never what is older than what they read before. */
+/** Whether visitors always read at the standby what they wrote, never what is older than before, and have it in the end. */
+import type { Kept } from "../database.ts";
 import type { Operation } from "../history.ts";
+import type { ByMember } from "./rows.ts";
 import { secondsOf } from "./texts.ts";
 
 /**
@@ -9,9 +11,7 @@ import { secondsOf } from "./texts.ts";
  * @throws where a visit was acknowledged without both counters
  */
 export function staleVisits(operations: readonly Operation[]): string[] {
-  const visits = operations
-    .filter(({ kind, outcome }) => kind === "visit" && outcome === "ok")
-    .sort((one, other) => one.began - other.began);
+  const visits = acknowledged(operations).sort((one, other) => one.began - other.began);
   const lastRead = new Map<string, number>();
   return visits.flatMap((visit) => {
     const { key = "" } = visit;
@@ -24,6 +24,27 @@ export function staleVisits(operations: readonly Operation[]): string[] {
     return reasons.map((reason) => `${textOf(visit, read)}, ${reason}`);
   });
 }
+
+/**
+ * @param kept read back after the last of them
+ * @returns visitors of whom a member has less than what was acknowledged to them last, in words
+ */
+export function lostVisits(
+  operations: readonly Operation[],
+  kept: ByMember<Pick<Kept, "visitors">>,
+): string[] {
+  const visitsOf = Map.groupBy(acknowledged(operations), ({ key = "" }) => key);
+  return [...visitsOf].flatMap(([visitor, visits]) => {
+    const wrote = Math.max(...visits.map((one) => countersOf(one)[0]));
+    return [...kept].flatMap(([member, { visitors }]) => {
+      const has = visitors.get(visitor) ?? 0;
+      return has < wrote ? [`${visitor} wrote ${wrote}, and ${member} has ${has}`] : [];
+    });
+  });
+}
+
+const acknowledged = (operations: readonly Operation[]): Operation[] =>
+  operations.filter(({ kind, outcome }) => kind === "visit" && outcome === "ok");
 
 function countersOf({ key, value = "" }: Operation): [number, number] {
   const [, wrote, read] = /^(\d+)\/(\d+)$/.exec(value) ?? [];

@@ -148,6 +148,17 @@ describe("O3: copies of the shared directories", function () {
     );
   });
 
+  it("leave out what proving the stack writes there for a while", async () => {
+    await place.container.run(
+      `mkdir ${uploads}/.hastack-prove && echo x > ${uploads}/.hastack-prove/1`,
+    );
+    const { files: before } = await told();
+    await place.python(copy);
+    assert.equal((await told()).files, before);
+    assert.doesNotMatch(await place.container.run(restic("ls latest")), /hastack-prove/);
+    await place.container.run(`rm -r ${uploads}/.hastack-prove`);
+  });
+
   it("are checked: what is damaged is told", async () => {
     const check = "import files, json; print(json.dumps(files.check()))";
     assert.deepEqual(JSON.parse(await place.python(check)), []);
