@@ -44,6 +44,7 @@ describe("deliver-files: the real files, checked by the real programs", function
         list.filter((line) => !line.startsWith("services/")),
         [
           "bin/haproxy-answers 755 root",
+          "bin/haproxy-has-servers 755 root",
           "bin/haproxy-start 755 root",
           "bin/keepalived-end 755 root",
           "bin/keepalived-notify 755 root",
