@@ -36,6 +36,7 @@ const backupTests = [
 ];
 /** Pairs of members that take minutes to lose each other, or to go over from an earlier release. */
 const pairTests = [
+  "clocks-apart",
   "etcd-bridge",
   "full-database",
   "plaintext-bridge",

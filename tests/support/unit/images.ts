@@ -11,15 +11,18 @@ const folder = "infra/platform/docker/image";
 const recipeLabel = "hastack-test.recipe";
 const buildLimitSeconds = 600;
 
-/** The image of a workload. @returns its name */
-export function imageFor({
-  component,
-  packages,
-  release,
-}: Pick<Workload, "component" | "packages" | "release">) {
+/**
+ * The image of a workload.
+ * @param besides packages that it does not ask for @default none
+ * @returns its name
+ */
+export function imageFor(
+  { component, packages, release }: Pick<Workload, "component" | "packages" | "release">,
+  besides: readonly string[] = [],
+) {
   const kind = component.replace(/(?<=[a-z])[A-Z]/g, "-$&").toLowerCase();
   const users = release?.users ?? [];
-  return ensure([kind, ...users].join("-"), packages, users);
+  return ensure([kind, ...users, ...besides].join("-"), [...packages, ...besides], users);
 }
 
 /** The image without any packages but those that all have. @returns its name */

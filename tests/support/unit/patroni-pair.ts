@@ -38,22 +38,18 @@ export interface PairOptions {
   readonly isKept?: boolean;
   /** Size of each member's file system for data, in memory. @default that of the engine's disk */
   readonly dataMegabytes?: number;
-  /** Options of `docker run` for the containers of the database. @default none */
-  readonly options?: readonly string[];
+  /** Options of `docker run` for a container of the database. @default none */
+  readonly options?: (member: string) => readonly string[];
+  /** Packages of the database's containers besides the stack's. @default none */
+  readonly packages?: readonly string[];
 }
 
 export class PatroniPair extends StackContainers {
-  readonly #dataMegabytes: number | undefined;
-  readonly #options: readonly string[];
+  readonly #given: PairOptions;
 
-  private constructor(
-    stack: Description,
-    network: string,
-    { dataMegabytes, options = [] }: PairOptions,
-  ) {
+  private constructor(stack: Description, network: string, given: PairOptions) {
     super(stack, network);
-    this.#dataMegabytes = dataMegabytes;
-    this.#options = options;
+    this.#given = given;
   }
 
   /** Starts the containers and etcd, without a database in them. */
@@ -77,13 +73,18 @@ export class PatroniPair extends StackContainers {
       this.stack,
       name === "client" ? "storefront-1" : name,
     );
-    const disks = this.#dataMegabytes
-      ? (data ?? []).map(({ path }) => `--tmpfs=${path}:size=${this.#dataMegabytes}m,mode=0755`)
+    const { dataMegabytes, options: given, packages } = this.#given;
+    const isDatabase = name.startsWith("db-");
+    const disks = dataMegabytes
+      ? (data ?? []).map(({ path }) => `--tmpfs=${path}:size=${dataMegabytes}m,mode=0755`)
       : [];
-    const used = await imageFor(workloadOf(this.stack, image[name] ?? name));
+    const used = await imageFor(
+      workloadOf(this.stack, image[name] ?? name),
+      isDatabase ? packages : [],
+    );
     const options = [
       ...disks,
-      ...(name.startsWith("db-") ? this.#options : []),
+      ...((isDatabase && given?.(name)) || []),
       ...(capabilities ?? []).map((one) => `--cap-add=${one}`),
       "--shm-size=128m",
       "--sysctl=net.ipv4.ip_nonlocal_bind=1",
