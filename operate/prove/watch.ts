@@ -52,18 +52,32 @@ export interface Watched {
 /** Reads what was seen, and takes it away. */
 export async function readWatch(stack: OperatedStack, member: Member): Promise<Watched> {
   const file = fileOf(member);
-  const script = `${ended(file)}; cat ${file} 2> /dev/null; rm -f ${file} ${file}.pid`;
+  const script = `date "+now %s.%N"; ${ended(file)}; cat ${file} 2> /dev/null; rm -f ${file} ${file}.pid`;
   const limits = { limitSeconds: 20 };
+  const asked = Date.now();
   const outcome = await onMachineOf(stack, member.machine, script, limits);
-  return readTimes(member.name, isUnreachable(outcome) ? "" : outcome.stdout);
+  return readTimes(member.name, isUnreachable(outcome) ? "" : outcome.stdout, [asked, Date.now()]);
 }
 
-export function readTimes(member: string, text: string): Watched {
+/** @param between when the text was asked for, and when it was there, by the clock here */
+export function readTimes(
+  member: string,
+  text: string,
+  between: readonly [asked: number, answered: number],
+): Watched {
   const of = (what: string) =>
     [...text.matchAll(new RegExp(`^${what} (\\d+\\.\\d+)$`, "gm"))].map(
       ([, seconds]) => Number(seconds) * 1000,
     );
-  return { member, primary: of("primary"), write: of("write") };
+  const [now = between[0]] = of("now");
+  const ahead = aheadBy(now, between);
+  const here = (times: readonly number[]) => times.map((at) => at - ahead);
+  return { member, primary: here(of("primary")), write: here(of("write")) };
+}
+
+/** By how much a machine's clock is ahead of the one here, at least: asking takes a while. Two machines are compared by it. */
+function aheadBy(now: number, [asked, answered]: readonly [number, number]): number {
+  return now - Math.min(Math.max(now, asked), answered);
 }
 
 /** Some member took writes before the fault: where none was seen to, nobody was watched. */

@@ -122,9 +122,12 @@ function withTable(readme: string, summaries: readonly Summary[]): string {
     const all = summaries.map(({ faults }) => faults.find((one) => one.name === name));
     const [first] = all.filter((one) => one !== undefined);
     if (first === undefined) return [];
-    return [
-      [first.what, pairOf(first.promised.reads, first.promised.writes), ...all.map(worstPair)],
-    ];
+    const promised = promiseOf(first);
+    const cells = all.map((one) => {
+      const other = one && promiseOf(one) !== promised ? ` (promised ${promiseOf(one)})` : "";
+      return `${worstPair(one)}${other}`;
+    });
+    return [[first.what, promised, ...cells]];
   });
   const heads = [
     "what fails",
@@ -135,8 +138,11 @@ function withTable(readme: string, summaries: readonly Summary[]): string {
   return `${before}${from}\n\n${markdownTable(heads, rows)}\n\n${to}${after}`;
 }
 
-const pairOf = (reads: Limits, writes: Limits) =>
-  limits(reads) === limits(writes) ? limits(reads) : `${limits(reads)}; ${limits(writes)}`;
+/** A machine that has several members may promise less than one that has one. */
+function promiseOf({ promised: { reads, writes } }: FaultSummary): string {
+  const [ofReads, ofWrites] = [limits(reads), limits(writes)];
+  return ofReads === ofWrites ? ofReads : `${ofReads}; ${ofWrites}`;
+}
 
 function worstPair(fault: FaultSummary | undefined): string {
   if (fault === undefined) return "-";

@@ -4,11 +4,19 @@ import { notWatched, overlapsOf, readTimes, together } from "../../../../operate
 describe("what a member of the database was seen to do", () => {
   it("is read from the lines of its watch, also where one was cut off", () => {
     const text = "primary 10.0200\nwrite 10.0300\nprimary 10.0400\nwri";
-    assert.deepEqual(readTimes("db-1", text), {
+    assert.deepEqual(readTimes("db-1", text, [12_000, 12_100]), {
       member: "db-1",
       primary: [10_020, 10_040],
       write: [10_030],
     });
+  });
+
+  it("is told by the clock here, from which the machine's may differ by more than asking takes", () => {
+    const seen = (now: string) =>
+      readTimes("db-1", `now ${now}\nwrite 10.0000`, [12_000, 12_100]).write;
+    assert.deepEqual(seen("12.0500"), [10_000]);
+    assert.deepEqual(seen("13.1000"), [9000]);
+    assert.deepEqual(seen("11.0000"), [11_000]);
   });
 });
 
