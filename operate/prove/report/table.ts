@@ -91,7 +91,9 @@ export function progressOf(fault: FaultResult, of: number, colour: boolean): str
     ...violationsOf(run).map(({ rule, what }) => `${rule}: ${what}`),
     ...classes.map((one) => seenOf(run, one)),
   ].join("; ");
-  const name = `${fault.name}, ${runName(run, fault.runs.length - 1, of)}: `;
+  // One that does not count is tried again
+  const counted = countedOf({ runs: fault.runs.slice(0, -1) }).length;
+  const name = `${fault.name}, ${runName(run, counted, of)}: `;
   const line = cut(printable(`${name}${verdict}; ${found}`), columns);
   return line.replace(`: ${verdict};`, () => `: ${painted(verdict, colour)};`);
 }

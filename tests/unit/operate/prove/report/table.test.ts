@@ -169,6 +169,18 @@ describe("the line of a run that has just ended", () => {
     );
   });
 
+  it("counts a run that is tried again once", () => {
+    const fault = primaryLost();
+    const [first, second] = fault.runs;
+    assert.ok(first && second);
+    const runs = [{ ...first, void: "clients were late" }, second];
+    assert.match(
+      progressOf({ ...fault, runs: runs.slice(0, 1) }, 1, false),
+      /, run 1 of 1 .*: void;/,
+    );
+    assert.match(progressOf({ ...fault, runs }, 1, false), /, run 1 of 1 .*: held;/);
+  });
+
   it("has the verdict in colour", () => {
     const line = progressOf(standbyFrozen(), 1, true);
     assert.ok(line.includes(`: ${ESC}[33mmissed${ESC}[0m; reads`), line);
