@@ -225,22 +225,15 @@ export class Visitor extends DatabaseClient {
 
   async #read(position: string): Promise<{ counter: number; from: string }> {
     const end = performance.now() + catchUpMilliseconds;
-    // An old primary that was cut off has a log of its own, which is further than what it has received
-    const text = `SELECT counter, NOT pg_is_in_recovery() OR coalesce(pg_last_wal_replay_lsn() >= $2::pg_lsn
-        AND pg_last_wal_receive_lsn() >= pg_last_wal_replay_lsn(), false) AS "isThere"
-      FROM visitor WHERE name = $1`;
+    const text = "SELECT counter FROM visitor WHERE name = $1";
     while (performance.now() < end) {
       const rows = await this.#standby
-        .read<{ counter: number; isThere: boolean }>(text, [this.name, position])
-        .catch(() => []);
-      const [row] = rows;
-      if (row?.isThere) return { counter: row.counter, from: this.#standby.member };
+        .readAfter<{ counter: number }>(position, text, [this.name])
+        .catch(() => undefined);
+      if (rows) return { counter: rows[0]?.counter ?? 0, from: this.#standby.member };
       await sleep(20);
     }
-    const [row] = await this.link.read<{ counter: number }>(
-      "SELECT counter FROM visitor WHERE name = $1",
-      [this.name],
-    );
+    const [row] = await this.link.read<{ counter: number }>(text, [this.name]);
     return { counter: row?.counter ?? 0, from: this.link.member };
   }
 

@@ -37,6 +37,24 @@ export class Unanswered extends Error {}
 /** PostgreSQL says so while it ends a session, also one that waits for the standby with its commit written. */
 const saysLittle = /^(08|57P0|XX)/;
 
+/** Asks one member, by one connection. */
+type Ask = (text: string, values: readonly unknown[]) => Promise<pg.QueryResultRow[]>;
+
+/** An old primary that was cut off has a log of its own, which is further than what it has received. */
+const hasApplied = `SELECT NOT pg_is_in_recovery() OR coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn
+    AND pg_last_wal_receive_lsn() >= pg_last_wal_replay_lsn(), false) AS has`;
+
+/** Asks for the position by a statement of its own: one that reads as well sees what was there when it began, and the position that was reached since. */
+export async function readAfter(
+  ask: Ask,
+  position: string,
+  text: string,
+  values: readonly unknown[],
+): Promise<pg.QueryResultRow[] | undefined> {
+  const [row] = await ask(hasApplied, [position]);
+  return row?.has ? ask(text, values) : undefined;
+}
+
 export class Link {
   readonly #ways: Ways;
   readonly #port: number;
@@ -62,6 +80,26 @@ export class Link {
     const client = await this.#connected();
     try {
       return (await within(limits.read, client.query<Row>(text, [...values]))).rows;
+    } catch (error) {
+      throw new Refused(this.#broken(error as Error).message);
+    }
+  }
+
+  /**
+   * The same, of a member that has applied all up to a position of the primary's log.
+   * @returns nothing where it has not yet
+   * @throws Refused
+   */
+  async readAfter<Row extends pg.QueryResultRow>(
+    position: string,
+    text: string,
+    values: readonly unknown[] = [],
+  ): Promise<Row[] | undefined> {
+    const client = await this.#connected();
+    const ask: Ask = async (one, of) =>
+      (await within(limits.read, client.query(one, [...of]))).rows;
+    try {
+      return (await readAfter(ask, position, text, values)) as Row[] | undefined;
     } catch (error) {
       throw new Refused(this.#broken(error as Error).message);
     }
