@@ -1,6 +1,7 @@
 /** Puts back what an operation left. */
 import { allMembers, type Member } from "../../infra/topology.ts";
 import { haveFormerData } from "../backup/former.ts";
+import { mendAll } from "../prove/harm.ts";
 import { removeProof } from "../prove/leftovers.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
 import { memberNamed, type OperatedStack } from "../stack.ts";
@@ -31,6 +32,7 @@ export async function carryOut(
       continue;
     }
     if (one.do === "remove-proof") {
+      await mendAll(stack);
       await removeProof(stack);
       continue;
     }

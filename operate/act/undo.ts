@@ -24,7 +24,7 @@ const undo = z.discriminatedUnion("do", [
   z.object({ do: z.literal("raise") }),
   /** Has the data from before a restore serve again, where restored data was on its way into its place. */
   z.object({ do: z.literal("former-data") }),
-  /** Removes the database that `prove` has made. */
+  /** Mends what `prove` has broken, and removes the database and the files that it has made. */
   z.object({ do: z.literal("remove-proof") }),
 ]);
 /** One thing that is put back. It must be safe to do it where nothing is to be done. */
@@ -77,6 +77,7 @@ export function describeUndo(one: Undo): string {
   if (one.do === "resume") return "resume automatic failover";
   if (one.do === "raise") return "start the whole stack";
   if (one.do === "former-data") return "have the data from before the restore serve";
-  if (one.do === "remove-proof") return "remove the database and the files of npm run prove";
+  if (one.do === "remove-proof")
+    return "mend what npm run prove broke, and remove its database and files";
   return `${one.do} ${one.members.join(", ")}`;
 }

@@ -27,13 +27,17 @@ const connectionLimit = 48;
 export const stocks = ["stock 1", "stock 2", "stock 3"] as const;
 export const placesAtFirst = 1_000_000;
 
-const tables = `
+/** Whoever learns the role's password must get no further: it owns nothing, as the superuser writes to these tables, too. */
+export const tablesText = `
 CREATE TABLE register (key text PRIMARY KEY, value text);
 CREATE TABLE entry (key text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE stock (name text PRIMARY KEY, places integer NOT NULL CHECK (places >= 0));
 CREATE TABLE purchase (key text PRIMARY KEY, stock text NOT NULL REFERENCES stock, places integer NOT NULL);
 CREATE TABLE visitor (name text PRIMARY KEY, counter integer NOT NULL);
-CREATE TABLE heartbeat (member text PRIMARY KEY, beat bigint NOT NULL);`;
+CREATE TABLE heartbeat (member text PRIMARY KEY, beat bigint NOT NULL);
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO ${proofName};
+GRANT SELECT, INSERT, UPDATE ON register, entry, purchase, stock, visitor TO ${proofName};`;
 
 /** Text that psql reads as its input: what is secret must be in no log and no process list. */
 const quietly = (text: string) => `SET log_statement = none;
@@ -60,18 +64,19 @@ async function atPrimary(stack: OperatedStack, database: string, text: string): 
   throw new Error(`${leader.name}: PostgreSQL says: ${outcome.stderr.trim()}`);
 }
 
+/** What makes the role and the database anew, where every database is. */
+export const databaseText = (password: string) =>
+  `${dropped}CREATE ROLE ${proofName} LOGIN PASSWORD '${password}' CONNECTION LIMIT ${connectionLimit};
+CREATE DATABASE ${proofName};
+REVOKE ALL ON DATABASE ${proofName} FROM PUBLIC;
+GRANT CONNECT ON DATABASE ${proofName} TO ${proofName};
+`;
+
 /** Makes it anew. @throws where there is no primary */
 export async function makeDatabase(stack: OperatedStack): Promise<Access> {
   const password = randomBytes(24).toString("hex");
-  await atPrimary(
-    stack,
-    "postgres",
-    `${dropped}CREATE ROLE ${proofName} LOGIN PASSWORD '${password}' CONNECTION LIMIT ${connectionLimit};
-CREATE DATABASE ${proofName} OWNER ${proofName};
-REVOKE ALL ON DATABASE ${proofName} FROM PUBLIC;
-`,
-  );
-  await atPrimary(stack, proofName, `SET ROLE ${proofName};${tables}`);
+  await atPrimary(stack, "postgres", databaseText(password));
+  await atPrimary(stack, proofName, tablesText);
   return { password, authority: await authorityOf(stack) };
 }
 
@@ -91,12 +96,12 @@ INSERT INTO stock VALUES ${values};
   );
 }
 
-/** Those that instances have, too. */
+/** As a member of the database has it: the machines that clients go by could name another one. */
 async function authorityOf(stack: OperatedStack): Promise<string> {
-  const [instance] = Object.values(stack.topology.tiers).flat();
-  if (instance === undefined) throw new Error("the application has no instance");
-  const file = `${folderOf(stack, instance)}/${authorityFile("database")}`;
-  return mustOn(stack, instance, `cat ${file}`, "the database's authority", 10);
+  const [member] = stack.topology.members.database;
+  if (member === undefined) throw new Error("the stack has no database");
+  const file = `${folderOf(stack, member)}/${authorityFile("database")}`;
+  return mustOn(stack, member, `cat ${file}`, "the database's authority", 10);
 }
 
 /** What a member of the database has, asked on its own machine. */

@@ -37,6 +37,9 @@ export function eventIn({ name, text, time }: NamedLine, since: number): Event |
   return undefined;
 }
 
+/** More than there are in any run, of a machine that says what it likes. */
+const mostEvents = 1000;
+
 /** What is the same several times within this is shown once, seconds. */
 const sameWithin = 5;
 
@@ -53,6 +56,7 @@ export async function eventsSince(
   };
   const events: Event[] = [];
   for await (const line of readLogs(stack, members, options)) {
+    if (events.length >= mostEvents) break;
     const event = eventIn(line, since);
     if (event === undefined || event.at < 0) continue;
     const isSame = events.some(

@@ -8,9 +8,10 @@ import { targets } from "../../infra/inventory.ts";
 import { runDocker, tryDocker } from "../../infra/platform/docker/engine.ts";
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { quote } from "../../infra/platform/shell.ts";
-import type { Member } from "../../infra/topology.ts";
+import { allMembers, type Member } from "../../infra/topology.ts";
 import { mustOn } from "../act/processes.ts";
 import { folderOf } from "../folder.ts";
+import { isUnreachable, onMachineOf } from "../reach.ts";
 import type { OperatedStack } from "../stack.ts";
 
 /** After this it is mended even where nobody is there any more to do it. */
@@ -31,8 +32,14 @@ const processId = ({ settings }: OperatedStack, process: string) =>
     ? `s6-svstat -o pid services/${process}`
     : `systemctl show --property=MainPID --value hastack-${process}.service`;
 
+/** What fails of it fails as a whole: a fault that did not happen must not count as one that was survived. */
 const onMember = (stack: OperatedStack, member: Member, script: string, what: string) =>
-  mustOn(stack, member, `cd ${folderOf(stack, member)} && {\n${script}\n}`, what, 20);
+  mustOn(stack, member, `set -e\ncd ${folderOf(stack, member)}\n${script}`, what, 20);
+
+/** What PostgreSQL's own user says of its processes must harm no others: it is that user who stops and kills them. */
+const killOf = (user: string | undefined) =>
+  user === undefined ? "kill" : `runuser -u ${user} -- kill`;
+const databaseUser = "postgres";
 
 /** Kills a process; its supervisor starts it again. */
 export async function killProcess(stack: OperatedStack, member: Member, process: string) {
@@ -42,7 +49,8 @@ export async function killProcess(stack: OperatedStack, member: Member, process:
 
 /** Kills PostgreSQL's first process, past Patroni. */
 export async function killPostmaster(stack: OperatedStack, member: Member): Promise<void> {
-  await onMember(stack, member, `kill -KILL "$(head -1 ${postmasterFile})"`, "kill PostgreSQL");
+  const script = `pid=$(head -1 ${postmasterFile}); [ "$pid" -gt 1 ]\n${killOf(databaseUser)} -KILL "$pid"`;
+  await onMember(stack, member, script, "kill PostgreSQL");
 }
 
 /** Shell text that ends what would mend a fault later: it must not mend the next one. */
@@ -51,7 +59,7 @@ const calledOff = (group: string) => `kill -- "-${group}" 2> /dev/null || :`;
 const treeOf = (first: string) => `first=$(${first}); [ "$first" -gt 1 ] || exit 1
 all=$first; next=$first
 while [ -n "$next" ]; do
-  next=$(for one in $next; do cat /proc/$one/task/*/children 2> /dev/null; done)
+  next=$(for one in $next; do cat /proc/$one/task/*/children 2> /dev/null || :; done)
   all="$all $next"
 done`;
 
@@ -65,26 +73,30 @@ export async function hangProcess(
   process: string,
   { alone = false } = {},
 ): Promise<Mend> {
-  return hang(stack, member, processId(stack, process), process, alone);
+  return hang(stack, member, processId(stack, process), { what: process, alone });
 }
 
 /** The same of PostgreSQL, past Patroni. */
 export async function hangPostgres(stack: OperatedStack, member: Member): Promise<Mend> {
-  return hang(stack, member, `head -1 ${postmasterFile}`, "PostgreSQL", false);
+  const own = { what: "PostgreSQL", user: databaseUser };
+  return hang(stack, member, `head -1 ${postmasterFile}`, own);
 }
 
 async function hang(
   stack: OperatedStack,
   member: Member,
   first: string,
-  what: string,
-  alone: boolean,
+  { what, alone = false, user }: { what: string; alone?: boolean; user?: string },
 ): Promise<Mend> {
+  // One that has ended meanwhile is no matter, but the first of them has to hang
   const script = `${treeOf(first)}
 ${alone ? "all=$first" : ""}
 setsid sh -c "sleep ${mostSeconds}; kill -CONT $(echo $all)" > /dev/null 2>&1 < /dev/null &
-kill -STOP $all
-echo $! $all`;
+${killOf(user)} -STOP $all || :
+later=$!
+for try in $(seq 20); do ! grep -q '^State:[[:space:]]*T' /proc/$first/status || break; sleep 0.05; done
+grep -q '^State:[[:space:]]*T' /proc/$first/status
+echo $later $all`;
   const said = await onMember(stack, member, script, `hang ${what}`);
   const [later = "", ...pids] = said.trim().split(/\s+/);
   return async () => {
@@ -229,6 +241,10 @@ function loginsOf({ settings }: OperatedStack, machine: string): readonly number
   return [...new Set([22, port])];
 }
 
+/** All cuts of all proofs. */
+export const healAllScript = `nft list tables | grep -x 'table inet hastack_prove_[0-9a-f]*' |
+  while read -r _ family name; do nft delete table "$family" "$name"; done`;
+
 const healScript = (table: string) => `nft delete table ${table} 2> /dev/null || :`;
 
 /** Cuts a machine off. */
@@ -245,7 +261,8 @@ export async function cutNetwork(stack: OperatedStack, machine: string, cut: Cut
     return orMended(mend, () => mustDocker([...beside, cutScript(cut, table)]));
   }
   const on = { name: machine, machine } as Member;
-  const script = `setsid sh -c 'sleep ${mostSeconds}; ${heal}' > /dev/null 2>&1 < /dev/null &
+  const script = `set -e
+setsid sh -c 'sleep ${mostSeconds}; ${heal}' > /dev/null 2>&1 < /dev/null &
 ${cutScript(cut, table, loginsOf(stack, machine))}
 echo $!`;
   const group = (await mustOn(stack, on, script, "cut the network", 20)).trim();
@@ -264,29 +281,75 @@ export async function flapNetwork(
   const rounds = Math.floor(mostSeconds / (downSeconds + upSeconds));
   const table = newTable();
   const heal = healScript(table);
+  const goDown = cutScript(cut, table, loginsOf(stack, machine));
   const script = `for round in $(seq ${rounds}); do
-${cutScript(cut, table, loginsOf(stack, machine))}
 sleep ${downSeconds}
 ${heal}
 sleep ${upSeconds}
-done`;
+${goDown}
+done
+${heal}`;
   if (stack.settings.platform === "docker") {
     const [run = "", ...beside] = await besideContainer(stack, machine);
-    const id = (await mustDocker([run, "--detach", ...beside, script])).trim();
-    return async () => {
-      const callOff = later(["docker", run, ...beside, heal]);
-      await docker(["kill", id]);
+    const callOff = later(["docker", run, ...beside, heal]);
+    let flapping = "";
+    const mend = async () => {
+      if (flapping !== "") await docker(["kill", flapping]);
       await mustDocker([run, ...beside, heal]);
       callOff();
     };
+    return orMended(mend, async () => {
+      await mustDocker([run, ...beside, goDown]);
+      flapping = (await mustDocker([run, "--detach", ...beside, script])).trim();
+    });
   }
   const on = { name: machine, machine } as Member;
-  const started = `setsid sh -c ${quote(script)} > /dev/null 2>&1 < /dev/null & echo $!`;
+  const started = `set -e
+${goDown}
+setsid sh -c ${quote(script)} > /dev/null 2>&1 < /dev/null &
+echo $!`;
   const pid = (await mustOn(stack, on, started, "have the network flap", 20)).trim();
   return async () => {
     const ended = `${calledOff(pid)}\n${heal}`;
     await mustOn(stack, on, ended, "mend the network", 20);
   };
+}
+
+/**
+ * Mends whatever a proof that was cut off may have left, where what mends it late is gone too, as with its computer.
+ * It began with a stack that was whole, so every machine ran.
+ * @throws what the first machine said that could not be mended; one that cannot be reached is nobody's to mend
+ */
+export async function mendAll(stack: OperatedStack): Promise<void> {
+  const machines = [...new Set(allMembers(stack.topology).map(({ machine }) => machine))];
+  const done = await Promise.allSettled(machines.map((one) => mendMachine(stack, one)));
+  for (const one of done) if (one.status === "rejected") throw one.reason;
+}
+
+async function mendMachine(stack: OperatedStack, machine: string): Promise<void> {
+  const container = await containerOf(stack, machine);
+  if (container !== undefined) {
+    const { stdout } = await docker([
+      "container",
+      "inspect",
+      "--format={{.State.Status}}",
+      container,
+    ]);
+    const state = stdout.trim();
+    if (state === "paused") await mustDocker(["unpause", container]);
+    // With its power its network was lost, and the cut of it
+    if (state === "exited") {
+      await mustDocker(["start", container]);
+      return;
+    }
+  }
+  if (stack.settings.platform === "docker") {
+    await mustDocker([...(await besideContainer(stack, machine)), healAllScript]);
+    return;
+  }
+  const outcome = await onMachineOf(stack, machine, healAllScript, { limitSeconds: 20 });
+  if (!isUnreachable(outcome) && outcome.code !== 0)
+    throw new Error(`${machine}: ${outcome.stderr.trim()}`);
 }
 
 /** The load balancers' image has nftables; a container's own processes may not change its network. */

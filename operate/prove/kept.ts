@@ -1,8 +1,10 @@
 /** Proofs as files: one that is cut off has what it has seen, and can go on. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { z } from "zod";
 import { inHastack } from "../../lib/paths.ts";
 import { writeWhole } from "../../lib/write-whole.ts";
 import { Refusal } from "../act/plan.ts";
+import { readJson } from "../json.ts";
 import { countedOf } from "./judge.ts";
 import type { FaultResult, Proof } from "./proof.ts";
 import { pageOf } from "./report/page.ts";
@@ -29,6 +31,32 @@ export function isWanted(done: FaultResult | undefined, runs: number): boolean {
   return countedOf(done).length < runs && done.runs.length < runs + mostVoid;
 }
 
+const limits = z.looseObject({ seconds: z.number().optional(), failed: z.number().optional() });
+const promised = z.looseObject({ reads: limits, writes: limits });
+const seen = z.looseObject({ count: z.number(), failed: z.number(), gapSeconds: z.number() });
+const run = z.looseObject({
+  at: z.iso.datetime(),
+  seconds: z.number(),
+  promised: promised.optional(),
+  void: z.string().optional(),
+  reads: seen,
+  writes: seen,
+  violations: z.array(z.looseObject({ rule: z.string(), what: z.string() })),
+  overlaps: z.array(z.looseObject({ what: z.string(), milliseconds: z.number() })),
+});
+/** As much of a proof as is looked at before it goes on. */
+const shape = z.looseObject({
+  version: z.literal(1),
+  stack: z.string(),
+  began: z.iso.datetime(),
+  faults: z.array(
+    z.looseObject({ name: z.string(), what: z.string(), promised, runs: z.array(run) }),
+  ),
+  chosen: z.array(z.string()),
+  runs: z.int().min(1).max(100),
+  skipped: z.array(z.looseObject({ name: z.string(), why: z.string() })),
+});
+
 /** The last proof of a stack. @throws Refusal where there is none, or it has all its runs */
 export function proofToResume(stack: string): Proof {
   const folder = folderOf(stack);
@@ -38,7 +66,10 @@ export function proofToResume(stack: string): Proof {
     .toSorted()
     .at(-1);
   if (last === undefined) throw new Refusal(`--resume: nothing was proved of ${stack} yet`);
-  const proof: Proof = JSON.parse(readFileSync(`${folder}/${last}`, "utf8"));
+  const file = `${folder}/${last}`;
+  const proof = readJson(readFileSync(file, "utf8"), shape) as Proof | undefined;
+  if (proof === undefined || proof.stack !== stack)
+    throw new Refusal(`--resume: ${file} is no proof of ${stack}: remove it, or begin anew`);
   const isDone = (name: string) =>
     !isWanted(
       proof.faults.find((one) => one.name === name),

@@ -2,6 +2,7 @@
 import http from "node:http";
 import https from "node:https";
 import { cpus, setPriority } from "node:os";
+import { allPrintable } from "../../lib/printable.mjs";
 import { type Plan, Refusal, Unfinished } from "../act/plan.ts";
 import type { OperatedStack } from "../stack.ts";
 import { makeDatabase } from "./database.ts";
@@ -128,12 +129,12 @@ function answerOf(origin: string): Promise<http.IncomingMessage> {
   const { get } = origin.startsWith("https:") ? https : http;
   return new Promise((resolve, reject) => {
     // Whose certificate it is, is no matter here
-    const call = get(`${origin}/`, { timeout: 5000, rejectUnauthorized: false }, (answer) => {
-      answer.resume();
+    const signal = AbortSignal.timeout(5000);
+    const call = get(`${origin}/`, { signal, rejectUnauthorized: false }, (answer) => {
       resolve(answer);
+      call.destroy();
     });
-    call.on("timeout", () => call.destroy(new Error("no answer within 5 s")));
-    call.on("error", reject);
+    call.on("error", (error) => reject(signal.aborted ? new Error("no answer within 5 s") : error));
   });
 }
 
@@ -169,21 +170,21 @@ async function prove(stack: OperatedStack, chosen: Chosen): Promise<string> {
   beforeOthers();
   // One that is cut off in its first run is the one to go on with
   if (before === undefined) keepProof(proof());
-  try {
-    for (const fault of tried)
-      for (let one = results.get(fault.name); isWanted(one, runs); ) {
-        const outcome = await runOnce({ stack, site, access, signal }, fault);
-        one = withRun(fault, one, outcome);
-        results.set(fault.name, one);
-        process.stderr.write(`${progressOf(one, runs, hasColour(process.stderr))}\n`);
-        keepProof(proof());
-      }
-    const text = json ? JSON.stringify(proof(), null, 2) : tableText(proof(), hasColour());
-    process.stdout.write(`${text}\n`);
-    tell(exitStatusOf(proof()));
-  } finally {
-    await removeProof(stack);
-  }
+  for (const fault of tried)
+    for (let one = results.get(fault.name); isWanted(one, runs); ) {
+      const outcome = await runOnce({ stack, site, access, signal }, fault);
+      one = withRun(fault, one, outcome);
+      results.set(fault.name, one);
+      process.stderr.write(`${progressOf(one, runs, hasColour(process.stderr))}\n`);
+      keepProof(proof());
+    }
+  const text = json
+    ? JSON.stringify(allPrintable(proof()), null, 2)
+    : tableText(proof(), hasColour());
+  process.stdout.write(`${text}\n`);
+  tell(exitStatusOf(proof()));
+  // Where it is cut off before, this is the plan's to undo, unless another one has the lock by then
+  await removeProof(stack);
   const files = keepProof(proof());
   const result = `${verdictOfProof(proof())}: ${files}`;
   if (exitStatusOf(proof()) === 0) return result;

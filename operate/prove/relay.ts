@@ -12,6 +12,10 @@ import type { OperatedStack } from "../stack.ts";
 /** In Perl, which every Debian has. */
 export const program = readFileSync(inRoot("operate/prove/relay.pl"), "utf8");
 const headBytes = 9;
+/** No frame is longer, here as there. */
+const mostBytes = 1 << 20;
+/** Of why something failed. */
+const mostCharacters = 200;
 
 type Letter = "O" | "D" | "C" | "P" | "G" | "A" | "E";
 
@@ -21,12 +25,14 @@ interface Frame {
   readonly text: Buffer;
 }
 
-/** @returns the frames that are whole, and what is left */
+/** @returns the frames that are whole, and what is left @throws for one that is longer than any is */
 export function framesIn(bytes: Buffer): { frames: Frame[]; rest: Buffer } {
   const frames: Frame[] = [];
   let at = 0;
   while (bytes.length - at >= headBytes) {
-    const end = at + headBytes + bytes.readUInt32BE(at + 5);
+    const length = bytes.readUInt32BE(at + 5);
+    if (length > mostBytes) throw new Error("it says what no relay does");
+    const end = at + headBytes + length;
     if (bytes.length < end) break;
     const letter = String.fromCharCode(bytes[at + 4] ?? 0) as Letter;
     frames.push({
@@ -84,9 +90,13 @@ export class Relay {
     child.on("close", () => this.#lose(new Error(`${machine}: ${said.trim() || "it is gone"}`)));
   }
 
-  /** Starts one. What it cannot do is told by whatever is asked of it. */
-  static start(stack: OperatedStack, machine: string): Promise<Relay> {
-    const command = ["perl", "-e", program];
+  /**
+   * Starts one. What it cannot do is told by whatever is asked of it.
+   * @param user who it is @default root
+   */
+  static start(stack: OperatedStack, machine: string, user?: string): Promise<Relay> {
+    const become = ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--init-groups"];
+    const command = [...(user === undefined ? [] : become), "perl", "-e", program];
     return new Promise((resolve, reject) => {
       withCommandOn(stack, machine, command, false, ([name = "", ...args]) => {
         const child = spawn(name, args, { stdio: "pipe", detached: true });
@@ -150,8 +160,7 @@ export class Relay {
         act();
       };
       this.#listeners.set(number, {
-        hear: (answer, body) =>
-          end(() => (answer === "A" ? resolve(body) : reject(new Error(body.toString())))),
+        hear: (answer, body) => end(() => (answer === "A" ? resolve(body) : reject(errorOf(body)))),
         lost: (why) => end(() => reject(why)),
       });
       this.#send(number, letter, text);
@@ -164,8 +173,15 @@ export class Relay {
   }
 
   #hear(bytes: Buffer): void {
-    const { frames, rest } = framesIn(Buffer.concat([this.#rest, bytes]));
-    this.#rest = rest;
+    if (this.#lost) return;
+    let frames: Frame[];
+    try {
+      ({ frames, rest: this.#rest } = framesIn(Buffer.concat([this.#rest, bytes])));
+    } catch (error) {
+      this.#lose(new Error(`${this.machine}: ${(error as Error).message}`));
+      this.end();
+      return;
+    }
     for (const { number, letter, text } of frames) {
       const listener = this.#listeners.get(number);
       // Nothing comes after it
@@ -180,6 +196,8 @@ export class Relay {
     this.#listeners.clear();
   }
 }
+
+const errorOf = (text: Buffer) => new Error(text.toString().slice(0, mostCharacters));
 
 interface Wire {
   open(listener: Listener, target: string): void;
@@ -206,7 +224,7 @@ export class RelayedSocket extends Duplex {
       if (letter === "D") clearTimeout(this.#silent);
       if (letter === "O") this.emit("connect");
       else if (letter === "D") this.push(text);
-      else if (text.length > 0) this.destroy(new Error(text.toString()));
+      else if (text.length > 0) this.destroy(errorOf(text));
       else this.#ended();
     };
     this.#wire.open({ hear, lost: (why) => this.destroy(why) }, `${host} ${port}`);

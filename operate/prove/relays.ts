@@ -7,12 +7,16 @@ export class Relays {
   #spared: readonly string[] = [];
   #turn = 0;
 
-  /** One on each machine of the application. @throws where there is none */
-  static async start(stack: OperatedStack): Promise<Relays> {
+  /**
+   * One on each machine of the application.
+   * @param user who they are @default root
+   * @throws where there is none
+   */
+  static async start(stack: OperatedStack, user?: string): Promise<Relays> {
     const members = Object.values(stack.topology.tiers).flat();
     const machines = [...new Set(members.map(({ machine }) => machine))];
     const relays = new Relays();
-    relays.#all.push(...(await Promise.all(machines.map((one) => Relay.start(stack, one)))));
+    relays.#all.push(...(await Promise.all(machines.map((one) => Relay.start(stack, one, user)))));
     if (relays.#all.length === 0) throw new Error("the application has no machine to come from");
     return relays;
   }

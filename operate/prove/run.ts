@@ -1,5 +1,6 @@
 /** One fault, once: load, the fault, until all is as before, and then everything is read back and judged. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { sharingGroup } from "../../infra/application/names.ts";
 import { allMembers, type Member } from "../../infra/topology.ts";
 import { until } from "../../lib/until.ts";
 import { replicates } from "../act/whole.ts";
@@ -27,6 +28,8 @@ const calmSeconds = 4;
 const quietSeconds = 4;
 /** A standby that has to be made anew takes longest. */
 const wholeSeconds = 240;
+/** All files together; one takes milliseconds. */
+const readBackSeconds = 120;
 /** No run is longer: watches end by themselves. */
 const longestSeconds = 400;
 
@@ -140,7 +143,7 @@ async function measured(
     };
     return await judged(context, happened);
   } finally {
-    await load.end();
+    await load.end({ now: true });
   }
 }
 
@@ -151,9 +154,10 @@ async function filesReadBack(
 ): Promise<Violation[]> {
   if (uploadsFolder(stack) === undefined) return [];
   try {
-    const relays = await Relays.start(stack);
+    const relays = await Relays.start(stack, sharingGroup);
     try {
-      return await missingFiles(operations, relays.next());
+      const deadline = performance.now() + readBackSeconds * 1000;
+      return await missingFiles(operations, relays.next(), deadline);
     } finally {
       relays.end();
     }
@@ -162,11 +166,11 @@ async function filesReadBack(
   }
 }
 
-/** Those of connections, and those of files. */
+/** Those of connections, and those of files: root would follow the links of whoever may write there. */
 async function startAll(stack: OperatedStack): Promise<[Relays, Relays]> {
   const relays = await Relays.start(stack);
   try {
-    return [relays, await Relays.start(stack)];
+    return [relays, await Relays.start(stack, sharingGroup)];
   } catch (error) {
     relays.end();
     throw error;

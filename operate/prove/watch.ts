@@ -59,6 +59,9 @@ export async function readWatch(stack: OperatedStack, member: Member): Promise<W
   return readTimes(member.name, isUnreachable(outcome) ? "" : outcome.stdout, [asked, Date.now()]);
 }
 
+/** More than there are in any run, of a machine that says what it likes. */
+const mostTimes = 20_000;
+
 /** @param between when the text was asked for, and when it was there, by the clock here */
 export function readTimes(
   member: string,
@@ -66,9 +69,9 @@ export function readTimes(
   between: readonly [asked: number, answered: number],
 ): Watched {
   const of = (what: string) =>
-    [...text.matchAll(new RegExp(`^${what} (\\d+\\.\\d+)$`, "gm"))].map(
-      ([, seconds]) => Number(seconds) * 1000,
-    );
+    [...text.matchAll(new RegExp(`^${what} (\\d+\\.\\d+)$`, "gm"))]
+      .slice(0, mostTimes)
+      .map(([, seconds]) => Number(seconds) * 1000);
   const [now = between[0]] = of("now");
   const ahead = aheadBy(now, between);
   const here = (times: readonly number[]) => times.map((at) => at - ahead);
@@ -107,8 +110,9 @@ const apartMilliseconds = 1000;
 
 /** For how long both were at it, milliseconds; at least one where both were seen to be. */
 export function together(one: readonly number[], other: readonly number[]): number {
+  const others = stretchesOf(other);
   const both = stretchesOf(one).flatMap(([from, to]) =>
-    stretchesOf(other).map(([begin, end]) => Math.min(to, end) - Math.max(from, begin)),
+    others.map(([begin, end]) => Math.min(to, end) - Math.max(from, begin)),
   );
   const spans = both.filter((span) => span >= 0).map((span) => Math.max(1, span));
   return Math.round(spans.reduce((sum, span) => sum + span, 0));

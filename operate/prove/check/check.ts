@@ -16,6 +16,8 @@ export interface Findings {
 
 /** Of one rule that is broken by the hundred, a person looks at the first ones. */
 const mostOfRule = 10;
+/** Of each: what a member of the database says may be of any length. */
+const mostCharacters = 1000;
 
 /** @param kept of each member of the database, once the standby has all that the primary has */
 export function findingsIn(operations: readonly Operation[], kept: ByMember<Kept>): Findings {
@@ -43,7 +45,9 @@ export function findingsIn(operations: readonly Operation[], kept: ByMember<Kept
 export function fewOfEach(violations: readonly Violation[]): Violation[] {
   return [...Map.groupBy(violations, ({ rule }) => rule)].flatMap(([rule, all]) => {
     const more = all.length - mostOfRule;
-    const first = all.slice(0, mostOfRule);
+    const first = all
+      .slice(0, mostOfRule)
+      .map(({ what }) => ({ rule, what: what.slice(0, mostCharacters) }));
     return more > 0 ? [...first, { rule, what: `and ${more} more` }] : first;
   });
 }

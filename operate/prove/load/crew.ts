@@ -13,12 +13,15 @@ export interface Client {
 
 export class Crew {
   readonly #clients: readonly Client[];
+  readonly #giveUp: (due: number) => void;
   readonly #idle: Client[];
   readonly #due: number[] = [];
   readonly #busy = new Set<Promise<void>>();
 
-  constructor(clients: readonly Client[]) {
+  /** @param giveUp gets what was due for so long that nobody waits for it any more */
+  constructor(clients: readonly Client[], giveUp: (due: number) => void) {
     this.#clients = clients;
+    this.#giveUp = giveUp;
     this.#idle = [...clients];
   }
 
@@ -27,13 +30,16 @@ export class Crew {
     this.#go();
   }
 
-  /** Once all that is due is done. */
-  async end(): Promise<void> {
+  /** Once all that is due is done, or given up. @param now gives up what has not begun @default false */
+  async end({ now = false } = {}): Promise<void> {
+    if (now) this.#due.length = 0;
     while (this.#busy.size > 0) await Promise.all(this.#busy);
     await Promise.all(this.#clients.map((client) => client.end()));
   }
 
   #go(): void {
+    const oldest = performance.now() - patienceMilliseconds;
+    while ((this.#due[0] ?? oldest) < oldest) this.#giveUp(this.#due.shift() ?? 0);
     const client = this.#due.length > 0 ? this.#idle.shift() : undefined;
     if (client === undefined) return;
     const due = this.#due.shift() ?? 0;

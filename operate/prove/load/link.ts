@@ -161,6 +161,7 @@ export class Link {
       stream: () => socket,
     });
     client.on("error", () => this.#drop(client));
+    keepPassword(client);
     try {
       await within(limits.connect, client.connect());
       const { rows } = await within(
@@ -190,10 +191,22 @@ export class Link {
   #drop(client = this.#client): void {
     if (client === undefined) return;
     if (this.#client === client) this.#client = undefined;
-    (
-      client as unknown as { connection: { stream: { destroy(): void } } }
-    ).connection.stream.destroy();
+    (client as unknown as { connection: Connection }).connection.stream.destroy();
   }
+}
+
+/** The password is proved (SCRAM), and told to nobody who asks for it, as PostgreSQL here does not. */
+function keepPassword(client: pg.Client): void {
+  const { connection } = client as unknown as { connection: Connection };
+  for (const name of ["authenticationCleartextPassword", "authenticationMD5Password"])
+    connection.prependListener(name, () =>
+      connection.stream.destroy(new Error("it was asked for the password itself")),
+    );
+}
+
+interface Connection {
+  readonly stream: { destroy(error?: Error): void };
+  prependListener(name: string, listener: () => void): void;
 }
 
 async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {

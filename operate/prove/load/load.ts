@@ -62,10 +62,16 @@ export class Load {
     return this.#recorder.now();
   }
 
-  /** Ends once all that was due is done. @returns the history, and why it says nothing, if so */
-  async end(): Promise<{ operations: readonly Operation[]; whyVoid: string | undefined }> {
+  /**
+   * Ends once all that was due is done.
+   * @param now gives up what has not begun @default false
+   * @returns the history, and why it says nothing, if so
+   */
+  async end(
+    how: { now?: boolean } = {},
+  ): Promise<{ operations: readonly Operation[]; whyVoid: string | undefined }> {
     for (const one of this.#arrivals) one.stop();
-    await Promise.all([this.#pages.end(), ...this.#crews.map((crew) => crew.end())]);
+    await Promise.all([this.#pages.end(), ...this.#crews.map((crew) => crew.end(how))]);
     const whyVoid = this.#arrivals.map((one) => one.whyVoid).find(Boolean);
     return { operations: this.#recorder.operations, whyVoid };
   }
@@ -76,7 +82,13 @@ export class Load {
 
   #crew(kind: Kind, client: (name: string) => Client): void {
     const all = Array.from({ length: clients }, (_one, index) => client(`${kind} ${index + 1}`));
-    const crew = new Crew(all);
+    const crew = new Crew(all, (due) => {
+      const why = "nobody was free for it in time";
+      void this.#recorder.record(kind, "nobody", due, {}, async () => ({
+        outcome: "refused",
+        why,
+      }));
+    });
     this.#crews.push(crew);
     this.#arrive(kind, (due) => crew.arrive(due));
   }

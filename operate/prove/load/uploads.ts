@@ -74,15 +74,21 @@ export class Uploader implements Client {
 
 /**
  * Reads all back that were acknowledged, once all is as before.
+ * @param deadline when to give up, by `performance.now` @default never
  * @returns a violation for each that is not there, or is another file, and one for the first that cannot be read
  */
 export async function missingFiles(
   operations: readonly Operation[],
   relay: Pick<Relay, "get" | "machine">,
+  deadline = Number.POSITIVE_INFINITY,
 ): Promise<Violation[]> {
   const missing: Violation[] = [];
   for (const { kind, outcome, key = "", value } of operations) {
     if (kind !== "upload" || outcome !== "ok") continue;
+    if (performance.now() > deadline) {
+      const what = `${key} and those after it: the shared storage is too slow`;
+      return [...missing, { rule: "not read back", what }];
+    }
     const wrong = await wrongWith(relay, key, value ?? "");
     if (wrong === undefined) continue;
     const what = `${key}: at the end, at ${relay.machine}: ${wrong.what}`;

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cutScript, pauseMachine } from "../../../../operate/prove/harm.ts";
+import { cutScript, healAllScript, pauseMachine } from "../../../../operate/prove/harm.ts";
 
 describe("a machine that is cut off", () => {
   it("from some neither hears nor tells them anything", () => {
@@ -88,5 +89,28 @@ describe("a machine that is paused", () => {
     pretend('[ "$1" = unpause ] || { echo "no answer" >&2; exit 1; }');
     await assert.rejects(pauseMachine("db-1"), /no answer/);
     assert.deepEqual(asked(), ["pause db-1", "unpause db-1"]);
+  });
+});
+
+describe("what a proof that was cut off has left", () => {
+  let folder: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "hastack-nft-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it("is taken away, and nothing else", () => {
+    const nft = `#!/bin/sh
+echo "$*" >> ${folder}/asked
+[ "$1" = delete ] || printf 'table inet %s\\n' firewall hastack_prove_0123abcd hastack_prove_x hastack_prove_89efcdab`;
+    writeFileSync(join(folder, "nft"), nft, { mode: 0o755 });
+    const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` };
+    execFileSync("sh", ["-ec", healAllScript], { env });
+    assert.deepEqual(readFileSync(join(folder, "asked"), "utf8").trim().split("\n"), [
+      "list tables",
+      "delete table inet hastack_prove_0123abcd",
+      "delete table inet hastack_prove_89efcdab",
+    ]);
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { inHastack } from "../../../../lib/paths.ts";
 import { isWanted, keepProof, proofToResume } from "../../../../operate/prove/kept.ts";
 import type { FaultResult } from "../../../../operate/prove/proof.ts";
@@ -32,6 +32,30 @@ describe("a proof that is kept", () => {
     assert.equal(isWanted({ ...first, runs: [late, run] }, 1), false);
     assert.equal(isWanted({ ...first, runs: [late, late, late] }, 1), false);
     assert.equal(isWanted(undefined, 1), true);
+  });
+
+  it("does not go on where the file is no proof, or of another stack", () => {
+    const began = "2026-11-30T00:00:00.000Z";
+    const file = `${inHastack("prove", stack)}/2026-11-30T00-00-00-000Z.json`;
+    const damaged = [
+      { ...some, began, runs: 1e9 },
+      { ...some, began, chosen: "all" },
+      { ...some, began, stack: "dev" },
+      { ...some, began: "yesterday" },
+      {
+        ...some,
+        began,
+        faults: [{ ...first, promised: { reads: { failed: "<b>" }, writes: {} } }],
+      },
+    ];
+    for (const text of ["", "{", ...damaged.map((one) => JSON.stringify(one))]) {
+      writeFileSync(file, text);
+      assert.throws(
+        () => proofToResume(stack),
+        /is no proof of kept-.*: remove it, or begin anew$/,
+      );
+    }
+    rmSync(file);
   });
 
   it("is the last one that began", () => {

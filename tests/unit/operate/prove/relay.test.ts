@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { type AddressInfo, createServer, type Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,6 +33,15 @@ describe("frames of a relay", () => {
       [[70_000, "text"]],
     );
     assert.equal(none.length, 0);
+  });
+});
+
+describe("a relay that says what none does", () => {
+  it("is lost, before it fills this machine's memory", async () => {
+    const text = "printf '\\0\\0\\0\\1D\\377\\377\\377\\377'; sleep 30";
+    const relay = new Relay("there", spawn("sh", ["-c", text], { stdio: "pipe" }));
+    await assert.rejects(relay.get("/etc/hostname"), /^Error: there: it says what no relay does$/);
+    assert.equal(relay.isLost, true);
   });
 });
 
@@ -130,6 +146,18 @@ describe("a relay", function () {
     assert.equal(await relay.get(path), "text\0and more");
     await assert.rejects(relay.get(join(folder, "other")), /^Error: it is not there$/);
     await assert.rejects(relay.put(join(folder, "no/where/at all"), "x"), /No such file/);
+  });
+
+  it("reads nothing but files, follows no link, and takes no more than a file of its own can be", async () => {
+    const at = (name: string) => join(folder, name);
+    symlinkSync("/etc/hostname", at("link"));
+    await assert.rejects(relay.get(at("link")), /Too many levels of symbolic links/);
+    execFileSync("mkfifo", [at("fifo")]);
+    await assert.rejects(relay.get(at("fifo")), /it is no file$/);
+    await assert.rejects(relay.get("/dev/zero"), /it is no file$/);
+    writeFileSync(at("long"), "");
+    truncateSync(at("long"), 2 ** 32);
+    assert.ok((await relay.get(at("long"))).length < 2 ** 20);
   });
 
   it("waits for a file only so long", async () => {

@@ -46,9 +46,46 @@ describe("a crew", () => {
         served.push(`${name} ended`);
       },
     });
-    const crew = new Crew([client("a"), client("b")]);
+    const crew = new Crew([client("a"), client("b")], () => assert.fail("it is not late"));
     for (const due of [1, 2, 3, 4]) crew.arrive(due);
     await crew.end();
     assert.deepEqual(served, ["a 1", "b 2", "a 3", "b 4", "a ended", "b ended"]);
+  });
+
+  it("gives up what was due for too long, so that it ends soon after a stack that was slow", async () => {
+    const given: number[] = [];
+    const served: number[] = [];
+    const client: Client = {
+      name: "a",
+      async serve(due) {
+        served.push(due);
+        await sleep(20);
+      },
+      async end() {},
+    };
+    const crew = new Crew([client], (due) => given.push(due));
+    const now = performance.now();
+    crew.arrive(now);
+    for (const ago of [90_000, 60_000, 1000]) crew.arrive(now - ago);
+    await crew.end();
+    assert.deepEqual(served, [now, now - 1000]);
+    assert.deepEqual(given, [now - 90_000, now - 60_000]);
+  });
+
+  it("begins nothing more where it is cut off", async () => {
+    const served: number[] = [];
+    const client: Client = {
+      name: "a",
+      async serve(due) {
+        served.push(due);
+        await sleep(20);
+      },
+      async end() {},
+    };
+    const crew = new Crew([client], () => assert.fail("it is not late"));
+    const now = performance.now();
+    for (const due of [now, now + 1, now + 2]) crew.arrive(due);
+    await crew.end({ now: true });
+    assert.deepEqual(served, [now]);
   });
 });

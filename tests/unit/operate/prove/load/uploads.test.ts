@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Operation } from "../../../../../operate/prove/history.ts";
 import { Recorder } from "../../../../../operate/prove/load/recorder.ts";
 import { missingFiles, Uploader } from "../../../../../operate/prove/load/uploads.ts";
@@ -33,6 +34,20 @@ describe("files that were acknowledged", () => {
     assert.deepEqual(await readBack(read, upload("a"), upload("b")), [
       { rule: "lost file", what: "a: at the end, at app-1: 0 bytes: " },
     ]);
+  });
+
+  it("are not all waited for where storage is slow", async () => {
+    const read = async (path: string) => {
+      await sleep(20);
+      return whole(path);
+    };
+    const all = Array.from({ length: 50 }, (_one, index) => upload(`${index}`));
+    const relay = { machine: "app-1", get: read };
+    const [first] = await missingFiles(all, relay, performance.now() + 100);
+    assert.match(
+      `${first?.rule}: ${first?.what}`,
+      /^not read back: \d and those after it: .*too slow$/,
+    );
   });
 
   it("are not all waited for where storage does not answer", async () => {
