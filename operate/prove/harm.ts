@@ -195,12 +195,12 @@ const newTable = () => `inet hastack_prove_${randomBytes(4).toString("hex")}`;
 
 /**
  * Shell text that has a machine's system drop packets.
- * @param logins ports by which it is administered, which stay open
+ * @param logins ports by which it is administered, which stay open, for nft
  */
 export function cutScript(
   { addresses = [], all = false, interfaceOf, direction }: Cut,
   table = newTable(),
-  logins: readonly number[] = [22],
+  logins = "22",
 ): string {
   const of = (side: "saddr" | "daddr") => {
     if (all) return "drop";
@@ -216,7 +216,7 @@ export function cutScript(
   ) => `  chain ${name} {
     type filter hook ${hook} priority -200;
     ${skip} accept
-    tcp ${hook === "input" ? "dport" : "sport"} { ${logins.join(", ")} } accept
+    tcp ${hook === "input" ? "dport" : "sport"} { ${logins} } accept
     ${of(side)}
   }`;
   const chains = [
@@ -235,10 +235,11 @@ ${chains.join("\n")}
 END`;
 }
 
-/** Where it is another one than 22, a machine may have it behind a port that is passed on to its 22. */
-function loginsOf({ settings }: OperatedStack, machine: string): readonly number[] {
+/** The same for a machine that is logged in to by SSH: by its own configuration, or by a port that is passed on to it. */
+function cutByLogin({ settings }: OperatedStack, machine: string, cut: Cut, table: string): string {
   const { port = 22 } = targets(settings).find(({ name }) => name === machine) ?? {};
-  return [...new Set([22, port])];
+  const all = `{ echo 22; echo ${port}; sshd -T 2> /dev/null | sed -n 's/^port //p'; }`;
+  return `logins=$(${all} | sort -un | paste -sd ,)\n${cutScript(cut, table, "$logins")}`;
 }
 
 /** All cuts of all proofs. */
@@ -263,7 +264,7 @@ export async function cutNetwork(stack: OperatedStack, machine: string, cut: Cut
   const on = { name: machine, machine } as Member;
   const script = `set -e
 setsid sh -c 'sleep ${mostSeconds}; ${heal}' > /dev/null 2>&1 < /dev/null &
-${cutScript(cut, table, loginsOf(stack, machine))}
+${cutByLogin(stack, machine, cut, table)}
 echo $!`;
   const group = (await mustOn(stack, on, script, "cut the network", 20)).trim();
   return async () => {
@@ -281,7 +282,8 @@ export async function flapNetwork(
   const rounds = Math.floor(mostSeconds / (downSeconds + upSeconds));
   const table = newTable();
   const heal = healScript(table);
-  const goDown = cutScript(cut, table, loginsOf(stack, machine));
+  const isDocker = stack.settings.platform === "docker";
+  const goDown = isDocker ? cutScript(cut, table) : cutByLogin(stack, machine, cut, table);
   const script = `for round in $(seq ${rounds}); do
 sleep ${downSeconds}
 ${heal}
@@ -289,7 +291,7 @@ sleep ${upSeconds}
 ${goDown}
 done
 ${heal}`;
-  if (stack.settings.platform === "docker") {
+  if (isDocker) {
     const [run = "", ...beside] = await besideContainer(stack, machine);
     const callOff = later(["docker", run, ...beside, heal]);
     let flapping = "";

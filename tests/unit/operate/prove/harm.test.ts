@@ -29,7 +29,7 @@ END`,
   });
 
   it("from all can still be logged in to, so that it can be mended", () => {
-    const script = cutScript({ all: true }, "inet of-this-cut", [22, 2222]);
+    const script = cutScript({ all: true }, "inet of-this-cut", "22, 2222");
     assert.match(script, /tcp dport { 22, 2222 } accept\n {4}drop\n/);
     assert.match(script, /tcp sport { 22, 2222 } accept\n {4}drop\n/);
   });
