@@ -138,7 +138,7 @@ async function carry(
     }
     return 0;
   } catch (error) {
-    const why = (error as Error).message;
+    const why = whyOf(error as Error, stop.signal, lock?.lost);
     if (error instanceof Unfinished && !lock?.lost.aborted) {
       if (lock && undo.length > 0) await clearLeft(stack);
       await end("failed", why);
@@ -151,6 +151,12 @@ async function carry(
   } finally {
     for (const name of signals) process.off(name, interrupt);
   }
+}
+
+/** Node's own calls say only that they were aborted, and not why. */
+function whyOf({ name, message }: Error, ...signals: readonly (AbortSignal | undefined)[]): string {
+  const ended = signals.find((one) => one?.aborted);
+  return name === "AbortError" && ended ? (ended.reason as Error).message : message;
 }
 
 /** What cannot be undone stays noted, for the next command. */

@@ -16,6 +16,7 @@ import type { Site } from "./load/pages.ts";
 import { promisedTogether } from "./promises.ts";
 import type { FaultResult, Proof } from "./proof.ts";
 import { progressOf, tableText } from "./report/table.ts";
+import { some } from "./report/words.ts";
 import { type Outcome, runOnce, whole } from "./run.ts";
 import { sceneOf } from "./scene.ts";
 
@@ -86,7 +87,7 @@ export async function planProof(stack: OperatedStack, options: ProveOptions): Pr
   const count = Math.max(0, tried.length * runs - done);
   return {
     costs: [
-      `${tried.length} faults, ${runs === 1 ? "once" : `${runs} times`} each${done > 0 ? `, of which ${done} runs are done` : ""}: about ${Math.ceil(count * minutesOfRun)} minutes.`,
+      `${some(tried.length, "fault")}, ${runs === 1 ? "once" : `${runs} times`}${tried.length > 1 ? " each" : ""}${done > 0 ? `, of which ${some(done, "run")} ${done === 1 ? "is" : "are"} done` : ""}: about ${some(Math.ceil(count * minutesOfRun), "minute")}.`,
       ...(options.draw === undefined
         ? []
         : [`Drawn: ${tried.map(({ name }) => name).join(", ")}.`]),

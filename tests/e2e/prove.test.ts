@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { mustRun } from "../../lib/run.ts";
 import { until } from "../../lib/until.ts";
 import { mostSeconds } from "../../operate/prove/harm.ts";
+import { countedOf } from "../../operate/prove/judge.ts";
 import type { Proof } from "../../operate/prove/proof.ts";
 import { ContainerPlace } from "../support/container-place.ts";
 import { onlyInFull } from "../support/full.ts";
@@ -42,7 +43,7 @@ describe("prove, on Docker", function () {
     console.log(stderr);
     const proof: Proof = JSON.parse(stdout);
     assert.deepEqual(
-      proof.faults.map(({ name, runs }) => [name, runs.length]),
+      proof.faults.map((one) => [one.name, countedOf(one).length]),
       faults.map((name) => [name, 1]),
     );
     for (const { name, runs } of proof.faults)

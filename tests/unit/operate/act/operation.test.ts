@@ -1,5 +1,6 @@
 /** The frame of operations, at a stack whose machines are not there: so without lock and journal. */
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { operate } from "../../../../operate/act/operation.ts";
 import { type Plan, Refusal } from "../../../../operate/act/plan.ts";
 import { openStack } from "../../../../operate/stack.ts";
@@ -76,6 +77,18 @@ describe("an operation", function () {
     assert.equal(code, 1);
     assert.match(text, /it was interrupted\n$/);
     assert.equal(process.listenerCount("SIGHUP"), 0);
+  });
+
+  it("W6: says so, too, where a wait of Node's own was what the signal ended", async () => {
+    const { text } = await said(
+      planned(async (signal) => {
+        setImmediate(() => process.emit("SIGINT"));
+        await sleep(10_000, undefined, { signal });
+        return "went on";
+      }),
+      true,
+    );
+    assert.match(text, /it was interrupted\n$/);
   });
 
   it("W6: says so where what it left cannot be undone, and that nothing remembers it", async () => {
