@@ -32,8 +32,10 @@ export async function carryOut(
       continue;
     }
     if (one.do === "remove-proof") {
-      await mendAll(stack);
+      const isMended = mendAll(stack);
+      await isMended.catch(() => {});
       await removeProof(stack);
+      await isMended;
       continue;
     }
     const members =

@@ -8,7 +8,7 @@ import { targets } from "../../infra/inventory.ts";
 import { runDocker, tryDocker } from "../../infra/platform/docker/engine.ts";
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { quote } from "../../infra/platform/shell.ts";
-import { allMembers, type Member } from "../../infra/topology.ts";
+import { allMembers, type Member, present } from "../../infra/topology.ts";
 import { mustOn } from "../act/processes.ts";
 import { folderOf } from "../folder.ts";
 import { isUnreachable, onMachineOf } from "../reach.ts";
@@ -95,7 +95,11 @@ setsid sh -c "sleep ${mostSeconds}; kill -CONT $(echo $all)" > /dev/null 2>&1 < 
 ${killOf(user)} -STOP $all || :
 later=$!
 for try in $(seq 20); do ! grep -q '^State:[[:space:]]*T' /proc/$first/status || break; sleep 0.05; done
-grep -q '^State:[[:space:]]*T' /proc/$first/status
+grep -q '^State:[[:space:]]*T' /proc/$first/status || {
+  kill -CONT $all || :
+  ${calledOff("$later")}
+  exit 1
+}
 echo $later $all`;
   const said = await onMember(stack, member, script, `hang ${what}`);
   const [later = "", ...pids] = said.trim().split(/\s+/);
@@ -307,6 +311,7 @@ ${heal}`;
   }
   const on = { name: machine, machine } as Member;
   const started = `set -e
+setsid sh -c 'sleep ${mostSeconds}; ${heal}' > /dev/null 2>&1 < /dev/null &
 ${goDown}
 setsid sh -c ${quote(script)} > /dev/null 2>&1 < /dev/null &
 echo $!`;
@@ -323,13 +328,18 @@ echo $!`;
  * @throws what the first machine said that could not be mended; one that cannot be reached is nobody's to mend
  */
 export async function mendAll(stack: OperatedStack): Promise<void> {
-  const machines = [...new Set(allMembers(stack.topology).map(({ machine }) => machine))];
+  const machines = [...new Set(present(allMembers(stack.topology)).map(({ machine }) => machine))];
   const done = await Promise.allSettled(machines.map((one) => mendMachine(stack, one)));
   for (const one of done) if (one.status === "rejected") throw one.reason;
 }
 
 async function mendMachine(stack: OperatedStack, machine: string): Promise<void> {
-  const container = await containerOf(stack, machine);
+  const isDocker = stack.settings.platform === "docker";
+  // Real machines may be operated from where there is no Docker
+  const container = await containerOf(stack, machine).catch((error: Error) => {
+    if (isDocker) throw error;
+    return undefined;
+  });
   if (container !== undefined) {
     const { stdout } = await docker([
       "container",
@@ -344,8 +354,9 @@ async function mendMachine(stack: OperatedStack, machine: string): Promise<void>
       await mustDocker(["start", container]);
       return;
     }
+    if (state !== "running" && state !== "paused") return;
   }
-  if (stack.settings.platform === "docker") {
+  if (isDocker) {
     await mustDocker([...(await besideContainer(stack, machine)), healAllScript]);
     return;
   }

@@ -32,6 +32,7 @@ export function isWanted(done: FaultResult | undefined, runs: number): boolean {
 }
 
 const limits = z.looseObject({ seconds: z.number().optional(), failed: z.number().optional() });
+const numbers = z.array(z.number());
 const promised = z.looseObject({ reads: limits, writes: limits });
 const seen = z.looseObject({ count: z.number(), failed: z.number(), gapSeconds: z.number() });
 const run = z.looseObject({
@@ -41,7 +42,15 @@ const run = z.looseObject({
   void: z.string().optional(),
   reads: seen,
   writes: seen,
+  brokenAt: z.number(),
+  members: z.array(z.string()),
   violations: z.array(z.looseObject({ rule: z.string(), what: z.string() })),
+  stages: z.array(z.looseObject({ name: z.string(), seconds: z.number() })),
+  events: z.array(z.looseObject({ at: z.number(), member: z.string(), text: z.string() })),
+  series: z.array(
+    z.looseObject({ kind: z.string(), ok: numbers, failed: numbers, slowest: numbers }),
+  ),
+  checked: z.looseObject({ registers: z.number(), operations: z.number() }),
   overlaps: z.array(z.looseObject({ what: z.string(), milliseconds: z.number() })),
 });
 /** As much of a proof as is looked at before it goes on. */

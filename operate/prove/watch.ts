@@ -52,7 +52,7 @@ export interface Watched {
 /** Reads what was seen, and takes it away. */
 export async function readWatch(stack: OperatedStack, member: Member): Promise<Watched> {
   const file = fileOf(member);
-  const script = `date "+now %s.%N"; ${ended(file)}; cat ${file} 2> /dev/null; rm -f ${file} ${file}.pid`;
+  const script = `${ended(file)}; cat ${file} 2> /dev/null; rm -f ${file} ${file}.pid; date "+now %s.%N"`;
   const limits = { limitSeconds: 20 };
   const asked = Date.now();
   const outcome = await onMachineOf(stack, member.machine, script, limits);
@@ -78,9 +78,9 @@ export function readTimes(
   return { member, primary: here(of("primary")), write: here(of("write")) };
 }
 
-/** By how much a machine's clock is ahead of the one here, at least: asking takes a while. Two machines are compared by it. */
+/** By how much a machine's clock is ahead of the one here: it says so last of all. What asking takes is no difference. */
 function aheadBy(now: number, [asked, answered]: readonly [number, number]): number {
-  return now - Math.min(Math.max(now, asked), answered);
+  return now >= asked && now <= answered ? 0 : now - answered;
 }
 
 /** Some member took writes before the fault: where none was seen to, nobody was watched. */

@@ -196,7 +196,7 @@ export class Link {
 }
 
 /** The password is proved (SCRAM), and told to nobody who asks for it, as PostgreSQL here does not. */
-function keepPassword(client: pg.Client): void {
+export function keepPassword(client: pg.Client): void {
   const { connection } = client as unknown as { connection: Connection };
   for (const name of ["authenticationCleartextPassword", "authenticationMD5Password"])
     connection.prependListener(name, () =>

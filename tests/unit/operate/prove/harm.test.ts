@@ -3,7 +3,8 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cutScript, healAllScript, pauseMachine } from "../../../../operate/prove/harm.ts";
+import { cutScript, healAllScript, mendAll, pauseMachine } from "../../../../operate/prove/harm.ts";
+import { openStack } from "../../../../operate/stack.ts";
 
 describe("a machine that is cut off", () => {
   it("from some neither hears nor tells them anything", () => {
@@ -83,6 +84,23 @@ describe("a machine that is paused", () => {
     await assert.rejects(mend, /^Error: db-1 still hangs: the engine is busy$/);
     pretend('echo "Container db-1 is not paused" >&2; exit 1');
     await mend();
+  });
+
+  it("goes on where a proof that was cut off left it so, as one that is down is started, and one that is gone left alone", async () => {
+    pretend(`case "$*" in
+  *State.Status*-db-1) echo paused ;;
+  *State.Status*-db-2) echo exited ;;
+  *State.Status*-lb-2) echo "no such container" >&2; exit 1 ;;
+  *State.Status*) echo running ;;
+esac`);
+    await mendAll(openStack("dev"));
+    const done = asked().filter((one) => /^(?:un)?pause|^start/.test(one));
+    assert.deepEqual(done.toSorted(), ["start hastack-dev-db-2", "unpause hastack-dev-db-1"]);
+    const healed = asked().flatMap(
+      (one) => /network=container:hastack-dev-(\S+)/.exec(one)?.[1] ?? [],
+    );
+    assert.ok(healed.includes("db-1") && healed.includes("lb-1"), healed.join());
+    assert.ok(!healed.includes("db-2") && !healed.includes("lb-2"), healed.join());
   });
 
   it("goes on at once where it was not paused for certain", async () => {

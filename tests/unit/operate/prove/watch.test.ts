@@ -16,7 +16,7 @@ describe("what a member of the database was seen to do", () => {
       readTimes("db-1", `now ${now}\nwrite 10.0000`, [12_000, 12_100]).write;
     assert.deepEqual(seen("12.0500"), [10_000]);
     assert.deepEqual(seen("13.1000"), [9000]);
-    assert.deepEqual(seen("11.0000"), [11_000]);
+    assert.deepEqual(seen("11.1000"), [11_000]);
   });
 });
 
