@@ -12,13 +12,18 @@ import { summaryOf } from "./report/summary.ts";
 
 const folderOf = (stack: string) => inHastack("prove", stack);
 
-/** Writes down what there is so far. @returns where it is */
-export function keepProof(proof: Proof): string {
+/**
+ * Writes down what there is so far.
+ * @param isWhole whether it is at its end, and its summary the one that counts @default false
+ * @returns where it is
+ */
+export function keepProof(proof: Proof, isWhole = false): string {
   const folder = folderOf(proof.stack);
   const name = proof.began.replaceAll(/[:.]/g, "-");
   writeWhole(`${folder}/${name}.json`, JSON.stringify(proof));
   writeWhole(`${folder}/${name}.html`, pageOf(proof));
-  writeWhole(`${folder}/summary.json`, `${JSON.stringify(summaryOf(proof), null, 2)}\n`);
+  if (isWhole)
+    writeWhole(`${folder}/summary.json`, `${JSON.stringify(summaryOf(proof), null, 2)}\n`);
   return `${folder}/${name}.html, and .json beside it`;
 }
 

@@ -40,7 +40,8 @@ export function chosenFaults(only: readonly string[] | undefined): readonly Faul
   return [...new Set(only)].map((name) => {
     const found = faults.find((one) => one.name === name);
     if (found) return found;
-    throw new Error(`--only ${name}: there is ${faults.map((one) => one.name).join(", ")}`);
+    const all = faults.map((one) => `  ${one.name}`).join("\n");
+    throw new Error(`--only ${name}: there is no such fault; these are\n${all}`);
   });
 }
 
@@ -82,6 +83,10 @@ export async function planProof(stack: OperatedStack, options: ProveOptions): Pr
     const why = reasons[index];
     return why === undefined ? [] : [{ name, why }];
   });
+  if (tried.length === 0)
+    throw new Refusal(
+      `nothing can be tried at this stack: ${skipped.map(({ name, why }) => `${name} (${why})`).join("; ")}`,
+    );
   const allSkipped = [...(before?.skipped ?? []), ...skipped];
   const done = (before?.faults ?? []).reduce((sum, one) => sum + countedOf(one).length, 0);
   const count = Math.max(0, tried.length * runs - done);
@@ -106,7 +111,9 @@ export async function planProof(stack: OperatedStack, options: ProveOptions): Pr
 }
 
 const noneThere = ({ name, hits }: Fault, scene: Parameters<Fault["hits"]>[0]) =>
-  name !== "nothing" && hits(scene).length === 0 ? "the stack has none" : undefined;
+  name !== "nothing" && hits(scene).length === 0
+    ? "the stack has no member that it hits"
+    : undefined;
 
 /** The page that every application has: its first one. */
 async function siteOf({ topology }: OperatedStack): Promise<Site> {
@@ -176,7 +183,9 @@ async function prove(stack: OperatedStack, chosen: Chosen): Promise<string> {
       const outcome = await runOnce({ stack, site, access, signal }, fault);
       one = withRun(fault, one, outcome);
       results.set(fault.name, one);
-      process.stderr.write(`${progressOf(one, runs, hasColour(process.stderr))}\n`);
+      process.stderr.write(
+        `${progressOf(one, runs, hasColour(process.stderr), process.stderr.isTTY)}\n`,
+      );
       keepProof(proof());
     }
   const text = json
@@ -186,7 +195,7 @@ async function prove(stack: OperatedStack, chosen: Chosen): Promise<string> {
   tell(exitStatusOf(proof()));
   // Where it is cut off before, this is the plan's to undo, unless another one has the lock by then
   await removeProof(stack);
-  const files = keepProof(proof());
+  const files = keepProof(proof(), true);
   const result = `${verdictOfProof(proof())}: ${files}`;
   if (exitStatusOf(proof()) === 0) return result;
   throw new Unfinished(result);

@@ -81,8 +81,9 @@ export function tableText(proof: Proof, colour: boolean): string {
  * One line for a run that has just ended.
  * @param fault with the runs so far, of which the last one is told
  * @param of how many runs there are to be
+ * @param isCut whether the line has to fit on a terminal @default true
  */
-export function progressOf(fault: FaultResult, of: number, colour: boolean): string {
+export function progressOf(fault: FaultResult, of: number, colour: boolean, isCut = true): string {
   const run = fault.runs.at(-1);
   if (run === undefined) return cut(printable(`${fault.name}: no run yet`), columns);
   const verdict = verdictOfRun(run, promisedOf(fault, run));
@@ -94,7 +95,8 @@ export function progressOf(fault: FaultResult, of: number, colour: boolean): str
   // One that does not count is tried again
   const counted = countedOf({ runs: fault.runs.slice(0, -1) }).length;
   const name = `${fault.name}, ${runName(run, counted, of)}: `;
-  const line = cut(printable(`${name}${verdict}; ${found}`), columns);
+  const whole = printable(`${name}${verdict}; ${found}`);
+  const line = isCut ? cut(whole, columns) : whole;
   return line.replace(`: ${verdict};`, () => `: ${painted(verdict, colour)};`);
 }
 

@@ -16,7 +16,7 @@ describe("the faults", () => {
     assert.equal(chosenFaults(undefined).length, faults.length);
     assert.throws(
       () => chosenFaults(["no-such"]),
-      /^Error: --only no-such: there is nothing, instance-process-killed, /,
+      /^Error: --only no-such: there is no such fault; these are\n {2}nothing\n {2}instance-process-killed\n/,
     );
   });
 
