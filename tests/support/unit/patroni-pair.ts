@@ -38,8 +38,8 @@ export interface PairOptions {
   readonly isKept?: boolean;
   /** Size of each member's file system for data, in memory. @default that of the engine's disk */
   readonly dataMegabytes?: number;
-  /** Options of `docker run` for a container of the database. @default none */
-  readonly options?: (member: string) => readonly string[];
+  /** Options of `docker run` for the containers of the database. @default none */
+  readonly options?: readonly string[];
   /** Packages of the database's containers besides the stack's. @default none */
   readonly packages?: readonly string[];
 }
@@ -84,7 +84,7 @@ export class PatroniPair extends StackContainers {
     );
     const options = [
       ...disks,
-      ...((isDatabase && given?.(name)) || []),
+      ...((isDatabase && given) || []),
       ...(capabilities ?? []).map((one) => `--cap-add=${one}`),
       "--shm-size=128m",
       "--sysctl=net.ipv4.ip_nonlocal_bind=1",
@@ -147,10 +147,13 @@ export class PatroniPair extends StackContainers {
     return this.on(host.name).attempt(taskScript(task), secretsInput(values));
   }
 
-  /** Places the pair, its principals and the load balancer, each through its gate. */
-  async placeAll(): Promise<void> {
+  /**
+   * Places the pair, its principals and the load balancer, each through its gate.
+   * @param edit a change of what is placed of a member of the pair @default none
+   */
+  async placeAll(edit?: (workload: Workload) => Workload): Promise<void> {
     for (const member of ["db-1", "db-2"]) {
-      await this.place(member);
+      await this.place(member, edit);
       await this.healthy(member);
       await this.mustTask(`${member}-principals`);
     }

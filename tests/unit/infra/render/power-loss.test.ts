@@ -23,7 +23,7 @@ describe("both members of the database lose their power at once", function () {
   before(async function () {
     this.timeout(900_000);
     await needsGo(this, "not tried");
-    pair = await PatroniPair.start({ options: () => forgetfulOptions });
+    pair = await PatroniPair.start({ options: forgetfulOptions });
     const containers = ["db-1", "db-2"].map((member) => pair.on(member));
     disks = await forgetfulDisks(containers, "/var/lib/postgresql");
     await pair.startQuorum("https");
