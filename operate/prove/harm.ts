@@ -252,6 +252,10 @@ export const healAllScript = `nft list tables | grep -x 'table inet hastack_prov
 
 const healScript = (table: string) => `nft delete table ${table} 2> /dev/null || :`;
 
+/** Shell text that has a machine mend its network by itself after a while, by a group of processes of its own. */
+const healedLater = (heal: string) =>
+  `setsid sh -c 'sleep ${mostSeconds}; ${heal}' > /dev/null 2>&1 < /dev/null &`;
+
 /** Cuts a machine off. */
 export async function cutNetwork(stack: OperatedStack, machine: string, cut: Cut): Promise<Mend> {
   const table = newTable();
@@ -267,7 +271,7 @@ export async function cutNetwork(stack: OperatedStack, machine: string, cut: Cut
   }
   const on = { name: machine, machine } as Member;
   const script = `set -e
-setsid sh -c 'sleep ${mostSeconds}; ${heal}' > /dev/null 2>&1 < /dev/null &
+${healedLater(heal)}
 ${cutByLogin(stack, machine, cut, table)}
 echo $!`;
   const group = (await mustOn(stack, on, script, "cut the network", 20)).trim();
@@ -311,7 +315,7 @@ ${heal}`;
   }
   const on = { name: machine, machine } as Member;
   const started = `set -e
-setsid sh -c 'sleep ${mostSeconds}; ${heal}' > /dev/null 2>&1 < /dev/null &
+${healedLater(heal)}
 ${goDown}
 setsid sh -c ${quote(script)} > /dev/null 2>&1 < /dev/null &
 echo $!`;

@@ -52,7 +52,8 @@ export interface Watched {
 /** Reads what was seen, and takes it away. */
 export async function readWatch(stack: OperatedStack, member: Member): Promise<Watched> {
   const file = fileOf(member);
-  const script = `${ended(file)}; cat ${file} 2> /dev/null; rm -f ${file} ${file}.pid; date "+now %s.%N"`;
+  // Its last line may be cut off
+  const script = `${ended(file)}; cat ${file} 2> /dev/null; rm -f ${file} ${file}.pid; date "+%nnow %s.%N"`;
   const limits = { limitSeconds: 20 };
   const asked = Date.now();
   const outcome = await onMachineOf(stack, member.machine, script, limits);

@@ -33,6 +33,16 @@ describe("arrivals", () => {
   });
 });
 
+/** A client that takes a while for each. @param served gets when that was due */
+const slow = (served: number[]): Client => ({
+  name: "a",
+  async serve(due) {
+    served.push(due);
+    await sleep(20);
+  },
+  async end() {},
+});
+
 describe("a crew", () => {
   it("does what is due one after the other where all are busy, and counts from when it was due", async () => {
     const served: string[] = [];
@@ -55,14 +65,7 @@ describe("a crew", () => {
   it("gives up what was due for too long, so that it ends soon after a stack that was slow", async () => {
     const given: number[] = [];
     const served: number[] = [];
-    const client: Client = {
-      name: "a",
-      async serve(due) {
-        served.push(due);
-        await sleep(20);
-      },
-      async end() {},
-    };
+    const client = slow(served);
     const crew = new Crew([client], (due) => given.push(due));
     const now = performance.now();
     crew.arrive(now);
@@ -74,14 +77,7 @@ describe("a crew", () => {
 
   it("begins nothing more where it is cut off", async () => {
     const served: number[] = [];
-    const client: Client = {
-      name: "a",
-      async serve(due) {
-        served.push(due);
-        await sleep(20);
-      },
-      async end() {},
-    };
+    const client = slow(served);
     const crew = new Crew([client], () => assert.fail("it is not late"));
     const now = performance.now();
     for (const due of [now, now + 1, now + 2]) crew.arrive(due);
