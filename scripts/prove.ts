@@ -1,3 +1,4 @@
+import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { operate } from "../operate/act/operation.ts";
 import { planProof } from "../operate/prove/prove.ts";
@@ -17,15 +18,24 @@ const own = {
 /**
  * `npm run prove`: what is promised, measured on the running stack, one fault after the other. It ends
  * with 0 where all promises were kept, 1 where one was missed or something happened that must never be, and 2 where
- * nothing was, but of some fault no run counts.
+ * that could not be told: it did not come to its end, or of some fault no run counts.
  */
 export async function main(args: readonly string[]): Promise<number> {
+  try {
+    return await prove(args);
+  } catch (error) {
+    process.stderr.write(`${printable((error as Error).message)}\n`);
+    return 2;
+  }
+}
+
+async function prove(args: readonly string[]): Promise<number> {
   const { stack: name, yes, options } = readOperationCall(args, usage, { own, names: 0 });
   const stack = openStack(name);
   const runs = readCount("runs", options.runs);
   const draw = readCount("draw", options.draw);
   const only = typeof options.only === "string" ? options.only.split(",") : undefined;
-  let status = 1;
+  let status = 2;
   const tell = (found: number) => {
     status = found;
   };
@@ -39,7 +49,7 @@ export async function main(args: readonly string[]): Promise<number> {
   };
   const code = await operate(stack, { what: "prove", yes }, () => planProof(stack, wanted));
   // Whatever was found, what could not be taken away afterwards is no success
-  return code === 0 ? 0 : status || 1;
+  return code === 0 ? 0 : status || 2;
 }
 
 /** @throws for what is no number */

@@ -372,13 +372,21 @@ async function mendMachine(stack: OperatedStack, machine: string): Promise<void>
 /** The load balancers' image has nftables; a container's own processes may not change its network. */
 async function besideContainer(stack: OperatedStack, machine: string): Promise<string[]> {
   const { container } = dockerNames(stack.name);
-  const [balancer] = stack.topology.members.loadBalancer;
-  return besideWords(container(machine), container(balancer?.machine ?? ""));
+  const balancers = stack.topology.members.loadBalancer.map((one) => container(one.machine));
+  return besideWords(container(machine), balancers);
 }
 
-/** Words of Docker that run shell text in a container's network. @param balancer whose image it is run in */
-export async function besideWords(container: string, balancer: string): Promise<string[]> {
-  const image = (await mustDocker(["inspect", "--format={{.Image}}", balancer])).trim();
+/**
+ * Words of Docker that run shell text in a container's network.
+ * @param balancers of the first of them that is there, the image is what it runs in @throws where none is
+ */
+export async function besideWords(
+  container: string,
+  balancers: readonly string[],
+): Promise<string[]> {
+  const { stdout, stderr } = await docker(["inspect", "--format={{.Image}}", ...balancers]);
+  const [image = ""] = stdout.trim().split("\n");
+  if (image === "") throw new Error(`no load balancer is there: ${stderr.trim()}`);
   const options = ["--rm", `--network=container:${container}`, "--cap-add=NET_ADMIN"];
   return ["run", ...options, "--entrypoint=sh", image, "-c"];
 }

@@ -65,6 +65,24 @@ export function verdictOfRun(run: Run, promised: Promised): Verdict {
 export const countedOf = ({ runs }: Pick<FaultResult, "runs">): Run[] =>
   runs.filter((run) => run.void === undefined);
 
+/** Runs that do not count are tried again, so often at most. */
+const mostVoid = 2;
+
+/** Whether a fault has fewer runs than it is to have. */
+export function isWanted(done: FaultResult | undefined, runs: number): boolean {
+  if (done === undefined) return true;
+  return countedOf(done).length < runs && done.runs.length < runs + mostVoid;
+}
+
+/** Names of faults that have not all their runs yet. */
+export const leftOf = ({ chosen, faults, runs }: Proof): string[] =>
+  chosen.filter((name) =>
+    isWanted(
+      faults.find((one) => one.name === name),
+      runs,
+    ),
+  );
+
 /** The worst of the runs that count, and of what must never be in any; `void` where there is neither. */
 export const verdictOfFault = (fault: Pick<FaultResult, "promised" | "runs">): Verdict =>
   worst(

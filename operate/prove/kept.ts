@@ -5,8 +5,8 @@ import { inHastack } from "../../lib/paths.ts";
 import { writeWhole } from "../../lib/write-whole.ts";
 import { Refusal } from "../act/plan.ts";
 import { readJson } from "../json.ts";
-import { countedOf } from "./judge.ts";
-import type { FaultResult, Proof } from "./proof.ts";
+import { leftOf } from "./judge.ts";
+import type { Proof } from "./proof.ts";
 import { pageOf } from "./report/page.ts";
 import { summaryOf } from "./report/summary.ts";
 
@@ -25,15 +25,6 @@ export function keepProof(proof: Proof, isWhole = false): string {
   if (isWhole)
     writeWhole(`${folder}/summary.json`, `${JSON.stringify(summaryOf(proof), null, 2)}\n`);
   return `${folder}/${name}.html, and .json beside it`;
-}
-
-/** Runs that do not count are tried again, so often at most. */
-const mostVoid = 2;
-
-/** Whether a fault has fewer runs than it is to have. */
-export function isWanted(done: FaultResult | undefined, runs: number): boolean {
-  if (done === undefined) return true;
-  return countedOf(done).length < runs && done.runs.length < runs + mostVoid;
 }
 
 const limits = z.looseObject({ seconds: z.number().optional(), failed: z.number().optional() });
@@ -84,12 +75,7 @@ export function proofToResume(stack: string): Proof {
   const proof = readJson(readFileSync(file, "utf8"), shape) as Proof | undefined;
   if (proof === undefined || proof.stack !== stack)
     throw new Refusal(`--resume: ${file} is no proof of ${stack}: remove it, or begin anew`);
-  const isDone = (name: string) =>
-    !isWanted(
-      proof.faults.find((one) => one.name === name),
-      proof.runs,
-    );
-  if (proof.chosen.every(isDone))
+  if (leftOf(proof).length === 0)
     throw new Refusal(`--resume: the last proof of ${stack} has all its runs (${folder}/${last})`);
   return proof;
 }

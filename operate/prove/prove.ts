@@ -3,13 +3,13 @@ import http from "node:http";
 import https from "node:https";
 import { cpus, setPriority } from "node:os";
 import { allPrintable } from "../../lib/printable.mjs";
-import { type Plan, Refusal, Unfinished } from "../act/plan.ts";
+import { type Plan, Refusal, say, Unfinished } from "../act/plan.ts";
 import type { OperatedStack } from "../stack.ts";
 import { makeDatabase } from "./database.ts";
 import type { Fault } from "./fault.ts";
 import { faults } from "./faults.ts";
-import { countedOf, exitStatusOf, verdictOfProof } from "./judge.ts";
-import { isWanted, keepProof, proofToResume } from "./kept.ts";
+import { countedOf, exitStatusOf, isWanted, verdictOfProof } from "./judge.ts";
+import { keepProof, proofToResume } from "./kept.ts";
 import { removeProof } from "./leftovers.ts";
 import { rates } from "./load/load.ts";
 import type { Site } from "./load/pages.ts";
@@ -178,16 +178,22 @@ async function prove(stack: OperatedStack, chosen: Chosen): Promise<string> {
   beforeOthers();
   // One that is cut off in its first run is the one to go on with
   if (before === undefined) keepProof(proof());
-  for (const fault of tried)
-    for (let one = results.get(fault.name); isWanted(one, runs); ) {
-      const outcome = await runOnce({ stack, site, access, signal }, fault);
-      one = withRun(fault, one, outcome);
-      results.set(fault.name, one);
-      process.stderr.write(
-        `${progressOf(one, runs, hasColour(process.stderr), process.stderr.isTTY)}\n`,
-      );
-      keepProof(proof());
-    }
+  try {
+    for (const fault of tried)
+      for (let one = results.get(fault.name); isWanted(one, runs); ) {
+        const outcome = await runOnce({ stack, site, access, signal }, fault);
+        one = withRun(fault, one, outcome);
+        results.set(fault.name, one);
+        process.stderr.write(
+          `${progressOf(one, runs, hasColour(process.stderr), process.stderr.isTTY)}\n`,
+        );
+        keepProof(proof());
+      }
+  } catch (error) {
+    const kept = keepProof(proof());
+    say(`what was seen is in ${kept}; npm run prove -- --stack ${stack.name} --resume goes on`);
+    throw error;
+  }
   const text = json
     ? JSON.stringify(allPrintable(proof()), null, 2)
     : tableText(proof(), hasColour());

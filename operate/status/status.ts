@@ -2,6 +2,7 @@
 import { dockerNames } from "../../infra/platform/docker/names.ts";
 import { allMembers, type Member } from "../../infra/topology.ts";
 import { allPrintable } from "../../lib/printable.mjs";
+import { defaultStack } from "../../scripts/launcher/stack.ts";
 import { isBusy, patience } from "../busy.ts";
 import { folderOf } from "../folder.ts";
 import { judgeKit, type KnownHere, knownHere } from "../kit/judge.ts";
@@ -105,6 +106,7 @@ export function judge(
   seconds: number,
   here?: KnownHere,
 ): Picture {
+  if ([...said.values()].every(isGone)) return gone(stack, at, seconds);
   const askedOfKind = (kind: Kind) =>
     allMembers(stack.topology)
       .filter((one) => kindOf(stack, one) === kind)
@@ -208,6 +210,39 @@ const stoppedKind = (asked: readonly Asked[]): Judgement => ({
   is: "stopped",
   findings: [],
 });
+
+/** What Docker says of a container that was never made, or was removed. */
+const isGone = (said: Said): boolean =>
+  "unreachable" in said && /^(No such container|it is absent)/.test(String(said.unreachable));
+
+/** All that there is to tell of a stack of which nothing is there. */
+function gone({ name, settings, topology }: OperatedStack, at: Date, seconds: number): Picture {
+  const finding: Finding = {
+    state: "down",
+    what: "none of its containers is there: it was not brought up yet, or was destroyed",
+    should: "it runs",
+    fix: name === defaultStack ? "npm start" : `npm start -- --stack ${name}`,
+  };
+  const subject: Subject = { name: "stack", state: "down", is: "not there", findings: [finding] };
+  const members = allMembers(topology).map(
+    (member): MemberPicture => ({
+      ...identity(member),
+      state: "unreachable",
+      is: "not there",
+      findings: [],
+      marks: {},
+    }),
+  );
+  return {
+    stack: name,
+    platform: settings.platform,
+    at: at.toISOString(),
+    seconds,
+    state: "down",
+    subjects: [subject],
+    members,
+  };
+}
 
 function askedOf(member: Member, said: ReadonlyMap<string, Said>): Asked {
   const answers = said.get(member.machine);

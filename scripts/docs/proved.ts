@@ -28,16 +28,16 @@ const beginning = `# What was proved
 <!-- Generated from docs/proved/ by \`npm run docs\`. For another stack copy .hastack/prove/STACK/summary.json there. -->
 
 What [\`npm run prove\`](prove.md) measured: seconds of the longest time without a success at a client, and how many
-operations failed, as the median of all runs and the worst. In none of them was an acknowledged write lost, but where it
-is said below.`;
+operations failed, as the median of all runs and the worst, in bold where that is above what is promised. In none of them
+was an acknowledged write lost, but where it is said below.`;
 
 function section({ stack, platform, began, client, faults, skipped }: Summary): string {
   const rows = faults.map((one) => [
     one.what,
     limits(one.promised.reads),
-    ...measuredCells(one.reads),
+    ...measuredCells(one.reads, one.promised.reads),
     limits(one.promised.writes),
-    ...measuredCells(one.writes),
+    ...measuredCells(one.writes, one.promised.writes),
     String(one.reads.failed.length),
   ]);
   const heads = [
@@ -65,10 +65,20 @@ function section({ stack, platform, began, client, faults, skipped }: Summary): 
   ].join("\n\n");
 }
 
-function measuredCells({ gapSeconds, failed }: ClassSummary): [string, string] {
-  const cell = (values: readonly number[]) =>
-    values.length === 0 ? "-" : [...new Set([median(values), Math.max(...values)])].join(", ");
-  return [cell(gapSeconds), cell(failed)];
+function measuredCells({ gapSeconds, failed }: ClassSummary, most: Limits): [string, string] {
+  const cell = (values: readonly number[], limit: number | undefined) => {
+    if (values.length === 0) return "-";
+    const worst = Math.max(...values);
+    const usual = median(values);
+    return [...(usual === worst ? [] : [String(usual)]), compared(worst, limit)].join(", ");
+  };
+  return [cell(gapSeconds, most.seconds), cell(failed, most.failed)];
+}
+
+/** In bold where it is more than is promised. */
+function compared(value: number, most: number | undefined, unit = ""): string {
+  const text = `${value}${unit}`;
+  return most !== undefined && value > most ? `**${text}**` : text;
 }
 
 function median(values: readonly number[]): number {
@@ -146,11 +156,11 @@ function promiseOf({ promised: { reads, writes } }: FaultSummary): string {
 
 function worstPair(fault: FaultSummary | undefined): string {
   if (fault === undefined) return "-";
-  const of = ({ gapSeconds, failed }: ClassSummary, { failed: most }: Limits) => {
+  const of = ({ gapSeconds, failed }: ClassSummary, most: Limits) => {
     if (gapSeconds.length === 0) return "-";
-    const count = Math.max(...failed);
-    const time = `${Math.max(...gapSeconds)} s`;
-    return most === undefined ? time : `${count} failed, ${time}`;
+    const time = compared(Math.max(...gapSeconds), most.seconds, " s");
+    if (most.failed === undefined) return time;
+    return `${compared(Math.max(...failed), most.failed, " failed")}, ${time}`;
   };
   return `${of(fault.reads, fault.promised.reads)}; ${of(fault.writes, fault.promised.writes)}`;
 }

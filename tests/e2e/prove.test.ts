@@ -62,8 +62,12 @@ describe("prove, on Docker", function () {
 
   it("O2: mends what it has broken, and leaves nothing, where it is interrupted", async () => {
     const { code, said } = await endedAmidst("SIGINT");
-    assert.equal(code, 1, said);
+    assert.equal(code, 2, said);
     assert.match(said, /interrupted/);
+    assert.match(
+      said,
+      /^what was seen is in .*\.html, and \.json beside it; npm run prove -- --stack \S+ --resume goes on$/m,
+    );
     await healed(stack);
     await assertNothingLeft();
   });

@@ -195,7 +195,7 @@ export class ContainerPlace implements Place {
 
   /** Its network is dead before its processes are, as without power: no connection is closed. */
   async lose(member: string): Promise<void> {
-    const beside = await besideWords(this.container(member), this.container("lb-1"));
+    const beside = await besideWords(this.container(member), [this.container("lb-1")]);
     await mustRun(["docker", ...beside, cutScript({ all: true })]);
     await mustRun(["docker", "kill", this.container(member)]);
   }

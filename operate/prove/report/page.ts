@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { inRoot } from "../../../lib/paths.ts";
 import { durationOf } from "../../backup/moment.ts";
-import { classes, verdictOfFault, verdictOfProof } from "../judge.ts";
+import { classes, leftOf, verdictOfFault, verdictOfProof } from "../judge.ts";
 import type { FaultResult, Proof } from "../proof.ts";
 import { Html, html } from "./html.ts";
 import { measuredCells, measuredHeads } from "./measured.ts";
@@ -33,6 +33,7 @@ export function pageOf(proof: Proof): string {
 <header>
 <h1>What the stack ${stack} withstands</h1>
 <p class="verdict">${pill(verdictOfProof(proof))} <span>${sentence(proof)}</span></p>
+${unfinished(proof)}
 ${facts(proof)}
 </header>
 <main>
@@ -44,6 +45,13 @@ ${faults.map(section)}
 </body>
 </html>
 `.text;
+}
+
+/** It is written after each run, and one that is cut off stays as it is. */
+function unfinished(proof: Proof): Html | undefined {
+  const left = leftOf(proof).length;
+  if (left === 0) return undefined;
+  return html`<p class="unfinished"><strong>Not at its end:</strong> ${count(left)} of ${some(proof.chosen.length, "fault")} had not all runs yet. <code>npm run prove -- --stack ${proof.stack} --resume</code> goes on.</p>`;
 }
 
 function facts({ stack, platform, application, began, ended, client, rates }: Proof): Html {

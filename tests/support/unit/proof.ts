@@ -346,8 +346,8 @@ export const drawnProof = (changes: Partial<Proof> = {}): Proof => ({
   client: { cores: 2, node: "v24.21.0" },
   rates: { page: 200, "fresh page": 50, read: 100, "standby read": 80, write: 60, purchase: 30 },
   faults: [primaryLost(), balancerLost(), standbyFrozen(), networkSplit(), cacheLost()],
-  chosen: ["primary-lost", "balancer-lost"],
-  runs: 3,
+  chosen: [],
+  runs: 1,
   skipped: [{ name: "backup-lost", why: "this stack has no machine of backups" }],
   ...changes,
 });

@@ -90,8 +90,9 @@ describe("a machine that is paused", () => {
     pretend(`case "$*" in
   *State.Status*-db-1) echo paused ;;
   *State.Status*-db-2) echo exited ;;
-  *State.Status*-lb-2) echo "no such container" >&2; exit 1 ;;
+  *State.Status*-lb-1) echo "no such container" >&2; exit 1 ;;
   *State.Status*) echo running ;;
+  *.Image*-lb-1*-lb-2) echo sha256:of-lb-2; echo "no such container" >&2; exit 1 ;;
 esac`);
     await mendAll(openStack("dev"));
     const done = asked().filter((one) => /^(?:un)?pause|^start/.test(one));
@@ -99,8 +100,9 @@ esac`);
     const healed = asked().flatMap(
       (one) => /network=container:hastack-dev-(\S+)/.exec(one)?.[1] ?? [],
     );
-    assert.ok(healed.includes("db-1") && healed.includes("lb-1"), healed.join());
-    assert.ok(!healed.includes("db-2") && !healed.includes("lb-2"), healed.join());
+    assert.ok(healed.includes("db-1") && healed.includes("lb-2"), healed.join());
+    assert.ok(!healed.includes("db-2") && !healed.includes("lb-1"), healed.join());
+    assert.ok(asked().some((one) => one.includes("--entrypoint=sh sha256:of-lb-2 -c")));
   });
 
   it("goes on at once where it was not paused for certain", async () => {

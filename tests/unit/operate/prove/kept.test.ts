@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
 import { inHastack } from "../../../../lib/paths.ts";
-import { isWanted, keepProof, proofToResume } from "../../../../operate/prove/kept.ts";
+import { isWanted } from "../../../../operate/prove/judge.ts";
+import { keepProof, proofToResume } from "../../../../operate/prove/kept.ts";
 import type { FaultResult } from "../../../../operate/prove/proof.ts";
 import { drawnProof as proof } from "../../../support/unit/proof.ts";
 

@@ -289,6 +289,26 @@ describe("status of a stack", () => {
     assert.equal(exitStatus(look(one)), 1);
   });
 
+  it("O1: tells of a stack that is not there that it is not, and how it comes to be", () => {
+    const none = new Map(
+      [...whole().keys()].map((name) => [
+        name,
+        unreachable(`No such container: hastack-test-${name}`),
+      ]),
+    );
+    const picture = look(none);
+    assert.equal(exitStatus(picture), 2);
+    const text = textOf(picture, false);
+    assert.match(text, /^stack +down +not there$/m);
+    assert.match(
+      text,
+      /^down stack: none of its containers is there: .*\n.*\n {2}to do: npm start -- --stack test$/m,
+    );
+    assert.doesNotMatch(text, /No such container/);
+    const absent = none.set("etcd-3", unreachable("it is absent"));
+    assert.match(textOf(look(absent), false), /none of its containers is there/);
+  });
+
   it("O1: fits on a screen, in colour only on a terminal", () => {
     for (const state of Object.keys(recorded)) {
       const text = textOf(during(state), false);

@@ -64,6 +64,14 @@ describe("the page of a proof", () => {
     assert.deepEqual(unbalanced("<p><b>a</p></b>"), ["p", "p"]);
   });
 
+  it("says where runs are left, and how to go on", () => {
+    const whole = drawnProof({ chosen: [balancerLost().name] });
+    assert.doesNotMatch(pageOf(whole), /Not at its end/);
+    const half = pageOf({ ...whole, chosen: [...whole.chosen, "etcd-lost"] });
+    assert.match(half, /1 of 2 faults had not all runs yet/);
+    assert.match(half, /<code>npm run prove -- --stack dev --resume<\/code>/);
+  });
+
   it("takes every text for text", () => {
     const text = pageOf(withTexts(drawnProof(), evil) as ReturnType<typeof drawnProof>);
     assert.doesNotMatch(text, /<script|<img|onerror="/);
