@@ -385,6 +385,12 @@ function tier(one: Served, members: readonly Member[], settings: HaproxySettings
 /** Of an instance that no setting names, beside one that is named. */
 const usualWeight = 100;
 
+/**
+ * A machine that is gone lacks no acknowledgement where all was sent before: connections that wait for an answer, and
+ * those in reserve, ask for one each second, and end by `tcp-ut`.
+ */
+const keptAlive = ["option srvtcpka", "srvtcpka-idle 1s", "srvtcpka-intvl 1s"];
+
 /** Requests that are marked so share their connection with no other. */
 const alone = "pool-conn-name var(txn.alone)";
 
@@ -397,6 +403,7 @@ function ofAllKinds(one: Served, { loadBalancer }: HaproxySettings, places: numb
     "retries 3",
     `timeout server ${one.serverSentEvents ? "1h" : `${one.responseSeconds}s`}`,
     ...(one.webSocket ? ["timeout tunnel 1h"] : []),
+    ...keptAlive,
     `http-response deny deny_status 503 if { status ${neverReached} }`,
     `default-server maxconn ${places} observe layer4 error-limit 3 on-error mark-down`,
     `default-server ssl verify required ${certificate} ${sharedTls}`,

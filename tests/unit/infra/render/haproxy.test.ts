@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { commandLine } from "../../../../infra/platform/shell.ts";
 import {
   haproxyHasRead,
@@ -347,10 +348,14 @@ ${[
   http-request return status 425 if { str(${name}),map(/tmp/away) -m found } !{ path /api/health }
   http-request return status 503 if { path /api/health } { str(${name}),map(/tmp/ill) -m found }
   http-request reject if !{ path /api/health } { str(${name}),map(/tmp/dying) -m found }
-  http-request return status 200 hdr X-Stand-In ${name} content-type text/plain lf-string "${name} %[method] %[path] for=%[req.fhdr(x-forwarded-for)] fors=%[req.fhdr_cnt(x-forwarded-for)] id=%[req.fhdr(x-request-id)] forwarded=%[req.fhdr_cnt(forwarded)]"
+  http-request return status 200 hdr X-Stand-In ${name} content-type text/plain lf-string "${name} %[method] %[path] for=%[req.fhdr(x-forwarded-for)] fors=%[req.fhdr_cnt(x-forwarded-for)] id=%[req.fhdr(x-request-id)] forwarded=%[req.fhdr_cnt(forwarded)]" if !{ path /api/slow }
+  use_backend nowhere if { path /api/slow }
 `,
   )
   .join("")}
+backend nowhere
+  timeout connect 20s
+  server nowhere 10.2.0.99:9
 ${["db-1 10.2.0.31", "db-2 10.2.0.32"]
   .map((line) => line.split(" "))
   .map(
@@ -387,7 +392,7 @@ describe("haproxy.cfg in HAProxy", function () {
       arguments: ["--cap-add=NET_ADMIN", `--volume=${files.volume}:/etc/hastack:ro`],
     });
     const addresses = ["10.1.0.11", "10.1.0.100", "10.2.0.11", "10.2.0.100"].concat(
-      ["31", "32", "41", "42", "51", "52"].map((host) => `10.2.0.${host}`),
+      ["31", "32", "41", "42", "51", "52", "99"].map((host) => `10.2.0.${host}`),
     );
     await machine.run(addresses.map((one) => `ip address add ${one}/32 dev lo`).join("; "));
     await machine.run("cat > /tmp/stand-ins.cfg", standIns);
@@ -536,6 +541,48 @@ describe("haproxy.cfg in HAProxy", function () {
     assert.equal(await codes("POST"), "2 200 2 502");
     assert.equal(await codes("DELETE"), "2 200 2 502");
     await tell("clear map /tmp/dying");
+  });
+
+  /** Nothing gets to these addresses any more, as to machines without power. */
+  const cut = (...addresses: string[]) =>
+    machine.run(`nft -f - << END
+table ip cut
+delete table ip cut
+table ip cut {
+  chain into {
+    type filter hook input priority 0
+    ip daddr { ${["10.2.0.99", ...addresses].join(", ")} } drop
+  }
+}
+END`);
+
+  it("A7: a write that an instance has got does not wait for long where its machine loses its power", async () => {
+    await cut();
+    const curl = `curl -s -m 15 -o /dev/null -w '%{http_code} %{time_total}' -X POST ${site}/api/slow || :`;
+    const waiting = machine.run(curl);
+    await sleep(1000);
+    await cut("10.2.0.41", "10.2.0.42");
+    const [code, seconds] = (await waiting).split(" ");
+    await cut();
+    await settled("storefront-1", "storefront-2", "admin-1", "admin-2");
+    assert.equal(code, "502");
+    assert.ok(Number(seconds) < 1 + 3 + 1, seconds);
+  });
+
+  it("A7: no write fails on a connection from before an instance's machine lost its power", async () => {
+    // Where its own connection is closed instead of an answer, curl makes another and asks again
+    const posts = () =>
+      machine.run(
+        `curl -s -o /dev/null -w '%{http_code} %{num_connects}\\n' -X POST "${site}/api/bookings?[1-8]" | sort | uniq -c | xargs`,
+      );
+    const withOne = "7 200 0 1 200 1";
+    assert.equal(await posts(), withOne);
+    await cut("10.2.0.41", "10.2.0.42");
+    // With its power its connections are lost, and no goodbye is sent
+    await machine.run("ss --kill --tcp state established sport = :3000; sleep 3");
+    await cut();
+    await settled("storefront-1", "storefront-2", "admin-1", "admin-2");
+    assert.equal(await posts(), withOne);
   });
 
   it("A7: has another instance answer what one did not get, whatever it is; visitors see no 425", async () => {
@@ -1061,6 +1108,9 @@ backend storefront
   option redispatch 1
   retries 3
   timeout server 45s
+  option srvtcpka
+  srvtcpka-idle 1s
+  srvtcpka-intvl 1s
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
@@ -1077,6 +1127,9 @@ backend storefront_writes
   option redispatch 1
   retries 3
   timeout server 45s
+  option srvtcpka
+  srvtcpka-idle 1s
+  srvtcpka-intvl 1s
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
@@ -1092,6 +1145,9 @@ backend storefront_uploads
   option redispatch 1
   retries 3
   timeout server 45s
+  option srvtcpka
+  srvtcpka-idle 1s
+  srvtcpka-intvl 1s
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 40 observe layer4 error-limit 3 on-error mark-down
   default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
@@ -1107,6 +1163,9 @@ backend admin
   option redispatch 1
   retries 3
   timeout server 45s
+  option srvtcpka
+  srvtcpka-idle 1s
+  srvtcpka-intvl 1s
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
@@ -1123,6 +1182,9 @@ backend admin_writes
   option redispatch 1
   retries 3
   timeout server 45s
+  option srvtcpka
+  srvtcpka-idle 1s
+  srvtcpka-intvl 1s
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 200 observe layer4 error-limit 3 on-error mark-down
   default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
@@ -1138,6 +1200,9 @@ backend admin_uploads
   option redispatch 1
   retries 3
   timeout server 45s
+  option srvtcpka
+  srvtcpka-idle 1s
+  srvtcpka-intvl 1s
   http-response deny deny_status 503 if { status 425 }
   default-server maxconn 40 observe layer4 error-limit 3 on-error mark-down
   default-server ssl verify required ca-file tls/instances-ca.crt crt tls/load-balancer.pem ssl-min-ver TLSv1.3
