@@ -60,6 +60,9 @@ const ownSettings = ({ frontend, backend, port, statsPort }: Spot): Configuratio
 /** Behind the release's hash stands that of its packages, where it has any. */
 const releaseOfTag = (tag: string) => tag.split("-")[0] ?? "";
 
+/** What the proxy beside an instance has, with the settings' defaults. */
+const proxyMegabytes = 128;
+
 export class ContainerPlace implements Place {
   readonly base = "Pulumi.dev.yaml";
   readonly settings: Configuration;
@@ -165,8 +168,10 @@ export class ContainerPlace implements Place {
     const bytes = Number(await mustRun(ask));
     if (bytes === 0) return undefined;
     const list = ["docker", "exec", name, "ls", `${folder}/services`];
-    const processes = (await mustRun(list)).trim().split("\n").length;
-    return bytes / processes / 1024 / 1024;
+    const processes = (await mustRun(list)).trim().split("\n");
+    const proxies = processes.filter((one) => one.endsWith("-proxy")).length;
+    const own = bytes / 1024 / 1024 - proxies * proxyMegabytes;
+    return own / (processes.length - proxies);
   }
 
   async identity(member: string): Promise<string> {
