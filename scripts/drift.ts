@@ -1,9 +1,9 @@
-import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { findDrift } from "../operate/drift/drift.ts";
 import { statusOf, textOf } from "../operate/drift/report.ts";
 import { stackState } from "../operate/drift/state.ts";
 import { openStack } from "../operate/stack.ts";
+import { orUntold } from "../operate/untold.ts";
 import { pulumiEnvironment } from "./launcher/environment.ts";
 import { heldBy } from "./launcher/recovery.ts";
 
@@ -13,14 +13,7 @@ const usage = "npm run drift [-- --stack NAME] [--json]";
  * `npm run drift [-- --stack NAME] [--json]`: what was changed by hand since the last `up`. It ends with
  * 0 where nothing was, 1 where something was, 2 where not all could be looked at.
  */
-export async function main(args: readonly string[]): Promise<number> {
-  try {
-    return await look(args);
-  } catch (error) {
-    process.stderr.write(`${printable((error as Error).message)}\n`);
-    return 2;
-  }
-}
+export const main = (args: readonly string[]): Promise<number> => orUntold(() => look(args));
 
 async function look(args: readonly string[]): Promise<number> {
   const { stack: name, options } = readOperationCall(args, usage, {

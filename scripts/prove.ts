@@ -1,8 +1,8 @@
-import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { operate } from "../operate/act/operation.ts";
 import { planProof } from "../operate/prove/prove.ts";
 import { openStack } from "../operate/stack.ts";
+import { orUntold } from "../operate/untold.ts";
 
 const usage =
   "npm run prove [-- --stack NAME] [--runs N] [--only FAULT[,FAULT]] [--draw N] [--resume] [--json] [--yes]";
@@ -20,14 +20,7 @@ const own = {
  * with 0 where all promises were kept, 1 where one was missed or something happened that must never be, and 2 where
  * that could not be told: it did not come to its end, or of some fault no run counts.
  */
-export async function main(args: readonly string[]): Promise<number> {
-  try {
-    return await prove(args);
-  } catch (error) {
-    process.stderr.write(`${printable((error as Error).message)}\n`);
-    return 2;
-  }
-}
+export const main = (args: readonly string[]): Promise<number> => orUntold(() => prove(args));
 
 async function prove(args: readonly string[]): Promise<number> {
   const { stack: name, yes, options } = readOperationCall(args, usage, { own, names: 0 });

@@ -1,5 +1,4 @@
 import { interrupted } from "../lib/interrupted.ts";
-import { printable } from "../lib/printable.mjs";
 import { readOperationCall } from "../operate/act/call.ts";
 import { openStack } from "../operate/stack.ts";
 import { DriftBeside } from "../operate/status/drift.ts";
@@ -8,6 +7,7 @@ import { textOf } from "../operate/status/report.ts";
 import { lookAt } from "../operate/status/status.ts";
 import { watch } from "../operate/status/watch.ts";
 import { showPage } from "../operate/status/web/web.ts";
+import { orUntold } from "../operate/untold.ts";
 
 const usage = "npm run status [-- --stack NAME] [--json] [--watch] [--web [--port PORT]]";
 
@@ -22,32 +22,29 @@ const own = {
  * `npm run status`: how the stack is, what should be, and what to do. It ends with 0 where all is as
  * promised, 1 where something is not, 2 where that could not be told.
  */
-export async function main(args: readonly string[]): Promise<number> {
-  try {
-    const { stack: name, options } = readOperationCall(args, usage, { own, names: 0 });
-    const stack = openStack(name);
-    const end = ended();
-    const port = portOf(options.port);
-    if (options.web) return await showPage(stack, port, end);
-    const isTerminal = process.stdout.isTTY === true;
-    const colour = isTerminal && !process.env.NO_COLOR;
-    const drift = options.watch ? new DriftBeside(name, end) : undefined;
-    let status = 0;
-    const show = async () => {
-      const picture = await lookAt(stack, drift);
-      status = exitStatus(picture);
-      return options.json ? jsonOf(picture, options.watch === true) : textOf(picture, colour);
-    };
-    if (!options.watch) {
-      process.stdout.write(await show());
-      return status;
-    }
-    await watch(show, isTerminal && !options.json, end);
+export const main = (args: readonly string[]): Promise<number> => orUntold(() => look(args));
+
+async function look(args: readonly string[]): Promise<number> {
+  const { stack: name, options } = readOperationCall(args, usage, { own, names: 0 });
+  const stack = openStack(name);
+  const end = ended();
+  const port = portOf(options.port);
+  if (options.web) return await showPage(stack, port, end);
+  const isTerminal = process.stdout.isTTY === true;
+  const colour = isTerminal && !process.env.NO_COLOR;
+  const drift = options.watch ? new DriftBeside(name, end) : undefined;
+  let status = 0;
+  const show = async () => {
+    const picture = await lookAt(stack, drift);
+    status = exitStatus(picture);
+    return options.json ? jsonOf(picture, options.watch === true) : textOf(picture, colour);
+  };
+  if (!options.watch) {
+    process.stdout.write(await show());
     return status;
-  } catch (error) {
-    process.stderr.write(`${printable((error as Error).message)}\n`);
-    return 2;
   }
+  await watch(show, isTerminal && !options.json, end);
+  return status;
 }
 
 /** @throws for what no port can be */

@@ -32,6 +32,7 @@ import {
   type Finding,
   type MemberPicture,
   type Picture,
+  type State,
   type Subject,
   worst,
   worstOf,
@@ -129,7 +130,7 @@ export function judge(
     const one = judged.map(({ members }) => members.get(member.name)).find(Boolean);
     const held = heldBack(balancing, stack.topology, member.name);
     if (one === undefined) return lost(stack, member, said.get(member.machine));
-    if (isStopped && isHeld(asked)) return stoppedMember(member);
+    if (isStopped && isHeld(asked)) return silent(member, "down", "stopped");
     const common = commonFindings(stack, member, asked.answer, at);
     const findings = [
       ...common,
@@ -178,6 +179,14 @@ function few(findings: readonly Finding[]): readonly Finding[] {
 
 const identity = ({ name, role, machine }: Member) => ({ name, role, machine });
 
+/** A member of which nothing is known but this. */
+const silent = (
+  member: Member,
+  state: State,
+  is: string,
+  findings: readonly Finding[] = [],
+): MemberPicture => ({ ...identity(member), state, is, findings, marks: {} });
+
 /** `npm run stop` has come to its end: etcd goes last. */
 const isStoppedStack = (ofQuorum: readonly Asked[]): boolean =>
   ofQuorum.some(isHeld) && ofQuorum.every((one) => !one.reached || isHeld(one));
@@ -196,14 +205,6 @@ const stoppedStack: Subject = {
     },
   ],
 };
-
-const stoppedMember = (member: Member): MemberPicture => ({
-  ...identity(member),
-  state: "down",
-  is: "stopped",
-  findings: [],
-  marks: {},
-});
 
 const stoppedKind = (asked: readonly Asked[]): Judgement => ({
   members: eachOf(asked, () => ({ is: "stopped", findings: [] })),
@@ -224,15 +225,7 @@ function gone({ name, settings, topology }: OperatedStack, at: Date, seconds: nu
     fix: name === defaultStack ? "npm start" : `npm start -- --stack ${name}`,
   };
   const subject: Subject = { name: "stack", state: "down", is: "not there", findings: [finding] };
-  const members = allMembers(topology).map(
-    (member): MemberPicture => ({
-      ...identity(member),
-      state: "unreachable",
-      is: "not there",
-      findings: [],
-      marks: {},
-    }),
-  );
+  const members = allMembers(topology).map((one) => silent(one, "unreachable", "not there"));
   return {
     stack: name,
     platform: settings.platform,
@@ -277,13 +270,7 @@ function lost(stack: OperatedStack, member: Member, said: Said | undefined): Mem
     ? `its container ${why.includes("paused") ? "is paused" : "does not run"}`
     : why;
   const finding: Finding = { state: "unreachable", what, should: "its machine answers", fix };
-  return {
-    ...identity(member),
-    state: "unreachable",
-    is: "cannot be asked",
-    findings: [finding],
-    marks: {},
-  };
+  return silent(member, "unreachable", "cannot be asked", [finding]);
 }
 
 /** It is known to be lost, and the others do without it. */
@@ -294,7 +281,7 @@ function absent(member: Member): MemberPicture {
     should: "it is back",
     fix: `start it, take ${member.machine} out of hastack:absent, npx pulumi up`,
   };
-  return { ...identity(member), state: "degraded", is: "absent", findings: [finding], marks: {} };
+  return silent(member, "degraded", "absent", [finding]);
 }
 
 function fixOfLost({ name, settings }: OperatedStack, { machine }: Member, why: string): string {
